@@ -1,0 +1,252 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * attach.c: fattach() and fdetach().
+ *
+ * A name is a socket on which the door's server listens.  It takes the place
+ * of the file that had the name (the placeholder), in one rename; the file is
+ * kept beside it under a hidden name and comes back with fdetach().
+ */
+#include <stropts.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "fd.h"
+#include "name.h"
+#include "thread.h"
+
+#define DETACH_MAX_NS 1000000000ll
+
+/* Where a name is: symbolic links followed, so that they keep pointing at it. */
+struct place {
+    int dir_fd;                 /* O_PATH */
+    char name[NAME_MAX + 1];    /* in that directory */
+    char kept[NAME_MAX + 1];    /* the placeholder's name meanwhile */
+    char temporary[24];         /* the socket's name before it takes that */
+    struct stat st;             /* of what has the name */
+    enum name_state state;      /* if that is a socket */
+};
+
+static int find_place(const char *path, struct place *p)
+{
+    char *real = realpath(path, NULL), *slash;
+    unsigned long long random;
+    int result = -1;
+
+    p->dir_fd = -1;
+    if (real == NULL)
+        return -1;
+    slash = strrchr(real, '/');
+    if (slash[1] == '\0') {
+        errno = EBUSY; /* the root directory */
+    } else if (strlen(slash + 1) + strlen(".." "door") > NAME_MAX) {
+        errno = ENAMETOOLONG;
+    } else if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
+        snprintf(p->name, sizeof(p->name), "%.249s", slash + 1);
+        snprintf(p->kept, sizeof(p->kept), ".%.249s.door", slash + 1);
+        snprintf(p->temporary, sizeof(p->temporary), ".door-%016llx", random);
+        slash[slash == real] = '\0';
+        p->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        result = p->dir_fd < 0 ? -1 : 0;
+    }
+    free(real);
+    return result;
+}
+
+/* Looks at what has the name, and whether the caller may change that. */
+static int look(struct place *p)
+{
+    int fd = openat(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int result = -1;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &p->st) == 0) {
+        if (S_ISSOCK(p->st.st_mode))
+            p->state = name_probe(fd);
+        if (geteuid() != 0 && geteuid() != p->st.st_uid)
+            errno = EPERM;
+        else
+            result = 0;
+    }
+    fd_close(fd);
+    return result;
+}
+
+/* Who may read the placeholder may open the door: connect(2) asks for writing. */
+static mode_t socket_mode(mode_t mode)
+{
+    return (mode & 0777 & ~0222u) | (mode & 0444) >> 1;
+}
+
+/*
+ * Through a descriptor: in a directory that others may write, what has the
+ * temporary name need not be what was just put there.
+ */
+static int give_attributes(struct place *p, mode_t mode)
+{
+    char path[32];
+    struct stat st;
+    int result = -1;
+    int fd = openat(p->dir_fd, p->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
+        st.st_uid != geteuid())
+        errno = EBUSY;
+    else if (fchownat(fd, "", p->st.st_uid, p->st.st_gid, AT_EMPTY_PATH) == 0)
+        result = chmod(path, mode);
+    fd_close(fd);
+    return result;
+}
+
+static int bind_temporary(struct place *p)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    mode_t mode = S_ISSOCK(p->st.st_mode) ? p->st.st_mode & 0777 : socket_mode(p->st.st_mode);
+    int fd = fd_hide(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+
+    if (fd < 0)
+        return -1;
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", p->dir_fd, p->temporary);
+    /* Nobody else can connect before the mode is right. */
+    if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        fd_close(fd);
+        return -1;
+    }
+    if (give_attributes(p, mode) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int error = errno;
+    unlinkat(p->dir_fd, p->temporary, 0);
+    fd_close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Nothing that has data is ever overwritten: an old kept file must be empty. */
+static int check_kept(struct place *p)
+{
+    struct stat st;
+
+    if (fstatat(p->dir_fd, p->kept, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (S_ISREG(st.st_mode) && st.st_size == 0)
+        return 0;
+    errno = EBUSY;
+    return -1;
+}
+
+/* Swaps the temporary socket in; the file that had the name is kept. */
+static int take_name(struct place *p)
+{
+    if (S_ISSOCK(p->st.st_mode)) /* a dead server's: its placeholder is kept already */
+        return renameat(p->dir_fd, p->temporary, p->dir_fd, p->name);
+    if (check_kept(p) < 0 ||
+        renameat2(p->dir_fd, p->temporary, p->dir_fd, p->name, RENAME_EXCHANGE) < 0)
+        return -1;
+    if (renameat(p->dir_fd, p->temporary, p->dir_fd, p->kept) == 0)
+        return 0;
+    int error = errno;
+    renameat2(p->dir_fd, p->temporary, p->dir_fd, p->name, RENAME_EXCHANGE);
+    errno = error;
+    return -1;
+}
+
+/* May a door get this name? */
+static int check_name(const struct place *p)
+{
+    if (S_ISREG(p->st.st_mode))
+        return faccessat(p->dir_fd, p->name, W_OK, AT_EACCESS);
+    if (S_ISSOCK(p->st.st_mode) && p->state == NAME_DEAD)
+        return 0;
+    errno = S_ISSOCK(p->st.st_mode) && p->state == NAME_LIVE ? EBUSY : EINVAL;
+    return -1;
+}
+
+static int attach(int fd, struct place *p)
+{
+    struct msg_answer answer;
+    int listening_fd, result;
+
+    if (look(p) < 0 || check_name(p) < 0 || (listening_fd = bind_temporary(p)) < 0)
+        return -1;
+    result = client_ask(fd, MSG_ATTACH, listening_fd, 0, &answer, NULL, NULL, 0);
+    if (result == 0)
+        result = take_name(p);
+    if (result < 0) {
+        int error = errno;
+        shutdown(listening_fd, SHUT_RDWR); /* the server's copy hears that */
+        unlinkat(p->dir_fd, p->temporary, 0);
+        errno = error;
+    }
+    fd_close(listening_fd);
+    return result;
+}
+
+int fattach(int fd, const char *path)
+{
+    struct place p;
+    int is_door = fd_is_door(fd), result;
+
+    if (is_door != 1) {
+        errno = is_door < 0 ? EBADF : EINVAL;
+        return -1;
+    }
+    result = find_place(path, &p);
+    if (result == 0)
+        result = attach(fd, &p);
+    fd_close(p.dir_fd);
+    return result;
+}
+
+/* The file that was kept has its name again, or nothing has. */
+static int give_name_back(struct place *p)
+{
+    if (renameat(p->dir_fd, p->kept, p->dir_fd, p->name) == 0)
+        return 0;
+    return errno == ENOENT ? unlinkat(p->dir_fd, p->name, 0) : -1;
+}
+
+static int detach(struct place *p)
+{
+    struct msg_answer answer;
+    int result, door;
+
+    if (look(p) < 0)
+        return -1;
+    if (!S_ISSOCK(p->st.st_mode) || p->state == NAME_OTHER) {
+        errno = EINVAL;
+        return -1;
+    }
+    door = p->state == NAME_LIVE ? name_open(p->dir_fd, p->name, O_CLOEXEC) : -1;
+    result = give_name_back(p);
+    if (result == 0 && door >= 0)
+        /* A server that does not answer now will read it later. */
+        client_ask(door, MSG_DETACH, -1, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, NULL, 0);
+    fd_close(door);
+    return result;
+}
+
+int fdetach(const char *path)
+{
+    struct place p;
+    int result = find_place(path, &p);
+
+    if (result == 0)
+        result = detach(&p);
+    fd_close(p.dir_fd);
+    return result;
+}

@@ -1,0 +1,343 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * client.c: finding and making channels; see client.h.  What happens to a call
+ * inside a channel is client_call.c's business.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#include "client_channel.h"
+#include "fd.h"
+#include "thread.h"
+
+#define BUCKET_COUNT 64
+#define POLL_MAX_NS 1000000000ll /* how long to sleep at most, whatever the deadline */
+
+/* Guards the table, every channel's refs and opening. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static struct client_channel *table[BUCKET_COUNT];
+
+static struct client_channel **bucket(uint64_t cookie)
+{
+    return &table[cookie % BUCKET_COUNT];
+}
+
+static void destroy(struct client_channel *ch)
+{
+    if (ch->shm != MAP_FAILED)
+        munmap(ch->shm, SHM_MAPPED_SIZE);
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        if (ch->window[slot].size > 0)
+            munmap(ch->window[slot].base, ch->window[slot].size);
+    }
+    fd_close(ch->control.fd);
+    fd_close(ch->memory_fd);
+    fd_close(ch->bell_fd);
+    free(ch);
+}
+
+void client_release(struct client_channel *ch)
+{
+    pthread_mutex_lock(&table_lock);
+    unsigned left = --ch->refs;
+    pthread_mutex_unlock(&table_lock);
+    if (left == 0)
+        destroy(ch);
+}
+
+static void forget(struct client_channel *ch)
+{
+    pthread_mutex_lock(&table_lock);
+    struct client_channel **link = bucket(ch->cookie);
+    while (*link != NULL && *link != ch)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = ch->next;
+    pthread_cond_broadcast(&opened);
+    pthread_mutex_unlock(&table_lock);
+    client_release(ch);
+}
+
+/* The control socket ended: the server is gone, or through with us. */
+static void control_ready(struct watch *w, uint32_t events)
+{
+    struct client_channel *ch = (struct client_channel *)w;
+
+    if ((events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) == 0)
+        return;
+    loop_remove(w);
+    client_channel_died(ch);
+    forget(ch);
+}
+
+static int64_t sooner_ns(int64_t deadline_ns)
+{
+    int64_t left_ns = deadline_ns == 0 ? POLL_MAX_NS : deadline_ns - thread_now_ns();
+
+    return left_ns < POLL_MAX_NS ? left_ns : POLL_MAX_NS;
+}
+
+/* 0 when fd has one of events, -1 with EINTR or ETIMEDOUT. */
+static int await(int fd, short events, int64_t deadline_ns)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+
+    for (;;) {
+        int64_t left_ns = sooner_ns(deadline_ns);
+        if (left_ns <= 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        struct timespec timeout = {.tv_sec = left_ns / 1000000000,
+                                   .tv_nsec = left_ns % 1000000000};
+        int count = ppoll(&p, 1, &timeout, NULL);
+        if (count != 0)
+            return count < 0 ? -1 : 0;
+    }
+}
+
+static int send_request(int d, enum msg_op op, const int *fds, unsigned count, int64_t deadline_ns)
+{
+    struct msg_request request = {.magic = MSG_MAGIC, .version = SHM_VERSION, .op = (uint16_t)op};
+
+    while (fd_send(d, &request, sizeof(request), fds, count) < 0) {
+        switch (errno) {
+        case EAGAIN:
+            if (await(d, POLLOUT, deadline_ns) < 0)
+                return -1;
+            break;
+        case EPIPE:
+        case ECONNRESET:
+        case ENOTCONN:
+        case ECONNREFUSED:
+            errno = EBADF;
+            return -1;
+        case ETOOMANYREFS:
+            errno = EMFILE;
+            return -1;
+        default:
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer, int *fds,
+                          unsigned max)
+{
+    unsigned count;
+
+    while (fd_recv(fd, answer, sizeof(*answer), fds, max, &count) < 0) {
+        if (errno == ECONNRESET)
+            errno = EBADF;
+        if (errno != EAGAIN || await(fd, POLLIN, deadline_ns) < 0)
+            return -1;
+    }
+    if (answer->magic == MSG_MAGIC && answer->error == 0 && count == max)
+        return 0;
+    while (count > 0)
+        fd_close(fds[--count]);
+    errno = answer->magic != MSG_MAGIC || answer->error <= 0 ? EPROTO : answer->error;
+    return -1;
+}
+
+int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
+               int *control, int *fds, unsigned max)
+{
+    int pair[2], passed[2], result;
+
+    if (fd_pair(pair) < 0)
+        return -1;
+    passed[0] = pair[1];
+    passed[1] = pass_fd;
+    result = send_request(d, op, passed, pass_fd < 0 ? 1 : 2, deadline_ns);
+    fd_close(pair[1]);
+    if (result == 0)
+        result = receive_answer(pair[0], deadline_ns, answer, fds, max);
+    if (result == 0 && control != NULL)
+        *control = pair[0];
+    else
+        fd_close(pair[0]);
+    return result;
+}
+
+/* Only memory that cannot shrink under us, and that is no file of somebody's. */
+static int check_memory(int fd)
+{
+    struct statfs fs;
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals >= 0 && (seals & F_SEAL_SHRINK) && fstatfs(fd, &fs) == 0 &&
+        fs.f_type == TMPFS_MAGIC && fstat(fd, &st) == 0 && st.st_size >= SHM_FILE_SIZE)
+        return 0;
+    errno = EPROTO;
+    return -1;
+}
+
+/* Fills in a channel that the table holds as opening. */
+static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
+{
+    int fds[2], control;
+
+    if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, &control, fds, 2) < 0)
+        return -1;
+    ch->control.fd = fd_hide(control);
+    ch->memory_fd = fd_hide(fds[0]);
+    ch->bell_fd = fd_hide(fds[1]);
+    if (ch->control.fd < 0 || ch->memory_fd < 0 || ch->bell_fd < 0 ||
+        check_memory(ch->memory_fd) < 0)
+        return -1;
+    ch->shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory_fd, 0);
+    if (ch->shm == MAP_FAILED)
+        return -1;
+    /* A forked child must not answer for its parent, nor write into its calls. */
+    madvise(ch->shm, SHM_MAPPED_SIZE, MADV_DONTFORK);
+    madvise(ch->shm, SHM_MAPPED_SIZE, MADV_DONTDUMP);
+    return loop_add(&ch->control, EPOLLRDHUP);
+}
+
+static struct client_channel *new_channel(uint64_t cookie)
+{
+    struct client_channel *ch = calloc(1, sizeof(*ch));
+
+    if (ch == NULL)
+        return NULL;
+    ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
+    ch->control.ready = control_ready;
+    ch->shm = MAP_FAILED;
+    ch->cookie = cookie;
+    ch->refs = 2; /* the table's, and the maker's */
+    ch->opening = 1;
+    for (unsigned word = 0; word < SHM_WORD_COUNT; word++)
+        atomic_init(&ch->free_slots[word], ~0ull);
+    return ch;
+}
+
+/* Called and left with table_lock held; lets go of it while the server answers. */
+static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
+{
+    struct client_channel *ch = new_channel(cookie);
+    int result, error;
+
+    if (ch == NULL)
+        return -1;
+    ch->next = *bucket(cookie);
+    *bucket(cookie) = ch;
+    pthread_mutex_unlock(&table_lock);
+    result = open_channel(ch, d, deadline_ns);
+    error = errno;
+    if (result < 0) {
+        forget(ch);
+        client_release(ch);
+    }
+    pthread_mutex_lock(&table_lock);
+    if (result == 0) {
+        ch->opening = 0;
+        ch->refs--;
+        if (ch->refs == 0) { /* it ended already */
+            destroy(ch);
+            errno = error = EBADF;
+            result = -1;
+        }
+    }
+    pthread_cond_broadcast(&opened);
+    errno = error;
+    return result;
+}
+
+/* With table_lock held.  1 and a seat, 0 none, -1 wait: a channel is opening. */
+static int find_seat(uint64_t cookie, struct client_seat *seat)
+{
+    int result = 0;
+
+    for (struct client_channel *ch = *bucket(cookie); ch != NULL; ch = ch->next) {
+        if (ch->cookie != cookie)
+            continue;
+        if (ch->opening) {
+            result = -1;
+        } else if (client_take_slot(ch, &seat->slot)) {
+            ch->refs++;
+            seat->ch = ch;
+            return 1;
+        }
+    }
+    return result;
+}
+
+/* 0, or -1 with ETIMEDOUT; table_lock is held again afterwards. */
+static int wait_for_opening(int64_t deadline_ns)
+{
+    int64_t left_ns = sooner_ns(deadline_ns);
+    struct timespec until;
+
+    if (left_ns <= 0) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    int64_t until_ns = thread_now_ns() + left_ns;
+    until.tv_sec = until_ns / 1000000000;
+    until.tv_nsec = until_ns % 1000000000;
+    pthread_cond_clockwait(&opened, &table_lock, CLOCK_MONOTONIC, &until);
+    return 0;
+}
+
+int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
+{
+    uint64_t cookie = fd_cookie(d);
+    int found, result = 0;
+
+    if (cookie == 0) {
+        errno = EBADF;
+        return -1;
+    }
+    pthread_mutex_lock(&table_lock);
+    while (result == 0 && (found = find_seat(cookie, seat)) != 1) {
+        if (found < 0) {
+            result = wait_for_opening(deadline_ns);
+        } else if (fd_is_door(d) != 1) {
+            errno = EBADF;
+            result = -1;
+        } else {
+            result = loop_start() < 0 ? -1 : make_channel(d, cookie, deadline_ns);
+        }
+    }
+    pthread_mutex_unlock(&table_lock);
+    return result;
+}
+
+void client_lock(void)
+{
+    pthread_mutex_lock(&table_lock);
+}
+
+void client_unlock(void)
+{
+    pthread_mutex_unlock(&table_lock);
+}
+
+void client_forked(void)
+{
+    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
+        while (table[i] != NULL) {
+            struct client_channel *ch = table[i];
+            table[i] = ch->next;
+            destroy(ch);
+        }
+    }
+    pthread_cond_init(&opened, NULL);
+}

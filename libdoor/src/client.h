@@ -1,0 +1,63 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * client.h: the calling side of the transport.  A client_channel is this
+ * process's way into one open door: the memory it shares with the server, a
+ * bell, and a control socket that ends when either process does.
+ *
+ * Channels are found by the door descriptor's socket, made at the first call,
+ * and shared by all threads.  A channel is referred to by the table, for as
+ * long as the server keeps the control socket open, and by every call that
+ * runs; the last one frees it.
+ */
+#ifndef LIBDOOR_CLIENT_H
+#define LIBDOOR_CLIENT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <door.h>
+
+#include "shm.h"
+
+struct client_channel;
+
+/* The right to make one call: a channel, referred to, and a slot in it. */
+struct client_seat {
+    struct client_channel *ch;
+    unsigned slot;
+};
+
+/*
+ * Asks the server of the door d.  Fills *answer, and fds with at most max
+ * descriptors, and leaves the socket that the answer came on in *control
+ * (unless control is NULL); the caller owns all of them.
+ * deadline_ns: when to give up, 0 for never.
+ *
+ * Errors: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT; EMFILE;
+ * EPROTO the server's answer makes no sense; any the server answered with.
+ */
+int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
+               int *control, int *fds, unsigned max);
+
+/*
+ * A seat for a call on d, which client_call() uses up.  Waits while another
+ * thread makes the channel.
+ * Errors: EBADF d is no door, or its server is gone; EINTR, ETIMEDOUT, EMFILE,
+ * ENOMEM, EAGAIN, EPROTO.
+ */
+int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
+
+/*
+ * One call: arguments from *arg, results to *arg as door_call(3C) says.
+ * *deadline_ns (or deadline_ns) may be 0 for never, and may move meanwhile.
+ * Gives the seat back.
+ */
+int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns);
+
+/* In a forked child: the parent's channels are not ours. */
+void client_lock(void);
+void client_unlock(void);
+void client_forked(void);
+
+#endif

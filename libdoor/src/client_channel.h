@@ -1,0 +1,50 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * client_channel.h: the inside of a client_channel, for client.c, which makes
+ * and finds channels, and client_call.c, which calls through them.
+ */
+#ifndef LIBDOOR_CLIENT_CHANNEL_H
+#define LIBDOOR_CLIENT_CHANNEL_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client.h"
+#include "loop.h"
+#include "shm.h"
+
+/* A mapped window; it belongs to the thread that holds the slot. */
+struct client_window {
+    char *base;
+    size_t size;
+};
+
+struct client_channel {
+    struct watch control;        /* first: the loop hands us this */
+    struct client_channel *next; /* in the table, under its lock */
+    unsigned refs;               /* under the table's lock */
+    int opening;                 /* under the table's lock: no calls yet */
+    uint64_t cookie;             /* the door descriptor's socket */
+    int memory_fd;
+    int bell_fd;
+    void *shm;
+    _Atomic int dead; /* the server is gone */
+    _Atomic uint64_t free_slots[SHM_WORD_COUNT];
+    /* Slots given up on: the server still has them. */
+    _Atomic uint64_t abandoned[SHM_WORD_COUNT];
+    struct client_window window[SHM_SLOT_COUNT];
+    struct msg_answer answer;
+};
+
+/* Takes a free slot: 1 and its number, or 0 if there is none. */
+int client_take_slot(struct client_channel *ch, unsigned *slot);
+
+/* The server is gone: wakes everyone who waits for it. */
+void client_channel_died(struct client_channel *ch);
+
+/* Drops a reference; the last one frees the channel. */
+void client_release(struct client_channel *ch);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * connection.c: the other ends of door descriptors, and the names that lead to
+ * them.  Runs in the loop thread; answers requests, never waits for a peer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "server.h"
+#include "thread.h"
+
+struct listener {
+    struct watch watch; /* first: the loop hands us this */
+    LIST_ENTRY(listener) link;
+    uint64_t id; /* of its connections' */
+    uid_t owner; /* who attached it, and may detach it */
+    struct door *door;
+};
+
+/* Changed by any thread that makes a door, under server_lock. */
+static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
+
+static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
+
+static int listener_add(struct door *door, int fd, uid_t owner);
+static void listener_end(struct listener *l);
+
+static void *close_here(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+void close_foreign(int fd)
+{
+    if (fd >= 0 && thread_start_blocked(close_here, (void *)(intptr_t)fd) < 0)
+        fd_close(fd);
+}
+
+struct door *door_find_local(int d)
+{
+    uint64_t cookie = fd_cookie(d);
+    struct connection *c;
+    struct door *door = NULL;
+
+    server_lock();
+    LIST_FOREACH(c, &connections, link) {
+        if (cookie != 0 && c->client_cookie == cookie) {
+            door = c->door;
+            door_hold(door);
+            break;
+        }
+    }
+    server_unlock();
+    return door;
+}
+
+static void connection_end(struct connection *c)
+{
+    struct server_channel *ch;
+
+    loop_remove(&c->watch);
+    server_lock();
+    LIST_REMOVE(c, link);
+    server_unlock();
+    while ((ch = LIST_FIRST(&c->channels)) != NULL) {
+        LIST_REMOVE(ch, link);
+        server_channel_orphan(ch);
+    }
+    fd_close(c->watch.fd);
+    door_drop(c->door);
+    free(c);
+}
+
+static void answer_info(struct connection *c, int reply_fd)
+{
+    struct msg_answer answer;
+
+    door_describe(c->door, &answer);
+    fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
+    close_foreign(reply_fd);
+}
+
+static void refuse(int reply_fd, int error)
+{
+    struct msg_answer answer = {.magic = MSG_MAGIC, .error = error};
+
+    fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
+    close_foreign(reply_fd);
+}
+
+static void answer_open(struct connection *c, int control)
+{
+    struct msg_answer answer;
+    struct server_channel *ch;
+
+    if (atomic_load(&c->door->revoked)) {
+        refuse(control, EBADF);
+        return;
+    }
+    ch = server_channel_create(c->door, control);
+    if (ch == NULL) {
+        refuse(control, EAGAIN);
+        return;
+    }
+    door_describe(c->door, &answer);
+    LIST_INSERT_HEAD(&c->channels, ch, link);
+    ch->is_linked = 1;
+    if (fd_send(ch->control.fd, &answer, sizeof(answer), (int[]){ch->memory_fd, ch->bell_fd}, 2) < 0)
+        server_channel_condemn(ch);
+}
+
+/* The user who made the socket at the other end of fd. */
+static uid_t peer_uid(int fd)
+{
+    struct ucred cred = {.uid = (uid_t)-1};
+    socklen_t len = sizeof(cred);
+
+    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+    return cred.uid;
+}
+
+/*
+ * The listening socket stays shared with the one who attaches: a stranger
+ * could make our accept(2) block.  So a stranger may not.
+ */
+static void answer_attach(struct connection *c, int reply_fd, int listening_fd)
+{
+    uid_t owner = peer_uid(reply_fd);
+    int error = EINVAL;
+
+    if (owner != 0 && owner != geteuid())
+        error = EPERM;
+    else if (fd_is_seqpacket(listening_fd, 1))
+        error = listener_add(c->door, fd_hide(listening_fd), owner) < 0 ? EAGAIN : 0;
+    else
+        close_foreign(listening_fd);
+    if (error == 0)
+        answer_info(c, reply_fd);
+    else
+        refuse(reply_fd, error);
+}
+
+static void answer_detach(struct connection *c, int reply_fd)
+{
+    uid_t uid = peer_uid(reply_fd);
+    struct listener *l;
+
+    LIST_FOREACH(l, &listeners, link) {
+        if (l->id == c->listener_id)
+            break;
+    }
+    if (l == NULL) {
+        refuse(reply_fd, EINVAL);
+    } else if (uid != 0 && uid != geteuid() && uid != l->owner) {
+        refuse(reply_fd, EPERM);
+    } else {
+        listener_end(l);
+        answer_info(c, reply_fd);
+    }
+}
+
+static void connection_ready(struct watch *w, uint32_t events)
+{
+    struct connection *c = (struct connection *)w;
+    struct msg_request request;
+    int fds[2] = {-1, -1};
+    unsigned count;
+
+    if (fd_recv(w->fd, &request, sizeof(request), fds, 2, &count) < 0) {
+        /* What was sent before the end is read first. */
+        if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
+            connection_end(c);
+        return;
+    }
+    int ours = request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1 &&
+               fd_is_seqpacket(fds[0], 0);
+    if (ours && request.op == MSG_OPEN && count == 1)
+        answer_open(c, fds[0]);
+    else if (ours && request.op == MSG_INFO && count == 1)
+        answer_info(c, fds[0]);
+    else if (ours && request.op == MSG_ATTACH && count == 2)
+        answer_attach(c, fds[0], fds[1]);
+    else if (ours && request.op == MSG_DETACH && count == 1)
+        answer_detach(c, fds[0]);
+    else
+        while (count > 0)
+            close_foreign(fds[--count]);
+}
+
+static int add(struct door *door, int fd, uint64_t client_cookie, uint64_t listener_id)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return -1;
+    c->watch = (struct watch){fd, connection_ready};
+    c->door = door;
+    c->client_cookie = client_cookie;
+    c->listener_id = listener_id;
+    LIST_INIT(&c->channels);
+    server_lock();
+    if (loop_add(&c->watch, EPOLLIN | EPOLLRDHUP) < 0) {
+        server_unlock();
+        free(c);
+        return -1;
+    }
+    door_hold(door);
+    LIST_INSERT_HEAD(&connections, c, link);
+    server_unlock();
+    return 0;
+}
+
+int connection_add(struct door *door, int fd, uint64_t client_cookie)
+{
+    return add(door, fd, client_cookie, 0);
+}
+
+static void listener_end(struct listener *l)
+{
+    loop_remove(&l->watch);
+    LIST_REMOVE(l, link);
+    fd_close(l->watch.fd);
+    door_drop(l->door);
+    free(l);
+}
+
+static void listener_ready(struct watch *w, uint32_t events)
+{
+    struct listener *l = (struct listener *)w;
+    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd >= 0)
+        fd = fd_hide(fd);
+    if (fd >= 0) {
+        if (add(l->door, fd, 0, l->id) < 0)
+            fd_close(fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        loop_pause(w); /* a waiting client costs nothing; a busy loop would */
+    } else if (errno == EINVAL || (events & EPOLLHUP)) {
+        listener_end(l); /* who attached it shut it down */
+    }
+}
+
+/* Takes fd over, also on failure. */
+static int listener_add(struct door *door, int fd, uid_t owner)
+{
+    static uint64_t last_id;
+    struct listener *l = fd < 0 ? NULL : calloc(1, sizeof(*l));
+
+    if (l == NULL) {
+        fd_close(fd);
+        return -1;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    l->watch = (struct watch){fd, listener_ready};
+    l->id = ++last_id;
+    l->owner = owner;
+    l->door = door;
+    if (loop_add(&l->watch, EPOLLIN) < 0) {
+        fd_close(fd);
+        free(l);
+        return -1;
+    }
+    door_hold(door);
+    LIST_INSERT_HEAD(&listeners, l, link);
+    return 0;
+}
+
+void connection_forked(void)
+{
+    struct connection *c;
+    struct listener *l;
+    struct server_channel *ch;
+
+    while ((c = LIST_FIRST(&connections)) != NULL) {
+        LIST_REMOVE(c, link);
+        while ((ch = LIST_FIRST(&c->channels)) != NULL) {
+            LIST_REMOVE(ch, link);
+            server_channel_forked(ch);
+        }
+        fd_close(c->watch.fd);
+        free(c);
+    }
+    while ((l = LIST_FIRST(&listeners)) != NULL) {
+        LIST_REMOVE(l, link);
+        fd_close(l->watch.fd);
+        free(l);
+    }
+}

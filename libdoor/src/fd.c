@@ -1,0 +1,157 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * fd.c: see fd.h.
+ */
+#include "fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DOOR_MARK 0x646f6f72 /* "door" */
+#define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
+#define HIDE_FROM 512
+
+void fd_close(int fd)
+{
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+}
+
+int fd_hide(int fd)
+{
+    struct rlimit limit;
+    int from = HIDE_FROM, hidden;
+
+    if (fd < 0)
+        return -1;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 2 * HIDE_FROM)
+        from = (int)limit.rlim_cur / 2;
+    if (fd >= from)
+        return fd;
+    hidden = fcntl(fd, F_DUPFD_CLOEXEC, from);
+    if (hidden < 0 && errno == EINVAL)
+        return fd;
+    fd_close(fd);
+    return hidden;
+}
+
+int fd_mark_door(int fd)
+{
+    int mark = DOOR_MARK;
+
+    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+}
+
+int fd_is_door(int fd)
+{
+    int mark = 0;
+    socklen_t len = sizeof(mark);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, &len) < 0)
+        return errno == EBADF ? -1 : 0;
+    return mark == DOOR_MARK && fd_is_seqpacket(fd, 0);
+}
+
+uint64_t fd_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof(cookie);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
+        return 0;
+    return cookie;
+}
+
+int fd_pair(int pair[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+}
+
+static int socket_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+int fd_is_seqpacket(int fd, int listening)
+{
+    return socket_option(fd, SO_DOMAIN) == AF_UNIX &&
+           socket_option(fd, SO_TYPE) == SOCK_SEQPACKET &&
+           socket_option(fd, SO_ACCEPTCONN) == listening;
+}
+
+int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count)
+{
+    char control[CMSG_SPACE(FD_BATCH_MAX * sizeof(int))] = {0};
+    struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (count > FD_BATCH_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (count > 0) {
+        msg.msg_control = control;
+        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
+    }
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Takes the descriptors out of msg; those over max are closed. */
+static unsigned take_fds(struct msghdr *msg, int *fds, unsigned max)
+{
+    unsigned taken = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (unsigned i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (taken < max)
+                fds[taken++] = fd;
+            else
+                fd_close(fd);
+        }
+    }
+    return taken;
+}
+
+int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count)
+{
+    char control[CMSG_SPACE(FD_BATCH_MAX * sizeof(int))];
+    struct iovec iov = {.iov_base = data, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof(control)};
+    ssize_t got;
+
+    *count = 0;
+    got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0)
+        return -1;
+    *count = take_fds(&msg, fds, max);
+    if ((size_t)got == len && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+        return 0;
+    while (*count > 0)
+        fd_close(fds[--*count]);
+    errno = got == 0 ? ECONNRESET : EPROTO;
+    return -1;
+}

@@ -1,0 +1,55 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * fd.h: descriptors and sockets: sending and receiving them, telling doors
+ * from other files, keeping the library's own out of the program's way.
+ * Knows nothing of calls.
+ */
+#ifndef LIBDOOR_FD_H
+#define LIBDOOR_FD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Every descriptor of the library's own is close-on-exec and has a number that
+ * open(2) would not hand out soon: programs count on low numbers, and close
+ * ranges of them.  Takes fd over; returns the new number, or -1 with fd closed.
+ */
+int fd_hide(int fd);
+
+/* close(2) that keeps errno and accepts -1. */
+void fd_close(int fd);
+
+/*
+ * A door descriptor is one end of a SEQPACKET socket, marked by a receive
+ * low-water mark that nobody would choose.  The mark belongs to the open
+ * socket and so travels with it through dup, fork, exec and SCM_RIGHTS.
+ */
+int fd_mark_door(int fd);
+int fd_is_door(int fd); /* 1, 0, or -1 with EBADF */
+
+/* The socket's number, which the kernel never uses twice; 0 if fd is no socket. */
+uint64_t fd_cookie(int fd);
+
+/* A connected SEQPACKET pair, both ends close-on-exec. */
+int fd_pair(int pair[2]);
+
+/*
+ * One message with up to count descriptors; never blocks, raises no SIGPIPE.
+ * Returns 0, or -1 and errno.
+ */
+int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count);
+
+/*
+ * One message of exactly len bytes with at most max descriptors (close-on-exec,
+ * in fds; their number in *count).  Anything else is EPROTO, and what came with
+ * it is closed.  ECONNRESET at the end of the connection; EAGAIN if nothing is
+ * there.  Never blocks.
+ */
+int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count);
+
+/* True if fd is a connected (or listening) Unix SEQPACKET socket. */
+int fd_is_seqpacket(int fd, int listening);
+
+#endif

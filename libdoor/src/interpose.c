@@ -1,0 +1,155 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * interpose.c: open(2) and its relatives, so that programs open doors as they
+ * do on illumos.  Every call goes to libc first; only where that says ENXIO,
+ * as it does for a socket's name, may it be a door.  fopen(3) and raw system
+ * calls do not come by here.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "name.h"
+
+/* <fcntl.h> would declare these, some of them inline or as aliases. */
+#define AT_FDCWD -100
+#define O_WRONLY 01
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_TMPFILE 020200000
+
+int open(const char *path, int oflag, ...);
+int open64(const char *path, int oflag, ...);
+int openat(int dirfd, const char *path, int oflag, ...);
+int openat64(int dirfd, const char *path, int oflag, ...);
+int creat(const char *path, mode_t mode);
+int creat64(const char *path, mode_t mode);
+int __open_2(const char *path, int oflag);
+int __open64_2(const char *path, int oflag);
+int __openat_2(int dirfd, const char *path, int oflag);
+int __openat64_2(int dirfd, const char *path, int oflag);
+
+typedef int openat_function(int dirfd, const char *path, int oflag, ...);
+
+static openat_function *next(const char *name)
+{
+    openat_function *function = (openat_function *)dlsym(RTLD_NEXT, name);
+
+    if (function == NULL)
+        abort(); /* a libc without openat() */
+    return function;
+}
+
+static openat_function *libc_openat, *libc_openat64;
+
+/* Early, since dlsym(3) is not safe in signal handlers and open(2) is. */
+__attribute__((constructor)) static void find_libc(void)
+{
+    libc_openat = next("openat");
+    libc_openat64 = next("openat64");
+}
+
+static int open_door_instead(int dirfd, const char *path, int oflag)
+{
+    int fd;
+
+    if (errno != ENXIO)
+        return -1;
+    fd = name_open(dirfd, path, oflag);
+    if (fd < 0 && errno == ENODEV)
+        errno = ENXIO; /* another reason for it, e.g. a FIFO that nobody reads */
+    return fd;
+}
+
+static int do_open(int dirfd, const char *path, int oflag, mode_t mode)
+{
+    if (libc_openat == NULL)
+        find_libc();
+    int fd = libc_openat(dirfd, path, oflag, mode);
+    return fd >= 0 ? fd : open_door_instead(dirfd, path, oflag);
+}
+
+static int do_open64(int dirfd, const char *path, int oflag, mode_t mode)
+{
+    if (libc_openat64 == NULL)
+        find_libc();
+    int fd = libc_openat64(dirfd, path, oflag, mode);
+    return fd >= 0 ? fd : open_door_instead(dirfd, path, oflag);
+}
+
+/* The mode argument is there only if the flags say so. */
+#define MODE(oflag, mode)                                             \
+    do {                                                              \
+        if (((oflag) & O_CREAT) || ((oflag) & O_TMPFILE) == O_TMPFILE) { \
+            va_list ap;                                               \
+            va_start(ap, oflag);                                      \
+            (mode) = va_arg(ap, mode_t);                              \
+            va_end(ap);                                               \
+        }                                                             \
+    } while (0)
+
+int open(const char *path, int oflag, ...)
+{
+    mode_t mode = 0;
+
+    MODE(oflag, mode);
+    return do_open(AT_FDCWD, path, oflag, mode);
+}
+
+int open64(const char *path, int oflag, ...)
+{
+    mode_t mode = 0;
+
+    MODE(oflag, mode);
+    return do_open64(AT_FDCWD, path, oflag, mode);
+}
+
+int openat(int dirfd, const char *path, int oflag, ...)
+{
+    mode_t mode = 0;
+
+    MODE(oflag, mode);
+    return do_open(dirfd, path, oflag, mode);
+}
+
+int openat64(int dirfd, const char *path, int oflag, ...)
+{
+    mode_t mode = 0;
+
+    MODE(oflag, mode);
+    return do_open64(dirfd, path, oflag, mode);
+}
+
+int creat(const char *path, mode_t mode)
+{
+    return do_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+int creat64(const char *path, mode_t mode)
+{
+    return do_open64(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+/* What _FORTIFY_SOURCE makes of calls without a mode. */
+int __open_2(const char *path, int oflag)
+{
+    return do_open(AT_FDCWD, path, oflag, 0);
+}
+
+int __open64_2(const char *path, int oflag)
+{
+    return do_open64(AT_FDCWD, path, oflag, 0);
+}
+
+int __openat_2(int dirfd, const char *path, int oflag)
+{
+    return do_open(dirfd, path, oflag, 0);
+}
+
+int __openat64_2(int dirfd, const char *path, int oflag)
+{
+    return do_open64(dirfd, path, oflag, 0);
+}

@@ -1,0 +1,175 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * loop.c: see loop.h.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "thread.h"
+
+#define TICK_MS 1
+#define PAUSE_MS 100
+#define PAUSED_MAX 16
+
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static int epoll_fd = -1; /* written under start_lock, once */
+static int wake_fd = -1;
+
+static int (*_Atomic tick_function)(void); /* NULL: no ticks wanted */
+
+/* Watches that loop_pause() set aside; the loop thread's own. */
+static struct watch *paused[PAUSED_MAX];
+static unsigned paused_count;
+
+static void resume_paused(void)
+{
+    while (paused_count > 0) {
+        struct watch *w = paused[--paused_count];
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+    }
+}
+
+void loop_pause(struct watch *w)
+{
+    struct epoll_event event = {.events = 0, .data.ptr = w};
+
+    if (paused_count < PAUSED_MAX && epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
+        paused[paused_count++] = w;
+}
+
+static int wait_ms(void)
+{
+    if (atomic_load(&tick_function) != NULL)
+        return TICK_MS;
+    return paused_count > 0 ? PAUSE_MS : -1;
+}
+
+static void run_tick(void)
+{
+    int (*tick)(void) = atomic_exchange(&tick_function, NULL);
+
+    if (tick != NULL && tick())
+        atomic_store(&tick_function, tick);
+}
+
+/* By the clock, not by epoll's timeout: a flood of events must not stop it. */
+static void run_timers(void)
+{
+    static int64_t ticked_ns, resumed_ns;
+    int64_t now_ns = thread_now_ns();
+
+    if (now_ns - ticked_ns >= TICK_MS * 1000000) {
+        ticked_ns = now_ns;
+        run_tick();
+    }
+    if (now_ns - resumed_ns >= PAUSE_MS * 1000000) {
+        resumed_ns = now_ns;
+        resume_paused();
+    }
+}
+
+static void drain_wake(void)
+{
+    uint64_t rings;
+
+    while (read(wake_fd, &rings, sizeof(rings)) > 0)
+        continue;
+}
+
+static void *run(void *unused)
+{
+    for (;;) {
+        struct epoll_event event;
+        /* One event at a time: a watch that goes leaves no stale event behind. */
+        int count = epoll_wait(epoll_fd, &event, 1, wait_ms());
+
+        if (count < 0 && errno != EINTR)
+            usleep(PAUSE_MS * 1000);
+        if (count == 1 && event.data.ptr == NULL) {
+            drain_wake();
+        } else if (count == 1) {
+            struct watch *w = event.data.ptr;
+            w->ready(w, event.events);
+        }
+        run_timers();
+    }
+    return unused;
+}
+
+static int make_descriptors(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    if (wake_fd < 0)
+        wake_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (epoll_fd < 0)
+        epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
+    if (wake_fd < 0 || epoll_fd < 0)
+        return -1;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) < 0 && errno != EEXIST)
+        return -1;
+    return 0;
+}
+
+int loop_start(void)
+{
+    static int running;
+    int result = 0;
+
+    pthread_mutex_lock(&start_lock);
+    if (epoll_fd < 0)
+        running = 0;
+    if (!running) {
+        result = make_descriptors();
+        if (result == 0)
+            result = thread_start_blocked(run, NULL);
+        running = result == 0;
+    }
+    pthread_mutex_unlock(&start_lock);
+    return result;
+}
+
+int loop_add(struct watch *w, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = w};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &event);
+}
+
+void loop_remove(struct watch *w)
+{
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+    for (unsigned i = 0; i < paused_count; i++) {
+        if (paused[i] == w)
+            paused[i--] = paused[--paused_count];
+    }
+}
+
+void loop_tick(int (*tick)(void))
+{
+    uint64_t one = 1;
+
+    if (atomic_exchange(&tick_function, tick) == NULL && write(wake_fd, &one, sizeof(one)) < 0)
+        return; /* the counter is full: a wake-up is on its way anyway */
+}
+
+void loop_forked(void)
+{
+    fd_close(epoll_fd);
+    fd_close(wake_fd);
+    epoll_fd = wake_fd = -1;
+    paused_count = 0;
+    atomic_store(&tick_function, NULL);
+    pthread_mutex_init(&start_lock, NULL);
+}

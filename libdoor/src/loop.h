@@ -1,0 +1,45 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * loop.h: the library's one helper thread.  It waits for everything that is
+ * not a call: new connections, requests on door descriptors, the end of
+ * processes at the other side.  It never blocks on a peer, and blocks all
+ * signals.  Knows nothing of doors.
+ */
+#ifndef LIBDOOR_LOOP_H
+#define LIBDOOR_LOOP_H
+
+#include <stdint.h>
+
+/*
+ * Something to wait for.  From loop_add() on it belongs to the loop thread:
+ * only ready() may remove and free it.  Another thread that wants it gone
+ * calls shutdown(2) on the socket, and ready() sees EPOLLHUP.
+ */
+struct watch {
+    int fd;
+    void (*ready)(struct watch *w, uint32_t events);
+};
+
+/* Starts the thread unless it runs.  0, or -1 and errno EAGAIN, EMFILE, ENOMEM. */
+int loop_start(void);
+
+/* Adds w (level-triggered); loop_start() must have succeeded. */
+int loop_add(struct watch *w, uint32_t events);
+
+/* In the loop thread: stops waiting for w; its descriptor stays open. */
+void loop_remove(struct watch *w);
+
+/* In the loop thread: do not wait for w for the next tenth of a second. */
+void loop_pause(struct watch *w);
+
+/*
+ * Has the loop call tick() every millisecond for as long as it returns
+ * non-zero.  May be called from any thread; there is one tick function.
+ */
+void loop_tick(int (*tick)(void));
+
+/* In a forked child: the thread is gone, forget it. */
+void loop_forked(void);
+
+#endif

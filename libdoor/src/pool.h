@@ -1,0 +1,86 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * pool.h: the threads that serve doors, and how they find their next call.
+ *
+ * A pool's idle threads sleep in one epoll, which wakes the one that slept
+ * last.  A thread that has finished a call looks at the same channel's map
+ * before it sleeps, so that under load calls need no wake-up at all.
+ */
+#ifndef LIBDOOR_POOL_H
+#define LIBDOOR_POOL_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "server.h"
+
+struct server_thread;
+
+struct pool {
+    pthread_mutex_t lock;
+    int epoll_fd;
+    int kick_fd;                      /* wakes one idle thread; ours alone */
+    sigset_t signal_mask;             /* of the threads that the library starts */
+    struct server_channel **channels; /* by id, modulo the number of places */
+    unsigned channel_places;
+    uint64_t next_id;
+    STAILQ_HEAD(, server_channel) ready; /* have calls that nobody was woken for */
+    LIST_HEAD(, server_thread) threads;
+    _Atomic unsigned ready_count;
+    _Atomic unsigned idle_count; /* threads that sleep, or are about to */
+    _Atomic uint64_t taken_count; /* calls taken so far */
+    uint64_t taken_before;        /* at the last tick; loop thread only */
+    unsigned depleted_ticks;      /* in a row; loop thread only */
+};
+
+/* A server thread between two calls, and the call it runs. */
+struct server_thread {
+    LIST_ENTRY(server_thread) link; /* pool->threads, under its lock */
+    struct pool *pool;
+    pid_t tid;                  /* the kernel's number of it */
+    struct server_channel *hot; /* where the next call is looked for first */
+    unsigned streak;            /* calls in a row from there */
+    struct server_channel *channel; /* of the call that runs, or NULL */
+    unsigned slot;                  /* of that call */
+    _Atomic int in_call;            /* the procedure runs; for others to see */
+    char *arguments;                /* buffer for them, mmap'ed */
+    size_t arguments_cap;
+    jmp_buf base;                   /* where door_return() goes back to */
+};
+
+/* The pool of all doors that are not private, made at the first call. NULL: errno. */
+struct pool *pool_shared(void);
+
+/* 0, or -1 and errno; the channel is known to the pool until it is removed. */
+int pool_add_channel(struct pool *pool, struct server_channel *ch);
+void pool_remove_channel(struct pool *pool, struct server_channel *ch);
+
+/*
+ * Waits for a call: sets thread->channel (a reference) and thread->slot.
+ * Never fails.
+ */
+void pool_take_call(struct server_thread *thread);
+
+void pool_add_thread(struct pool *pool, struct server_thread *thread);
+void pool_remove_thread(struct server_thread *thread);
+
+/* Has a thread started that serves pool (server_thread.c); 0, or -1 and errno. */
+int server_thread_start(struct pool *pool);
+void server_thread_forked(void);
+
+/*
+ * grow.c, once a millisecond while the pool has no idle thread: starts threads
+ * if that helps.  Non-zero to be called again.
+ */
+int pool_grow(struct pool *pool);
+
+/* In a forked child: it serves no doors. */
+void pool_forked(void);
+
+#endif

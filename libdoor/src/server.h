@@ -1,0 +1,140 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * server.h: the serving side of the transport: doors, who refers to them, and
+ * the channels through which their calls come.
+ *
+ * Owners: a door lives for as long as something refers to it: a connection (an
+ * open door descriptor somewhere), a listener (a name), or a channel.  The
+ * loop thread owns connections, listeners and the control sockets of channels;
+ * server threads hold references to the channels whose calls they run.
+ *
+ * Locks: server_lock guards the lists of connections and listeners, pool->lock
+ * a pool's table of channels and its queue.  server_lock first.
+ */
+#ifndef LIBDOOR_SERVER_H
+#define LIBDOOR_SERVER_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <door.h>
+
+#include "loop.h"
+#include "shm.h"
+
+struct pool;
+
+struct door {
+    _Atomic unsigned refs; /* connections, listeners, channels, who looks at it */
+    door_server_procedure_t *procedure;
+    void *cookie;
+    door_attr_t attributes; /* as given to door_create() */
+    door_id_t id;
+    _Atomic int revoked;
+    struct pool *pool;
+};
+
+/* An open door descriptor, seen from its other end. */
+struct connection {
+    struct watch watch; /* first: the loop hands us this */
+    LIST_ENTRY(connection) link;
+    struct door *door;
+    uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
+    uint64_t listener_id;   /* the name it came by, or 0 */
+    LIST_HEAD(, server_channel) channels;
+};
+
+struct server_window {
+    char *base;
+    size_t size;
+};
+
+struct server_channel {
+    struct watch control; /* first: the loop hands us this */
+    LIST_ENTRY(server_channel) link; /* connection's; loop thread only */
+    int is_linked;                   /* loop thread only */
+    STAILQ_ENTRY(server_channel) ready_link; /* pool->ready, under pool->lock */
+    int is_ready;                            /* under pool->lock: queued there */
+    struct door *door;
+    uint64_t id;           /* in the pool's table; never used again */
+    _Atomic unsigned refs; /* the loop's, the queue's, and running threads' */
+    _Atomic unsigned running;
+    _Atomic int orphan; /* the connection ended: close when nothing runs */
+    int memory_fd;
+    int bell_fd;
+    void *shm;
+    _Atomic unsigned cursor; /* where to look for the next call */
+    _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
+    struct server_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
+};
+
+void server_lock(void);
+void server_unlock(void);
+
+/* door.c: references may be taken and given back by any thread. */
+void door_hold(struct door *door);
+void door_drop(struct door *door); /* the last one frees it */
+uint64_t door_instance_id(void);   /* a number of this process's own */
+
+/* Fills in what the door's server tells anybody who asks. */
+void door_describe(const struct door *door, struct msg_answer *answer);
+
+/*
+ * connection.c: the loop serves fd for door; takes fd over, and a reference.
+ * client_cookie: the other end's socket, if this process has made it, else 0.
+ */
+int connection_add(struct door *door, int fd, uint64_t client_cookie);
+void connection_forked(void);
+
+/* The door, with a reference, if d is a descriptor that door_create() made. */
+struct door *door_find_local(int d);
+
+/* Closes a descriptor that a peer sent, in a thread of its own: it may block. */
+void close_foreign(int fd);
+
+/*
+ * server_channel.c: makes a channel in door's pool; takes control over on
+ * success.  NULL and errno.
+ */
+struct server_channel *server_channel_create(struct door *door, int control);
+void server_channel_hold(struct server_channel *ch);
+void server_channel_release(struct server_channel *ch);
+
+/* Loop thread: its connection has ended; what runs may finish. */
+void server_channel_orphan(struct server_channel *ch);
+
+/* The peer broke the rules, or nothing more can come: the channel is shut. */
+void server_channel_condemn(struct server_channel *ch);
+void server_channel_forked(struct server_channel *ch);
+
+/* Takes one pending call: its slot, or -1. */
+int server_channel_take(struct server_channel *ch);
+
+/* How many calls wait to be taken; a peer may make it say anything. */
+unsigned server_channel_pending(struct server_channel *ch);
+
+/* The bell was heard: from now on callers ring again. */
+void server_channel_heard(struct server_channel *ch);
+
+/*
+ * Copies the arguments of the call in slot to *buf, an mmap'ed buffer of *cap
+ * bytes that grows as needed.  *argp is NULL if the caller passed none.
+ * Returns 0, or -1 and the errno for the caller.
+ */
+int server_channel_arguments(struct server_channel *ch, unsigned slot, char **buf, size_t *cap,
+                             char **argp, size_t *arg_size);
+
+/*
+ * Puts the result of the call in slot in its place.  0, or -1 with E2BIG or
+ * ENOMEM: the call goes on.
+ */
+int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size);
+
+/* Ends the call in slot: wakes the caller with error and gives up the slot. */
+void server_channel_reply(struct server_channel *ch, unsigned slot, int error);
+
+#endif

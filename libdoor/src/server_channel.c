@@ -1,0 +1,329 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * server_channel.c: one client process's calls, as the server sees them.
+ * Everything in the shared memory may be a lie: it is read once, checked, and
+ * indexes nothing that was not masked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "pool.h"
+#include "server.h"
+#include "thread.h"
+
+#define WINDOW_MIN_SIZE ((size_t)64 << 10)
+#define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
+#define ARGUMENTS_KEEP ((size_t)1 << 20)
+
+static uint64_t bit(unsigned slot)
+{
+    return 1ull << (slot % 64);
+}
+
+static struct shm_head *head(struct server_channel *ch)
+{
+    return ch->shm;
+}
+
+/* A file that keeps its size, whatever its holders do: touching it is safe. */
+static int make_memory(void)
+{
+    struct rlimit limit;
+    int fd;
+
+    /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)SHM_FILE_SIZE) {
+        errno = EFBIG;
+        return -1;
+    }
+    fd = fd_hide(memfd_create("door", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd >= 0 && (ftruncate(fd, SHM_FILE_SIZE) < 0 ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
+        fd_close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void *map(int fd, off_t offset, size_t size)
+{
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+
+    if (base != MAP_FAILED) {
+        madvise(base, size, MADV_DONTFORK);
+        madvise(base, size, MADV_DONTDUMP);
+    }
+    return base;
+}
+
+static void destroy(struct server_channel *ch)
+{
+    if (ch->shm != MAP_FAILED)
+        munmap(ch->shm, SHM_MAPPED_SIZE);
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        if (ch->window[slot].size > 0)
+            munmap(ch->window[slot].base, ch->window[slot].size);
+    }
+    close_foreign(ch->control.fd);
+    fd_close(ch->memory_fd);
+    fd_close(ch->bell_fd);
+    door_drop(ch->door);
+    free(ch);
+}
+
+void server_channel_hold(struct server_channel *ch)
+{
+    atomic_fetch_add(&ch->refs, 1);
+}
+
+void server_channel_release(struct server_channel *ch)
+{
+    if (atomic_fetch_sub(&ch->refs, 1) == 1)
+        destroy(ch);
+}
+
+void server_channel_condemn(struct server_channel *ch)
+{
+    shutdown(ch->control.fd, SHUT_RDWR);
+}
+
+/* Nothing is ever sent to us here: whatever comes is the end, or a lie. */
+static void control_ready(struct watch *w, uint32_t events)
+{
+    struct server_channel *ch = (struct server_channel *)w;
+
+    (void)events;
+    loop_remove(w);
+    server_channel_condemn(ch);
+    if (ch->is_linked)
+        LIST_REMOVE(ch, link);
+    pool_remove_channel(ch->door->pool, ch);
+    server_channel_release(ch);
+}
+
+static int open_channel(struct server_channel *ch)
+{
+    ch->memory_fd = make_memory();
+    ch->bell_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (ch->memory_fd < 0 || ch->bell_fd < 0)
+        return -1;
+    ch->shm = map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
+    if (ch->shm == MAP_FAILED || pool_add_channel(ch->door->pool, ch) < 0)
+        return -1;
+    if (loop_add(&ch->control, EPOLLIN | EPOLLRDHUP) == 0)
+        return 0;
+    pool_remove_channel(ch->door->pool, ch);
+    return -1;
+}
+
+struct server_channel *server_channel_create(struct door *door, int control)
+{
+    struct server_channel *ch = calloc(1, sizeof(*ch));
+
+    if (ch == NULL)
+        return NULL;
+    atomic_init(&ch->refs, 1);
+    ch->memory_fd = ch->bell_fd = -1;
+    ch->shm = MAP_FAILED;
+    ch->door = door;
+    door_hold(door);
+    ch->control = (struct watch){fd_hide(fcntl(control, F_DUPFD_CLOEXEC, 0)), control_ready};
+    if (ch->control.fd >= 0 && open_channel(ch) == 0) {
+        close(control);
+        return ch;
+    }
+    int error = errno;
+    server_channel_release(ch);
+    errno = error;
+    return NULL;
+}
+
+static int is_quiet(struct server_channel *ch)
+{
+    return atomic_load(&ch->running) == 0 && server_channel_pending(ch) == 0;
+}
+
+void server_channel_orphan(struct server_channel *ch)
+{
+    ch->is_linked = 0;
+    atomic_store(&ch->orphan, 1);
+    if (is_quiet(ch))
+        server_channel_condemn(ch);
+}
+
+void server_channel_forked(struct server_channel *ch)
+{
+    fd_close(ch->control.fd);
+    fd_close(ch->memory_fd);
+    fd_close(ch->bell_fd);
+    free(ch);
+}
+
+void server_channel_heard(struct server_channel *ch)
+{
+    atomic_store(&head(ch)->waking, 0);
+}
+
+unsigned server_channel_pending(struct server_channel *ch)
+{
+    unsigned count = 0;
+
+    for (unsigned word = 0; word < SHM_WORD_COUNT; word++)
+        count += (unsigned)__builtin_popcountll(atomic_load(&head(ch)->pending[word]));
+    return count;
+}
+
+/* The call in slot is ours if its bit was still set. */
+static int claim(struct server_channel *ch, unsigned slot)
+{
+    unsigned word = slot / 64;
+
+    if ((atomic_fetch_and(&head(ch)->pending[word], ~bit(slot)) & bit(slot)) == 0)
+        return 0;
+    if (atomic_fetch_or(&ch->busy[word], bit(slot)) & bit(slot)) {
+        server_channel_condemn(ch); /* two calls in one slot */
+        return 0;
+    }
+    atomic_fetch_add(&ch->running, 1);
+    atomic_store(&ch->cursor, slot + 1);
+    return 1;
+}
+
+/* From a moving start, so that no slot waits for the others for ever. */
+int server_channel_take(struct server_channel *ch)
+{
+    unsigned start = atomic_load(&ch->cursor) % SHM_SLOT_COUNT;
+
+    for (unsigned step = 0; step <= SHM_WORD_COUNT; step++) {
+        unsigned word = (start / 64 + step) % SHM_WORD_COUNT;
+        uint64_t wanted = ~0ull;
+        if (step == 0)
+            wanted <<= start % 64;
+        if (step == SHM_WORD_COUNT)
+            wanted = ~(wanted << start % 64);
+        uint64_t bits = atomic_load(&head(ch)->pending[word]) & wanted;
+        for (; bits != 0; bits &= bits - 1) {
+            unsigned slot = word * 64 + (unsigned)__builtin_ctzll(bits);
+            if (claim(ch, slot))
+                return (int)slot;
+        }
+    }
+    return -1;
+}
+
+/* The slot's window, mapped for at least size bytes; NULL and errno. */
+static char *map_window(struct server_channel *ch, unsigned slot, size_t size)
+{
+    struct server_window *w = &ch->window[slot];
+    size_t want = WINDOW_MIN_SIZE;
+
+    if (size <= w->size)
+        return w->base;
+    while (want < size)
+        want *= 2;
+    char *base = map(ch->memory_fd, shm_window(slot), want);
+    if (base == MAP_FAILED)
+        return NULL;
+    if (w->size > 0)
+        munmap(w->base, w->size);
+    *w = (struct server_window){base, want};
+    return base;
+}
+
+static void trim_window(struct server_channel *ch, unsigned slot)
+{
+    struct server_window *w = &ch->window[slot];
+
+    if (w->size > SHM_WINDOW_KEEP) {
+        munmap(w->base, w->size);
+        *w = (struct server_window){NULL, 0};
+    }
+}
+
+static int grow_buffer(char **buf, size_t *cap, size_t size)
+{
+    size_t want = ARGUMENTS_MIN_SIZE;
+
+    if (size <= *cap && (*cap <= ARGUMENTS_KEEP || size > ARGUMENTS_KEEP))
+        return 0;
+    while (want < size)
+        want *= 2;
+    char *base = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return -1;
+    if (*cap > 0)
+        munmap(*buf, *cap);
+    *buf = base;
+    *cap = want;
+    return 0;
+}
+
+int server_channel_arguments(struct server_channel *ch, unsigned slot, char **buf, size_t *cap,
+                             char **argp, size_t *arg_size)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    size_t size = *(volatile uint64_t *)&s->arg_size;
+    const char *from = s->data;
+
+    *argp = NULL;
+    *arg_size = 0;
+    if (size == 0)
+        return 0;
+    if (size > SHM_WINDOW_SIZE) {
+        errno = E2BIG;
+        return -1;
+    }
+    if (size > SHM_INLINE_SIZE)
+        from = map_window(ch, slot, size);
+    if (from == NULL || grow_buffer(buf, cap, size) < 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    memcpy(*buf, from, size);
+    *argp = *buf;
+    *arg_size = size;
+    return 0;
+}
+
+int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    char *to = s->data;
+
+    if (size > SHM_WINDOW_SIZE) {
+        errno = E2BIG;
+        return -1;
+    }
+    if (size > SHM_INLINE_SIZE)
+        to = map_window(ch, slot, size);
+    if (to == NULL)
+        return -1;
+    if (size > 0)
+        memcpy(to, data, size);
+    s->result_size = size;
+    return 0;
+}
+
+void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+
+    s->error = (uint32_t)error;
+    trim_window(ch, slot);
+    atomic_fetch_and(&ch->busy[slot / 64], ~bit(slot));
+    if (atomic_exchange(&s->state, SLOT_DONE) == SLOT_WAITING)
+        futex_wake(&s->state);
+    atomic_fetch_sub(&ch->running, 1);
+    if (atomic_load(&ch->orphan) && is_quiet(ch))
+        server_channel_condemn(ch);
+}

@@ -1,0 +1,116 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * shm.h: what a client process and a server process share, and what they say
+ * to each other on sockets.  Changing anything here changes SHM_VERSION.
+ *
+ * The server makes the memory file (sealed, so that nobody can shrink it) and
+ * hands it to one client process, which may write every byte of it at any
+ * time.  The server therefore reads each field once, into its own memory,
+ * checks the copy, and keeps what it must rely on (which slots are busy, what
+ * is mapped) on its own side.
+ *
+ *     offset 0              struct shm_head
+ *     SHM_SLOTS             SHM_SLOT_COUNT times struct shm_slot
+ *     SHM_WINDOWS           a sparse window of SHM_WINDOW_SIZE for each slot,
+ *                           for data that do not fit into the slot
+ *
+ * A call: the caller owns a slot, fills it, sets the slot's bit in `pending`
+ * and rings the bell (an eventfd in the server's epoll) unless `waking` says
+ * that it rang already.  Whoever clears the bit has the call: a server thread
+ * that runs it, or the caller that takes it back.  The reply is in the slot
+ * when `state` becomes SLOT_DONE.
+ *
+ * `waking` is 1 while a ring is on its way: from the caller's exchange until
+ * the server thread that the bell woke clears it, which it does before it
+ * looks at `pending`.
+ */
+#ifndef LIBDOOR_SHM_H
+#define LIBDOOR_SHM_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <door.h>
+
+#define SHM_VERSION 1
+
+#define SHM_SLOT_COUNT 256u
+#define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
+#define SHM_SLOT_SIZE 16384u
+#define SHM_INLINE_SIZE (SHM_SLOT_SIZE - 64u) /* bytes of data a slot holds */
+
+#define SHM_SLOTS 4096
+#define SHM_MAPPED_SIZE (SHM_SLOTS + (size_t)SHM_SLOT_COUNT * SHM_SLOT_SIZE)
+#define SHM_WINDOWS ((off_t)1 << 32)
+#define SHM_WINDOW_SIZE ((uint64_t)1 << 32) /* the longest argument or result */
+#define SHM_FILE_SIZE (SHM_WINDOWS + (off_t)(SHM_SLOT_COUNT * SHM_WINDOW_SIZE))
+
+/* A window longer than this is given back after the call. */
+#define SHM_WINDOW_KEEP ((size_t)1 << 20)
+
+enum slot_state {
+    SLOT_IDLE,    /* nobody's call */
+    SLOT_CALLING, /* a call that its caller does not sleep on yet */
+    SLOT_WAITING, /* the caller sleeps, or is about to */
+    SLOT_DONE,    /* the reply is here; the server is through with the slot */
+    SLOT_DEAD     /* set by the caller's process: the server is gone */
+};
+
+struct shm_slot {
+    alignas(64) _Atomic uint32_t state; /* enum slot_state; the caller's futex */
+    uint32_t error;                     /* reply: errno, 0 for success */
+    uint64_t arg_size;                  /* bytes; in data, or in the window if longer; 0: argp is NULL */
+    uint64_t result_size;               /* bytes; likewise */
+    alignas(64) char data[SHM_INLINE_SIZE];
+};
+
+struct shm_head {
+    alignas(64) _Atomic uint32_t waking;
+    alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
+};
+
+_Static_assert(sizeof(struct shm_head) <= SHM_SLOTS, "the slots start behind the head");
+_Static_assert(sizeof(struct shm_slot) == SHM_SLOT_SIZE, "slots are page multiples");
+
+static inline struct shm_slot *shm_slot(void *shm, unsigned slot)
+{
+    return (struct shm_slot *)((char *)shm + SHM_SLOTS) + slot;
+}
+
+static inline off_t shm_window(unsigned slot)
+{
+    return SHM_WINDOWS + (off_t)(slot * SHM_WINDOW_SIZE);
+}
+
+/*
+ * Requests a client sends on the door descriptor itself.  It is shared by
+ * everybody who holds the door, so answers never come back on it: each request
+ * carries a socket of the client's making.
+ */
+#define MSG_MAGIC 0x524f4f44u
+
+enum msg_op {
+    MSG_OPEN = 1, /* give me a channel for calls; the socket stays as its control */
+    MSG_INFO,     /* tell me about the door */
+    MSG_ATTACH,   /* the second socket listens on a name: serve it */
+    MSG_DETACH    /* the name that led to this descriptor is gone */
+};
+
+struct msg_request {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t op;
+};
+
+/* The answer to each of them, on the socket that came along. */
+struct msg_answer {
+    uint32_t magic;
+    int32_t error;        /* errno, 0 for success */
+    uint64_t instance_id; /* of the server process; tells DOOR_LOCAL */
+    struct door_info info; /* MSG_OPEN: two descriptors follow, memory and bell */
+};
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * thread.h: starting threads, sleeping on a word of shared memory, and the
+ * clock.  Knows nothing of doors.
+ */
+#ifndef LIBDOOR_THREAD_H
+#define LIBDOOR_THREAD_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* CLOCK_MONOTONIC, in nanoseconds. */
+int64_t thread_now_ns(void);
+
+/* A detached thread with the given signal mask.  0, or -1 and errno. */
+int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask);
+
+/* The same with all signals blocked and a small stack: a helper of the library. */
+int thread_start_blocked(void *(*run)(void *), void *arg);
+
+/*
+ * Sleeps while *word is expected, at most timeout_ns.  Returns 0 when woken or
+ * when *word was something else, -1 with ETIMEDOUT, or EINTR after a signal
+ * handler ran.  The word may lie in memory shared between processes.
+ *
+ * There is always a timeout: without one the kernel restarts the wait behind
+ * the program's back after a handler with SA_RESTART.
+ */
+int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
+
+/* Wakes everyone who sleeps on word. */
+void futex_wake(_Atomic uint32_t *word);
+
+#endif
