@@ -54,10 +54,15 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 #define DOOR_REFUSE_DESC 0x40 /* calls must not carry descriptors */
 #define DOOR_NO_CANCEL 0x80   /* a client that gives up cancels no thread */
 
+/* An attribute that only door_xcreate() takes. */
+#define DOOR_NO_DEPLETION_CB 0x100 /* its creation function is called at first only */
+
 /* Attributes that door_info() and received descriptors report as well. */
 #define DOOR_LOCAL 0x04    /* the door is served by this process */
 #define DOOR_REVOKED 0x08  /* revoked, or its server is gone */
 #define DOOR_IS_UNREF 0x20 /* only the creator refers to it at present */
+#define DOOR_PRIVCREATE 0x200   /* made by door_xcreate() */
+#define DOOR_DEPLETION_CB 0x400 /* what a creation function sees: not the first call */
 
 /* What a door_desc_t carries. */
 #define DOOR_DESCRIPTOR 0x10000 /* a file descriptor */

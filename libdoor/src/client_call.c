@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client_channel.h"
+#include "fd.h"
 #include "thread.h"
 
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
@@ -276,6 +277,14 @@ static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
     return get_results(ch, slot, arg);
 }
 
+/* The server may want to know; if the socket is full, it is not listening. */
+static void tell_abandoned(struct client_channel *ch, unsigned slot)
+{
+    struct msg_abandon message = {.magic = MSG_MAGIC, .slot = slot};
+
+    fd_send(ch->control.fd, &message, sizeof(message), NULL, 0);
+}
+
 int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns)
 {
     int keep_slot = 0;
@@ -283,6 +292,7 @@ int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t 
     int error = errno;
 
     if (keep_slot) {
+        tell_abandoned(seat.ch, seat.slot);
         atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], bit(seat.slot));
     } else {
         trim_window(seat.ch, seat.slot);

@@ -75,7 +75,7 @@ static void connection_end(struct connection *c)
         server_channel_orphan(ch);
     }
     fd_close(c->watch.fd);
-    door_drop(c->door);
+    door_unrefer(c->door, c->is_creators);
     free(c);
 }
 
@@ -195,16 +195,15 @@ static void connection_ready(struct watch *w, uint32_t events)
             close_foreign(fds[--count]);
 }
 
-static int add(struct door *door, int fd, uint64_t client_cookie, uint64_t listener_id)
+static int add(struct door *door, int fd, const struct connection *template)
 {
     struct connection *c = calloc(1, sizeof(*c));
 
     if (c == NULL)
         return -1;
+    *c = *template;
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
-    c->client_cookie = client_cookie;
-    c->listener_id = listener_id;
     LIST_INIT(&c->channels);
     server_lock();
     if (loop_add(&c->watch, EPOLLIN | EPOLLRDHUP) < 0) {
@@ -212,15 +211,16 @@ static int add(struct door *door, int fd, uint64_t client_cookie, uint64_t liste
         free(c);
         return -1;
     }
-    door_hold(door);
+    door_refer(door, c->is_creators);
     LIST_INSERT_HEAD(&connections, c, link);
     server_unlock();
     return 0;
 }
 
-int connection_add(struct door *door, int fd, uint64_t client_cookie)
+int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators)
 {
-    return add(door, fd, client_cookie, 0);
+    return add(door, fd, &(struct connection){.client_cookie = client_cookie,
+                                              .is_creators = is_creators});
 }
 
 static void listener_end(struct listener *l)
@@ -228,7 +228,7 @@ static void listener_end(struct listener *l)
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     fd_close(l->watch.fd);
-    door_drop(l->door);
+    door_unrefer(l->door, 0);
     free(l);
 }
 
@@ -240,7 +240,7 @@ static void listener_ready(struct watch *w, uint32_t events)
     if (fd >= 0)
         fd = fd_hide(fd);
     if (fd >= 0) {
-        if (add(l->door, fd, 0, l->id) < 0)
+        if (add(l->door, fd, &(struct connection){.listener_id = l->id}) < 0)
             fd_close(fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         loop_pause(w); /* a waiting client costs nothing; a busy loop would */
@@ -269,7 +269,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
         free(l);
         return -1;
     }
-    door_hold(door);
+    door_refer(door, 0);
     LIST_INSERT_HEAD(&listeners, l, link);
     return 0;
 }

@@ -6,18 +6,22 @@
 #include <door.h>
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "fd.h"
 #include "fork.h"
 #include "pool.h"
 #include "server.h"
+#include "server_thread.h"
 
-#define CREATE_ATTRIBUTES (DOOR_REFUSE_DESC | DOOR_NO_CANCEL)
+#define CREATE_ATTRIBUTES \
+    (DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC | DOOR_NO_CANCEL)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -64,8 +68,31 @@ void door_hold(struct door *door)
 
 void door_drop(struct door *door)
 {
-    if (atomic_fetch_sub(&door->refs, 1) == 1)
-        free(door);
+    if (atomic_fetch_sub(&door->refs, 1) > 1)
+        return;
+    if (door->owns_pool)
+        pool_drop(door->pool);
+    free(door->xcreate);
+    free(door);
+}
+
+void door_refer(struct door *door, int is_creators)
+{
+    door_hold(door);
+    atomic_fetch_add(&door->reachable, 1);
+    if (!is_creators)
+        atomic_fetch_add(&door->foreign, 1);
+}
+
+void door_unrefer(struct door *door, int is_creators)
+{
+    if (!is_creators && atomic_fetch_sub(&door->foreign, 1) == 1 &&
+        !atomic_load(&door->revoked) &&
+        (door->attributes & (DOOR_UNREF | DOOR_UNREF_MULTI)))
+        pool_tell_unreferenced(door->pool, door);
+    if (atomic_fetch_sub(&door->reachable, 1) == 1 && door->owns_pool)
+        pool_close(door->pool); /* nobody can ever call those who serve it */
+    door_drop(door);
 }
 
 void door_describe(const struct door *door, struct msg_answer *answer)
@@ -73,6 +100,9 @@ void door_describe(const struct door *door, struct msg_answer *answer)
     *answer = (struct msg_answer){
         .magic = MSG_MAGIC,
         .instance_id = door_instance_id(),
+        .data_max = atomic_load(&door->data_max),
+        .data_min = atomic_load(&door->data_min),
+        .desc_max = atomic_load(&door->desc_max),
         .info = {.di_target = getpid(),
                  .di_proc = (door_ptr_t)(uintptr_t)door->procedure,
                  .di_data = (door_ptr_t)(uintptr_t)door->cookie,
@@ -80,26 +110,36 @@ void door_describe(const struct door *door, struct msg_answer *answer)
                  .di_uniquifier = door->id}};
     if (atomic_load(&door->revoked))
         answer->info.di_attributes |= DOOR_REVOKED;
+    if (atomic_load(&door->foreign) == 0)
+        answer->info.di_attributes |= DOOR_IS_UNREF;
 }
 
 static struct door *new_door(door_server_procedure_t *procedure, void *cookie,
-                             door_attr_t attributes, struct pool *pool)
+                             door_attr_t attributes)
 {
     struct door *door = calloc(1, sizeof(*door));
 
     if (door == NULL)
         return NULL;
     atomic_init(&door->refs, 1);
+    atomic_init(&door->data_max, SIZE_MAX);
+    atomic_init(&door->desc_max, attributes & DOOR_REFUSE_DESC ? 0 : INT_MAX);
     door->procedure = procedure;
     door->cookie = cookie;
     door->attributes = attributes;
     door->id = random_id();
-    door->pool = pool;
-    return door;
+    door->owns_pool = (attributes & DOOR_PRIVATE) != 0;
+    door->pool = door->owns_pool ? pool_create(door) : pool_shared();
+    if (door->pool != NULL)
+        return door;
+    int error = errno;
+    free(door);
+    errno = error;
+    return NULL;
 }
 
 /* A descriptor for door, whose other end the loop serves. */
-static int new_descriptor(struct door *door)
+int door_new_descriptor(struct door *door, int is_creators)
 {
     int pair[2], served;
 
@@ -107,30 +147,51 @@ static int new_descriptor(struct door *door)
         return -1;
     served = fd_hide(pair[1]);
     if (served >= 0 && fd_mark_door(pair[0]) == 0 &&
-        connection_add(door, served, fd_cookie(pair[0])) == 0)
+        connection_add(door, served, fd_cookie(pair[0]), is_creators) == 0)
         return pair[0];
     fd_close(served);
     fd_close(pair[0]);
     return -1;
 }
 
-int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attributes)
+int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
+              struct door **made)
 {
-    struct pool *pool;
     struct door *door;
     int fd;
 
-    if (procedure == NULL || (attributes & ~CREATE_ATTRIBUTES) != 0) {
+    if (procedure == NULL) {
         errno = EINVAL;
         return -1;
     }
-    if (fork_watch() < 0 || loop_start() < 0 || (pool = pool_shared()) == NULL)
+    if (fork_watch() < 0 || loop_start() < 0)
         return -1;
-    door = new_door(procedure, cookie, attributes, pool);
+    door = new_door(procedure, cookie, attributes);
     if (door == NULL)
         return -1;
-    fd = new_descriptor(door);
-    door_drop(door);
+    fd = door_new_descriptor(door, 1);
+    if (fd >= 0)
+        *made = door;
+    else
+        door_drop(door);
+    return fd;
+}
+
+int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attributes)
+{
+    struct door *door;
+    int fd;
+
+    if ((attributes & ~CREATE_ATTRIBUTES) != 0 ||
+        (attributes & (DOOR_UNREF | DOOR_UNREF_MULTI)) == (DOOR_UNREF | DOOR_UNREF_MULTI)) {
+        errno = EINVAL;
+        return -1;
+    }
+    fd = door_make(procedure, cookie, attributes, &door);
+    if (fd >= 0) {
+        server_thread_created(door);
+        door_drop(door);
+    }
     return fd;
 }
 
@@ -143,6 +204,82 @@ int door_revoke(int d)
         return -1;
     }
     atomic_store(&door->revoked, 1);
+    if (door->owns_pool)
+        pool_close(door->pool);
     door_drop(door);
     return close(d); /* revoking ends the descriptor too, as on illumos */
+}
+
+/* The parameter of door that param names, or NULL and EINVAL. */
+static _Atomic size_t *parameter(struct door *door, int param)
+{
+    switch (param) {
+    case DOOR_PARAM_DATA_MAX:
+        return &door->data_max;
+    case DOOR_PARAM_DATA_MIN:
+        return &door->data_min;
+    case DOOR_PARAM_DESC_MAX:
+        return &door->desc_max;
+    default:
+        errno = EINVAL;
+        return NULL;
+    }
+}
+
+int door_getparam(int d, int param, size_t *out)
+{
+    struct msg_answer answer;
+
+    if (param < DOOR_PARAM_DESC_MAX || param > DOOR_PARAM_DATA_MIN) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (fd_is_door(d) != 1) {
+        errno = EBADF;
+        return -1;
+    }
+    if (client_ask(d, MSG_INFO, -1, 0, &answer, NULL, NULL, 0) < 0)
+        return -1;
+    *out = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
+           : param == DOOR_PARAM_DATA_MIN ? answer.data_min
+                                          : answer.desc_max;
+    return 0;
+}
+
+/* The limits must leave room for a call; descriptors are off with the attribute. */
+static int set_parameter(struct door *door, int param, size_t val)
+{
+    _Atomic size_t *p = parameter(door, param);
+
+    if (p == NULL)
+        return -1;
+    if ((param == DOOR_PARAM_DATA_MAX && val < atomic_load(&door->data_min)) ||
+        (param == DOOR_PARAM_DATA_MIN && val > atomic_load(&door->data_max))) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (param == DOOR_PARAM_DESC_MAX && val > INT_MAX) {
+        errno = ERANGE;
+        return -1;
+    }
+    if (param == DOOR_PARAM_DESC_MAX && val > 0 && (door->attributes & DOOR_REFUSE_DESC)) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    atomic_store(p, val);
+    return 0;
+}
+
+int door_setparam(int d, int param, size_t val)
+{
+    struct door *door = door_find_local(d);
+    int result;
+
+    if (door == NULL) {
+        errno = fd_is_door(d) == 1 ? EPERM : EBADF;
+        return -1;
+    }
+    result = set_parameter(door, param, val);
+    door_drop(door);
+    return result;
 }

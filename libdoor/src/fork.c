@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "pool.h"
 #include "server.h"
+#include "server_thread.h"
 
 static void before(void)
 {

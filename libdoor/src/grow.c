@@ -10,7 +10,7 @@
  * new ones, threads that run (or want to) do not, unless callers would have to
  * wait too long all the same.
  */
-#include "pool.h"
+#include "server_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

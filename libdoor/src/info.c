@@ -11,13 +11,32 @@
 
 #include "client.h"
 #include "fd.h"
-#include "server.h"
+#include "server_thread.h"
+
+/* The door that the calling thread is bound to. */
+static int query(door_info_t *info)
+{
+    struct door *door = server_thread_bound();
+    struct msg_answer answer;
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    door_describe(door, &answer);
+    door_drop(door);
+    *info = answer.info;
+    info->di_attributes |= DOOR_LOCAL;
+    return 0;
+}
 
 int door_info(int d, door_info_t *info)
 {
     struct msg_answer answer;
     int is_door = fd_is_door(d);
 
+    if (d == DOOR_QUERY)
+        return query(info);
     if (is_door != 1) {
         errno = EBADF;
         return -1;

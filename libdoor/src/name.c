@@ -83,7 +83,8 @@ int name_open(int dirfd, const char *path, int oflag)
 {
     struct stat st;
     int fd = -1;
-    int path_fd = openat(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW));
+    /* Out of the way: open(2) returns the lowest number that is free. */
+    int path_fd = fd_hide(openat(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
 
     if (path_fd < 0)
         return -1;

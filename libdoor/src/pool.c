@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "server_thread.h"
 
 #define STREAK_MAX 16 /* calls from one client while others may wait */
 #define KICK 0        /* the kick's event; channels' ids start at 1 */
@@ -23,6 +24,11 @@ static struct pool *shared;
 static int grow_shared(void)
 {
     return pool_grow(shared);
+}
+
+static int is_shared(struct pool *pool)
+{
+    return pool == shared;
 }
 
 static void destroy(struct pool *pool)
@@ -47,7 +53,9 @@ static struct pool *create(void)
     if (pool == NULL)
         return NULL;
     pthread_mutex_init(&pool->lock, NULL);
+    atomic_init(&pool->refs, 1);
     STAILQ_INIT(&pool->ready);
+    STAILQ_INIT(&pool->unreferenced);
     LIST_INIT(&pool->threads);
     pthread_sigmask(SIG_SETMASK, NULL, &pool->signal_mask);
     pool->epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
@@ -65,18 +73,51 @@ struct pool *pool_shared(void)
     struct pool *pool;
 
     pthread_mutex_lock(&shared_lock);
+    if (shared == NULL)
+        shared = create();
     pool = shared;
-    if (pool == NULL) {
-        pool = create();
-        if (pool != NULL && server_thread_start(pool) < 0) {
-            destroy(pool);
-            pool = NULL;
-            errno = EAGAIN;
-        }
-        shared = pool;
-    }
     pthread_mutex_unlock(&shared_lock);
     return pool;
+}
+
+struct pool *pool_create(struct door *door)
+{
+    struct pool *pool = create();
+
+    if (pool != NULL)
+        pool->door = door;
+    return pool;
+}
+
+void pool_hold(struct pool *pool)
+{
+    atomic_fetch_add(&pool->refs, 1);
+}
+
+void pool_drop(struct pool *pool)
+{
+    if (atomic_fetch_sub(&pool->refs, 1) == 1)
+        destroy(pool);
+}
+
+static void kick(struct pool *pool)
+{
+    uint64_t one = 1;
+
+    if (write(pool->kick_fd, &one, sizeof(one)) < 0)
+        return; /* the counter is full: somebody was kicked already */
+}
+
+void pool_close(struct pool *pool)
+{
+    atomic_store(&pool->closed, 1);
+    kick(pool);
+}
+
+void pool_check(struct pool *pool)
+{
+    if (is_shared(pool) && server_thread_is_builtin())
+        loop_tick(grow_shared);
 }
 
 /* The ids of the channels that are there must not share a place. */
@@ -177,11 +218,42 @@ static struct server_channel *pop_ready(struct pool *pool)
     return ch;
 }
 
+void pool_tell_unreferenced(struct pool *pool, struct door *door)
+{
+    int once = (door->attributes & DOOR_UNREF_MULTI) == 0;
+
+    pthread_mutex_lock(&pool->lock);
+    if (!door->unref_queued && !(once && door->unref_done)) {
+        door->unref_queued = door->unref_done = 1;
+        door_hold(door);
+        STAILQ_INSERT_TAIL(&pool->unreferenced, door, unref_link);
+        atomic_fetch_add(&pool->ready_count, 1);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    kick(pool);
+    pool_check(pool);
+}
+
+static struct door *pop_unreferenced(struct pool *pool)
+{
+    struct door *door;
+
+    if (atomic_load(&pool->ready_count) == 0)
+        return NULL;
+    pthread_mutex_lock(&pool->lock);
+    door = STAILQ_FIRST(&pool->unreferenced);
+    if (door != NULL) {
+        STAILQ_REMOVE_HEAD(&pool->unreferenced, unref_link);
+        door->unref_queued = 0;
+        atomic_fetch_sub(&pool->ready_count, 1);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return door;
+}
+
 /* Somebody else is to look at ch: its calls are more than this thread's one. */
 static void push_ready(struct pool *pool, struct server_channel *ch)
 {
-    uint64_t one = 1;
-
     pthread_mutex_lock(&pool->lock);
     if (!ch->is_ready && pool->channels[ch->id % pool->channel_places] == ch) {
         server_channel_hold(ch);
@@ -190,32 +262,27 @@ static void push_ready(struct pool *pool, struct server_channel *ch)
         atomic_fetch_add(&pool->ready_count, 1);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (atomic_load(&pool->idle_count) > 0 && write(pool->kick_fd, &one, sizeof(one)) < 0)
-        return; /* the counter is full: somebody was kicked already */
+    if (atomic_load(&pool->idle_count) > 0)
+        kick(pool);
 }
 
 /* A channel that has calls, with a reference, or NULL; timeout_ms -1 waits. */
 static struct server_channel *next_channel(struct pool *pool, int timeout_ms)
 {
     struct epoll_event event;
-    struct server_channel *ch;
+    struct server_channel *ch = NULL;
     int count = 0;
 
-    /* Idle first, then the queue: who fills it looks the other way round. */
+    /* Idle first, then the queues: who fills them looks the other way round. */
     atomic_fetch_add(&pool->idle_count, 1);
-    ch = pop_ready(pool);
-    if (ch == NULL)
+    if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
         count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
-    unsigned still_idle = atomic_fetch_sub(&pool->idle_count, 1) - 1;
-    if (count == 1 && event.data.u64 == KICK)
-        ch = pop_ready(pool);
-    else if (count == 1)
+    atomic_fetch_sub(&pool->idle_count, 1);
+    if (count == 1 && event.data.u64 != KICK)
         ch = find_channel(pool, event.data.u64);
-    if (ch != NULL && count == 1 && event.data.u64 != KICK)
+    if (ch != NULL)
         server_channel_heard(ch);
-    if (ch != NULL && still_idle == 0)
-        loop_tick(grow_shared);
-    return ch;
+    return ch != NULL ? ch : pop_ready(pool);
 }
 
 /* After a streak, others come first: what is left of this channel queues up. */
@@ -232,36 +299,56 @@ static void change_channel(struct server_thread *t)
     t->hot = other;
 }
 
-void pool_take_call(struct server_thread *t)
+/* One call from the thread's channel, if there is any. */
+static int take_from_hot(struct server_thread *t, int was_woken)
+{
+    int slot = server_channel_take(t->hot);
+
+    if (slot < 0) {
+        server_channel_release(t->hot);
+        t->hot = NULL;
+        return 0;
+    }
+    /* Who was woken wakes the next one; who came by itself need not. */
+    if (was_woken && server_channel_pending(t->hot) > 0)
+        push_ready(t->pool, t->hot);
+    t->streak++;
+    t->slot = (unsigned)slot;
+    t->channel = t->hot;
+    server_channel_hold(t->channel);
+    atomic_fetch_add(&t->pool->taken_count, 1);
+    return 1;
+}
+
+static void mark_depleted(struct server_thread *t)
+{
+    t->depleted = atomic_load(&t->pool->idle_count) == 0;
+    if (t->depleted)
+        pool_check(t->pool);
+}
+
+int pool_take_call(struct server_thread *t)
 {
     for (;;) {
-        int fresh = 0;
+        int was_woken = t->hot == NULL || t->streak >= STREAK_MAX;
 
+        if (atomic_load(&t->pool->closed)) {
+            kick(t->pool); /* and so on, until nobody sleeps there any more */
+            return -1;
+        }
         if (t->hot == NULL) {
             t->hot = next_channel(t->pool, -1);
             t->streak = 0;
-            fresh = 1;
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);
-            fresh = 1;
         }
-        if (t->hot == NULL)
-            continue;
-        int slot = server_channel_take(t->hot);
-        if (slot < 0) {
-            server_channel_release(t->hot);
-            t->hot = NULL;
-            continue;
-        }
-        /* Who was woken wakes the next one; who came by itself need not. */
-        if (fresh && server_channel_pending(t->hot) > 0)
+        t->unreferenced = was_woken ? pop_unreferenced(t->pool) : NULL;
+        if (t->unreferenced != NULL && t->hot != NULL)
             push_ready(t->pool, t->hot);
-        t->streak++;
-        t->slot = (unsigned)slot;
-        t->channel = t->hot;
-        server_channel_hold(t->channel);
-        atomic_fetch_add(&t->pool->taken_count, 1);
-        return;
+        if (t->unreferenced == NULL && (t->hot == NULL || !take_from_hot(t, was_woken)))
+            continue;
+        mark_depleted(t);
+        return 0;
     }
 }
 
@@ -277,6 +364,20 @@ void pool_remove_thread(struct server_thread *thread)
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);
+}
+
+void pool_cancel_calls(struct pool *pool, struct server_channel *ch, int slot)
+{
+    struct server_thread *t;
+
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        if (t->cancellable == ch && (slot < 0 || t->slot == (unsigned)slot) && !t->cancelled) {
+            t->cancelled = 1;
+            pthread_cancel(t->pthread);
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_forked(void)

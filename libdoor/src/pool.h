@@ -24,6 +24,9 @@ struct server_thread;
 
 struct pool {
     pthread_mutex_t lock;
+    _Atomic unsigned refs;            /* the shared pool's own, its door's, bound threads' */
+    struct door *door;                /* NULL in the shared pool, or when the door is gone */
+    _Atomic int closed;               /* its private door is revoked, or gone */
     int epoll_fd;
     int kick_fd;                      /* wakes one idle thread; ours alone */
     sigset_t signal_mask;             /* of the threads that the library starts */
@@ -31,8 +34,9 @@ struct pool {
     unsigned channel_places;
     uint64_t next_id;
     STAILQ_HEAD(, server_channel) ready; /* have calls that nobody was woken for */
+    STAILQ_HEAD(, door) unreferenced;    /* doors to be told so, with a reference each */
     LIST_HEAD(, server_thread) threads;
-    _Atomic unsigned ready_count;
+    _Atomic unsigned ready_count; /* in both queues */
     _Atomic unsigned idle_count; /* threads that sleep, or are about to */
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_before;        /* at the last tick; loop thread only */
@@ -42,13 +46,21 @@ struct pool {
 /* A server thread between two calls, and the call it runs. */
 struct server_thread {
     LIST_ENTRY(server_thread) link; /* pool->threads, under its lock */
-    struct pool *pool;
+    pthread_t pthread;
+    struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
+    struct pool *next_pool; /* where it goes at its next door_return(), likewise */
+    struct door *bound;     /* by door_bind(), with a reference, or NULL */
     pid_t tid;                  /* the kernel's number of it */
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
     struct server_channel *channel; /* of the call that runs, or NULL */
     unsigned slot;                  /* of that call */
+    struct door *unreferenced;      /* to be told so, instead of a call */
+    int depleted;                   /* it took the pool's last idle thread */
     _Atomic int in_call;            /* the procedure runs; for others to see */
+    int cancel_enabled;             /* in the procedure, to begin with */
+    struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
+    int cancelled;                      /* it was; under pool->lock */
     char *arguments;                /* buffer for them, mmap'ed */
     size_t arguments_cap;
     jmp_buf base;                   /* where door_return() goes back to */
@@ -57,22 +69,38 @@ struct server_thread {
 /* The pool of all doors that are not private, made at the first call. NULL: errno. */
 struct pool *pool_shared(void);
 
+/* A private door's pool, with a reference.  NULL and errno. */
+struct pool *pool_create(struct door *door);
+void pool_hold(struct pool *pool);
+void pool_drop(struct pool *pool);
+
+/* Its door takes no more calls: who is idle there wakes up and leaves. */
+void pool_close(struct pool *pool);
+
+/* Has one of the pool's threads tell door that nobody refers to it any more. */
+void pool_tell_unreferenced(struct pool *pool, struct door *door);
+
+/* A server thread has come or gone: look whether the pool needs more. */
+void pool_check(struct pool *pool);
+
 /* 0, or -1 and errno; the channel is known to the pool until it is removed. */
 int pool_add_channel(struct pool *pool, struct server_channel *ch);
 void pool_remove_channel(struct pool *pool, struct server_channel *ch);
 
 /*
- * Waits for a call: sets thread->channel (a reference) and thread->slot.
- * Never fails.
+ * Waits for something to do: sets thread->channel (a reference) and ->slot for
+ * a call, or thread->unreferenced.  -1 if the pool is closed.
  */
-void pool_take_call(struct server_thread *thread);
+int pool_take_call(struct server_thread *thread);
+
+/*
+ * Cancels the threads that run calls of ch (the one in slot, or all if slot is
+ * -1), where thread and door allow it.
+ */
+void pool_cancel_calls(struct pool *pool, struct server_channel *ch, int slot);
 
 void pool_add_thread(struct pool *pool, struct server_thread *thread);
 void pool_remove_thread(struct server_thread *thread);
-
-/* Has a thread started that serves pool (server_thread.c); 0, or -1 and errno. */
-int server_thread_start(struct pool *pool);
-void server_thread_forked(void);
 
 /*
  * grow.c, once a millisecond while the pool has no idle thread: starts threads

@@ -28,14 +28,28 @@
 
 struct pool;
 
+/*
+ * Three counts: refs keeps the memory; reachable counts what could still call
+ * (names, descriptors, channels), foreign the same without the descriptor that
+ * door_create() returned.
+ */
 struct door {
-    _Atomic unsigned refs; /* connections, listeners, channels, who looks at it */
+    _Atomic unsigned refs;
+    _Atomic unsigned reachable;
+    _Atomic unsigned foreign;
+    STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
+    int unref_queued;              /* under pool->lock */
+    int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
     door_server_procedure_t *procedure;
     void *cookie;
     door_attr_t attributes; /* as given to door_create() */
     door_id_t id;
+    _Atomic size_t data_max, data_min; /* bytes of argument data */
+    _Atomic size_t desc_max;           /* argument descriptors */
     _Atomic int revoked;
     struct pool *pool;
+    int owns_pool; /* DOOR_PRIVATE */
+    struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
 };
 
 /* An open door descriptor, seen from its other end. */
@@ -45,6 +59,7 @@ struct connection {
     struct door *door;
     uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
     uint64_t listener_id;   /* the name it came by, or 0 */
+    int is_creators;        /* the descriptor that door_create() returned */
     LIST_HEAD(, server_channel) channels;
 };
 
@@ -80,6 +95,20 @@ void door_hold(struct door *door);
 void door_drop(struct door *door); /* the last one frees it */
 uint64_t door_instance_id(void);   /* a number of this process's own */
 
+/* One more that could call, with a reference, and one fewer. */
+void door_refer(struct door *door, int is_creators);
+void door_unrefer(struct door *door, int is_creators);
+
+/*
+ * A new door and its first descriptor; *made is a reference to it.  The
+ * attributes are taken as they are.  -1 and errno.
+ */
+int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
+              struct door **made);
+
+/* One more descriptor for door, close-on-exec; -1 and errno. */
+int door_new_descriptor(struct door *door, int is_creators);
+
 /* Fills in what the door's server tells anybody who asks. */
 void door_describe(const struct door *door, struct msg_answer *answer);
 
@@ -87,7 +116,7 @@ void door_describe(const struct door *door, struct msg_answer *answer);
  * connection.c: the loop serves fd for door; takes fd over, and a reference.
  * client_cookie: the other end's socket, if this process has made it, else 0.
  */
-int connection_add(struct door *door, int fd, uint64_t client_cookie);
+int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators);
 void connection_forked(void);
 
 /* The door, with a reference, if d is a descriptor that door_create() made. */
@@ -121,18 +150,21 @@ unsigned server_channel_pending(struct server_channel *ch);
 void server_channel_heard(struct server_channel *ch);
 
 /*
- * Copies the arguments of the call in slot to *buf, an mmap'ed buffer of *cap
- * bytes that grows as needed.  *argp is NULL if the caller passed none.
- * Returns 0, or -1 and the errno for the caller.
+ * Copies arg_size bytes of arguments of the call in slot to *buf, an mmap'ed
+ * buffer of *cap bytes that grows as needed.  0, or -1 and the errno for the
+ * caller.
  */
-int server_channel_arguments(struct server_channel *ch, unsigned slot, char **buf, size_t *cap,
-                             char **argp, size_t *arg_size);
+int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t arg_size, char **buf,
+                             size_t *cap);
 
 /*
  * Puts the result of the call in slot in its place.  0, or -1 with E2BIG or
  * ENOMEM: the call goes on.
  */
 int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size);
+
+/* The size of the arguments in slot, as the caller gives it at the moment. */
+size_t server_channel_arg_size(struct server_channel *ch, unsigned slot);
 
 /* Ends the call in slot: wakes the caller with error and gives up the slot. */
 void server_channel_reply(struct server_channel *ch, unsigned slot, int error);

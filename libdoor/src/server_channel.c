@@ -77,7 +77,7 @@ static void destroy(struct server_channel *ch)
     close_foreign(ch->control.fd);
     fd_close(ch->memory_fd);
     fd_close(ch->bell_fd);
-    door_drop(ch->door);
+    door_unrefer(ch->door, 0);
     free(ch);
 }
 
@@ -97,18 +97,29 @@ void server_channel_condemn(struct server_channel *ch)
     shutdown(ch->control.fd, SHUT_RDWR);
 }
 
-/* Nothing is ever sent to us here: whatever comes is the end, or a lie. */
-static void control_ready(struct watch *w, uint32_t events)
+static void control_end(struct server_channel *ch)
 {
-    struct server_channel *ch = (struct server_channel *)w;
-
-    (void)events;
-    loop_remove(w);
+    loop_remove(&ch->control);
     server_channel_condemn(ch);
     if (ch->is_linked)
         LIST_REMOVE(ch, link);
     pool_remove_channel(ch->door->pool, ch);
+    pool_cancel_calls(ch->door->pool, ch, -1);
     server_channel_release(ch);
+}
+
+static void control_ready(struct watch *w, uint32_t events)
+{
+    struct server_channel *ch = (struct server_channel *)w;
+    struct msg_abandon message;
+    unsigned count;
+
+    (void)events;
+    if (fd_recv(w->fd, &message, sizeof(message), NULL, 0, &count) == 0 &&
+        message.magic == MSG_MAGIC && message.slot < SHM_SLOT_COUNT)
+        pool_cancel_calls(ch->door->pool, ch, (int)message.slot);
+    else if (errno != EAGAIN && errno != EINTR)
+        control_end(ch); /* the peer is gone, or no peer of ours */
 }
 
 static int open_channel(struct server_channel *ch)
@@ -136,7 +147,7 @@ struct server_channel *server_channel_create(struct door *door, int control)
     ch->memory_fd = ch->bell_fd = -1;
     ch->shm = MAP_FAILED;
     ch->door = door;
-    door_hold(door);
+    door_refer(door, 0);
     ch->control = (struct watch){fd_hide(fcntl(control, F_DUPFD_CLOEXEC, 0)), control_ready};
     if (ch->control.fd >= 0 && open_channel(ch) == 0) {
         close(control);
@@ -268,15 +279,16 @@ static int grow_buffer(char **buf, size_t *cap, size_t size)
     return 0;
 }
 
-int server_channel_arguments(struct server_channel *ch, unsigned slot, char **buf, size_t *cap,
-                             char **argp, size_t *arg_size)
+size_t server_channel_arg_size(struct server_channel *ch, unsigned slot)
 {
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    size_t size = *(volatile uint64_t *)&s->arg_size;
-    const char *from = s->data;
+    return *(volatile uint64_t *)&shm_slot(ch->shm, slot)->arg_size;
+}
 
-    *argp = NULL;
-    *arg_size = 0;
+int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t size, char **buf,
+                             size_t *cap)
+{
+    const char *from = shm_slot(ch->shm, slot)->data;
+
     if (size == 0)
         return 0;
     if (size > SHM_WINDOW_SIZE) {
@@ -290,8 +302,6 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, char **bu
         return -1;
     }
     memcpy(*buf, from, size);
-    *argp = *buf;
-    *arg_size = size;
     return 0;
 }
 

@@ -4,7 +4,7 @@
  * server_thread.c: a server thread's life: take a call, run the procedure,
  * reply in door_return(), and start again with a clean stack.
  */
-#include <door.h>
+#include "server_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -13,39 +13,201 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "fork.h"
-#include "pool.h"
-#include "server.h"
 #include "thread.h"
+#include "xcreate.h"
 
-static _Thread_local struct server_thread *self; /* NULL: not a server thread */
+/* What this thread is, from its first door_bind() or door_return() on. */
+static _Thread_local struct server_thread *self;
+
+static pthread_key_t key; /* its destructor sees the thread end */
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static int key_error;
+
+static door_server_func_t *_Atomic create_function; /* NULL: the library's own */
+static _Atomic int shared_started; /* the first thread of the shared pool was asked for */
+
+/* ------------------------------------------------ who starts them */
+
+static void builtin_create(door_info_t *info)
+{
+    struct pool *pool = info == NULL ? pool_shared() : NULL;
+
+    /* A private pool has only the threads that bind themselves to it. */
+    if (pool != NULL)
+        server_thread_start(pool);
+}
+
+int server_thread_is_builtin(void)
+{
+    return atomic_load(&create_function) == NULL;
+}
+
+door_server_func_t *door_server_create(door_server_func_t *create_proc)
+{
+    door_server_func_t *next = create_proc == builtin_create ? NULL : create_proc;
+    door_server_func_t *old = atomic_exchange(&create_function, next);
+
+    return old != NULL ? old : builtin_create;
+}
+
+static void call_create_function(struct door *door)
+{
+    door_server_func_t *create = atomic_load(&create_function);
+    struct msg_answer answer;
+
+    if (create == NULL)
+        create = builtin_create;
+    if (door == NULL) {
+        create(NULL);
+        return;
+    }
+    door_describe(door, &answer);
+    answer.info.di_attributes |= DOOR_LOCAL;
+    create(&answer.info);
+}
+
+void server_thread_created(struct door *door)
+{
+    if (door->owns_pool)
+        call_create_function(door);
+    else if (!atomic_exchange(&shared_started, 1))
+        call_create_function(NULL);
+}
+
+/* In the thread that took the last idle one's place, before the procedure. */
+static void pool_depleted(struct pool *pool)
+{
+    struct door *door = pool->door;
+
+    if (door != NULL && door->xcreate != NULL)
+        xcreate_depleted(door);
+    else if (!server_thread_is_builtin())
+        call_create_function(door);
+}
+
+/* ------------------------------------------------ one call */
 
 /* Ends the current call, if there is one: error, or 0 and a result in its place. */
 static void end_call(struct server_thread *t, int error)
 {
     struct server_channel *ch = t->channel;
 
+    if (t->unreferenced != NULL) {
+        door_drop(t->unreferenced);
+        t->unreferenced = NULL;
+    }
     if (ch == NULL)
         return;
+    pthread_mutex_lock(&t->pool->lock);
+    t->cancellable = NULL;
+    pthread_mutex_unlock(&t->pool->lock);
     t->channel = NULL;
     atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
 }
 
+static int check_size(const struct door *door, size_t arg_size)
+{
+    if (arg_size <= atomic_load(&door->data_max) && arg_size >= atomic_load(&door->data_min))
+        return 0;
+    errno = ENOBUFS;
+    return -1;
+}
+
+/* From here on a client that gives up cancels this thread, if both sides agree. */
+static void allow_cancelling(struct server_thread *t, const struct door *door)
+{
+    if (!t->cancel_enabled)
+        return;
+    if ((door->attributes & DOOR_NO_CANCEL) == 0) {
+        pthread_mutex_lock(&t->pool->lock);
+        t->cancellable = t->channel;
+        pthread_mutex_unlock(&t->pool->lock);
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+}
+
+static void run_procedure(struct server_thread *t, struct door *door, char *argp, size_t arg_size)
+{
+    if (t->depleted)
+        pool_depleted(t->pool);
+    atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
+    allow_cancelling(t, door);
+    door->procedure(door->cookie, argp, arg_size, NULL, 0);
+    pthread_exit(NULL); /* it should have ended in door_return(): so it is on illumos */
+}
+
+static void run_call(struct server_thread *t)
+{
+    struct door *door = t->channel->door;
+    size_t arg_size = server_channel_arg_size(t->channel, t->slot);
+
+    if (atomic_load(&door->revoked))
+        end_call(t, EBADF);
+    else if (check_size(door, arg_size) < 0 ||
+             server_channel_arguments(t->channel, t->slot, arg_size, &t->arguments,
+                                      &t->arguments_cap) < 0)
+        end_call(t, errno);
+    else
+        run_procedure(t, door, arg_size > 0 ? t->arguments : NULL, arg_size);
+}
+
+/* ------------------------------------------------ the thread */
+
+static void leave_pool(struct server_thread *t)
+{
+    if (t->hot != NULL)
+        server_channel_release(t->hot);
+    t->hot = NULL;
+    if (t->pool == NULL)
+        return;
+    pool_remove_thread(t);
+    pool_check(t->pool);
+    pool_drop(t->pool);
+    t->pool = NULL;
+}
+
 /* The thread ends, in a call or not: its caller must not wait for ever. */
-static void thread_died(void *arg)
+static void thread_ended(void *arg)
 {
     struct server_thread *t = arg;
 
     self = NULL;
     end_call(t, EINTR);
-    if (t->hot != NULL)
-        server_channel_release(t->hot);
+    leave_pool(t);
+    if (t->bound != NULL)
+        door_drop(t->bound);
     if (t->arguments_cap > 0)
         munmap(t->arguments, t->arguments_cap);
-    pool_remove_thread(t);
     free(t);
+}
+
+static void make_key(void)
+{
+    key_error = pthread_key_create(&key, thread_ended);
+}
+
+static struct server_thread *get_self(void)
+{
+    struct server_thread *t = self;
+
+    if (t != NULL)
+        return t;
+    if (fork_watch() < 0 || loop_start() < 0)
+        return NULL;
+    pthread_once(&key_once, make_key);
+    t = key_error != 0 ? NULL : calloc(1, sizeof(*t));
+    if (t == NULL || pthread_setspecific(key, t) != 0) {
+        free(t);
+        errno = EAGAIN;
+        return NULL;
+    }
+    t->pthread = pthread_self();
+    t->tid = gettid();
+    return self = t;
 }
 
 /*
@@ -60,93 +222,165 @@ static void yield_to_wakers(void)
         sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &param);
 }
 
-static void run_call(struct server_thread *t)
+/* Goes where the thread is bound to; -1 with EINVAL if that door is gone. */
+static int join_pool(struct server_thread *t)
 {
-    struct door *door = t->channel->door;
-    char *argp;
-    size_t arg_size;
+    struct pool *pool = t->bound != NULL ? t->bound->pool : pool_shared();
 
-    if (atomic_load(&door->revoked)) {
-        end_call(t, EBADF);
-        return;
+    if (pool == NULL)
+        return -1;
+    if (atomic_load(&pool->closed)) {
+        errno = EINVAL;
+        return -1;
     }
-    if (server_channel_arguments(t->channel, t->slot, &t->arguments, &t->arguments_cap, &argp,
-                                 &arg_size) < 0) {
-        end_call(t, errno);
-        return;
-    }
-    atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
-    door->procedure(door->cookie, argp, arg_size, NULL, 0);
-    pthread_exit(NULL); /* it should have ended in door_return(): so it is on illumos */
+    if (pool == t->pool)
+        return 0;
+    leave_pool(t);
+    pool_hold(pool);
+    t->pool = pool;
+    pool_add_thread(pool, t);
+    return 0;
 }
 
 /*
- * Never returns.  Each round registers the cleanup handler anew: taking it
- * away again also drops what a procedure that left through door_return() had
- * registered on the stack that is gone.
+ * A cancellation meant for the call that has just ended must not hit the next
+ * one; parked threads are not cancelled, since they might lose an event.
+ */
+static void park(struct server_thread *t)
+{
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    t->cancel_enabled = state == PTHREAD_CANCEL_ENABLE;
+    if (t->cancelled) {
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+        pthread_testcancel();
+    }
+}
+
+static void nothing(void *unused)
+{
+    (void)unused;
+}
+
+/*
+ * Never returns.  Each round registers a cleanup handler: taking it away again
+ * also drops what a procedure that left through door_return() had registered
+ * on the stack that is gone.
  */
 static void serve(struct server_thread *t)
 {
     for (;;) {
-        pthread_cleanup_push(thread_died, t);
+        pthread_cleanup_push(nothing, NULL);
         if (_setjmp(t->base) == 0) {
-            pool_take_call(t);
-            run_call(t);
+            park(t);
+            if (pool_take_call(t) < 0)
+                pthread_exit(NULL); /* the private door that it served is gone */
+            if (t->unreferenced != NULL)
+                run_procedure(t, t->unreferenced, DOOR_UNREF_DATA, 0);
+            else
+                run_call(t);
         }
         pthread_cleanup_pop(0);
     }
 }
 
-/* Makes the calling thread a server thread; returns only on error, with errno. */
-static int become_server(struct pool *pool)
-{
-    struct server_thread *t = calloc(1, sizeof(*t));
-
-    if (t == NULL)
-        return -1;
-    t->pool = pool;
-    t->tid = gettid();
-    pool_add_thread(pool, t);
-    self = t;
-    serve(t);
-    return 0;
-}
-
-static void *run(void *pool)
+static void *run(void *unused)
 {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    yield_to_wakers();
-    become_server(pool);
-    return NULL;
+    door_return(NULL, 0, NULL, 0);
+    return unused;
 }
 
 int server_thread_start(struct pool *pool)
 {
-    return thread_start(run, pool, &pool->signal_mask);
-}
-
-void server_thread_forked(void)
-{
-    self = NULL; /* a procedure forked: its child answers nobody */
+    return thread_start(run, NULL, &pool->signal_mask);
 }
 
 int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = get_self();
 
     (void)desc_ptr;
-    if (num_desc > 0 || (data_size > 0 && data_ptr == NULL)) {
-        errno = EINVAL;
+    if (t == NULL)
         return -1;
-    }
-    if (t == NULL) {
-        struct pool *pool = fork_watch() < 0 || loop_start() < 0 ? NULL : pool_shared();
-        return pool == NULL ? -1 : become_server(pool);
-    }
     if (t->channel != NULL) {
+        if (num_desc > 0 || (data_size > 0 && data_ptr == NULL)) {
+            errno = EINVAL;
+            return -1;
+        }
         if (server_channel_result(t->channel, t->slot, data_ptr, data_size) < 0)
             return -1;
-        end_call(t, 0);
     }
-    _longjmp(t->base, 1);
+    end_call(t, 0);
+    int is_new = t->pool == NULL;
+    if (join_pool(t) < 0)
+        return -1;
+    if (!is_new)
+        _longjmp(t->base, 1);
+    yield_to_wakers();
+    serve(t);
+    return 0;
+}
+
+int server_thread_bind(struct door *door)
+{
+    struct server_thread *t = get_self();
+
+    if (t == NULL)
+        return -1;
+    if (t->bound != NULL)
+        door_drop(t->bound);
+    door_hold(door);
+    t->bound = door;
+    return 0;
+}
+
+int door_bind(int did)
+{
+    struct door *door = door_find_local(did);
+    int result = -1;
+
+    if (door == NULL)
+        errno = EBADF;
+    else if (!door->owns_pool)
+        errno = EINVAL;
+    else
+        result = server_thread_bind(door);
+    if (door != NULL)
+        door_drop(door);
+    return result;
+}
+
+int door_unbind(void)
+{
+    struct server_thread *t = self;
+
+    if (t == NULL || t->bound == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    door_drop(t->bound);
+    t->bound = NULL;
+    return 0;
+}
+
+struct door *server_thread_bound(void)
+{
+    struct server_thread *t = self;
+
+    if (t == NULL || t->bound == NULL)
+        return NULL;
+    door_hold(t->bound);
+    return t->bound;
+}
+
+void server_thread_forked(void)
+{
+    /* A procedure forked: its child answers nobody. */
+    pthread_once(&key_once, make_key);
+    if (self != NULL && key_error == 0)
+        pthread_setspecific(key, NULL);
+    self = NULL;
+    atomic_store(&shared_started, 0);
 }

@@ -105,11 +105,23 @@ struct msg_request {
     uint16_t op;
 };
 
+/*
+ * What a client says on its control socket: its call in slot has been given
+ * up, though the server took it.
+ */
+struct msg_abandon {
+    uint32_t magic;
+    uint32_t slot;
+};
+
 /* The answer to each of them, on the socket that came along. */
 struct msg_answer {
     uint32_t magic;
     int32_t error;        /* errno, 0 for success */
     uint64_t instance_id; /* of the server process; tells DOOR_LOCAL */
+    uint64_t data_max;    /* the door's parameters, door_getparam(3C) */
+    uint64_t data_min;
+    uint64_t desc_max;
     struct door_info info; /* MSG_OPEN: two descriptors follow, memory and bell */
 };
 

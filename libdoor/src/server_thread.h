@@ -1,0 +1,29 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * server_thread.h: server threads: who has them started, and where they serve.
+ */
+#ifndef LIBDOOR_SERVER_THREAD_H
+#define LIBDOOR_SERVER_THREAD_H
+
+#include "pool.h"
+#include "server.h"
+
+/* door was just made: calls the server creation function where that is due. */
+void server_thread_created(struct door *door);
+
+/* True if the library itself decides when the shared pool grows. */
+int server_thread_is_builtin(void);
+
+/* Has a thread started that serves the shared pool; 0, or -1 and errno. */
+int server_thread_start(struct pool *pool);
+
+/* Binds the calling thread to door (a reference) from its next door_return() on. */
+int server_thread_bind(struct door *door);
+
+/* The door that the calling thread is bound to, with a reference, or NULL. */
+struct door *server_thread_bound(void);
+
+void server_thread_forked(void);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * xcreate.c: door_xcreate(): private doors whose threads the program creates,
+ * each at a start function of ours that binds it to the door.
+ *
+ * The program's creation function is not trusted to do as it says: a start
+ * function that is never called, or called twice, costs an error, no crash.
+ */
+#include "xcreate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "server_thread.h"
+
+#define START_MAX_S 10 /* how long a thread that was created may take to begin */
+
+struct xcreate {
+    door_xcreate_server_func_t *create;
+    door_xcreate_thrsetup_func_t *setup;
+    void *cookie;
+};
+
+/*
+ * A thread that is to start.  The one who asked for it owns this, and keeps it
+ * in the list for as long as it waits: whoever comes with a pointer that is
+ * not there has come too late, or twice, or from nowhere.
+ */
+struct start {
+    LIST_ENTRY(start) link;
+    struct door *door; /* a reference, until a thread takes it over */
+    int bound;         /* 1, or -1: it failed */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and what is in it */
+static pthread_cond_t bound = PTHREAD_COND_INITIALIZER;
+static LIST_HEAD(, start) starts = LIST_HEAD_INITIALIZER(starts);
+
+/* With lock held: the start that arg points to, if it is one. */
+static struct start *find_start(const void *arg)
+{
+    struct start *s;
+
+    LIST_FOREACH(s, &starts, link) {
+        if (s == arg)
+            return s;
+    }
+    return NULL;
+}
+
+/* The door to serve, with a reference; NULL if nobody waits for this thread. */
+static struct door *begin(const void *arg)
+{
+    struct start *s;
+    struct door *door = NULL;
+
+    pthread_mutex_lock(&lock);
+    s = find_start(arg);
+    if (s != NULL) {
+        door = s->door;
+        s->door = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    return door;
+}
+
+static void tell_bound(const void *arg, int result)
+{
+    struct start *s;
+
+    pthread_mutex_lock(&lock);
+    s = find_start(arg);
+    if (s != NULL)
+        s->bound = result;
+    pthread_cond_broadcast(&bound);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Where the program has to start its thread. */
+static void *start_thread(void *arg)
+{
+    struct door *door = begin(arg);
+    struct xcreate *x;
+
+    if (door == NULL)
+        return NULL;
+    x = door->xcreate;
+    if (x->setup != NULL)
+        x->setup(x->cookie);
+    else
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    int is_bound = server_thread_bind(door) == 0;
+    door_drop(door);
+    tell_bound(arg, is_bound ? 1 : -1);
+    if (is_bound)
+        door_return(NULL, 0, NULL, 0);
+    return NULL;
+}
+
+/* With lock held: 0 when the thread is bound, or -1 with EPIPE. */
+static int wait_until_bound(struct start *s)
+{
+    struct timespec until;
+    int error = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += START_MAX_S;
+    while (s->bound == 0 && error != ETIMEDOUT)
+        error = pthread_cond_clockwait(&bound, &lock, CLOCK_MONOTONIC, &until);
+    if (s->bound > 0)
+        return 0;
+    errno = EPIPE;
+    return -1;
+}
+
+/*
+ * Asks the program for one thread.  0 when it serves; -1 with EINVAL (none is
+ * wanted, or an answer that there is not), EPIPE (it failed).
+ */
+static int create_one(struct door *door, door_attr_t more)
+{
+    struct start s = {.door = door};
+    struct msg_answer answer;
+    int answered, result = -1;
+
+    door_hold(door);
+    door_describe(door, &answer);
+    answer.info.di_attributes |= DOOR_LOCAL | more;
+    pthread_mutex_lock(&lock);
+    LIST_INSERT_HEAD(&starts, &s, link);
+    pthread_mutex_unlock(&lock);
+    answered = door->xcreate->create(&answer.info, start_thread, &s, door->xcreate->cookie);
+    pthread_mutex_lock(&lock);
+    errno = answered == -1 ? EPIPE : EINVAL;
+    if (answered == 1)
+        result = wait_until_bound(&s);
+    LIST_REMOVE(&s, link);
+    pthread_mutex_unlock(&lock);
+    if (s.door != NULL)
+        door_drop(s.door);
+    return result;
+}
+
+void xcreate_depleted(struct door *door)
+{
+    if ((door->attributes & DOOR_NO_DEPLETION_CB) == 0)
+        create_one(door, DOOR_DEPLETION_CB);
+}
+
+static int create_threads(struct door *door, int nthread)
+{
+    for (int i = 0; i < nthread; i++) {
+        if (create_one(door, 0) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attributes,
+                 door_xcreate_server_func_t *create, door_xcreate_thrsetup_func_t *setup,
+                 void *crcookie, int nthread)
+{
+    const door_attr_t allowed = DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC |
+                                DOOR_NO_CANCEL | DOOR_NO_DEPLETION_CB;
+    struct xcreate *x;
+    struct door *door;
+    int d;
+
+    if ((attributes & ~allowed) != 0 || create == NULL || nthread < 1) {
+        errno = EINVAL;
+        return -1;
+    }
+    x = malloc(sizeof(*x));
+    if (x == NULL)
+        return -1;
+    *x = (struct xcreate){create, setup, crcookie};
+    d = door_make(procedure, cookie, attributes | DOOR_PRIVATE | DOOR_PRIVCREATE, &door);
+    if (d < 0) {
+        free(x);
+        return -1;
+    }
+    door->xcreate = x; /* the door's from here on */
+    if (create_threads(door, nthread) < 0) {
+        int error = errno;
+        door_revoke(d);
+        errno = error;
+        d = -1;
+    }
+    door_drop(door);
+    return d;
+}
