@@ -34,10 +34,16 @@ int __openat64_2(int dirfd, const char *path, int oflag);
 
 typedef int openat_function(int dirfd, const char *path, int oflag, ...);
 
+/*
+ * The next one, or the first: where only another library needs this one, as
+ * with ld --as-needed, libc comes before it.
+ */
 static openat_function *next(const char *name)
 {
     openat_function *function = (openat_function *)dlsym(RTLD_NEXT, name);
 
+    if (function == NULL)
+        function = (openat_function *)dlsym(RTLD_DEFAULT, name);
     if (function == NULL)
         abort(); /* a libc without openat() */
     return function;
