@@ -1,0 +1,273 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * door_app.h: web applications as plain synchronous code.
+ *
+ *     static void hello(struct door_app_request *req, void *data)
+ *     {
+ *         door_app_printf(req, "Hello, %s!\n", door_app_remote_addr(req));
+ *     }
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         struct door_app *app = door_app_create();
+ *
+ *         door_app_handle(app, "/", hello, NULL);
+ *         return door_app_run(app, argc > 1 ? argv[1] : NULL);
+ *     }
+ *
+ * httpd's mod_door calls the application through a door, a name in the file
+ * system.  Each request runs a handler on a server thread from its first line
+ * to its return; the doors decide how many threads there are, and a thread that
+ * has answered takes the next request.
+ *
+ * Lifecycle: create an application, add handlers, run it.  door_app_run() comes
+ * back when SIGTERM or SIGINT has asked it to stop and the requests that ran
+ * have ended.
+ *
+ * Requests: a handler gets one and may use it until it returns.  The texts and
+ * bytes that the request's functions give out belong to the request and are
+ * gone with it; copy what is to live longer.  What a handler allocates itself
+ * it frees itself.  Nothing is sent before the handler returns; if memory ran
+ * out while the answer was put together, httpd gets a 500 instead of a part.
+ *
+ * Threads: handlers run on several threads at once, so what they share needs
+ * the usual care; what is _Thread_local to a handler stays from one request of
+ * that thread to the next.  A request belongs to the thread that its handler
+ * was called on.  Server threads block SIGTERM and SIGINT and every signal that
+ * the caller of door_app_run() had blocked.  A C++ handler must not let an
+ * exception out.
+ *
+ * Fork: a child serves nothing.  It may exec or _exit; the application goes on
+ * in the parent.
+ *
+ * Functions that return int return 0 on success and -1 with errno on failure
+ * unless they say otherwise; they block only where that is said.
+ */
+#ifndef DOOR_APP_H
+#define DOOR_APP_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifdef __GNUC__
+#define DOOR_APP_PRINTF(format, first) __attribute__((__format__(__printf__, format, first)))
+#else
+#define DOOR_APP_PRINTF(format, first)
+#endif
+
+struct door_app;
+struct door_app_request;
+
+/* Answers one request; data is what was given to door_app_handle(). */
+typedef void door_app_handler(struct door_app_request *req, void *data);
+
+/* ---------------------------------------------------------------- application */
+
+/*
+ * Makes an application that has no handlers yet.
+ *
+ * Owner:   the caller; door_app_destroy() frees it, a program that runs it to
+ *          its end need not.
+ * Returns: the application, or NULL with ENOMEM.
+ * Threads: any.
+ */
+struct door_app *door_app_create(void);
+
+/*
+ * Has handler answer the paths that are prefix or lie below it: "/big" stands
+ * for "/big" and "/big/x", not for "/bigger"; "/" stands for all.  The longest
+ * prefix wins; a path that has none gets a 404.  What is compared is the decoded
+ * path below httpd's <Location> (door_app_path_info()), "/" if that is empty.
+ *
+ * Owner:   prefix is copied; data stays the caller's and must live as long as
+ *          app.
+ * Errors:  EINVAL prefix has no '/' in front, or handler is NULL; EEXIST prefix
+ *          has a handler already; ENOMEM, also if app is NULL.  door_app_run() refuses
+ *          an application that misses a handler because of such an error, so
+ *          neither this nor door_app_create() has to be checked.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *handler,
+                    void *data);
+
+/*
+ * Serves requests at the door called path, or at the one that the environment
+ * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
+ * 0660 less the umask; one that is there keeps its mode and owner.  Who may
+ * read it may call the application.
+ *
+ * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
+ * requests are refused and those that run are waited for; a second signal ends
+ * the wait.  The two signals are blocked meanwhile, and handlers that the
+ * program had set for them do not run.
+ *
+ * Blocks:  until it is told to stop.
+ * Returns: an exit status: 0 after an orderly end; 1 after a failure, described
+ *          on stderr, and if requests were given up.
+ * Threads: call it from the main thread, before others are made: a thread that
+ *          does not block the two signals takes them away from it.
+ */
+int door_app_run(struct door_app *app, const char *path);
+
+/*
+ * Frees an application that does not run (any more).  Does nothing if app is
+ * NULL, or if door_app_run() gave requests up that still use it.
+ *
+ * Threads: any, as the last user of app.
+ */
+void door_app_destroy(struct door_app *app);
+
+/* ---------------------------------------------------------------- the request */
+
+/*
+ * Parts of the request, as httpd understood it.
+ *
+ *   method       "GET"; the server answers HEAD from what GET would be, so a
+ *                handler need not care
+ *   path         the whole decoded, normalised path: script_name + path_info
+ *   script_name  its first part, which httpd's configuration maps to this door
+ *   path_info    its rest; may be empty
+ *   query        what follows '?', not decoded; empty also if there was no '?'
+ *   remote_addr  the client's address, after mod_remoteip
+ *
+ * Owner:   the request.
+ * Returns: a text, never NULL, empty if httpd said nothing.
+ * Threads: the request's.
+ */
+const char *door_app_method(const struct door_app_request *req);
+const char *door_app_path(const struct door_app_request *req);
+const char *door_app_script_name(const struct door_app_request *req);
+const char *door_app_path_info(const struct door_app_request *req);
+const char *door_app_query(const struct door_app_request *req);
+const char *door_app_remote_addr(const struct door_app_request *req);
+
+/*
+ * The value of the first request header of that name, in any case of letters.
+ *
+ * Owner:   the request.
+ * Returns: the value, or NULL if there is no such header.
+ * Threads: the request's.
+ */
+const char *door_app_header(const struct door_app_request *req, const char *name);
+
+/*
+ * Steps through the request's headers in their order, repeated ones too.  Start
+ * with *position 0 and call again while it returns 1.
+ *
+ * Owner:   *name and *value are the request's.
+ * Returns: 1 and *name, *value, *position set, or 0 after the last one.
+ * Threads: the request's.
+ */
+int door_app_header_next(const struct door_app_request *req, size_t *position, const char **name,
+                         const char **value);
+
+/*
+ * The request's body: *len bytes, with no NUL after them.
+ *
+ * Owner:   the request.
+ * Returns: its first byte; never NULL, also if *len is 0.
+ * Threads: the request's.
+ */
+const char *door_app_body(const struct door_app_request *req, size_t *len);
+
+/*
+ * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
+ * REQUEST_URI, HTTP_ACCEPT ..., and what SetEnv and httpd's modules have set.
+ * Computed when asked for.  Headers become HTTP_* if their name has letters,
+ * digits and '-' only; repeated ones are joined by ", ", cookies by "; ".
+ * There is no HTTP_PROXY from a client, and HTTP_AUTHORIZATION only where
+ * CGIPassAuth is on.
+ *
+ * Owner:   the request.
+ * Returns: the value; or NULL with errno ENOENT if the variable is not set,
+ *          ENOMEM if a joined value found no room.
+ * Threads: the request's.
+ */
+const char *door_app_cgi(struct door_app_request *req, const char *name);
+
+/*
+ * Steps through all CGI/1.1 variables, each once, in no certain order.  Start
+ * with *position 0 and call again while it returns 1.
+ *
+ * Owner:   *name and *value are the request's.
+ * Returns: 1 and *name, *value, *position set; 0 after the last one; -1 with
+ *          ENOMEM.
+ * Threads: the request's.
+ */
+int door_app_cgi_next(struct door_app_request *req, size_t *position, const char **name,
+                      const char **value);
+
+/* ---------------------------------------------------------------- the response */
+
+/*
+ * Sets the response's status; it is 200 if this is never called.
+ *
+ * Errors:  EINVAL status is not in 200..599; the old one stays.
+ * Threads: the request's.
+ */
+int door_app_status(struct door_app_request *req, int status);
+
+/*
+ * Sets a response header, instead of all of that name (in any case of letters)
+ * that were set before; NULL as value takes them away.
+ *
+ * Owner:   name and value are copied.
+ * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another
+ *          control character in it; ENOMEM.  On an error nothing has changed.
+ * Threads: the request's.
+ */
+int door_app_header_set(struct door_app_request *req, const char *name, const char *value);
+
+/* The same, but those that were set before stay: for Set-Cookie, Link ... */
+int door_app_header_add(struct door_app_request *req, const char *name, const char *value);
+
+/*
+ * Sets Content-Type; short for door_app_header_set().  A response that has a
+ * body but no Content-Type goes out as "text/plain; charset=utf-8".
+ */
+int door_app_content_type(struct door_app_request *req, const char *type);
+
+/*
+ * Appends len bytes to the response's body.
+ *
+ * Owner:   data is copied.
+ * Errors:  ENOMEM; the client then gets a 500.
+ * Threads: the request's.
+ */
+int door_app_write(struct door_app_request *req, const void *data, size_t len);
+
+/*
+ * Appends formatted text to the response's body, as printf() formats it.
+ *
+ * Errors:  ENOMEM, EILSEQ or EOVERFLOW as vsnprintf(); the client then gets a
+ *          500.
+ * Threads: the request's.
+ */
+int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_APP_PRINTF(2, 3);
+
+/* ---------------------------------------------------------------- server threads */
+
+/*
+ * Which server thread runs the request: a number from 1, never used again.
+ *
+ * Threads: the request's.
+ */
+unsigned long door_app_thread_number(const struct door_app_request *req);
+
+/*
+ * How many server threads exist that have run a request.  The doors keep a
+ * spare one that has not.
+ *
+ * Threads: any.
+ */
+unsigned long door_app_thread_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * memory.c: the two kinds of memory that a server thread keeps from request to
+ * request: an arena for what is small and a buffer for the response's body.
+ * In ordinary running neither calls malloc().  Knows nothing of requests.
+ */
+#include <errno.h>
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app.h"
+
+#define CHUNK_MIN ((size_t)8 << 10)
+#define BODY_MIN  ((size_t)16 << 10)
+
+struct door_rt_chunk {
+    struct door_rt_chunk *next;
+    size_t cap;
+    size_t used;
+    alignas(max_align_t) char bytes[];
+};
+
+static size_t aligned(size_t len)
+{
+    return (len + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+}
+
+static struct door_rt_chunk *add_chunk(struct door_rt_arena *arena, size_t len)
+{
+    size_t cap = len > CHUNK_MIN ? len : CHUNK_MIN;
+    struct door_rt_chunk *chunk = malloc(sizeof(*chunk) + cap);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->next = arena->chunks;
+    chunk->cap = cap;
+    chunk->used = 0;
+    arena->chunks = chunk;
+    return chunk;
+}
+
+void *door_rt_alloc(struct door_rt_arena *arena, size_t len)
+{
+    struct door_rt_chunk *chunk = arena->chunks;
+    void *found;
+
+    if (len > SIZE_MAX / 2) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    len = aligned(len);
+    if (chunk == NULL || chunk->cap - chunk->used < len)
+        chunk = add_chunk(arena, len);
+    if (chunk == NULL)
+        return NULL;
+    found = chunk->bytes + chunk->used;
+    chunk->used += len;
+    return found;
+}
+
+char *door_rt_copy(struct door_rt_arena *arena, const char *text, size_t len)
+{
+    char *copy = len < SIZE_MAX ? door_rt_alloc(arena, len + 1) : NULL;
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+/* Keeps one chunk: the newest, unless it was made for something huge. */
+void door_rt_arena_reset(struct door_rt_arena *arena)
+{
+    struct door_rt_chunk *kept = arena->chunks;
+
+    if (kept == NULL)
+        return;
+    if (kept->cap > DOOR_RT_KEEP_MAX) {
+        door_rt_arena_free(arena);
+        return;
+    }
+    arena->chunks = kept->next;
+    door_rt_arena_free(arena);
+    kept->next = NULL;
+    kept->used = 0;
+    arena->chunks = kept;
+}
+
+void door_rt_arena_free(struct door_rt_arena *arena)
+{
+    while (arena->chunks != NULL) {
+        struct door_rt_chunk *chunk = arena->chunks;
+
+        arena->chunks = chunk->next;
+        free(chunk);
+    }
+}
+
+/* Doubles, so that a body written byte by byte is copied a constant number of times. */
+int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more)
+{
+    size_t used = DOOR_RT_HEAD_ROOM + buffer->len;
+    size_t cap = buffer->cap > 0 ? buffer->cap : BODY_MIN;
+    char *bytes;
+
+    if (buffer->cap > 0 && buffer->cap - used >= more)
+        return 0;
+    if (more > SIZE_MAX / 4 || used > SIZE_MAX / 4) {
+        errno = ENOMEM;
+        return -1;
+    }
+    while (cap - used < more)
+        cap *= 2;
+    bytes = realloc(buffer->bytes, cap);
+    if (bytes == NULL)
+        return -1;
+    buffer->bytes = bytes;
+    buffer->cap = cap;
+    return 0;
+}
+
+void door_rt_buffer_reset(struct door_rt_buffer *buffer)
+{
+    if (buffer->cap > DOOR_RT_KEEP_MAX)
+        door_rt_buffer_free(buffer);
+    buffer->len = 0;
+}
+
+void door_rt_buffer_free(struct door_rt_buffer *buffer)
+{
+    free(buffer->bytes);
+    buffer->bytes = NULL;
+    buffer->cap = 0;
+    buffer->len = 0;
+}

@@ -1,0 +1,165 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c: an application's life: gives its door a name, waits to be told to
+ * stop, and lets what runs come to its end.  The only file of the runtime that
+ * says anything on stderr.  Knows nothing of requests.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stropts.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <door_compat.h>
+
+#include "app.h"
+
+#define PLACEHOLDER_MODE 0660
+#define DRAIN_TICK_NS    50000000L
+
+static int complain(const char *path, const char *what, int error)
+{
+    fprintf(stderr, "door_app: %s: %s: %s\n", path, what, strerror(error));
+    return -1;
+}
+
+/*
+ * SIGTERM, and SIGINT where it does anything: a shell starts what runs in the
+ * background with SIGINT ignored, but a blocked signal comes in spite of that.
+ */
+static void stop_signals(sigset_t *set)
+{
+    struct sigaction action;
+
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+        sigaddset(set, SIGINT);
+}
+
+/* O_EXCL, so that whatever has the name is neither opened nor waited for. */
+static int make_placeholder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, PLACEHOLDER_MODE);
+
+    if (fd == -1)
+        return errno == EEXIST ? 0 : complain(path, "cannot create", errno);
+    close(fd);
+    return 0;
+}
+
+/* Returns the door, which has the name path, or -1. */
+static int open_shop(struct door_app *app, const char *path)
+{
+    int door;
+
+    if (make_placeholder(path) == -1)
+        return -1;
+    door = door_create(door_rt_serve, app, DOOR_NO_CANCEL | DOOR_REFUSE_DESC);
+    if (door == -1)
+        return complain(path, "cannot create a door", errno);
+    if (fattach(door, path) == -1) {
+        complain(path, errno == EBUSY ? "another server has it" : "cannot attach", errno);
+        door_revoke(door);
+        return -1;
+    }
+    return door;
+}
+
+/* Is the door that path names now this one?  A successor may have taken the name over. */
+static int is_named(int door, const char *path)
+{
+    struct door_info ours;
+    struct door_info named;
+    int fd = door_openat(AT_FDCWD, path, 0);
+    int same;
+
+    if (fd == -1)
+        return 0;
+    same = door_info(fd, &named) == 0 && door_info(door, &ours) == 0 &&
+           named.di_uniquifier == ours.di_uniquifier;
+    close(fd);
+    return same;
+}
+
+/*
+ * Waits until what runs has ended, or for another stop signal: 0 or -1.  A quiet
+ * tick must be followed by another one, because the doors do not tell of a call
+ * that was taken but has not entered the procedure, nor of a reply that is
+ * still being handed over; both take microseconds.
+ */
+static int drain(struct door_app *app, const sigset_t *stop)
+{
+    const struct timespec tick = {.tv_nsec = DRAIN_TICK_NS};
+    unsigned long long quiet_at = ~0ULL; /* how many calls there had been at a quiet tick */
+    unsigned long long ended;
+
+    for (;;) {
+        ended = atomic_load(&app->ended); /* first: then equal means that none runs */
+        if (ended == atomic_load(&app->started)) {
+            if (quiet_at == ended)
+                return 0;
+            quiet_at = ended;
+        }
+        if (sigtimedwait(stop, NULL, &tick) != -1)
+            return -1;
+    }
+}
+
+static int close_shop(struct door_app *app, int door, const char *path, const sigset_t *stop)
+{
+    if (is_named(door, path) && fdetach(path) == -1)
+        complain(path, "cannot detach", errno);
+    door_revoke(door);
+    if (drain(app, stop) == 0)
+        return 0;
+    fprintf(stderr, "door_app: %s: told to stop twice, gave up %llu running request(s)\n", path,
+            atomic_load(&app->started) - atomic_load(&app->ended));
+    return -1;
+}
+
+/* Runs with the stop signals blocked, as the server threads will. */
+static int serve(struct door_app *app, const char *path, const sigset_t *stop)
+{
+    int door = open_shop(app, path);
+    int signal_number;
+
+    if (door == -1)
+        return -1;
+    while (sigwait(stop, &signal_number) != 0)
+        continue;
+    return close_shop(app, door, path, stop);
+}
+
+int door_app_run(struct door_app *app, const char *path)
+{
+    const struct timespec now = {0};
+    sigset_t stop;
+    sigset_t before;
+    int result;
+
+    if (path == NULL)
+        path = getenv("DOOR_PATH");
+    if (path == NULL || path[0] == '\0') {
+        fprintf(stderr, "door_app: no path for the door: give one, or set DOOR_PATH\n");
+        return 1;
+    }
+    if (app == NULL || app->error != 0) {
+        complain(path, "the application is incomplete", app == NULL ? ENOMEM : app->error);
+        return 1;
+    }
+    stop_signals(&stop);
+    pthread_sigmask(SIG_BLOCK, &stop, &before);
+    result = serve(app, path, &stop);
+    while (sigtimedwait(&stop, NULL, &now) != -1) /* one more must not kill what ends well */
+        continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result == 0 ? 0 : 1;
+}

@@ -1,0 +1,347 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_response.c: what becomes of a handler's status, headers and body, and
+ * of the thread's memory afterwards.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support.h"
+
+typedef void write_function(struct door_app_request *req);
+
+static void call(struct door_app_request *req, void *data)
+{
+    (*(write_function **)data)(req);
+}
+
+static void answer_by(write_function *function, struct answer *answer)
+{
+    struct door_app *app = door_app_create();
+    struct message message;
+
+    door_app_handle(app, "/", call, &function);
+    message_get(&message, "", "/");
+    ask(app, &message, answer);
+    door_app_destroy(app);
+}
+
+static void do_nothing(struct door_app_request *req)
+{
+    (void)req;
+}
+
+START_TEST(no_answer_is_an_empty_one)
+{
+    struct answer answer;
+
+    answer_by(do_nothing, &answer);
+    ck_assert_uint_eq(answer.reader.status, 200);
+    ck_assert_uint_eq(answer.reader.remaining, 0);
+    ck_assert_uint_eq(answer.reader.body_len, 0);
+}
+END_TEST
+
+static void set_status(struct door_app_request *req)
+{
+    static const int refused[] = {0, -1, 100, 101, 199, 600, 999, 65736};
+
+    ck_assert_int_eq(door_app_status(req, 200), 0);
+    ck_assert_int_eq(door_app_status(req, 599), 0);
+    ck_assert_int_eq(door_app_status(req, 418), 0);
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        errno = 0;
+        ck_assert_int_eq(door_app_status(req, refused[i]), -1);
+        ck_assert_int_eq(errno, EINVAL);
+    }
+}
+
+START_TEST(the_last_good_status_counts)
+{
+    struct answer answer;
+
+    answer_by(set_status, &answer);
+    ck_assert_uint_eq(answer.reader.status, 418);
+}
+END_TEST
+
+static void set_headers(struct door_app_request *req)
+{
+    ck_assert_int_eq(door_app_header_add(req, "X-A", "first"), 0);
+    ck_assert_int_eq(door_app_header_add(req, "x-a", "second"), 0);
+    ck_assert_int_eq(door_app_header_set(req, "X-a", "only"), 0);
+    ck_assert_int_eq(door_app_header_add(req, "Set-Cookie", "a=1"), 0);
+    ck_assert_int_eq(door_app_header_add(req, "X-Gone", "x"), 0);
+    ck_assert_int_eq(door_app_header_add(req, "Set-Cookie", "b=2"), 0);
+    ck_assert_int_eq(door_app_header_set(req, "x-gone", NULL), 0);
+    ck_assert_int_eq(door_app_header_set(req, "X-Never", NULL), 0);
+    ck_assert_int_eq(door_app_header_set(req, "X-Empty", ""), 0);
+    ck_assert_int_eq(door_app_header_set(req, "X-Tab", "a\tb \x80\xff"), 0);
+    ck_assert_int_eq(door_app_header_set(req, "!#$%&'*+-.^_`|~09azAZ", "token"), 0);
+    ck_assert_int_eq(door_app_content_type(req, "text/html"), 0);
+    ck_assert_int_eq(door_app_content_type(req, "image/png"), 0);
+    ck_assert_int_eq(door_app_write(req, "x", 1), 0);
+}
+
+START_TEST(headers_are_set_added_and_taken_away)
+{
+    struct answer answer;
+
+    answer_by(set_headers, &answer);
+    ck_assert_uint_eq(answer.reader.remaining, 7);
+    ck_assert_str_eq(answer_header(&answer, "X-a", 0), "only");
+    ck_assert_str_eq(answer_header(&answer, "Set-Cookie", 0), "a=1");
+    ck_assert_str_eq(answer_header(&answer, "Set-Cookie", 1), "b=2");
+    ck_assert_str_eq(answer_header(&answer, "X-Empty", 0), "");
+    ck_assert_str_eq(answer_header(&answer, "X-Tab", 0), "a\tb \x80\xff");
+    ck_assert_str_eq(answer_header(&answer, "!#$%&'*+-.^_`|~09azAZ", 0), "token");
+    ck_assert_str_eq(answer_header(&answer, "Content-Type", 0), "image/png");
+    ck_assert_ptr_null(answer_header(&answer, "Content-Type", 1));
+}
+END_TEST
+
+static void assert_bad_header(struct door_app_request *req, const char *name, const char *value)
+{
+    errno = 0;
+    ck_assert_int_eq(door_app_header_set(req, name, value), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    errno = 0;
+    ck_assert_int_eq(door_app_header_add(req, name, value), -1);
+    ck_assert_int_eq(errno, EINVAL);
+}
+
+static void set_bad_headers(struct door_app_request *req)
+{
+    static char long_name[UINT16_MAX + 2];
+    char name[] = "X?Y";
+    char value[] = "a?b";
+
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    ck_assert_int_eq(door_app_header_set(req, "X-Kept", "kept"), 0);
+    assert_bad_header(req, "X-Kept", "a\r\nSet-Cookie: stolen=1");
+    assert_bad_header(req, "", "x");
+    assert_bad_header(req, NULL, "x");
+    assert_bad_header(req, "Space ", "x");
+    assert_bad_header(req, "Colon:", "x");
+    assert_bad_header(req, "Line\r\nEnd", "x");
+    assert_bad_header(req, "Uml\xc3\xa4ut", "x");
+    assert_bad_header(req, long_name, "x");
+    ck_assert_int_eq(door_app_header_set(req, "Not Valid", NULL), -1);
+    ck_assert_int_eq(door_app_header_add(req, "X-Null", NULL), -1);
+    for (int c = 1; c < 0x80; c++) {
+        value[1] = (char)c;
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            assert_bad_header(req, "X-Bad", value);
+        name[1] = (char)c;
+        if (strchr("()<>@,;:\\\"/[]?={} \t\r\n", c) != NULL || c < ' ' || c == 0x7f)
+            assert_bad_header(req, name, "x");
+    }
+}
+
+START_TEST(bad_headers_change_nothing)
+{
+    struct answer answer;
+
+    answer_by(set_bad_headers, &answer);
+    ck_assert_uint_eq(answer.reader.status, 200);
+    ck_assert_uint_eq(answer.reader.remaining, 1);
+    ck_assert_str_eq(answer_header(&answer, "X-Kept", 0), "kept");
+}
+END_TEST
+
+static void write_pieces(struct door_app_request *req)
+{
+    door_app_write(req, "a\0b", 3);
+    door_app_write(req, NULL, 0);
+    ck_assert_int_eq(door_app_printf(req, "[%s %d]", "c", 7), 0);
+    ck_assert_int_eq(door_app_printf(req, "%s", ""), 0);
+    door_app_write(req, "d", 1);
+}
+
+START_TEST(pieces_of_the_body_are_joined)
+{
+    struct answer answer;
+
+    answer_by(write_pieces, &answer);
+    ck_assert_uint_eq(answer.reader.body_len, 9);
+    ck_assert_mem_eq(answer.reader.body, "a\0b[c 7]d", 9);
+    ck_assert_str_eq(answer_header(&answer, "Content-Type", 0), "text/plain; charset=utf-8");
+}
+END_TEST
+
+#define MUCH 3000000
+
+static void write_much(struct door_app_request *req)
+{
+    char line[101];
+
+    memset(line, 'w', sizeof(line));
+    for (size_t left = MUCH; left > 0;) {
+        size_t len = left < sizeof(line) ? left : sizeof(line);
+
+        ck_assert_int_eq(door_app_write(req, line, len), 0);
+        left -= len;
+    }
+}
+
+static size_t count_letters(const struct answer *answer, char letter)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < answer->reader.body_len; i++)
+        count += answer->reader.body[i] == letter;
+    return count;
+}
+
+START_TEST(the_body_grows)
+{
+    struct answer answer;
+
+    answer_by(write_much, &answer);
+    ck_assert_uint_eq(answer.reader.body_len, MUCH);
+    ck_assert_uint_eq(count_letters(&answer, 'w'), MUCH);
+}
+END_TEST
+
+/* Around every size at which printf() has to ask for room. */
+static size_t printed_len;
+
+static void print_much(struct door_app_request *req)
+{
+    char *text = malloc(printed_len + 1);
+
+    memset(text, 'p', printed_len);
+    text[printed_len] = '\0';
+    ck_assert_int_eq(door_app_printf(req, "%s", text), 0);
+    ck_assert_int_eq(door_app_printf(req, "%s", "!"), 0);
+    free(text);
+}
+
+START_TEST(printf_takes_the_room_it_needs)
+{
+    static const size_t near[] = {(16 << 10) - DOOR_RT_HEAD_ROOM, (32 << 10) - DOOR_RT_HEAD_ROOM,
+                                  1 << 20};
+    struct answer answer;
+
+    for (size_t i = 0; i < 3; i++) {
+        for (printed_len = near[i] - 3; printed_len < near[i] + 4; printed_len++) {
+            answer_by(print_much, &answer);
+            ck_assert_uint_eq(answer.reader.body_len, printed_len + 1);
+            ck_assert_uint_eq(count_letters(&answer, 'p'), printed_len);
+            ck_assert_int_eq(answer.reader.body[printed_len], '!');
+        }
+    }
+}
+END_TEST
+
+static size_t value_len;
+
+static void set_long_header(struct door_app_request *req)
+{
+    char *value = malloc(value_len + 1);
+
+    memset(value, 'v', value_len);
+    value[value_len] = '\0';
+    ck_assert_int_eq(door_app_header_set(req, "X-Long", value), 0);
+    ck_assert_int_eq(door_app_write(req, "body", 4), 0);
+    free(value);
+}
+
+/* From heads that fit in front of the body to those that do not. */
+START_TEST(long_heads_find_their_place)
+{
+    struct answer answer;
+
+    for (value_len = 0; value_len < 40000; value_len += value_len < 1100 ? 1 : 4999) {
+        answer_by(set_long_header, &answer);
+        ck_assert_uint_eq(strlen(answer_header(&answer, "X-Long", 0)), value_len);
+        assert_body(&answer, "body");
+    }
+}
+END_TEST
+
+/* A part of an answer must not pass for the whole. */
+static void run_out_of_memory(struct door_app_request *req)
+{
+    ck_assert_int_eq(door_app_write(req, "part", 4), 0);
+    errno = 0;
+    ck_assert_int_eq(door_app_write(req, "x", SIZE_MAX / 2), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_int_eq(door_app_write(req, "rest", 4), 0);
+}
+
+START_TEST(out_of_memory_is_a_500)
+{
+    struct answer answer;
+
+    answer_by(run_out_of_memory, &answer);
+    ck_assert_uint_eq(answer.reader.status, 500);
+}
+END_TEST
+
+START_TEST(a_thread_gives_back_what_it_grew)
+{
+    struct door_rt_thread *thread = door_rt_thread();
+    struct answer answer;
+
+    answer_by(write_much, &answer);
+    ck_assert_uint_gt(thread->body.cap, MUCH);
+    answer_by(do_nothing, &answer);
+    ck_assert_uint_lt(thread->body.cap, DOOR_RT_KEEP_MAX);
+    value_len = 5000000;
+    answer_by(set_long_header, &answer);
+    answer_by(do_nothing, &answer);
+    ck_assert_uint_lt(thread->body.cap, DOOR_RT_KEEP_MAX);
+    ck_assert_uint_eq(door_app_thread_count(), 1);
+    ck_assert_uint_eq(door_app_thread_number(&thread->req), 1);
+}
+END_TEST
+
+START_TEST(an_arena_gives_aligned_memory)
+{
+    struct door_rt_arena arena = {NULL};
+    char *pieces[200];
+
+    for (size_t i = 0; i < 200; i++) {
+        pieces[i] = door_rt_alloc(&arena, i * 7);
+        ck_assert_uint_eq((uintptr_t)pieces[i] % _Alignof(max_align_t), 0);
+        memset(pieces[i], (int)i, i * 7);
+    }
+    for (size_t i = 0; i < 200; i++) {
+        for (size_t j = 0; j < i * 7; j++)
+            ck_assert_int_eq((unsigned char)pieces[i][j], (int)i);
+    }
+    ck_assert_ptr_null(door_rt_alloc(&arena, SIZE_MAX));
+    ck_assert_ptr_null(door_rt_copy(&arena, "", SIZE_MAX));
+    door_rt_arena_reset(&arena);
+    ck_assert_ptr_nonnull(arena.chunks);
+    ck_assert_ptr_nonnull(door_rt_alloc(&arena, DOOR_RT_KEEP_MAX + 1));
+    door_rt_arena_reset(&arena);
+    ck_assert_ptr_null(arena.chunks);
+    ck_assert_ptr_nonnull(door_rt_alloc(&arena, 1));
+    door_rt_arena_free(&arena);
+    ck_assert_ptr_null(arena.chunks);
+    door_rt_arena_reset(&arena);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("response");
+
+    tcase_add_test(tests, no_answer_is_an_empty_one);
+    tcase_add_test(tests, the_last_good_status_counts);
+    tcase_add_test(tests, headers_are_set_added_and_taken_away);
+    tcase_add_test(tests, bad_headers_change_nothing);
+    tcase_add_test(tests, pieces_of_the_body_are_joined);
+    tcase_add_test(tests, the_body_grows);
+    tcase_add_test(tests, printf_takes_the_room_it_needs);
+    tcase_add_test(tests, long_heads_find_their_place);
+    tcase_add_test(tests, out_of_memory_is_a_500);
+    tcase_add_test(tests, a_thread_gives_back_what_it_grew);
+    tcase_add_test(tests, an_arena_gives_aligned_memory);
+    return run_tests(tests);
+}

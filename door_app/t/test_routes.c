@@ -1,0 +1,162 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_routes.c: which handler answers which path.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "support.h"
+
+static void nothing(struct door_app_request *req, void *data)
+{
+    (void)req;
+    (void)data;
+}
+
+static struct door_app *app;
+
+static void setup(void)
+{
+    app = door_app_create();
+    ck_assert_ptr_nonnull(app);
+}
+
+static void teardown(void)
+{
+    door_app_destroy(app);
+}
+
+/* Each route's data is its own prefix. */
+static void add(const char *prefix)
+{
+    ck_assert_int_eq(door_app_handle(app, prefix, nothing, (void *)prefix), 0);
+}
+
+static const char *route_of(const char *path)
+{
+    const struct door_rt_route *route = door_rt_find_route(app, path);
+
+    return route != NULL ? route->data : "none";
+}
+
+START_TEST(prefixes_end_at_segments)
+{
+    add("/big");
+    ck_assert_str_eq(route_of("/big"), "/big");
+    ck_assert_str_eq(route_of("/big/"), "/big");
+    ck_assert_str_eq(route_of("/big/x/y"), "/big");
+    ck_assert_str_eq(route_of("/bigger"), "none");
+    ck_assert_str_eq(route_of("/bi"), "none");
+    ck_assert_str_eq(route_of("/"), "none");
+    ck_assert_str_eq(route_of("/x/big"), "none");
+    ck_assert_str_eq(route_of("/BIG"), "none");
+}
+END_TEST
+
+START_TEST(the_longest_prefix_wins_in_any_order)
+{
+    add("/a/b");
+    add("/");
+    add("/a/b/c");
+    add("/a");
+    add("/z");
+    ck_assert_str_eq(route_of("/a/b/c/d"), "/a/b/c");
+    ck_assert_str_eq(route_of("/a/b/cc"), "/a/b");
+    ck_assert_str_eq(route_of("/a/bb"), "/a");
+    ck_assert_str_eq(route_of("/z"), "/z");
+    ck_assert_str_eq(route_of("/y"), "/");
+    ck_assert_str_eq(route_of("/"), "/");
+}
+END_TEST
+
+START_TEST(a_slash_at_the_end_says_nothing)
+{
+    add("/dir/");
+    ck_assert_str_eq(route_of("/dir"), "/dir/");
+    ck_assert_str_eq(route_of("/dir/x"), "/dir/");
+    ck_assert_int_eq(door_app_handle(app, "/dir", nothing, NULL), -1);
+    ck_assert_int_eq(errno, EEXIST);
+}
+END_TEST
+
+/* door_app_run() must not come as far as its path. */
+static void assert_does_not_run(struct door_app *incomplete, const char *why)
+{
+    struct capture capture;
+
+    begin_capture(&capture);
+    ck_assert_int_eq(door_app_run(incomplete, "/nonexistent/door"), 1);
+    end_capture(&capture);
+    ck_assert_ptr_nonnull(strstr(capture.text, "incomplete"));
+    ck_assert_ptr_nonnull(strstr(capture.text, why));
+}
+
+START_TEST(mistakes_are_told_and_remembered)
+{
+    ck_assert_int_eq(door_app_handle(app, "big", nothing, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_handle(app, "", nothing, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_handle(app, NULL, nothing, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_handle(app, "/big", NULL, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_handle(NULL, "/big", nothing, NULL), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+    assert_does_not_run(app, strerror(EINVAL));
+    assert_does_not_run(NULL, strerror(ENOMEM));
+}
+END_TEST
+
+static void say_route(struct door_app_request *req, void *data)
+{
+    door_app_printf(req, "%s for %s", (const char *)data, door_app_path(req));
+}
+
+START_TEST(requests_are_routed_below_their_location)
+{
+    struct message message;
+    struct answer answer;
+
+    door_app_handle(app, "/env", say_route, "env");
+    door_app_handle(app, "/", say_route, "top");
+    message_get(&message, "/kitchen", "/env/x");
+    ask(app, &message, &answer);
+    assert_body(&answer, "env for /kitchen/env/x");
+    message_get(&message, "/kitchen", "");
+    ask(app, &message, &answer);
+    assert_body(&answer, "top for /kitchen");
+    message_get(&message, "", "/env");
+    ask(app, &message, &answer);
+    assert_body(&answer, "env for /env");
+}
+END_TEST
+
+START_TEST(no_route_is_not_found)
+{
+    struct message message;
+    struct answer answer;
+
+    door_app_handle(app, "/env", say_route, "env");
+    message_get(&message, "", "/envy");
+    ask(app, &message, &answer);
+    ck_assert_uint_eq(answer.reader.status, 404);
+    assert_body(&answer, "Not found\n");
+    ck_assert_str_eq(answer_header(&answer, "Content-Type", 0), "text/plain; charset=utf-8");
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("routes");
+
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, prefixes_end_at_segments);
+    tcase_add_test(tests, the_longest_prefix_wins_in_any_order);
+    tcase_add_test(tests, a_slash_at_the_end_says_nothing);
+    tcase_add_test(tests, mistakes_are_told_and_remembered);
+    tcase_add_test(tests, requests_are_routed_below_their_location);
+    tcase_add_test(tests, no_route_is_not_found);
+    return run_tests(tests);
+}

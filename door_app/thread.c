@@ -1,0 +1,79 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * thread.c: the state of a server thread: made by the first request that the
+ * thread runs, freed when the thread ends.  The doors make and end the threads;
+ * nothing here may assume that there are few, or that one lives long.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "app.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int key_error;
+
+static _Atomic unsigned long last_number;
+static _Atomic unsigned long thread_count;
+
+/* Runs as the thread ends, which a handler may have done in mid-request. */
+static void end_thread(void *state)
+{
+    struct door_rt_thread *thread = state;
+
+    if (thread->serving != NULL)
+        atomic_fetch_add(&thread->serving->ended, 1);
+    door_rt_arena_free(&thread->arena);
+    door_rt_buffer_free(&thread->body);
+    free(thread);
+    atomic_fetch_sub(&thread_count, 1);
+}
+
+static void make_key(void)
+{
+    key_error = pthread_key_create(&key, end_thread);
+}
+
+static struct door_rt_thread *new_thread(void)
+{
+    struct door_rt_thread *thread = calloc(1, sizeof(*thread));
+    int error;
+
+    if (thread == NULL)
+        return NULL;
+    error = pthread_setspecific(key, thread);
+    if (error != 0) {
+        free(thread);
+        errno = error;
+        return NULL;
+    }
+    thread->number = atomic_fetch_add(&last_number, 1) + 1;
+    thread->req.thread = thread;
+    atomic_fetch_add(&thread_count, 1);
+    return thread;
+}
+
+struct door_rt_thread *door_rt_thread(void)
+{
+    struct door_rt_thread *thread;
+
+    pthread_once(&once, make_key);
+    if (key_error != 0) {
+        errno = key_error;
+        return NULL;
+    }
+    thread = pthread_getspecific(key);
+    return thread != NULL ? thread : new_thread();
+}
+
+unsigned long door_app_thread_number(const struct door_app_request *req)
+{
+    return req->thread->number;
+}
+
+unsigned long door_app_thread_count(void)
+{
+    return atomic_load(&thread_count);
+}

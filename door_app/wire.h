@@ -1,0 +1,139 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * wire.h: the messages that mod_door and an application exchange; PROTOCOL.md
+ * describes them.  Both sides use this codec.  It allocates nothing, does no
+ * I/O, knows neither httpd nor doors, and believes no byte it reads.
+ *
+ * A message is a head, fields, and a body:
+ *
+ *     struct door_wire_head | field | field | ... | body bytes
+ *
+ * Threads: a reader or writer belongs to one thread at a time.
+ */
+#ifndef DOOR_APP_WIRE_H
+#define DOOR_APP_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DOOR_WIRE_MAGIC   0x524f4f44u /* "DOOR" where the low byte is first */
+#define DOOR_WIRE_VERSION 1
+
+enum door_wire_kind { DOOR_WIRE_REQUEST = 1, DOOR_WIRE_RESPONSE = 2 };
+
+/* Field types; a receiver skips the ones it does not know. */
+enum door_wire_type {
+    DOOR_WIRE_HEADER = 1,      /* name: value, repeated ones in their order */
+    DOOR_WIRE_METHOD,          /* "GET" */
+    DOOR_WIRE_TARGET,          /* the request line's target, untouched */
+    DOOR_WIRE_SCRIPT_NAME,     /* the location's part of the decoded path */
+    DOOR_WIRE_PATH_INFO,       /* the rest of it; SCRIPT_NAME PATH_INFO is r->uri */
+    DOOR_WIRE_PATH_TRANSLATED, /* PATH_INFO as a file name */
+    DOOR_WIRE_QUERY,           /* without '?'; absent if there was none */
+    DOOR_WIRE_PROTOCOL,        /* "HTTP/1.1" */
+    DOOR_WIRE_SCHEME,          /* "http" or "https" */
+    DOOR_WIRE_SERVER_NAME,
+    DOOR_WIRE_SERVER_PORT, /* decimal */
+    DOOR_WIRE_SERVER_ADDR, /* the connection's own end */
+    DOOR_WIRE_SERVER_SOFTWARE,
+    DOOR_WIRE_SERVER_ADMIN,
+    DOOR_WIRE_DOCUMENT_ROOT,
+    DOOR_WIRE_SCRIPT_FILENAME,
+    DOOR_WIRE_CONTEXT_PREFIX,
+    DOOR_WIRE_CONTEXT_DOCUMENT_ROOT,
+    DOOR_WIRE_REMOTE_ADDR, /* the user agent's, after mod_remoteip */
+    DOOR_WIRE_REMOTE_PORT, /* decimal */
+    DOOR_WIRE_REMOTE_HOST, /* only where httpd looked it up */
+    DOOR_WIRE_REMOTE_USER,
+    DOOR_WIRE_REMOTE_IDENT,
+    DOOR_WIRE_AUTH_TYPE,
+    DOOR_WIRE_ENV /* name=value set by SetEnv and other modules */
+};
+
+struct door_wire_head { /* 32 bytes, in the machine's byte order */
+    uint32_t magic;
+    uint16_t version;
+    uint16_t kind;        /* enum door_wire_kind */
+    uint32_t head_len;    /* bytes of this struct and all fields */
+    uint32_t field_count; /* how many fields */
+    uint16_t status;      /* HTTP status in a response, 0 in a request */
+    uint16_t flags;       /* 0 in this version */
+    uint32_t reserved;    /* 0 */
+    uint64_t body_len;    /* bytes that follow head_len */
+};
+
+struct door_wire_field_head { /* 8 bytes; then name, NUL, value, NUL; unaligned */
+    uint16_t type;            /* enum door_wire_type */
+    uint16_t name_len;        /* bytes, without the NUL; 0 if the type says it all */
+    uint32_t value_len;       /* bytes, without the NUL */
+};
+
+/* One field as read; the strings lie in the message and end in NUL. */
+struct door_wire_field {
+    uint16_t type;
+    uint16_t name_len;
+    uint32_t value_len;
+    const char *name;
+    const char *value;
+};
+
+/* A message as read, and how far its fields have been. */
+struct door_wire_reader {
+    uint16_t kind;
+    uint16_t status;
+    uint64_t body_len;
+    const char *body;   /* body_len bytes, not terminated */
+    uint32_t remaining; /* fields not yet read */
+    const char *next;   /* the next field */
+    const char *end;    /* end of the fields */
+};
+
+/*
+ * Checks the whole message of len bytes at data, every field included, and
+ * makes r ready to read its first field.  data must stay as it is while r is
+ * used: memory that a peer can still write has to be copied first.  It need not
+ * be aligned.  What the texts say is not looked at: a header's name may be no
+ * token, its value may hold line ends, a status may be any number.
+ *
+ * Returns 0, or -1 with errno: EPROTONOSUPPORT the version is another one,
+ * EBADMSG it is no complete, well-formed message of this kind.
+ */
+int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
+                   size_t len);
+
+/* The next field: 1 and *field filled, or 0 at the end. */
+int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field);
+
+/* A message being written. */
+struct door_wire_writer {
+    char *buf;            /* the caller's */
+    size_t cap;           /* bytes at buf */
+    size_t len;           /* bytes the message needs so far; more than cap: overflow,
+                             SIZE_MAX: a field that no message can hold */
+    uint32_t field_count; /* fields so far */
+};
+
+/* Starts a message in the cap bytes at buf (which may be NULL when cap is 0). */
+void door_wire_begin(struct door_wire_writer *w, void *buf, size_t cap);
+
+/*
+ * Appends a field.  What does not fit is counted but not written, so that
+ * door_wire_end() can tell how much room the message needs.  Name and value
+ * must have no NUL inside, a reader would refuse them; either may be NULL if it
+ * is empty.
+ */
+void door_wire_field(struct door_wire_writer *w, enum door_wire_type type, const char *name,
+                     size_t name_len, const char *value, size_t value_len);
+
+/*
+ * Completes head and fields; body_len bytes of body are to follow them.  The
+ * writer may then be started anew.
+ * Returns the bytes of head and fields.  If that is more than cap the buffer
+ * was too small and holds nothing of use.  Returns 0 with errno EMSGSIZE if a
+ * name or value, or the whole head, is longer than its length field can say.
+ */
+size_t door_wire_end(struct door_wire_writer *w, enum door_wire_kind kind, unsigned status,
+                     uint64_t body_len);
+
+#endif
