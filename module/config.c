@@ -1,0 +1,213 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * config.c: the directives, and the per-directory configuration that they
+ * fill.  Everything that can be known before a request is decided here, above
+ * all where SCRIPT_NAME ends.  An .htaccess file is read during a request and
+ * by anybody's hand: what it may not say is refused here, what it may name is
+ * decided in doors.c, where all of the configuration is known.
+ */
+#include <apr_fnmatch.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "mod_door.h"
+
+/* Longer than any server runs, and its nanoseconds still fit in 63 bits. */
+#define TIMEOUT_MAX apr_time_from_sec(100 * 365 * 86400LL)
+
+void *mod_door_create_config(apr_pool_t *pool, char *dir)
+{
+    struct mod_door_config *conf = apr_pcalloc(pool, sizeof(*conf));
+
+    (void)dir;
+    conf->timeout = -1;
+    return conf;
+}
+
+void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
+{
+    const struct mod_door_config *outer = base;
+    const struct mod_door_config *inner = add;
+    struct mod_door_config *conf = apr_pmemdup(pool, outer, sizeof(*conf));
+
+    if (inner->path != NULL) {
+        conf->path = inner->path;
+        conf->mount = inner->mount;
+        conf->mount_path = inner->mount_path;
+        conf->in_htaccess = inner->in_htaccess;
+    }
+    if (inner->allow != NULL)
+        conf->allow = inner->allow;
+    if (inner->protocol != MOD_DOOR_PROTOCOL_UNSET)
+        conf->protocol = inner->protocol;
+    if (inner->timeout >= 0)
+        conf->timeout = inner->timeout;
+    return conf;
+}
+
+/* The path without its trailing slashes; "/" becomes "". */
+static const char *trim_slashes(apr_pool_t *pool, const char *path)
+{
+    apr_size_t len = strlen(path);
+
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    return apr_pstrmemdup(pool, path, len);
+}
+
+/* The first argument of a container: its path, or "~" before an expression. */
+static const char *container_path(apr_pool_t *pool, const ap_directive_t *container)
+{
+    const char *args = container->args;
+    apr_size_t len = strlen(args);
+
+    if (len > 0 && args[len - 1] == '>')
+        len--;
+    args = apr_pstrmemdup(pool, args, len);
+    return ap_getword_conf(pool, &args);
+}
+
+static int is_condition(const ap_directive_t *container)
+{
+    return !ap_cstr_casecmp(container->directive, "<If") ||
+           !ap_cstr_casecmp(container->directive, "<ElseIf") ||
+           !ap_cstr_casecmp(container->directive, "<Else");
+}
+
+static void mount_at(cmd_parms *cmd, struct mod_door_config *conf, enum mod_door_mount mount,
+                     const char *path)
+{
+    if (path[0] != '/' || apr_fnmatch_test(path)) {
+        conf->mount = MOD_DOOR_MOUNT_FILE;
+        return;
+    }
+    conf->mount = mount;
+    conf->mount_path = trim_slashes(cmd->pool, path);
+}
+
+static void find_mount(cmd_parms *cmd, struct mod_door_config *conf)
+{
+    const ap_directive_t *container = cmd->directive->parent;
+
+    while (container != NULL && is_condition(container))
+        container = container->parent;
+    if (container == NULL && conf->in_htaccess)
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_DIRECTORY, cmd->path);
+    else if (container == NULL || !ap_cstr_casecmp(container->directive, "<VirtualHost"))
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_LOCATION, "/");
+    else if (!ap_cstr_casecmp(container->directive, "<Location"))
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_LOCATION, container_path(cmd->pool, container));
+    else if (!ap_cstr_casecmp(container->directive, "<Directory"))
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_DIRECTORY, container_path(cmd->pool, container));
+    else
+        conf->mount = MOD_DOOR_MOUNT_FILE;
+}
+
+/* Absolute, and each component a name: nothing that leads back or is empty. */
+static int is_plain_path(const char *path)
+{
+    if (*path != '/')
+        return 0;
+    while (*path == '/') {
+        apr_size_t len = strcspn(++path, "/");
+
+        if (len == 0 || (len == 1 && path[0] == '.') || (len == 2 && !strncmp(path, "..", 2)))
+            return 0;
+        path += len;
+    }
+    return 1;
+}
+
+static int is_none(const char *arg)
+{
+    return !ap_cstr_casecmp(arg, "none") || !ap_cstr_casecmp(arg, "off");
+}
+
+static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
+
+    if (wrong != NULL)
+        return wrong;
+    conf->in_htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
+    if (is_none(arg)) {
+        conf->path = "";
+        return NULL;
+    }
+    if (ap_strchr_c(arg, '/') == NULL)
+        return apr_psprintf(cmd->pool, "DoorHandler: '%s' is not a door's path", arg);
+    if (conf->in_htaccess && !is_plain_path(arg))
+        return "DoorHandler: in .htaccess the path must be absolute, without '.' or '..'";
+    conf->path = conf->in_htaccess ? arg : ap_server_root_relative(cmd->pool, arg);
+    if (conf->path == NULL)
+        return apr_psprintf(cmd->pool, "DoorHandler: invalid path '%s'", arg);
+    find_mount(cmd, conf);
+    return NULL;
+}
+
+static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+    apr_array_header_t *allow;
+    const char *prefix;
+
+    if (wrong != NULL)
+        return wrong;
+    allow = conf->allow != NULL ? apr_array_copy(cmd->pool, conf->allow)
+                                : apr_array_make(cmd->pool, 1, sizeof(char *));
+    if (is_none(arg)) {
+        apr_array_clear(allow);
+    } else {
+        prefix = ap_server_root_relative(cmd->pool, arg);
+        if (prefix == NULL)
+            return apr_psprintf(cmd->pool, "DoorAllow: invalid path '%s'", arg);
+        APR_ARRAY_PUSH(allow, const char *) = trim_slashes(cmd->pool, prefix);
+    }
+    conf->allow = allow;
+    return NULL;
+}
+
+static const char *set_protocol(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+
+    if (wrong != NULL)
+        return wrong;
+    if (!ap_cstr_casecmp(arg, "app"))
+        conf->protocol = MOD_DOOR_PROTOCOL_APP;
+    else if (!ap_cstr_casecmp(arg, "raw"))
+        conf->protocol = MOD_DOOR_PROTOCOL_RAW;
+    else
+        return "DoorProtocol must be 'app' or 'raw'";
+    return NULL;
+}
+
+static const char *set_timeout(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+    apr_interval_time_t timeout;
+
+    if (wrong != NULL)
+        return wrong;
+    if (!apr_isdigit(arg[0]) || ap_timeout_parameter_parse(arg, &timeout, "s") != APR_SUCCESS ||
+        timeout < 0 || timeout > TIMEOUT_MAX)
+        return "DoorTimeout must be a time such as '30', '30s', '500ms' or '2mi', or 0 for none";
+    conf->timeout = timeout;
+    return NULL;
+}
+
+const command_rec mod_door_commands[] = {
+    AP_INIT_TAKE1("DoorHandler", set_handler, NULL, OR_FILEINFO,
+                  "path of the door that answers requests here, or 'none'"),
+    AP_INIT_ITERATE("DoorAllow", add_allow, NULL, RSRC_CONF | ACCESS_CONF,
+                    "paths below which .htaccess files may name doors, or 'none'"),
+    AP_INIT_TAKE1("DoorProtocol", set_protocol, NULL, RSRC_CONF | ACCESS_CONF,
+                  "'app': messages of the application runtime; 'raw': the bodies alone"),
+    AP_INIT_TAKE1("DoorTimeout", set_timeout, NULL, RSRC_CONF | ACCESS_CONF,
+                  "longest time that the application may take, in seconds or with a unit"),
+    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

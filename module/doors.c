@@ -1,0 +1,448 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * doors.c: this child's table of open doors, and the call through one.
+ *
+ * A door is opened at its first request and shared by all later ones.  It is
+ * replaced when it refuses a call, or when its name is found to belong to
+ * another one: an application that was replaced may live on.  Each door counts
+ * its users, the table among them; the last one closes it.  Opening may block,
+ * so it happens outside the lock, and of two threads that open the same door
+ * the later one throws its own away.
+ *
+ * Knows nothing of messages and HTTP.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ap_mpm.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+#include "mod_door.h"
+
+/*
+ * Doors named by .htaccess files that stay open: their authors may name as many
+ * as they like, and each takes a few of the descriptors that all requests need.
+ */
+#define UNTRUSTED_MAX 64
+
+/* How often a name is looked at to see whether it is another door's by now. */
+#define CHECK_INTERVAL apr_time_from_sec(1)
+
+/* A directory opened only to open something in it needs search permission alone. */
+#ifndef O_SEARCH
+#ifdef O_PATH
+#define O_SEARCH O_PATH
+#else
+#define O_SEARCH O_RDONLY
+#endif
+#endif
+
+static struct {
+    apr_thread_mutex_t *lock; /* guards open, and what mod_door.h says */
+    apr_hash_t *open;         /* key: struct mod_door * */
+    unsigned untrusted_count; /* doors in open that .htaccess files named */
+    sigset_t graceful;        /* signals that must not interrupt a call */
+    int is_threaded;          /* then httpd has blocked them in the thread already */
+} doors;
+
+/* ---------------------------------------------------------------- names */
+
+/* Whether path is prefix or lies below it. */
+static int is_below(const char *path, const char *prefix)
+{
+    apr_size_t len = strlen(prefix);
+
+    return !strncmp(path, prefix, len) && (path[len] == '/' || path[len] == '\0');
+}
+
+apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *conf,
+                                struct mod_door_name *name)
+{
+    int i;
+
+    name->path = conf->path;
+    name->trusted_len = strlen(conf->path);
+    name->key = conf->path;
+    if (!conf->in_htaccess)
+        return APR_SUCCESS;
+    for (i = 0; conf->allow != NULL && i < conf->allow->nelts; i++) {
+        const char *prefix = APR_ARRAY_IDX(conf->allow, i, const char *);
+
+        if (is_below(conf->path, prefix)) {
+            name->trusted_len = strlen(prefix);
+            /* No door of the server's configuration: those keys start with a slash. */
+            name->key =
+                apr_psprintf(r->pool, "%" APR_SIZE_T_FMT ":%s", name->trusted_len, conf->path);
+            return APR_SUCCESS;
+        }
+    }
+    return APR_EACCES;
+}
+
+/* -------------------------------------------------------------- opening */
+
+/* openat() of the directory, which replaces and closes dir. */
+static int descend(int dir, const char *name, apr_size_t name_len)
+{
+    char component[NAME_MAX + 1];
+    int fd = -1;
+    int error;
+
+    if (name_len > NAME_MAX) {
+        error = ENAMETOOLONG;
+    } else {
+        memcpy(component, name, name_len);
+        component[name_len] = '\0';
+        fd = openat(dir, component, O_SEARCH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        error = errno;
+    }
+    close(dir);
+    errno = error;
+    return fd;
+}
+
+/*
+ * Opens the door at path, of which the first trusted_len bytes may lead through
+ * symbolic links and the rest may not: whoever may write an .htaccess file may
+ * often make links beside his door as well.
+ */
+static int open_beneath(const char *path, apr_size_t trusted_len)
+{
+    char prefix[PATH_MAX];
+    const char *name = path + trusted_len;
+    int dir;
+    int fd;
+    int error;
+
+    if (trusted_len + 1 >= sizeof(prefix)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(prefix, path, trusted_len);
+    strcpy(prefix + trusted_len, trusted_len == 0 ? "/" : "");
+    dir = open(prefix, O_SEARCH | O_DIRECTORY | O_CLOEXEC);
+    for (name++; dir != -1 && strchr(name, '/') != NULL; name = strchr(name, '/') + 1)
+        dir = descend(dir, name, strcspn(name, "/"));
+    if (dir == -1)
+        return -1;
+    fd = door_openat(dir, name, O_NOFOLLOW);
+    error = errno;
+    close(dir);
+    errno = error;
+    return fd;
+}
+
+static int open_fd(const struct mod_door_name *name)
+{
+    int fd;
+
+    do {
+        if (name->path[name->trusted_len] == '\0')
+            fd = door_openat(AT_FDCWD, name->path, 0);
+        else
+            fd = open_beneath(name->path, name->trusted_len);
+    } while (fd == -1 && errno == EINTR);
+    return fd;
+}
+
+static void look_at_name(const char *path, struct mod_door *door)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1)
+        return;
+    door->dev = st.st_dev;
+    door->ino = st.st_ino;
+    /* An inode number may be used again at once, not at the same time. */
+    door->changed = apr_time_from_sec(st.st_ctim.tv_sec) + st.st_ctim.tv_nsec / 1000;
+}
+
+static pid_t server_pid(int fd)
+{
+    door_info_t info;
+
+    return door_info(fd, &info) == 0 ? info.di_target : -1;
+}
+
+/* A door that nobody uses yet, or NULL and errno. */
+static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t now)
+{
+    apr_size_t key_size = strlen(name->key) + 1;
+    struct mod_door *door = calloc(1, sizeof(*door) + key_size);
+    int error;
+
+    if (door == NULL)
+        return NULL;
+    memcpy(door->key, name->key, key_size);
+    /* Before the door is opened, so that a change in between is seen later. */
+    look_at_name(name->path, door);
+    door->checked = now;
+    door->fd = open_fd(name);
+    if (door->fd == -1) {
+        error = errno;
+        free(door);
+        errno = error;
+        return NULL;
+    }
+    door->pid = server_pid(door->fd);
+    return door;
+}
+
+static int is_replaced(const char *path, const struct mod_door *door)
+{
+    struct mod_door now = {.dev = door->dev, .ino = door->ino, .changed = door->changed};
+
+    /* A name that is gone says nothing: the door may well be served on. */
+    look_at_name(path, &now);
+    return now.dev != door->dev || now.ino != door->ino || now.changed != door->changed;
+}
+
+/* ---------------------------------------------------------------- table */
+
+/* Called under the lock; the caller closes what it returns, after unlocking. */
+static struct mod_door *drop_user(struct mod_door *door)
+{
+    return --door->users == 0 ? door : NULL;
+}
+
+static void close_door(struct mod_door *door)
+{
+    if (door == NULL)
+        return;
+    close(door->fd);
+    free(door);
+}
+
+void mod_door_release(struct mod_door *door)
+{
+    struct mod_door *unused;
+
+    apr_thread_mutex_lock(doors.lock);
+    unused = drop_user(door);
+    apr_thread_mutex_unlock(doors.lock);
+    close_door(unused);
+}
+
+/* Whether an .htaccess file named it: all other keys are absolute paths. */
+static int is_untrusted(const struct mod_door *door)
+{
+    return door->key[0] != '/';
+}
+
+/* Under the lock: takes the door out of the table; to be closed like drop_user()'s. */
+static struct mod_door *remove_door(struct mod_door *door)
+{
+    apr_hash_set(doors.open, door->key, APR_HASH_KEY_STRING, NULL);
+    if (is_untrusted(door))
+        doors.untrusted_count--;
+    return drop_user(door);
+}
+
+/* Under the lock: takes out an untrusted door that has no request, if there is one. */
+static struct mod_door *evict_untrusted(void)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, doors.open); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door *door = apr_hash_this_val(i);
+
+        if (is_untrusted(door) && door->users == 1)
+            return remove_door(door);
+    }
+    return NULL;
+}
+
+/*
+ * Under the lock: puts the door into the table, unless there is no room: then
+ * it lasts for one request.  Returns an evicted door, to be closed.
+ */
+static struct mod_door *add_door(struct mod_door *door)
+{
+    struct mod_door *evicted = NULL;
+
+    if (is_untrusted(door)) {
+        if (doors.untrusted_count >= UNTRUSTED_MAX)
+            evicted = evict_untrusted();
+        if (doors.untrusted_count >= UNTRUSTED_MAX)
+            return NULL;
+        doors.untrusted_count++;
+    }
+    apr_hash_set(doors.open, door->key, APR_HASH_KEY_STRING, door);
+    door->users++;
+    return evicted;
+}
+
+/*
+ * The door in the table, or NULL if there is none but old (which may be NULL).
+ * *check becomes 1 if its name should be looked at, which is nobody else's turn.
+ */
+static struct mod_door *find_door(const char *key, const struct mod_door *old, apr_time_t now,
+                                  int *check)
+{
+    struct mod_door *door;
+
+    apr_thread_mutex_lock(doors.lock);
+    door = apr_hash_get(doors.open, key, APR_HASH_KEY_STRING);
+    if (door == old)
+        door = NULL;
+    if (door != NULL) {
+        door->users++;
+        *check = now < door->checked || now - door->checked >= CHECK_INTERVAL;
+        if (*check)
+            door->checked = now;
+    }
+    apr_thread_mutex_unlock(doors.lock);
+    return door;
+}
+
+/*
+ * Puts the opened door, with the caller as its user, in the place of old (NULL:
+ * of none).  If another thread was faster, its door is taken instead.
+ */
+static struct mod_door *enter_door(struct mod_door *opened, const struct mod_door *old)
+{
+    struct mod_door *present;
+    struct mod_door *unused = NULL;
+    struct mod_door *evicted = NULL;
+
+    apr_thread_mutex_lock(doors.lock);
+    present = apr_hash_get(doors.open, opened->key, APR_HASH_KEY_STRING);
+    if (present != NULL && present != old) {
+        unused = opened;
+        opened = present;
+    } else {
+        if (present != NULL)
+            unused = remove_door(present);
+        evicted = add_door(opened);
+    }
+    opened->users++;
+    apr_thread_mutex_unlock(doors.lock);
+    close_door(unused);
+    close_door(evicted);
+    return opened;
+}
+
+/* Releases a door that nobody is to get from the table any more. */
+static void release_useless(struct mod_door *door)
+{
+    struct mod_door *unused;
+
+    apr_thread_mutex_lock(doors.lock);
+    if (apr_hash_get(doors.open, door->key, APR_HASH_KEY_STRING) == door)
+        remove_door(door);
+    unused = drop_user(door);
+    apr_thread_mutex_unlock(doors.lock);
+    close_door(unused);
+}
+
+apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
+                              struct mod_door **door)
+{
+    struct mod_door *old;
+    struct mod_door *opened;
+    int check = 0;
+
+    old = find_door(name->key, NULL, now, &check);
+    if (old != NULL && (!check || !is_replaced(name->path, old))) {
+        *door = old;
+        return APR_SUCCESS;
+    }
+    opened = open_door(name, now);
+    if (opened == NULL) {
+        /* What has the name now cannot be called: the old door may still answer. */
+        *door = old;
+        return old != NULL ? APR_SUCCESS : errno;
+    }
+    *door = enter_door(opened, old);
+    if (old != NULL)
+        mod_door_release(old);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
+                            struct mod_door **door)
+{
+    struct mod_door *old = *door;
+    struct mod_door *opened;
+    apr_status_t error;
+    int check;
+
+    /* All threads that called the old door come here at once; one of them may be through. */
+    *door = find_door(name->key, old, now, &check);
+    if (*door == NULL) {
+        opened = open_door(name, now);
+        if (opened == NULL) {
+            error = errno;
+            release_useless(old);
+            return error;
+        }
+        *door = enter_door(opened, old);
+    }
+    mod_door_release(old);
+    return APR_SUCCESS;
+}
+
+/* ------------------------------------------------------------ the child */
+
+/*
+ * The child ends.  prefork's does so inside a signal handler, which may have
+ * interrupted a call or even a change of the table: no waiting for the lock.
+ */
+static apr_status_t close_idle(void *unused)
+{
+    apr_hash_index_t *i;
+
+    (void)unused;
+    if (apr_thread_mutex_trylock(doors.lock) != APR_SUCCESS)
+        return APR_SUCCESS;
+    while ((i = apr_hash_first(NULL, doors.open)) != NULL)
+        close_door(remove_door(apr_hash_this_val(i)));
+    apr_thread_mutex_unlock(doors.lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_door_init(apr_pool_t *child_pool)
+{
+    static const int passing[] = {SIGTERM, SIGHUP, SIGINT,  SIGQUIT, SIGSEGV, SIGBUS,
+                                  SIGFPE,  SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    apr_status_t error;
+    apr_size_t i;
+
+    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &doors.is_threaded) != APR_SUCCESS)
+        doors.is_threaded = 0;
+    sigfillset(&doors.graceful);
+    for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+        sigdelset(&doors.graceful, passing[i]);
+    doors.open = apr_hash_make(child_pool);
+    error = apr_thread_mutex_create(&doors.lock, APR_THREAD_MUTEX_DEFAULT, child_pool);
+    if (error == APR_SUCCESS)
+        apr_pool_cleanup_register(child_pool, NULL, close_idle, apr_pool_cleanup_null);
+    return error;
+}
+
+/* -------------------------------------------------------------- calling */
+
+apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
+                             const _Atomic int64_t *deadline_ns)
+{
+    apr_status_t error = APR_SUCCESS;
+    sigset_t before;
+
+    if (!doors.is_threaded)
+        pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
+    if (door_call_until(door->fd, args, deadline_ns) == -1)
+        error = errno;
+    if (!doors.is_threaded)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
