@@ -264,12 +264,14 @@ static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
 
     if (put_arguments(ch, slot, arg) < 0)
         return -1;
+    thread_publish();
     atomic_store(&s->state, SLOT_CALLING);
     atomic_fetch_or(&head(ch)->pending[slot / 64], bit(slot));
     if (atomic_exchange(&head(ch)->waking, 1) == 0)
         ring(ch);
     if (sleep_for_reply(ch, slot, deadline_ns) < 0 && give_up(ch, slot, keep_slot) < 0)
         return -1;
+    thread_observe();
     if (s->error != 0) {
         errno = (int)s->error;
         return -1;

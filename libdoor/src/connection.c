@@ -205,16 +205,18 @@ static int add(struct door *door, int fd, const struct connection *template)
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
     LIST_INIT(&c->channels);
-    server_lock();
-    if (loop_add(&c->watch, EPOLLIN | EPOLLRDHUP) < 0) {
-        server_unlock();
-        free(c);
-        return -1;
-    }
     door_refer(door, c->is_creators);
+    server_lock();
     LIST_INSERT_HEAD(&connections, c, link);
     server_unlock();
-    return 0;
+    if (loop_add(&c->watch, EPOLLIN | EPOLLRDHUP) == 0)
+        return 0;
+    server_lock();
+    LIST_REMOVE(c, link);
+    server_unlock();
+    door_unrefer(door, c->is_creators);
+    free(c);
+    return -1;
 }
 
 int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators)
@@ -269,7 +271,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
         free(l);
         return -1;
     }
-    door_refer(door, 0);
+    door_refer(door, 0); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
     return 0;
 }

@@ -27,6 +27,9 @@ static int wake_fd = -1;
 
 static int (*_Atomic tick_function)(void); /* NULL: no ticks wanted */
 
+/* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
+static _Atomic unsigned added;
+
 /* Watches that loop_pause() set aside; the loop thread's own. */
 static struct watch *paused[PAUSED_MAX];
 static unsigned paused_count;
@@ -100,6 +103,7 @@ static void *run(void *unused)
             drain_wake();
         } else if (count == 1) {
             struct watch *w = event.data.ptr;
+            atomic_load(&added);
             w->ready(w, event.events);
         }
         run_timers();
@@ -144,6 +148,7 @@ int loop_add(struct watch *w, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = w};
 
+    atomic_fetch_add(&added, 1);
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &event);
 }
 

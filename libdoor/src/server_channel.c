@@ -205,6 +205,7 @@ static int claim(struct server_channel *ch, unsigned slot)
         server_channel_condemn(ch); /* two calls in one slot */
         return 0;
     }
+    thread_observe();
     atomic_fetch_add(&ch->running, 1);
     atomic_store(&ch->cursor, slot + 1);
     return 1;
@@ -331,6 +332,7 @@ void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
     s->error = (uint32_t)error;
     trim_window(ch, slot);
     atomic_fetch_and(&ch->busy[slot / 64], ~bit(slot));
+    thread_publish();
     if (atomic_exchange(&s->state, SLOT_DONE) == SLOT_WAITING)
         futex_wake(&s->state);
     atomic_fetch_sub(&ch->running, 1);

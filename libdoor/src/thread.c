@@ -14,6 +14,10 @@
 
 #define HELPER_STACK_SIZE (64 * 1024)
 
+#ifdef __SANITIZE_THREAD__
+char thread_handover;
+#endif
+
 int64_t thread_now_ns(void)
 {
     struct timespec now;

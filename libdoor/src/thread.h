@@ -34,4 +34,20 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 /* Wakes everyone who sleeps on word. */
 void futex_wake(_Atomic uint32_t *word);
 
+/*
+ * A process that calls its own door maps the shared memory twice.  The atomic
+ * operations there order what it does before and after; ThreadSanitizer cannot
+ * see that the two addresses are one, and is told.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+extern char thread_handover;
+#define thread_publish() __tsan_release(&thread_handover)
+#define thread_observe() __tsan_acquire(&thread_handover)
+#else
+#define thread_publish() ((void)0)
+#define thread_observe() ((void)0)
+#endif
+
 #endif
