@@ -38,6 +38,7 @@ static const struct failure {
     {ENOENT, HTTP_SERVICE_UNAVAILABLE, "no such door"},
     {ENXIO, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
     {EINVAL, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
+    {EPROTO, HTTP_SERVICE_UNAVAILABLE, "its application has another version of the doors library"},
     {EINTR, HTTP_BAD_GATEWAY, "the application ended during the call"},
     {ETIMEDOUT, HTTP_GATEWAY_TIME_OUT, "no answer within DoorTimeout"},
     {ENOBUFS, HTTP_REQUEST_ENTITY_TOO_LARGE, "the application takes no request of this size"},
@@ -150,11 +151,15 @@ static int exchange(request_rec *r, const struct mod_door_config *conf,
     int status = mod_door_write_request(r, conf, call);
 
     if (status != OK) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "door %s: not called, status %d: %s",
-                      name->path, status, "the request could not be read or is too large");
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "door %s: not called, the request could not be read or is too large",
+                      name->path);
         return status;
     }
     error = call_door(r, name, timeout, call, door, &args);
+    /* Not kept while a slow client takes the answer. */
+    free(call->long_arg);
+    call->long_arg = NULL;
     if (*door != NULL)
         pid = (*door)->pid;
     if (error != APR_SUCCESS)

@@ -339,7 +339,7 @@ static void release_useless(struct mod_door *door)
 
     apr_thread_mutex_lock(doors.lock);
     if (apr_hash_get(doors.open, door->key, APR_HASH_KEY_STRING) == door)
-        remove_door(door);
+        remove_door(door); /* not its last user: that is the caller */
     unused = drop_user(door);
     apr_thread_mutex_unlock(doors.lock);
     close_door(unused);

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds libdoor, the application runtime, the httpd module and the samples
+# into $(BUILD).  `make demo` and `make check` need nothing run before them.
+# On illumos the doors are the system's own: libdoor is not built there.
+
+VERSION    := 0.1.0
+SOVERSION  := 1
+
+BUILD      ?= build
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+DESTDIR    ?=
+
+APXS       ?= apxs
+PKG_CONFIG ?= pkg-config
+PROVE      ?= prove
+INSTALL    ?= install
+PORT       ?= 8080
+MPMS       ?= event worker prefork
+
+CFLAGS     ?= -O2 -g
+CXXFLAGS   ?= $(CFLAGS)
+WARNINGS   := -Wall -Wextra
+WERROR     ?=
+# What the code needs whatever the user's CFLAGS are.
+BASE       := -std=gnu11 -D_GNU_SOURCE -fPIC -pthread $(WARNINGS)
+
+UNAME      := $(shell uname -s)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+# ---------------------------------------------------------------- sources
+
+OBJ         := $(BUILD)/obj
+objs         = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
+
+APP_SRC     := $(sort $(wildcard door_app/*.c))
+MODULE_SRC  := $(wildcard mod_door.c) $(sort $(wildcard module/*.c))
+EXAMPLE_SRC := $(sort $(wildcard door_app/examples/*.c))
+
+ifeq ($(UNAME),SunOS)
+DOOR_SRC    :=
+COMPAT_SRC  := $(sort $(wildcard compat/*.c))
+DOOR_CPP    :=
+LIBDOOR     :=
+SYSTEM_LIBS := -ldoor
+exports      = -Wl,-M,$(1)
+else
+DOOR_SRC    := $(sort $(wildcard libdoor/src/*.c))
+COMPAT_SRC  :=
+DOOR_CPP    := -Ilibdoor/include
+LIBDOOR     := $(BUILD)/libdoor.so
+SYSTEM_LIBS :=
+exports      = -Wl,--version-script=$(1)
+endif
+
+DOOR_OBJ    := $(call objs,$(DOOR_SRC))
+APP_OBJ     := $(call objs,$(APP_SRC) $(COMPAT_SRC))
+MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
+# Interposing open() is for programs; loaded into httpd it would be a surprise.
+MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
+EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
+
+DOOR_MAP    := $(wildcard libdoor/libdoor.map)
+APP_MAP     := $(wildcard door_app/libdoor_app.map)
+MODULE_MAP  := module/mod_door.map
+
+LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
+APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
+
+.PHONY: all libdoor door_app module examples tests
+
+all: libdoor door_app module examples
+libdoor: $(LIBDOOR_ALL)
+door_app: $(APP_ALL)
+module: $(BUILD)/mod_door.so
+examples: $(EXAMPLES)
+
+# ---------------------------------------------------------------- compiling
+
+# Asked only when the module is compiled, so that `make deps` can run first.
+HTTPD_CPP = $(eval HTTPD_CPP := $$(shell $(APXS) -q EXTRA_CPPFLAGS) \
+	-I$$(shell $(APXS) -q INCLUDEDIR) \
+	$$(shell $$$$($(APXS) -q APR_CONFIG) --cppflags --includes) \
+	$$(shell $$$$($(APXS) -q APU_CONFIG) --includes))$(HTTPD_CPP)
+# As system headers: clang warns of what APR's ring macros do.
+HTTPD_SYSTEM = $(patsubst -I%,-isystem %,$(filter-out -I/usr/include,$(HTTPD_CPP)))
+
+$(OBJ)/libdoor/src/%.o:      LOCAL := -Ilibdoor/include -Icompat
+$(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
+$(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
+$(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/mod_door.o $(OBJ)/module/%.o: \
+	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule $(HTTPD_SYSTEM)
+
+COMPILE = $(CC) $(BASE) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CFLAGS) -MMD -MP
+
+$(OBJ)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+# Only tests, to see that the headers suit C++.
+$(OBJ)/%.o: %.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) -std=gnu++17 $(filter-out -std=%,$(BASE)) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CXXFLAGS) \
+		-MMD -MP -c -o $@ $<
+
+# Changes when the compiler or the flags do, and then everything is rebuilt.
+FLAGS := $(CC) $(CXX) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+.PHONY: FORCE
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+
+-include $(shell test ! -d $(OBJ) || find $(OBJ) -name '*.d')
+
+# ---------------------------------------------------------------- linking
+
+LINK   = $(CC) $(BASE) $(CFLAGS) $(LDFLAGS)
+SHARED = $(LINK) -shared -Wl,-h,$(@F) -Wl,-z,defs
+
+# Server threads may still be inside when a program would unload it: nodelete.
+$(BUILD)/libdoor.so.$(SOVERSION): $(DOOR_OBJ) $(DOOR_MAP)
+	$(SHARED) -Wl,-z,nodelete $(if $(DOOR_MAP),$(call exports,$(DOOR_MAP))) -o $@ $(DOOR_OBJ)
+
+$(BUILD)/libdoor_app.so.$(SOVERSION): $(APP_OBJ) $(LIBDOOR) $(APP_MAP)
+	$(SHARED) -Wl,-z,nodelete $(if $(APP_MAP),$(call exports,$(APP_MAP))) \
+		-Wl,-rpath,'$$ORIGIN' -o $@ $(APP_OBJ) $(LIBDOOR) $(SYSTEM_LIBS)
+
+%.so: %.so.$(SOVERSION)
+	ln -sf $(<F) $@
+
+$(BUILD)/libdoor.a: $(DOOR_OBJ)
+$(BUILD)/libdoor_app.a: $(APP_OBJ)
+$(BUILD)/%.a:
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# One file to load: libdoor and the wire code are inside, nothing of them shows.
+$(BUILD)/mod_door.so: $(MODULE_OBJ) $(MODULE_DOOR) $(MODULE_MAP)
+	$(LINK) -shared -Wl,-z,nodelete $(call exports,$(MODULE_MAP)) -o $@ \
+		$(MODULE_OBJ) $(MODULE_DOOR) $(SYSTEM_LIBS)
+
+# The samples find the libraries beside them: they run from the build folder.
+$(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+
+# ---------------------------------------------------------------- C tests
+#
+# In libdoor/t and door_app/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
+# a fuzz target that here replays its corpus, aux_*.c a program that tests run,
+# and any other *.c is linked into each of its neighbours.
+
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
+TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
+FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
+AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
+MORE_SRC  := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
+
+t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
+TESTS     := $(call t_bin,$(TEST_SRC))
+FUZZERS   := $(call t_bin,$(FUZZ_SRC))
+T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
+STATIC    := $(BUILD)/libdoor_app.a $(if $(DOOR_SRC),$(BUILD)/libdoor.a)
+
+tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) $(T_APPS)
+
+CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
+CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
+
+# Linked with the archives, so that tests reach what the libraries do not export.
+$(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
+$(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app $(CHECK_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += -DFUZZ_REPLAY
+
+define test_program
+$(call t_bin,$(1)): $(call objs,$(1) $(filter $(dir $(1))%,$(MORE_SRC))) $(STATIC)
+	@mkdir -p $$(@D)
+	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
+		$(if $(filter %.cc,$(1)),-lstdc++)
+endef
+$(foreach src,$(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(eval $(call test_program,$(src))))
+
+# Applications of the module's suite: bare <door.h>, and the wire code to bend.
+$(OBJ)/t/apps/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
+
+# ---------------------------------------------------------------- to run
+
+.PHONY: deps demo check check-all check-c check-tree $(MPMS:%=check-%)
+
+deps:
+	@sh scripts/deps.sh
+
+demo: deps
+	@+$(MAKE) --no-print-directory all
+	@APXS='$(APXS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
+
+# The groups run one after the other whatever -j says: some measure time.
+check: deps
+	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
+	@+failed=; for group in c tree $(MPMS); do \
+		echo "== check-$$group"; \
+		$(MAKE) --no-print-directory WERROR=-Werror check-$$group || failed="$$failed $$group"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make check: failed in$$failed" >&2; exit 1; fi
+
+check-c: tests
+	$(PROVE) $(TESTS) $(FUZZERS)
+
+check-tree: all
+	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
+		$(PROVE) scripts/t/*.t
+
+$(MPMS:%=check-%): check-%: all tests
+	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
+
+# ---------------------------------------------------------------- to install
+
+MODULE_DIR ?= $(shell $(APXS) -q LIBEXECDIR)
+# Debian keeps a pair of files per module there; elsewhere they are samples.
+CONF_DIR   ?= $(firstword $(wildcard $(shell $(APXS) -q SYSCONFDIR)/mods-available) \
+	$(PREFIX)/share/mod_door)
+
+HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h))
+MAN3       := $(strip $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3)) $(wildcard door_app/man/*.3))
+LIBS       := $(if $(DOOR_SRC),door) door_app
+CONF_FILES := $(wildcard conf/door.load conf/door.conf)
+
+PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	-e 's|@REQUIRES@|$(if $(DOOR_SRC),Requires: libdoor)|' \
+	-e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS:%= %)|'
+
+.PHONY: install uninstall clean
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor \
+		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
+	for lib in $(LIBS); do \
+		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
+			$(DESTDIR)$(LIBDIR) && \
+		ln -sf lib$$lib.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/lib$$lib.so && \
+		sed $(PC_VARS) lib$$lib.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/lib$$lib.pc || exit 1; \
+	done
+	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
+	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
+	$(if $(MAN3),$(INSTALL) -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3)
+	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
+	$(if $(CONF_FILES),$(INSTALL) -m 644 $(CONF_FILES) $(DESTDIR)$(CONF_DIR))
+	@test -n '$(DESTDIR)' || ! command -v ldconfig >/dev/null || ldconfig || \
+		echo "note: run ldconfig as root if $(LIBDIR) is in its configuration"
+
+uninstall:
+	rm -f $(foreach lib,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/lib$(lib),.so .so.$(SOVERSION) .a)) \
+		$(foreach lib,$(LIBS),$(DESTDIR)$(LIBDIR)/pkgconfig/lib$(lib).pc) \
+		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
+		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
+		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3))) \
+		$(addprefix $(DESTDIR)$(CONF_DIR)/,$(notdir $(CONF_FILES)))
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor
+
+clean:
+	rm -rf $(BUILD)
