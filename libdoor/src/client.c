@@ -44,6 +44,7 @@ static void destroy(struct client_channel *ch)
         if (ch->window[slot].size > 0)
             munmap(ch->window[slot].base, ch->window[slot].size);
     }
+    mailbox_destroy(&ch->mailbox);
     fd_close(ch->control.fd);
     fd_close(ch->memory_fd);
     fd_close(ch->bell_fd);
@@ -197,6 +198,7 @@ static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
     if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, &control, fds, 2) < 0)
         return -1;
     ch->control.fd = fd_hide(control);
+    ch->mailbox.fd = ch->control.fd;
     ch->memory_fd = fd_hide(fds[0]);
     ch->bell_fd = fd_hide(fds[1]);
     if (ch->control.fd < 0 || ch->memory_fd < 0 || ch->bell_fd < 0 ||
@@ -219,6 +221,7 @@ static struct client_channel *new_channel(uint64_t cookie)
         return NULL;
     ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
     ch->control.ready = control_ready;
+    mailbox_init(&ch->mailbox, -1, NULL);
     ch->shm = MAP_FAILED;
     ch->cookie = cookie;
     ch->refs = 2; /* the table's, and the maker's */

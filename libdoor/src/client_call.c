@@ -6,17 +6,26 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "client_channel.h"
-#include "fd.h"
+#include "desc.h"
+#include "server.h"
 #include "thread.h"
 
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
 #define RING_AGAIN_NS 10000000ll /* a caller that died may have left `waking` set */
 #define BACKSTOP_NS 1000000000ll
+
+/* Descriptors that came with a reply, before it is complete. */
+struct results {
+    int *fds;
+    unsigned count;
+    int lost; /* some could not be taken: both sides hear of it */
+};
 
 static uint64_t bit(unsigned slot)
 {
@@ -26,6 +35,11 @@ static uint64_t bit(unsigned slot)
 static struct shm_head *head(struct client_channel *ch)
 {
     return ch->shm;
+}
+
+static int is_reply_awaited(uint32_t state)
+{
+    return state == SLOT_WAITING || state == SLOT_TAKEN || state == SLOT_REFUSED;
 }
 
 static void free_slot(struct client_channel *ch, unsigned slot)
@@ -71,11 +85,12 @@ void client_channel_died(struct client_channel *ch)
     atomic_store(&ch->dead, 1);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
         struct shm_slot *s = shm_slot(ch->shm, slot);
-        uint32_t waiting = SLOT_WAITING;
+        uint32_t state;
 
         if (atomic_load(&ch->free_slots[slot / 64]) & bit(slot))
             continue; /* untouched so far, maybe: leave its page alone */
-        if (atomic_compare_exchange_strong(&s->state, &waiting, SLOT_DEAD))
+        state = atomic_load(&s->state);
+        if (is_reply_awaited(state) && atomic_compare_exchange_strong(&s->state, &state, SLOT_DEAD))
             futex_wake(&s->state);
     }
 }
@@ -137,38 +152,63 @@ static int put_arguments(struct client_channel *ch, unsigned slot, const door_ar
     return 0;
 }
 
-static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg)
+/*
+ * Room in arg's buffer, or in a mapping that takes its place, for size bytes
+ * of results and behind them count descriptors.  0, or -1.
+ */
+static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t **descs)
+{
+    size_t align = _Alignof(door_desc_t), page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t gap = -((uintptr_t)arg->rbuf + size) % align;
+    size_t descs_size = count * sizeof(door_desc_t);
+    char *rbuf = arg->rbuf;
+
+    if (size + (count > 0 ? gap + descs_size : 0) > arg->rsize) {
+        gap = -size % align;
+        size_t rsize = (size + gap + descs_size + page - 1) / page * page;
+        rbuf = mmap(NULL, rsize, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (rbuf == MAP_FAILED)
+            return -1;
+        arg->rbuf = rbuf;
+        arg->rsize = rsize;
+    }
+    *descs = count > 0 ? (door_desc_t *)(rbuf + size + gap) : NULL;
+    return 0;
+}
+
+static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg,
+                       struct results *results)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint64_t size = s->result_size;
     const char *from = s->data;
+    door_desc_t *descs;
 
     if (arg == NULL)
-        return 0;
+        return 0; /* nobody wants them: free_results() closes what came */
     if (size > SHM_INLINE_SIZE)
         from = size > SHM_WINDOW_SIZE ? NULL : map_window(ch, slot, size);
-    if (from != NULL && size > arg->rsize) {
-        size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        size_t rsize = (size + page - 1) / page * page;
-        char *rbuf = mmap(NULL, rsize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (rbuf == MAP_FAILED) {
-            from = NULL;
-        } else {
-            arg->rbuf = rbuf;
-            arg->rsize = rsize;
-        }
-    }
-    if (from == NULL) {
+    if (from == NULL || make_room(arg, size, results->count, &descs) < 0) {
         errno = EOVERFLOW;
         return -1;
     }
     if (size > 0)
         memcpy(arg->rbuf, from, size);
+    desc_receive(results->fds, results->count, descs);
     arg->data_ptr = arg->rbuf;
     arg->data_size = size;
-    arg->desc_ptr = NULL;
-    arg->desc_num = 0;
+    arg->desc_ptr = descs;
+    arg->desc_num = results->count;
+    results->count = 0; /* the caller's now */
     return 0;
+}
+
+static void free_results(struct results *results)
+{
+    while (results->count > 0)
+        close_foreign(results->fds[--results->count]);
+    free(results->fds);
 }
 
 static void ring(struct client_channel *ch)
@@ -202,11 +242,69 @@ static int deadline_left_ns(const _Atomic int64_t *deadline_ns, int64_t *wait_ns
     return left_ns > 0;
 }
 
+/* The server asks who calls; if it cannot be told, it hears nothing and gives up. */
+static uint32_t identify(struct client_channel *ch, unsigned slot, struct results *results)
+{
+    (void)results;
+    mailbox_send_credentials(&ch->mailbox, slot, shm_slot(ch->shm, slot)->call);
+    return SLOT_WAITING;
+}
+
+/* The reply's descriptors: takes them all, or none. */
+static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct results *results)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint32_t count = *(volatile uint32_t *)&s->result_desc_count;
+
+    free_results(results);
+    results->lost = 1;
+    results->fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(int));
+    if (results->fds == NULL || mailbox_take(&ch->mailbox, slot, s->reply, results->fds, count) < 0)
+        return SLOT_REFUSED;
+    results->lost = 0;
+    results->count = count;
+    return SLOT_TAKEN;
+}
+
+/* The server wants something of the caller before it replies. */
+static void serve_server(struct client_channel *ch, unsigned slot, uint32_t state,
+                         struct results *results)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint32_t next = state == SLOT_IDENTIFY ? identify(ch, slot, results)
+                                           : take_descriptors(ch, slot, results);
+
+    if (atomic_compare_exchange_strong(&s->state, &state, next))
+        futex_wake(&s->state);
+}
+
+/* One sleep; -1 with EINTR a handler ran, ETIMEDOUT the deadline passed. */
+static int sleep_once(struct client_channel *ch, unsigned slot, uint32_t state,
+                      const _Atomic int64_t *deadline_ns, int64_t *patience_ns)
+{
+    int64_t wait_ns = *patience_ns;
+
+    if (!deadline_left_ns(deadline_ns, &wait_ns)) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (futex_wait(&shm_slot(ch->shm, slot)->state, state, wait_ns) == 0)
+        return 0;
+    if (errno == EINTR)
+        return -1;
+    if (wait_ns == *patience_ns) {
+        if (is_pending(ch, slot))
+            ring(ch);
+        *patience_ns = BACKSTOP_NS;
+    }
+    return 0;
+}
+
 /*
  * Sleeps until the reply is there: 0.  Otherwise -1 and errno: EINTR a handler
  * ran, ETIMEDOUT the deadline passed, ECONNRESET the server is gone.
  */
-static int sleep_for_reply(struct client_channel *ch, unsigned slot,
+static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct results *results,
                            const _Atomic int64_t *deadline_ns)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
@@ -214,28 +312,28 @@ static int sleep_for_reply(struct client_channel *ch, unsigned slot,
     int64_t patience_ns = RING_AGAIN_NS;
 
     atomic_compare_exchange_strong(&s->state, &state, SLOT_WAITING);
-    while ((state = atomic_load(&s->state)) == SLOT_WAITING) {
-        int64_t wait_ns = patience_ns;
-        if (atomic_load(&ch->dead))
-            break;
-        if (!deadline_left_ns(deadline_ns, &wait_ns)) {
-            errno = ETIMEDOUT;
+    while ((state = atomic_load(&s->state)) != SLOT_DONE) {
+        if (atomic_load(&ch->dead) || state == SLOT_DEAD) {
+            errno = ECONNRESET;
             return -1;
         }
-        if (futex_wait(&s->state, SLOT_WAITING, wait_ns) == 0)
-            continue;
-        if (errno == EINTR)
+        if (!is_reply_awaited(state))
+            serve_server(ch, slot, state, results);
+        else if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
             return -1;
-        if (wait_ns < patience_ns)
-            continue;
-        if (is_pending(ch, slot))
-            ring(ch);
-        patience_ns = BACKSTOP_NS;
     }
-    if (state == SLOT_DONE)
-        return 0;
-    errno = ECONNRESET;
-    return -1;
+    return 0;
+}
+
+/* Whatever the server asks of a caller that has gone, it need not wait for it. */
+static void refuse_server(struct client_channel *ch, unsigned slot)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint32_t state = atomic_load(&s->state);
+
+    if ((state == SLOT_IDENTIFY || state == SLOT_DELIVER) &&
+        atomic_compare_exchange_strong(&s->state, &state, SLOT_REFUSED))
+        futex_wake(&s->state);
 }
 
 /*
@@ -252,55 +350,108 @@ static int give_up(struct client_channel *ch, unsigned slot, int *keep_slot)
     }
     if (atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE)
         return 0;
+    refuse_server(ch, slot);
     *keep_slot = 1;
     errno = reason == ECONNRESET ? EINTR : reason;
     return -1;
+}
+
+/* Sends the descriptors of a call; 0, or -1 and none of them counts as sent. */
+static int put_descriptors(struct client_channel *ch, unsigned slot, const door_arg_t *arg,
+                           const _Atomic int64_t *deadline_ns)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    int *fds, result;
+
+    s->arg_desc_count = 0;
+    s->call = atomic_fetch_add(&ch->call_count, 1);
+    if (arg == NULL || arg->desc_num == 0)
+        return 0;
+    if (arg->desc_num > MAILBOX_MAX || arg->desc_ptr == NULL) {
+        errno = arg->desc_ptr == NULL ? EFAULT : ENFILE;
+        return -1;
+    }
+    fds = malloc(arg->desc_num * sizeof(*fds));
+    result = fds == NULL ? -1 : desc_prepare(arg->desc_ptr, arg->desc_num, fds);
+    if (result == 0) {
+        result = mailbox_send(&ch->mailbox, slot, s->call, fds, arg->desc_num,
+                              deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
+        desc_unprepare(arg->desc_ptr, arg->desc_num, fds);
+        s->arg_desc_count = arg->desc_num;
+    }
+    free(fds);
+    return result;
+}
+
+/* 0, or -1 with EBADF: the door is revoked, and nobody has seen the call. */
+static int start_call(struct client_channel *ch, unsigned slot)
+{
+    thread_publish();
+    atomic_store(&shm_slot(ch->shm, slot)->state, SLOT_CALLING);
+    atomic_fetch_or(&head(ch)->pending[slot / 64], bit(slot));
+    /* After the bit: the server sets this flag before it looks at the bits. */
+    if (atomic_load(&head(ch)->revoked) && take_back(ch, slot)) {
+        errno = EBADF;
+        return -1;
+    }
+    if (atomic_exchange(&head(ch)->waking, 1) == 0)
+        ring(ch);
+    return 0;
 }
 
 static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
                      const _Atomic int64_t *deadline_ns, int *keep_slot)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
+    struct results results = {NULL, 0, 0};
+    int result = -1;
 
-    if (put_arguments(ch, slot, arg) < 0)
+    if (put_arguments(ch, slot, arg) < 0 || put_descriptors(ch, slot, arg, deadline_ns) < 0)
         return -1;
-    thread_publish();
-    atomic_store(&s->state, SLOT_CALLING);
-    atomic_fetch_or(&head(ch)->pending[slot / 64], bit(slot));
-    if (atomic_exchange(&head(ch)->waking, 1) == 0)
-        ring(ch);
-    if (sleep_for_reply(ch, slot, deadline_ns) < 0 && give_up(ch, slot, keep_slot) < 0)
+    if (start_call(ch, slot) < 0)
         return -1;
-    thread_observe();
-    if (s->error != 0) {
-        errno = (int)s->error;
-        return -1;
+    if (sleep_for_reply(ch, slot, &results, deadline_ns) == 0 ||
+        give_up(ch, slot, keep_slot) == 0) {
+        thread_observe();
+        errno = s->error == 0 && results.lost ? EMFILE : (int)s->error;
+        if (errno == 0)
+            result = get_results(ch, slot, arg, &results);
     }
-    return get_results(ch, slot, arg);
+    free_results(&results);
+    return result;
 }
 
-/* The server may want to know; if the socket is full, it is not listening. */
-static void tell_abandoned(struct client_channel *ch, unsigned slot)
+void client_release_arguments(const door_arg_t *passed)
 {
-    struct msg_abandon message = {.magic = MSG_MAGIC, .slot = slot};
+    static const int refused[] = {EBADF, EFAULT, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
 
-    fd_send(ch->control.fd, &message, sizeof(message), NULL, 0);
+    if (passed == NULL || passed->desc_num == 0)
+        return;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (errno == refused[i])
+            return;
+    }
+    desc_release(passed->desc_ptr, passed->desc_num);
 }
 
 int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns)
 {
+    door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
     int keep_slot = 0;
     int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &keep_slot);
     int error = errno;
 
     if (keep_slot) {
-        tell_abandoned(seat.ch, seat.slot);
+        mailbox_send_abandoned(&seat.ch->mailbox, seat.slot,
+                               shm_slot(seat.ch->shm, seat.slot)->call);
         atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], bit(seat.slot));
     } else {
         trim_window(seat.ch, seat.slot);
         free_slot(seat.ch, seat.slot);
     }
     client_release(seat.ch);
+    errno = result == 0 ? 0 : error;
+    client_release_arguments(&passed);
     errno = error;
     return result;
 }

@@ -13,6 +13,7 @@
 
 #include "client.h"
 #include "loop.h"
+#include "mailbox.h"
 #include "shm.h"
 
 /* A mapped window; it belongs to the thread that holds the slot. */
@@ -29,6 +30,8 @@ struct client_channel {
     uint64_t cookie;             /* the door descriptor's socket */
     int memory_fd;
     int bell_fd;
+    struct mailbox mailbox;
+    _Atomic uint32_t call_count; /* numbers the calls, for their letters */
     void *shm;
     _Atomic int dead; /* the server is gone */
     _Atomic uint64_t free_slots[SHM_WORD_COUNT];

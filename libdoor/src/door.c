@@ -204,8 +204,7 @@ int door_revoke(int d)
         return -1;
     }
     atomic_store(&door->revoked, 1);
-    if (door->owns_pool)
-        pool_close(door->pool);
+    pool_revoke(door->pool, door);
     door_drop(door);
     return close(d); /* revoking ends the descriptor too, as on illumos */
 }
@@ -240,6 +239,10 @@ int door_getparam(int d, int param, size_t *out)
     }
     if (client_ask(d, MSG_INFO, -1, 0, &answer, NULL, NULL, 0) < 0)
         return -1;
+    if (answer.info.di_attributes & DOOR_REVOKED) {
+        errno = EBADF;
+        return -1;
+    }
     *out = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
            : param == DOOR_PARAM_DATA_MIN ? answer.data_min
                                           : answer.desc_max;
@@ -253,6 +256,10 @@ static int set_parameter(struct door *door, int param, size_t val)
 
     if (p == NULL)
         return -1;
+    if (atomic_load(&door->revoked)) {
+        errno = EBADF;
+        return -1;
+    }
     if ((param == DOOR_PARAM_DATA_MAX && val < atomic_load(&door->data_min)) ||
         (param == DOOR_PARAM_DATA_MIN && val > atomic_load(&door->data_max))) {
         errno = EINVAL;

@@ -90,68 +90,108 @@ int fd_is_seqpacket(int fd, int listening)
            socket_option(fd, SO_ACCEPTCONN) == listening;
 }
 
+/* Room for what can come with one message. */
+union control {
+    char space[CMSG_SPACE(FD_BATCH_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    struct cmsghdr align;
+};
+
+/* Appends one item to what goes with msg. */
+static void put_control(struct msghdr *msg, int type, const void *data, size_t len)
+{
+    struct cmsghdr *c = (struct cmsghdr *)((char *)msg->msg_control + msg->msg_controllen);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(len);
+    memcpy(CMSG_DATA(c), data, len);
+    msg->msg_controllen += CMSG_SPACE(len);
+}
+
 int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count)
 {
-    char control[CMSG_SPACE(FD_BATCH_MAX * sizeof(int))] = {0};
+    union control control = {0};
     struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
     if (count > FD_BATCH_MAX) {
         errno = EINVAL;
         return -1;
     }
-    if (count > 0) {
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
-    }
+    if (count > 0)
+        put_control(&msg, SCM_RIGHTS, fds, count * sizeof(int));
     return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* Takes the descriptors out of msg; those over max are closed. */
-static unsigned take_fds(struct msghdr *msg, int *fds, unsigned max)
+int fd_send_credentials(int fd, const void *data, size_t len, int pass_fd, const struct ucred *ids)
 {
-    unsigned taken = 0;
+    union control control = {0};
+    struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        for (unsigned i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (taken < max)
-                fds[taken++] = fd;
-            else
-                fd_close(fd);
-        }
+    put_control(&msg, SCM_RIGHTS, &pass_fd, sizeof(pass_fd));
+    put_control(&msg, SCM_CREDENTIALS, ids, sizeof(*ids));
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* The descriptors in one item; those over max are closed. */
+static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max)
+{
+    unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+    for (unsigned i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        if (taken < max)
+            fds[taken++] = fd;
+        else
+            fd_close(fd);
     }
     return taken;
 }
 
-int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count)
+int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                   struct ucred *sender, int *lost)
 {
-    char control[CMSG_SPACE(FD_BATCH_MAX * sizeof(int))];
+    union control control;
     struct iovec iov = {.iov_base = data, .iov_len = len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
-                         .msg_control = control,
+                         .msg_control = &control,
                          .msg_controllen = sizeof(control)};
     ssize_t got;
 
     *count = 0;
+    *sender = (struct ucred){0};
     got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return -1;
-    *count = take_fds(&msg, fds, max);
-    if ((size_t)got == len && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            *count = take_fds(c, fds, *count, max);
+        else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+            memcpy(sender, CMSG_DATA(c), sizeof(*sender));
+    }
+    *lost = (msg.msg_flags & MSG_CTRUNC) != 0;
+    if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
         fd_close(fds[--*count]);
+    if (*lost && (size_t)got == len)
+        return 0;
     errno = got == 0 ? ECONNRESET : EPROTO;
+    return -1;
+}
+
+int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count)
+{
+    struct ucred sender;
+    int lost;
+
+    if (fd_recv_letter(fd, data, len, fds, max, count, &sender, &lost) < 0)
+        return -1;
+    if (!lost)
+        return 0;
+    errno = EPROTO;
     return -1;
 }

@@ -9,6 +9,7 @@
 #define LIBDOOR_FD_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /*
@@ -48,6 +49,18 @@ int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count
  * there.  Never blocks.
  */
 int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count);
+
+/*
+ * The same for letters (mailbox.h).  Of descriptors that this process had no
+ * room for none is kept, and *lost is 1.  *sender is what the kernel vouches
+ * for, where SO_PASSCRED is on; its pid is 0 if it told nothing.
+ */
+int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                   struct ucred *sender, int *lost);
+
+/* One message with one descriptor, and ids for the kernel to check. */
+int fd_send_credentials(int fd, const void *data, size_t len, int pass_fd,
+                        const struct ucred *ids);
 
 /* True if fd is a connected (or listening) Unix SEQPACKET socket. */
 int fd_is_seqpacket(int fd, int listening);

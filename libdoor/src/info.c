@@ -7,6 +7,7 @@
 #include <stropts.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include "client.h"
@@ -15,6 +16,7 @@
 #include "thread.h"
 
 #define ANSWER_MAX_NS 1000000000ll /* illumos answers at once; a stopped server does not */
+#define KNOWN_COUNT 64
 
 /* The door that the calling thread is bound to. */
 static int query(door_info_t *info)
@@ -33,18 +35,48 @@ static int query(door_info_t *info)
     return 0;
 }
 
+/* What servers said last, for when they are gone; by the descriptor's socket. */
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint64_t cookie;
+    struct door_info info;
+} known[KNOWN_COUNT];
+
+static void remember(uint64_t cookie, const struct door_info *info)
+{
+    pthread_mutex_lock(&known_lock);
+    known[cookie % KNOWN_COUNT].cookie = cookie;
+    known[cookie % KNOWN_COUNT].info = *info;
+    pthread_mutex_unlock(&known_lock);
+}
+
+static struct door_info recall(uint64_t cookie)
+{
+    struct door_info info = {0};
+
+    pthread_mutex_lock(&known_lock);
+    if (known[cookie % KNOWN_COUNT].cookie == cookie)
+        info = known[cookie % KNOWN_COUNT].info;
+    pthread_mutex_unlock(&known_lock);
+    return info;
+}
+
 /* No answer: what can be told without the server, which alone knows the rest. */
 static int guess(int d, struct msg_answer *answer)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
+    int reason = errno;
 
-    if (errno != EBADF && errno != ETIMEDOUT)
+    if (reason != EBADF && reason != ETIMEDOUT)
         return -1;
-    *answer = (struct msg_answer){.info = {.di_target = -1, .di_attributes = DOOR_REVOKED}};
-    /* It is stopped: the kernel knows who made the other end. */
-    if (errno == ETIMEDOUT && getsockopt(d, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-        answer->info = (struct door_info){.di_target = peer.pid};
+    *answer = (struct msg_answer){.info = recall(fd_cookie(d))};
+    if (reason == EBADF) {
+        answer->info.di_target = -1;
+        answer->info.di_attributes |= DOOR_REVOKED;
+    } else if (getsockopt(d, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0) {
+        answer->info.di_target = peer.pid; /* stopped: the kernel knows who it is */
+    }
     return 0;
 }
 
@@ -59,8 +91,9 @@ int door_info(int d, door_info_t *info)
         errno = EBADF;
         return -1;
     }
-    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, NULL, 0) < 0 &&
-        guess(d, &answer) < 0)
+    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, NULL, 0) == 0)
+        remember(fd_cookie(d), &answer.info);
+    else if (guess(d, &answer) < 0)
         return -1;
     *info = answer.info;
     if (answer.instance_id != 0 && answer.instance_id == door_instance_id())

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +30,13 @@ static int dead_door(void)
         return -1;
     close(pair[1]);
     return pair[0];
+}
+
+static int is_dead(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
 }
 
 /* A connected socket.  Through /proc, since sun_path holds 108 bytes only. */
@@ -106,5 +114,10 @@ int door_openat(int dirfd, const char *path, int oflag)
 
     if (fd < 0 && errno == ENODEV)
         errno = EINVAL;
+    if (fd >= 0 && is_dead(fd)) {
+        close(fd);
+        errno = EBADF;
+        fd = -1;
+    }
     return fd;
 }

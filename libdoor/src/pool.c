@@ -114,6 +114,18 @@ void pool_close(struct pool *pool)
     kick(pool);
 }
 
+void pool_revoke(struct pool *pool, const struct door *door)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->channel_places; i++) {
+        if (pool->channels[i] != NULL && pool->channels[i]->door == door)
+            server_channel_revoke(pool->channels[i]);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (door->owns_pool)
+        pool_close(pool);
+}
+
 void pool_check(struct pool *pool)
 {
     if (is_shared(pool) && server_thread_is_builtin())

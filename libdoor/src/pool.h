@@ -61,7 +61,9 @@ struct server_thread {
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
     int cancelled;                      /* it was; under pool->lock */
-    char *arguments;                /* buffer for them, mmap'ed */
+    uint32_t call_number;           /* of it, as its client counts */
+    door_desc_t *descs;             /* its argument descriptors, malloc'ed, or NULL */
+    char *arguments;                /* buffer for its arguments, mmap'ed */
     size_t arguments_cap;
     jmp_buf base;                   /* where door_return() goes back to */
 };
@@ -76,6 +78,9 @@ void pool_drop(struct pool *pool);
 
 /* Its door takes no more calls: who is idle there wakes up and leaves. */
 void pool_close(struct pool *pool);
+
+/* door is revoked: so are its channels. */
+void pool_revoke(struct pool *pool, const struct door *door);
 
 /* Has one of the pool's threads tell door that nobody refers to it any more. */
 void pool_tell_unreferenced(struct pool *pool, struct door *door);

@@ -24,6 +24,7 @@
 #include <door.h>
 
 #include "loop.h"
+#include "mailbox.h"
 #include "shm.h"
 
 struct pool;
@@ -70,6 +71,7 @@ struct server_window {
 
 struct server_channel {
     struct watch control; /* first: the loop hands us this */
+    struct mailbox mailbox;
     LIST_ENTRY(server_channel) link; /* connection's; loop thread only */
     int is_linked;                   /* loop thread only */
     STAILQ_ENTRY(server_channel) ready_link; /* pool->ready, under pool->lock */
@@ -79,6 +81,8 @@ struct server_channel {
     _Atomic unsigned refs; /* the loop's, the queue's, and running threads' */
     _Atomic unsigned running;
     _Atomic int orphan; /* the connection ended: close when nothing runs */
+    _Atomic int gone;   /* the client is */
+    _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
     int memory_fd;
     int bell_fd;
     void *shm;
@@ -140,6 +144,9 @@ void server_channel_orphan(struct server_channel *ch);
 void server_channel_condemn(struct server_channel *ch);
 void server_channel_forked(struct server_channel *ch);
 
+/* Its door is revoked: callers hear of it, those that wait at once. */
+void server_channel_revoke(struct server_channel *ch);
+
 /* Takes one pending call: its slot, or -1. */
 int server_channel_take(struct server_channel *ch);
 
@@ -163,8 +170,25 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t ar
  */
 int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size);
 
-/* The size of the arguments in slot, as the caller gives it at the moment. */
-size_t server_channel_arg_size(struct server_channel *ch, unsigned slot);
+/* What the caller says of its call in slot, read once. */
+struct server_call {
+    size_t arg_size;     /* bytes */
+    unsigned desc_count; /* descriptors that came along */
+    uint32_t number;     /* of the call, for its letters */
+};
+
+struct server_call server_channel_call(struct server_channel *ch, unsigned slot);
+
+/*
+ * Has the caller take count descriptors, which belong to the result.  0, or -1
+ * with EMFILE: it could not.
+ */
+int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds,
+                           unsigned count);
+
+/* Asks the caller of the call in slot who it is; 0, or -1 with EINVAL. */
+int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t number,
+                            struct credentials *credentials);
 
 /* Ends the call in slot: wakes the caller with error and gives up the slot. */
 void server_channel_reply(struct server_channel *ch, unsigned slot, int error);

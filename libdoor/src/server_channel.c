@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,6 +25,10 @@
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
+
+/* A caller that is asked something answers at once, unless it is stopped or hostile. */
+#define ANSWER_MAX_NS 1000000000ll
+#define ANSWER_POLL_NS 100000000ll
 
 static uint64_t bit(unsigned slot)
 {
@@ -74,6 +79,7 @@ static void destroy(struct server_channel *ch)
         if (ch->window[slot].size > 0)
             munmap(ch->window[slot].base, ch->window[slot].size);
     }
+    mailbox_destroy(&ch->mailbox);
     close_foreign(ch->control.fd);
     fd_close(ch->memory_fd);
     fd_close(ch->bell_fd);
@@ -100,6 +106,7 @@ void server_channel_condemn(struct server_channel *ch)
 static void control_end(struct server_channel *ch)
 {
     loop_remove(&ch->control);
+    atomic_store(&ch->gone, 1);
     server_channel_condemn(ch);
     if (ch->is_linked)
         LIST_REMOVE(ch, link);
@@ -111,22 +118,29 @@ static void control_end(struct server_channel *ch)
 static void control_ready(struct watch *w, uint32_t events)
 {
     struct server_channel *ch = (struct server_channel *)w;
-    struct msg_abandon message;
-    unsigned count;
 
     (void)events;
-    if (fd_recv(w->fd, &message, sizeof(message), NULL, 0, &count) == 0 &&
-        message.magic == MSG_MAGIC && message.slot < SHM_SLOT_COUNT)
-        pool_cancel_calls(ch->door->pool, ch, (int)message.slot);
-    else if (errno != EAGAIN && errno != EINTR)
+    if (mailbox_read(&ch->mailbox) < 0)
         control_end(ch); /* the peer is gone, or no peer of ours */
+}
+
+/* The caller has given up. */
+static void call_abandoned(struct mailbox *m, unsigned slot)
+{
+    struct server_channel *ch =
+        (struct server_channel *)((char *)m - offsetof(struct server_channel, mailbox));
+
+    pool_cancel_calls(ch->door->pool, ch, (int)slot);
 }
 
 static int open_channel(struct server_channel *ch)
 {
+    int on = 1;
+
     ch->memory_fd = make_memory();
     ch->bell_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (ch->memory_fd < 0 || ch->bell_fd < 0)
+    if (ch->memory_fd < 0 || ch->bell_fd < 0 ||
+        setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
         return -1;
     ch->shm = map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED || pool_add_channel(ch->door->pool, ch) < 0)
@@ -149,6 +163,7 @@ struct server_channel *server_channel_create(struct door *door, int control)
     ch->door = door;
     door_refer(door, 0);
     ch->control = (struct watch){fd_hide(fcntl(control, F_DUPFD_CLOEXEC, 0)), control_ready};
+    mailbox_init(&ch->mailbox, ch->control.fd, call_abandoned);
     if (ch->control.fd >= 0 && open_channel(ch) == 0) {
         close(control);
         return ch;
@@ -170,6 +185,15 @@ void server_channel_orphan(struct server_channel *ch)
     atomic_store(&ch->orphan, 1);
     if (is_quiet(ch))
         server_channel_condemn(ch);
+}
+
+void server_channel_revoke(struct server_channel *ch)
+{
+    int slot;
+
+    atomic_store(&head(ch)->revoked, 1);
+    while ((slot = server_channel_take(ch)) >= 0)
+        server_channel_reply(ch, (unsigned)slot, EBADF);
 }
 
 void server_channel_forked(struct server_channel *ch)
@@ -280,9 +304,64 @@ static int grow_buffer(char **buf, size_t *cap, size_t size)
     return 0;
 }
 
-size_t server_channel_arg_size(struct server_channel *ch, unsigned slot)
+struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
 {
-    return *(volatile uint64_t *)&shm_slot(ch->shm, slot)->arg_size;
+    volatile struct shm_slot *s = shm_slot(ch->shm, slot);
+
+    return (struct server_call){s->arg_size, s->arg_desc_count, s->call};
+}
+
+/*
+ * Puts the slot into a state that asks something of the caller, and waits for
+ * what it answers; -1 if it does not.
+ */
+static int ask_caller(struct server_channel *ch, unsigned slot, uint32_t question)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    int64_t deadline_ns = thread_now_ns() + ANSWER_MAX_NS;
+    uint32_t state;
+
+    if (atomic_exchange(&s->state, question) != SLOT_CALLING)
+        futex_wake(&s->state);
+    while ((state = atomic_load(&s->state)) == question) {
+        int64_t left_ns = deadline_ns - thread_now_ns();
+        if (left_ns <= 0 || atomic_load(&ch->gone))
+            break;
+        futex_wait(&s->state, question, left_ns < ANSWER_POLL_NS ? left_ns : ANSWER_POLL_NS);
+    }
+    if (state != question)
+        return (int)state;
+    atomic_compare_exchange_strong(&s->state, &question, SLOT_WAITING);
+    return -1;
+}
+
+int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds, unsigned count)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint32_t reply = atomic_fetch_add(&ch->reply_count, 1);
+
+    if (count == 0) {
+        s->result_desc_count = 0;
+        return 0;
+    }
+    if (mailbox_send(&ch->mailbox, slot, reply, fds, count, thread_now_ns() + ANSWER_MAX_NS) == 0) {
+        s->reply = reply;
+        s->result_desc_count = count;
+        if (ask_caller(ch, slot, SLOT_DELIVER) == SLOT_TAKEN)
+            return 0;
+    }
+    errno = EMFILE;
+    return -1;
+}
+
+int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t number,
+                            struct credentials *credentials)
+{
+    if (ask_caller(ch, slot, SLOT_IDENTIFY) >= 0 &&
+        mailbox_take_credentials(&ch->mailbox, slot, number, credentials) == 0)
+        return 0;
+    errno = EINVAL;
+    return -1;
 }
 
 int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t size, char **buf,
@@ -333,7 +412,7 @@ void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
     trim_window(ch, slot);
     atomic_fetch_and(&ch->busy[slot / 64], ~bit(slot));
     thread_publish();
-    if (atomic_exchange(&s->state, SLOT_DONE) == SLOT_WAITING)
+    if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
         futex_wake(&s->state);
     atomic_fetch_sub(&ch->running, 1);
     if (atomic_load(&ch->orphan) && is_quiet(ch))

@@ -13,8 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "desc.h"
 #include "fork.h"
+#include "mailbox.h"
 #include "thread.h"
 #include "xcreate.h"
 
@@ -103,18 +104,43 @@ static void end_call(struct server_thread *t, int error)
     pthread_mutex_lock(&t->pool->lock);
     t->cancellable = NULL;
     pthread_mutex_unlock(&t->pool->lock);
+    free(t->descs);
+    t->descs = NULL;
     t->channel = NULL;
     atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
 }
 
-static int check_size(const struct door *door, size_t arg_size)
+/* 0, or the errno for a call that the door's parameters rule out. */
+static int check_limits(const struct door *door, const struct server_call *call)
 {
-    if (arg_size <= atomic_load(&door->data_max) && arg_size >= atomic_load(&door->data_min))
+    if (call->arg_size > atomic_load(&door->data_max) ||
+        call->arg_size < atomic_load(&door->data_min))
+        return ENOBUFS;
+    if (call->desc_count > 0 && atomic_load(&door->desc_max) == 0)
+        return ENOTSUP; /* as with DOOR_REFUSE_DESC, which makes it 0 */
+    if (call->desc_count > atomic_load(&door->desc_max) || call->desc_count > MAILBOX_MAX)
+        return ENFILE;
+    return 0;
+}
+
+/* The descriptors that came with the call; 0, or -1 and the errno for the caller. */
+static int receive_descriptors(struct server_thread *t, const struct server_call *call)
+{
+    int *fds, result;
+
+    if (call->desc_count == 0)
         return 0;
-    errno = ENOBUFS;
-    return -1;
+    fds = malloc(call->desc_count * sizeof(*fds));
+    t->descs = malloc(call->desc_count * sizeof(*t->descs));
+    result = fds == NULL || t->descs == NULL
+                 ? -1
+                 : mailbox_take(&t->channel->mailbox, t->slot, call->number, fds, call->desc_count);
+    if (result == 0)
+        desc_receive(fds, call->desc_count, t->descs);
+    free(fds);
+    return result;
 }
 
 /* From here on a client that gives up cancels this thread, if both sides agree. */
@@ -130,29 +156,35 @@ static void allow_cancelling(struct server_thread *t, const struct door *door)
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 }
 
-static void run_procedure(struct server_thread *t, struct door *door, char *argp, size_t arg_size)
+static void run_procedure(struct server_thread *t, struct door *door, char *argp, size_t arg_size,
+                          unsigned desc_count)
 {
     if (t->depleted)
         pool_depleted(t->pool);
     atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
     allow_cancelling(t, door);
-    door->procedure(door->cookie, argp, arg_size, NULL, 0);
+    door->procedure(door->cookie, argp, arg_size, t->descs, desc_count);
     pthread_exit(NULL); /* it should have ended in door_return(): so it is on illumos */
 }
 
 static void run_call(struct server_thread *t)
 {
     struct door *door = t->channel->door;
-    size_t arg_size = server_channel_arg_size(t->channel, t->slot);
+    struct server_call call = server_channel_call(t->channel, t->slot);
+    int error = atomic_load(&door->revoked) ? EBADF : check_limits(door, &call);
 
-    if (atomic_load(&door->revoked))
-        end_call(t, EBADF);
-    else if (check_size(door, arg_size) < 0 ||
-             server_channel_arguments(t->channel, t->slot, arg_size, &t->arguments,
-                                      &t->arguments_cap) < 0)
-        end_call(t, errno);
+    t->call_number = call.number;
+    if (error != 0 && call.desc_count > 0)
+        mailbox_discard(&t->channel->mailbox, t->slot, call.number);
+    if (error == 0 && (receive_descriptors(t, &call) < 0 ||
+                       server_channel_arguments(t->channel, t->slot, call.arg_size, &t->arguments,
+                                                &t->arguments_cap) < 0))
+        error = errno;
+    if (error != 0)
+        end_call(t, error);
     else
-        run_procedure(t, door, arg_size > 0 ? t->arguments : NULL, arg_size);
+        run_procedure(t, door, call.arg_size > 0 ? t->arguments : NULL, call.arg_size,
+                      call.desc_count);
 }
 
 /* ------------------------------------------------ the thread */
@@ -277,7 +309,7 @@ static void serve(struct server_thread *t)
             if (pool_take_call(t) < 0)
                 pthread_exit(NULL); /* the private door that it served is gone */
             if (t->unreferenced != NULL)
-                run_procedure(t, t->unreferenced, DOOR_UNREF_DATA, 0);
+                run_procedure(t, t->unreferenced, DOOR_UNREF_DATA, 0, 0);
             else
                 run_call(t);
         }
@@ -297,21 +329,47 @@ int server_thread_start(struct pool *pool)
     return thread_start(run, NULL, &pool->signal_mask);
 }
 
+/* Puts data and descriptors where the caller finds them; -1 and errno. */
+static int put_results(struct server_thread *t, const char *data, size_t size,
+                       const door_desc_t *descs, unsigned count)
+{
+    int *fds, result;
+
+    if ((size > 0 && data == NULL) || (count > 0 && descs == NULL)) {
+        errno = EFAULT;
+        return -1;
+    }
+    if (server_channel_result(t->channel, t->slot, data, size) < 0)
+        return -1;
+    if (count == 0)
+        return server_channel_deliver(t->channel, t->slot, NULL, 0);
+    fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(*fds));
+    if (fds == NULL) {
+        errno = EMFILE;
+        return -1;
+    }
+    result = desc_prepare(descs, count, fds);
+    if (result == 0) {
+        result = server_channel_deliver(t->channel, t->slot, fds, count);
+        desc_unprepare(descs, count, fds);
+    } else if (errno == EBADF) {
+        errno = EINVAL;
+    }
+    free(fds);
+    return result;
+}
+
 int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
 {
     struct server_thread *t = get_self();
 
-    (void)desc_ptr;
     if (t == NULL)
         return -1;
-    if (t->channel != NULL) {
-        if (num_desc > 0 || (data_size > 0 && data_ptr == NULL)) {
-            errno = EINVAL;
-            return -1;
-        }
-        if (server_channel_result(t->channel, t->slot, data_ptr, data_size) < 0)
-            return -1;
-    }
+    if (t->channel != NULL && put_results(t, data_ptr, data_size, desc_ptr, num_desc) < 0 &&
+        !atomic_load(&t->channel->gone))
+        return -1;
+    if (t->pool != NULL && desc_ptr != NULL)
+        desc_release(desc_ptr, num_desc);
     end_call(t, 0);
     int is_new = t->pool == NULL;
     if (join_pool(t) < 0)
@@ -321,6 +379,16 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
     yield_to_wakers();
     serve(t);
     return 0;
+}
+
+int server_thread_identify(struct credentials *credentials)
+{
+    struct server_thread *t = self;
+
+    if (t != NULL && t->channel != NULL)
+        return server_channel_identify(t->channel, t->slot, t->call_number, credentials);
+    errno = EINVAL;
+    return -1;
 }
 
 int server_thread_bind(struct door *door)

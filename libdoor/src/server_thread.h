@@ -18,6 +18,9 @@ int server_thread_is_builtin(void);
 /* Has a thread started that serves the shared pool; 0, or -1 and errno. */
 int server_thread_start(struct pool *pool);
 
+/* Who called the procedure that the calling thread runs; 0, or -1 with EINVAL. */
+int server_thread_identify(struct credentials *credentials);
+
 /* Binds the calling thread to door (a reference) from its next door_return() on. */
 int server_thread_bind(struct door *door);
 

@@ -55,6 +55,10 @@ enum slot_state {
     SLOT_IDLE,    /* nobody's call */
     SLOT_CALLING, /* a call that its caller does not sleep on yet */
     SLOT_WAITING, /* the caller sleeps, or is about to */
+    SLOT_IDENTIFY, /* the server asks who calls: the caller sends its credentials */
+    SLOT_DELIVER,  /* the reply's descriptors are in the mailbox: the caller takes them */
+    SLOT_REFUSED,  /* it could not; it goes on waiting */
+    SLOT_TAKEN,    /* it has them; it goes on waiting */
     SLOT_DONE,    /* the reply is here; the server is through with the slot */
     SLOT_DEAD     /* set by the caller's process: the server is gone */
 };
@@ -64,11 +68,16 @@ struct shm_slot {
     uint32_t error;                     /* reply: errno, 0 for success */
     uint64_t arg_size;                  /* bytes; in data, or in the window if longer; 0: argp is NULL */
     uint64_t result_size;               /* bytes; likewise */
+    uint32_t call;                      /* the client counts: which call's letters */
+    uint32_t reply;                     /* the server counts: which reply's letters */
+    uint32_t arg_desc_count;            /* descriptors sent with the call */
+    uint32_t result_desc_count;         /* with the reply */
     alignas(64) char data[SHM_INLINE_SIZE];
 };
 
 struct shm_head {
     alignas(64) _Atomic uint32_t waking;
+    _Atomic uint32_t revoked; /* the server's word: no call will be taken any more */
     alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
 };
 
@@ -103,15 +112,6 @@ struct msg_request {
     uint32_t magic;
     uint16_t version;
     uint16_t op;
-};
-
-/*
- * What a client says on its control socket: its call in slot has been given
- * up, though the server took it.
- */
-struct msg_abandon {
-    uint32_t magic;
-    uint32_t slot;
 };
 
 /* The answer to each of them, on the socket that came along. */

@@ -1,0 +1,295 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * mailbox.c: see mailbox.h.  Whatever a peer sends is put into a pigeonhole or
+ * closed; nobody can make this process hold more than HELD_MAX descriptors in
+ * one mailbox.
+ */
+#include "mailbox.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "server.h"
+#include "thread.h"
+
+#define BATCH_MAX 200              /* descriptors in a letter; the kernel takes 253 */
+#define HELD_MAX (4 * MAILBOX_MAX) /* descriptors that wait to be taken */
+#define POLL_MAX_MS 100
+
+struct pigeonhole {
+    uint32_t call; /* whose letters these are; older ones are thrown away */
+    int error;     /* errno: some of the descriptors are lost */
+    unsigned count, cap;
+    int *fds;
+    struct credentials credentials;
+};
+
+void mailbox_init(struct mailbox *m, int fd,
+                  void (*abandoned)(struct mailbox *m, unsigned slot))
+{
+    pthread_mutex_init(&m->lock, NULL);
+    m->fd = fd;
+    m->abandoned = abandoned;
+}
+
+static void empty(struct mailbox *m, struct pigeonhole *p)
+{
+    m->held -= p->count;
+    while (p->count > 0)
+        close_foreign(p->fds[--p->count]);
+    close_foreign(p->credentials.socket);
+    p->credentials = (struct credentials){.socket = -1};
+    p->error = 0;
+}
+
+void mailbox_destroy(struct mailbox *m)
+{
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        if (m->slot[slot] == NULL)
+            continue;
+        empty(m, m->slot[slot]);
+        free(m->slot[slot]->fds);
+        free(m->slot[slot]);
+        m->slot[slot] = NULL;
+    }
+    pthread_mutex_destroy(&m->lock);
+}
+
+/* ------------------------------------------------ sending */
+
+static int post(struct mailbox *m, const struct letter *letter, const int *fds, unsigned count,
+                int64_t deadline_ns)
+{
+    while (fd_send(m->fd, letter, sizeof(*letter), fds, count) < 0) {
+        struct pollfd p = {.fd = m->fd, .events = POLLOUT};
+
+        if (errno == ETOOMANYREFS)
+            errno = EMFILE;
+        if (errno != EAGAIN)
+            return -1;
+        if (deadline_ns != 0 && thread_now_ns() >= deadline_ns) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        if (poll(&p, 1, POLL_MAX_MS) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int mailbox_send(struct mailbox *m, unsigned slot, uint32_t call, const int *fds, unsigned count,
+                 int64_t deadline_ns)
+{
+    struct letter letter = {
+        .magic = MSG_MAGIC, .kind = LETTER_DESCRIPTORS, .slot = (uint16_t)slot, .call = call};
+
+    for (unsigned sent = 0; sent < count; sent += BATCH_MAX) {
+        unsigned batch = count - sent < BATCH_MAX ? count - sent : BATCH_MAX;
+        if (post(m, &letter, fds + sent, batch, deadline_ns) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/*
+ * The kernel checks that each id is one of the process's own, and tells of a
+ * message by itself only the real ones: hence one message for each kind.
+ */
+int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct letter letter = {
+        .magic = MSG_MAGIC, .kind = LETTER_CREDENTIALS, .slot = (uint16_t)slot, .call = call};
+    uid_t uid[3];
+    gid_t gid[3];
+    int pair[2], result = 0;
+
+    if (getresuid(&uid[1], &uid[0], &uid[2]) < 0 || getresgid(&gid[1], &gid[0], &gid[2]) < 0 ||
+        fd_pair(pair) < 0)
+        return -1;
+    for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
+        struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
+        result = fd_send_credentials(m->fd, &letter, sizeof(letter), pair[0], &ids);
+    }
+    fd_close(pair[0]);
+    fd_close(pair[1]);
+    return result;
+}
+
+void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct letter letter = {
+        .magic = MSG_MAGIC, .kind = LETTER_ABANDONED, .slot = (uint16_t)slot, .call = call};
+
+    fd_send(m->fd, &letter, sizeof(letter), NULL, 0);
+}
+
+/* ------------------------------------------------ receiving */
+
+/* With the lock held: the slot's pigeonhole, emptied of other calls' letters. */
+static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct pigeonhole *p = m->slot[slot];
+
+    if (p == NULL) {
+        p = m->slot[slot] = calloc(1, sizeof(*p));
+        if (p == NULL)
+            return NULL;
+        p->credentials.socket = -1;
+        p->call = call;
+    }
+    if (p->call != call) {
+        empty(m, p);
+        p->call = call;
+    }
+    return p;
+}
+
+static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
+{
+    if (m->held + count > HELD_MAX) {
+        errno = EMFILE;
+        return -1;
+    }
+    if (p->count + count > p->cap) {
+        unsigned cap = 2 * (p->count + count);
+        int *grown = realloc(p->fds, cap * sizeof(*grown));
+        if (grown == NULL)
+            return -1;
+        p->fds = grown;
+        p->cap = cap;
+    }
+    memcpy(p->fds + p->count, fds, count * sizeof(*fds));
+    p->count += count;
+    m->held += count;
+    return 0;
+}
+
+/* Takes what came with the letter; 1 if it should be closed after all. */
+static int sort_in(struct mailbox *m, const struct letter *letter, const int *fds, unsigned count,
+                   const struct ucred *sender, int lost)
+{
+    struct pigeonhole *p = find(m, letter->slot, letter->call);
+
+    if (p == NULL)
+        return 1;
+    if (lost)
+        p->error = EMFILE;
+    if (letter->kind == LETTER_DESCRIPTORS && !lost) {
+        if (keep(m, p, fds, count) == 0)
+            return 0;
+        p->error = errno;
+    }
+    if (letter->kind == LETTER_CREDENTIALS && sender->pid != 0 && letter->which < 3 && !lost) {
+        p->credentials.ids[letter->which] = *sender;
+        p->credentials.count++;
+        if (p->credentials.socket < 0 && count == 1 && fd_is_seqpacket(fds[0], 0)) {
+            p->credentials.socket = fds[0];
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* With the lock held: one letter off the socket. */
+static int read_letter(struct mailbox *m, struct letter *letter)
+{
+    int fds[BATCH_MAX];
+    struct ucred sender;
+    unsigned count;
+    int lost = 0;
+
+    if (fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count, &sender, &lost) < 0)
+        return -1;
+    if (letter->magic != MSG_MAGIC || letter->slot >= SHM_SLOT_COUNT) {
+        while (count > 0)
+            close_foreign(fds[--count]);
+        errno = EPROTO;
+        return -1;
+    }
+    if (letter->kind == LETTER_ABANDONED && m->abandoned != NULL)
+        m->abandoned(m, letter->slot);
+    if (letter->kind == LETTER_ABANDONED || sort_in(m, letter, fds, count, &sender, lost)) {
+        while (count > 0)
+            close_foreign(fds[--count]);
+    }
+    return 0;
+}
+
+int mailbox_read(struct mailbox *m)
+{
+    struct letter letter;
+    int more;
+
+    pthread_mutex_lock(&m->lock);
+    while ((more = read_letter(m, &letter)) == 0)
+        continue;
+    more = errno == EAGAIN || errno == EINTR;
+    pthread_mutex_unlock(&m->lock);
+    return more ? 0 : -1;
+}
+
+/* With the lock held: everything that has come is sorted in. */
+static struct pigeonhole *find_filled(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct letter letter;
+
+    while (read_letter(m, &letter) == 0)
+        continue;
+    return find(m, slot, call);
+}
+
+int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsigned count)
+{
+    struct pigeonhole *p;
+    int error = ENOMEM;
+
+    pthread_mutex_lock(&m->lock);
+    p = find_filled(m, slot, call);
+    if (p != NULL)
+        error = p->error != 0 ? p->error : p->count != count ? EPROTO : 0;
+    if (error == 0) {
+        memcpy(fds, p->fds, count * sizeof(*fds));
+        m->held -= count;
+        p->count = 0;
+    } else if (p != NULL) {
+        empty(m, p);
+    }
+    pthread_mutex_unlock(&m->lock);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+void mailbox_discard(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct pigeonhole *p;
+
+    pthread_mutex_lock(&m->lock);
+    p = find_filled(m, slot, call);
+    if (p != NULL)
+        empty(m, p);
+    pthread_mutex_unlock(&m->lock);
+}
+
+int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
+                             struct credentials *credentials)
+{
+    struct pigeonhole *p;
+    int result = -1;
+
+    pthread_mutex_lock(&m->lock);
+    p = find_filled(m, slot, call);
+    if (p != NULL && p->credentials.count >= 3) {
+        *credentials = p->credentials;
+        p->credentials = (struct credentials){.socket = -1};
+        result = 0;
+    }
+    pthread_mutex_unlock(&m->lock);
+    if (result < 0)
+        errno = EPROTO;
+    return result;
+}

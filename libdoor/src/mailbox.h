@@ -1,0 +1,90 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * mailbox.h: what travels beside the calls of a channel, on its control
+ * socket: descriptors both ways, and from the client credentials and the word
+ * that a call was given up.
+ *
+ * Any thread that waits for a letter empties the socket and puts the letters
+ * of other slots aside for their threads.  A letter always goes before the
+ * change in the slot that announces it, so who looks for one finds it.
+ */
+#ifndef LIBDOOR_MAILBOX_H
+#define LIBDOOR_MAILBOX_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "shm.h"
+
+#define MAILBOX_MAX 4096 /* descriptors that one call or result can carry */
+
+enum letter_kind {
+    LETTER_DESCRIPTORS = 1, /* some of a call's, or of a result's */
+    LETTER_CREDENTIALS,     /* the sender's, checked by the kernel */
+    LETTER_ABANDONED        /* the call in slot was given up */
+};
+
+struct letter {
+    uint32_t magic;
+    uint16_t kind; /* enum letter_kind */
+    uint16_t slot;
+    uint32_t call; /* which of the slot's calls it belongs to */
+    uint32_t which; /* LETTER_CREDENTIALS: 0 effective, 1 real, 2 saved */
+};
+
+/* What a caller is, as the kernel vouches for it. */
+struct credentials {
+    struct ucred ids[3]; /* effective, real, saved */
+    unsigned count;      /* of ids that came */
+    int socket;          /* made by the caller: SO_PEERGROUPS tells its groups; or -1 */
+};
+
+struct pigeonhole; /* a slot's letters */
+
+struct mailbox {
+    pthread_mutex_t lock; /* guards the rest */
+    int fd;               /* the channel's control socket; not owned */
+    void (*abandoned)(struct mailbox *m, unsigned slot); /* told of those letters; or NULL */
+    unsigned held;        /* descriptors in all pigeonholes */
+    struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */
+};
+
+void mailbox_init(struct mailbox *m, int fd,
+                  void (*abandoned)(struct mailbox *m, unsigned slot));
+void mailbox_destroy(struct mailbox *m);
+
+/*
+ * Sends count descriptors for a call.  Waits while the socket is full, at most
+ * until deadline_ns (0: for ever).  0, or -1: EINTR, ETIMEDOUT, EMFILE, EPIPE,
+ * EBADF one of them is not open.
+ */
+int mailbox_send(struct mailbox *m, unsigned slot, uint32_t call, const int *fds, unsigned count,
+                 int64_t deadline_ns);
+
+/* Sends the calling process's credentials, likewise. */
+int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call);
+
+/* Says that the call was given up; whether it is heard does not matter. */
+void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call);
+
+/*
+ * The count descriptors (close-on-exec, the caller's) that were sent for a call.
+ * -1 with EMFILE if this process could not take them all, EPROTO if they never
+ * came; then none is left behind.
+ */
+int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsigned count);
+
+/* Closes what was sent for a call. */
+void mailbox_discard(struct mailbox *m, unsigned slot, uint32_t call);
+
+/* The credentials that were sent for a call; the caller closes ->socket. */
+int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
+                             struct credentials *credentials);
+
+/* Empties the socket.  0, or -1 if the channel is done. */
+int mailbox_read(struct mailbox *m);
+
+#endif
