@@ -45,9 +45,10 @@ static void destroy(struct client_channel *ch)
             munmap(ch->window[slot].base, ch->window[slot].size);
     }
     mailbox_destroy(&ch->mailbox);
-    fd_close(ch->control.fd);
-    fd_close(ch->memory_fd);
-    fd_close(ch->bell_fd);
+    own_fd_close(&ch->memory);
+    own_fd_close(&ch->bell);
+    if (ch->control.fd >= 0 && fd_cookie(ch->control.fd) == ch->mailbox.cookie)
+        fd_close(ch->control.fd);
     free(ch);
 }
 
@@ -60,17 +61,21 @@ void client_release(struct client_channel *ch)
         destroy(ch);
 }
 
-static void forget(struct client_channel *ch)
+void client_forget(struct client_channel *ch)
 {
+    int found;
+
     pthread_mutex_lock(&table_lock);
     struct client_channel **link = bucket(ch->cookie);
     while (*link != NULL && *link != ch)
         link = &(*link)->next;
-    if (*link != NULL)
+    found = *link != NULL;
+    if (found)
         *link = ch->next;
     pthread_cond_broadcast(&opened);
     pthread_mutex_unlock(&table_lock);
-    client_release(ch);
+    if (found)
+        client_release(ch);
 }
 
 /* The control socket ended: the server is gone, or through with us. */
@@ -82,7 +87,7 @@ static void control_ready(struct watch *w, uint32_t events)
         return;
     loop_remove(w);
     client_channel_died(ch);
-    forget(ch);
+    client_forget(ch);
 }
 
 static int64_t sooner_ns(int64_t deadline_ns)
@@ -198,13 +203,13 @@ static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
     if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, &control, fds, 2) < 0)
         return -1;
     ch->control.fd = fd_hide(control);
-    ch->mailbox.fd = ch->control.fd;
-    ch->memory_fd = fd_hide(fds[0]);
-    ch->bell_fd = fd_hide(fds[1]);
-    if (ch->control.fd < 0 || ch->memory_fd < 0 || ch->bell_fd < 0 ||
-        check_memory(ch->memory_fd) < 0)
+    mailbox_init(&ch->mailbox, ch->control.fd, NULL);
+    ch->memory = own_fd(fds[0]);
+    ch->bell = own_fd(fds[1]);
+    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0 ||
+        check_memory(ch->memory.fd) < 0)
         return -1;
-    ch->shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory_fd, 0);
+    ch->shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory.fd, 0);
     if (ch->shm == MAP_FAILED)
         return -1;
     /* A forked child must not answer for its parent, nor write into its calls. */
@@ -219,7 +224,7 @@ static struct client_channel *new_channel(uint64_t cookie)
 
     if (ch == NULL)
         return NULL;
-    ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
+    ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->control.ready = control_ready;
     mailbox_init(&ch->mailbox, -1, NULL);
     ch->shm = MAP_FAILED;
@@ -245,7 +250,7 @@ static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
     result = open_channel(ch, d, deadline_ns);
     error = errno;
     if (result < 0) {
-        forget(ch);
+        client_forget(ch);
         client_release(ch);
     }
     pthread_mutex_lock(&table_lock);
@@ -335,6 +340,7 @@ void client_unlock(void)
 
 void client_forked(void)
 {
+    pthread_mutex_init(&table_lock, NULL);
     for (unsigned i = 0; i < BUCKET_COUNT; i++) {
         while (table[i] != NULL) {
             struct client_channel *ch = table[i];

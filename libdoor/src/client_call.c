@@ -105,7 +105,9 @@ static char *map_window(struct client_channel *ch, unsigned slot, size_t size)
         return w->base;
     while (want < size)
         want *= 2;
-    char *base = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory_fd,
+    if (!own_fd_check(&ch->memory))
+        return NULL;
+    char *base = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory.fd,
                       shm_window(slot));
     if (base == MAP_FAILED)
         return NULL;
@@ -124,8 +126,9 @@ static void trim_window(struct client_channel *ch, unsigned slot)
 
     if (w->size <= SHM_WINDOW_KEEP)
         return;
-    fallocate(ch->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, shm_window(slot),
-              (off_t)w->size);
+    if (own_fd_check(&ch->memory))
+        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, shm_window(slot),
+                  (off_t)w->size);
     munmap(w->base, w->size);
     *w = (struct client_window){NULL, 0};
 }
@@ -211,12 +214,15 @@ static void free_results(struct results *results)
     free(results->fds);
 }
 
+/* If the program has closed our descriptors, the channel has ended for the server, too. */
 static void ring(struct client_channel *ch)
 {
     uint64_t one = 1;
 
-    if (write(ch->bell_fd, &one, sizeof(one)) < 0)
-        atomic_store(&ch->dead, 1); /* the program closed our descriptor */
+    if (own_fd_check(&ch->bell) && write(ch->bell.fd, &one, sizeof(one)) == sizeof(one))
+        return;
+    client_channel_died(ch);
+    client_forget(ch);
 }
 
 static int is_pending(struct client_channel *ch, unsigned slot)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "client.h"
+#include "fd.h"
 #include "loop.h"
 #include "mailbox.h"
 #include "shm.h"
@@ -28,8 +29,8 @@ struct client_channel {
     unsigned refs;               /* under the table's lock */
     int opening;                 /* under the table's lock: no calls yet */
     uint64_t cookie;             /* the door descriptor's socket */
-    int memory_fd;
-    int bell_fd;
+    struct own_fd memory;
+    struct own_fd bell;
     struct mailbox mailbox;
     _Atomic uint32_t call_count; /* numbers the calls, for their letters */
     void *shm;
@@ -46,6 +47,9 @@ int client_take_slot(struct client_channel *ch, unsigned *slot);
 
 /* The server is gone: wakes everyone who waits for it. */
 void client_channel_died(struct client_channel *ch);
+
+/* No more calls through this channel: new ones look for another. */
+void client_forget(struct client_channel *ch);
 
 /* Drops a reference; the last one frees the channel. */
 void client_release(struct client_channel *ch);

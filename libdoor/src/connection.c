@@ -282,6 +282,7 @@ void connection_forked(void)
     struct listener *l;
     struct server_channel *ch;
 
+    server_lock_forked();
     while ((c = LIST_FIRST(&connections)) != NULL) {
         LIST_REMOVE(c, link);
         while ((ch = LIST_FIRST(&c->channels)) != NULL) {

@@ -35,6 +35,11 @@ void server_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
+void server_lock_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+}
+
 /* Drawn at random: no two doors of a system have the same, nor two processes. */
 static uint64_t random_id(void)
 {

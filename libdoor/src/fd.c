@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DOOR_MARK 0x646f6f72 /* "door" */
@@ -41,6 +42,33 @@ int fd_hide(int fd)
         return fd;
     fd_close(fd);
     return hidden;
+}
+
+struct own_fd own_fd(int fd)
+{
+    struct own_fd own = {.fd = fd_hide(fd)};
+    struct stat st;
+
+    if (own.fd >= 0 && fstat(own.fd, &st) == 0) {
+        own.dev = st.st_dev;
+        own.ino = st.st_ino;
+    }
+    return own;
+}
+
+int own_fd_check(const struct own_fd *own)
+{
+    struct stat st;
+
+    return own->fd >= 0 && fstat(own->fd, &st) == 0 && st.st_dev == own->dev &&
+           st.st_ino == own->ino;
+}
+
+void own_fd_close(struct own_fd *own)
+{
+    if (own_fd_check(own))
+        fd_close(own->fd);
+    own->fd = -1;
 }
 
 int fd_mark_door(int fd)

@@ -19,6 +19,26 @@
  */
 int fd_hide(int fd);
 
+/*
+ * A descriptor of the library's own, and what it was when it was made.  The
+ * program may close numbers that it does not know, and get them again for
+ * files of its own: so each is looked at before it is used.
+ */
+struct own_fd {
+    int fd; /* -1: none */
+    dev_t dev;
+    ino_t ino;
+};
+
+/* Takes fd over and hides it; .fd is -1, with errno, if that fails. */
+struct own_fd own_fd(int fd);
+
+/* True if the number still means the same file. */
+int own_fd_check(const struct own_fd *own);
+
+/* Closes it, unless the number means another file by now. */
+void own_fd_close(struct own_fd *own);
+
 /* close(2) that keeps errno and accepts -1. */
 void fd_close(int fd);
 

@@ -6,7 +6,10 @@
 #ifndef LIBDOOR_FORK_H
 #define LIBDOOR_FORK_H
 
-/* From now on forked children start afresh.  0, or -1 and errno ENOMEM. */
+/*
+ * Called first by whatever may be the first call in a process: forked children
+ * start afresh.  0, or -1 and errno ENOMEM.
+ */
 int fork_watch(void);
 
 #endif

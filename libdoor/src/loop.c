@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -22,8 +23,9 @@
 #define PAUSED_MAX 16
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
-static int epoll_fd = -1; /* written under start_lock, once */
-static int wake_fd = -1;
+static struct own_fd epoll = {.fd = -1}; /* changed under start_lock, when a thread starts */
+static struct own_fd wake = {.fd = -1};
+static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
 
 static int (*_Atomic tick_function)(void); /* NULL: no ticks wanted */
 
@@ -39,7 +41,7 @@ static void resume_paused(void)
     while (paused_count > 0) {
         struct watch *w = paused[--paused_count];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
-        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+        epoll_ctl(epoll.fd, EPOLL_CTL_MOD, w->fd, &event);
     }
 }
 
@@ -47,7 +49,7 @@ void loop_pause(struct watch *w)
 {
     struct epoll_event event = {.events = 0, .data.ptr = w};
 
-    if (paused_count < PAUSED_MAX && epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
+    if (paused_count < PAUSED_MAX && epoll_ctl(epoll.fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
         paused[paused_count++] = w;
 }
 
@@ -86,19 +88,21 @@ static void drain_wake(void)
 {
     uint64_t rings;
 
-    while (read(wake_fd, &rings, sizeof(rings)) > 0)
+    while (read(wake.fd, &rings, sizeof(rings)) > 0)
         continue;
 }
 
-static void *run(void *unused)
+static void *run(void *mine)
 {
     for (;;) {
         struct epoll_event event;
         /* One event at a time: a watch that goes leaves no stale event behind. */
-        int count = epoll_wait(epoll_fd, &event, 1, wait_ms());
+        int count = epoll_wait(epoll.fd, &event, 1, wait_ms());
 
         if (count < 0 && errno != EINTR)
-            usleep(PAUSE_MS * 1000);
+            return NULL; /* the program has closed our descriptors */
+        if ((unsigned)(uintptr_t)mine != atomic_load(&generation))
+            return NULL;
         if (count == 1 && event.data.ptr == NULL) {
             drain_wake();
         } else if (count == 1) {
@@ -108,37 +112,38 @@ static void *run(void *unused)
         }
         run_timers();
     }
-    return unused;
 }
 
+/* Whatever was watched before is gone, with the descriptors themselves. */
 static int make_descriptors(void)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
-    if (wake_fd < 0)
-        wake_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (epoll_fd < 0)
-        epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
-    if (wake_fd < 0 || epoll_fd < 0)
+    own_fd_close(&epoll);
+    own_fd_close(&wake);
+    paused_count = 0;
+    wake = own_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    epoll = own_fd(epoll_create1(EPOLL_CLOEXEC));
+    if (wake.fd < 0 || epoll.fd < 0)
         return -1;
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) < 0 && errno != EEXIST)
-        return -1;
-    return 0;
+    return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, wake.fd, &event);
 }
 
 int loop_start(void)
 {
-    static int running;
     int result = 0;
 
     pthread_mutex_lock(&start_lock);
-    if (epoll_fd < 0)
-        running = 0;
-    if (!running) {
+    if (!own_fd_check(&epoll) || !own_fd_check(&wake)) {
+        unsigned mine = atomic_fetch_add(&generation, 1) + 1;
         result = make_descriptors();
         if (result == 0)
-            result = thread_start_blocked(run, NULL);
-        running = result == 0;
+            result = thread_start_blocked(run, (void *)(uintptr_t)mine);
+        if (result < 0) {
+            int error = errno;
+            own_fd_close(&epoll);
+            errno = error;
+        }
     }
     pthread_mutex_unlock(&start_lock);
     return result;
@@ -149,12 +154,12 @@ int loop_add(struct watch *w, uint32_t events)
     struct epoll_event event = {.events = events, .data.ptr = w};
 
     atomic_fetch_add(&added, 1);
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &event);
+    return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, w->fd, &event);
 }
 
 void loop_remove(struct watch *w)
 {
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+    epoll_ctl(epoll.fd, EPOLL_CTL_DEL, w->fd, NULL);
     for (unsigned i = 0; i < paused_count; i++) {
         if (paused[i] == w)
             paused[i--] = paused[--paused_count];
@@ -165,15 +170,14 @@ void loop_tick(int (*tick)(void))
 {
     uint64_t one = 1;
 
-    if (atomic_exchange(&tick_function, tick) == NULL && write(wake_fd, &one, sizeof(one)) < 0)
+    if (atomic_exchange(&tick_function, tick) == NULL && write(wake.fd, &one, sizeof(one)) < 0)
         return; /* the counter is full: a wake-up is on its way anyway */
 }
 
 void loop_forked(void)
 {
-    fd_close(epoll_fd);
-    fd_close(wake_fd);
-    epoll_fd = wake_fd = -1;
+    own_fd_close(&epoll);
+    own_fd_close(&wake);
     paused_count = 0;
     atomic_store(&tick_function, NULL);
     pthread_mutex_init(&start_lock, NULL);

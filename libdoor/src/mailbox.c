@@ -34,6 +34,7 @@ void mailbox_init(struct mailbox *m, int fd,
 {
     pthread_mutex_init(&m->lock, NULL);
     m->fd = fd;
+    m->cookie = fd_cookie(fd);
     m->abandoned = abandoned;
 }
 
@@ -65,6 +66,10 @@ void mailbox_destroy(struct mailbox *m)
 static int post(struct mailbox *m, const struct letter *letter, const int *fds, unsigned count,
                 int64_t deadline_ns)
 {
+    if (fd_cookie(m->fd) != m->cookie) {
+        errno = EPIPE;
+        return -1;
+    }
     while (fd_send(m->fd, letter, sizeof(*letter), fds, count) < 0) {
         struct pollfd p = {.fd = m->fd, .events = POLLOUT};
 
@@ -109,7 +114,7 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
     int pair[2], result = 0;
 
     if (getresuid(&uid[1], &uid[0], &uid[2]) < 0 || getresgid(&gid[1], &gid[0], &gid[2]) < 0 ||
-        fd_pair(pair) < 0)
+        fd_cookie(m->fd) != m->cookie || fd_pair(pair) < 0)
         return -1;
     for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
         struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
@@ -125,7 +130,8 @@ void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
     struct letter letter = {
         .magic = MSG_MAGIC, .kind = LETTER_ABANDONED, .slot = (uint16_t)slot, .call = call};
 
-    fd_send(m->fd, &letter, sizeof(letter), NULL, 0);
+    if (fd_cookie(m->fd) == m->cookie)
+        fd_send(m->fd, &letter, sizeof(letter), NULL, 0);
 }
 
 /* ------------------------------------------------ receiving */
@@ -203,6 +209,10 @@ static int read_letter(struct mailbox *m, struct letter *letter)
     unsigned count;
     int lost = 0;
 
+    if (fd_cookie(m->fd) != m->cookie) {
+        errno = ECONNRESET;
+        return -1;
+    }
     if (fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count, &sender, &lost) < 0)
         return -1;
     if (letter->magic != MSG_MAGIC || letter->slot >= SHM_SLOT_COUNT) {

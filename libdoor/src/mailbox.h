@@ -47,6 +47,7 @@ struct pigeonhole; /* a slot's letters */
 struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
     int fd;               /* the channel's control socket; not owned */
+    uint64_t cookie;      /* of it: the program may close the number and use it again */
     void (*abandoned)(struct mailbox *m, unsigned slot); /* told of those letters; or NULL */
     unsigned held;        /* descriptors in all pigeonholes */
     struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */

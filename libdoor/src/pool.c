@@ -290,6 +290,8 @@ static struct server_channel *next_channel(struct pool *pool, int timeout_ms)
     if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
         count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
     atomic_fetch_sub(&pool->idle_count, 1);
+    if (count < 0 && errno != EINTR)
+        atomic_store(&pool->closed, 1); /* the program has closed our descriptors */
     if (count == 1 && event.data.u64 != KICK)
         ch = find_channel(pool, event.data.u64);
     if (ch != NULL)

@@ -93,6 +93,7 @@ struct server_channel {
 
 void server_lock(void);
 void server_unlock(void);
+void server_lock_forked(void); /* in a forked child: nobody holds it */
 
 /* door.c: references may be taken and given back by any thread. */
 void door_hold(struct door *door);
