@@ -224,6 +224,20 @@ check-tree: all
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
 
+# ---------------------------------------------------------------- benchmarks
+
+# What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short.
+CALL_BENCH := $(sort $(wildcard bench/call*.c))
+
+$(OBJ)/bench/call%.o: LOCAL := -O2 $(DOOR_CPP)
+$(BUILD)/bench/call: $(call objs,$(CALL_BENCH)) $(BUILD)/libdoor.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^
+
+.PHONY: bench-call
+bench-call: $(BUILD)/bench/call
+	@$(BUILD)/bench/call $(if $(QUICK),-q)
+
 # ---------------------------------------------------------------- to install
 
 MODULE_DIR ?= $(shell $(APXS) -q LIBEXECDIR)

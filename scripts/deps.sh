@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes sure that the Debian packages are there that building, the demo and the
+# tests need.  Installs what is missing if it can, otherwise prints the command
+# that would.  Without dpkg it only looks for the programs themselves.
+set -u
+
+# Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
+# service is in the package apache2.
+packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl
+    check wrk nghttp2-client curl mandoc perl'
+
+without_dpkg() {
+    missing=
+    for tool in cc pkg-config apxs curl perl prove wrk nghttp mandoc; do
+        command -v "$tool" >/dev/null || missing="$missing $tool"
+    done
+    pkg-config --exists check 2>/dev/null || missing="$missing check(library)"
+    perl -MApache::Test -MLWP -e 1 2>/dev/null || missing="$missing Apache::Test(perl)"
+    [ -z "$missing" ] && exit 0
+    echo "make deps: not found:$missing" >&2
+    echo "make deps: this is no Debian system, install them by its own means" >&2
+    exit 1
+}
+
+command -v dpkg-query >/dev/null || without_dpkg
+
+# shellcheck disable=SC2086,SC2016 # one word per package; dpkg expands ${}
+present=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null)
+missing=
+for package in $packages; do
+    case "
+$present
+" in
+    *"
+installed $package
+"*) ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -z "$missing" ] && exit 0
+
+command="apt-get install -y --no-install-recommends$missing"
+if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    echo "make deps: missing packages; as root run" >&2
+    echo "    $command" >&2
+    exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "make deps: $command"
+ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get update </dev/null
+# Old lists name versions that the mirror no longer has: then once more, renewed.
+$command </dev/null && exit 0
+apt-get update </dev/null && $command </dev/null && exit 0
+echo "make deps: could not install:$missing" >&2
+exit 1

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# suite.sh BUILD MPM [t/TEST.t...]: the Apache::Test suite on a real httpd with
+# that MPM.  It runs in a copy of t/ with its own modules and ports, owned by an
+# unprivileged user if we are root (Apache::Test refuses root).
+#
+#   SUITE_USER  who that is, nobody by default
+#   TEST_PORT   first of ten ports, by default ten that are free
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. scripts/httpd.sh
+
+build=$(cd "$1" && pwd)
+mpm=$2
+shift 2
+stage=$build/t-$mpm
+temporary=
+
+fail() {
+    echo "suite: $*" >&2
+    exit 1
+}
+
+user=
+if [ "$(id -u)" -eq 0 ]; then
+    user=${SUITE_USER:-nobody}
+    [ "$(id -u "$user")" != 0 ] || fail "SUITE_USER is root"
+fi
+
+# Whatever a test that was cut short has left running, its name is in t/run.
+end_leftovers() {
+    local file pid
+    for file in "$stage"/t/run/*.pid "$stage"/t/logs/httpd.pid; do
+        [ -s "$file" ] || continue
+        read -r pid <"$file"
+        # The number may be another process by now; ours name the folder.
+        if grep -q -F "$stage/" "/proc/$pid/cmdline" 2>/dev/null; then
+            echo "suite: $(basename "$file" .pid) (pid $pid) still ran" >&2
+            kill -TERM "$pid"
+            sleep 1
+            kill -KILL "$pid" 2>/dev/null
+        fi
+    done
+}
+
+# shellcheck disable=SC2317 # runs at exit
+# Keeps the logs where they are looked for when the copy had to be elsewhere.
+clean_up() {
+    end_leftovers
+    if [ -n "$temporary" ]; then
+        rm -rf "$build/t-$mpm"
+        mkdir -p "$build/t-$mpm/t"
+        cp -R "$stage/t/logs" "$stage/t/conf" "$build/t-$mpm/t/" 2>/dev/null
+        rm -rf "$temporary"
+    fi
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM HUP
+
+end_leftovers
+rm -rf "$stage"
+mkdir -p "$stage" || fail "cannot make $stage"
+if [ -n "$user" ] && ! (as_user "$user" test -x "$stage"); then
+    temporary=$(mktemp -d /tmp/mod_door-t.XXXXXX) || fail "no temporary directory"
+    chmod 755 "$temporary"
+    stage=$temporary
+fi
+
+cp -R t "$stage/t"
+mkdir -p "$stage/build/t"
+cp -R "$build"/mod_door.so "$build"/lib*.so* "$build/examples" "$stage/build"
+cp -R "$build/t/apps" "$stage/build/t"
+# What Apache::Test takes for the system's configuration.  Only the MPM is there:
+# it asks apxs about each module in it anew in every test.
+{
+    echo "ServerRoot \"$stage/t\""
+    load_modules "mpm_$mpm"
+} >"$stage/system.conf"
+{
+    load_modules unixd authz_core authn_core authn_file authz_user authz_host \
+        auth_basic access_compat version log_config mime dir env setenvif headers alias rewrite \
+        deflate filter include remoteip status cgid http2
+    echo "LoadModule door_module \"$stage/build/mod_door.so\""
+} >"$stage/modules.conf"
+chmod -R u+rwX,go+rX "$stage"
+[ -z "$user" ] || chown -R "$user:$(id -g "$user")" "$stage"
+
+port=${TEST_PORT:-$(perl -MIO::Socket::INET -e '
+    for (1 .. 100) {
+        my $base = 10_240 + 20 * int rand 1_000;
+        my @free = grep { IO::Socket::INET->new(LocalPort => $_, Listen => 1) } $base .. $base + 9;
+        print($base), exit if @free == 10;
+    }')}
+[ -n "$port" ] || fail "no free ports"
+
+cd "$stage" || exit 1
+# Not the caller's settings for httpd, Perl or proxies; sh, as the user's own may be nologin.
+(as_user "$user" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$stage" TMPDIR="$stage" SHELL=/bin/sh \
+    CI="${CI:-}" APACHE_TEST_ULIMIT_SET=1 DOOR_TEST_MPM="$mpm" \
+    perl t/TEST.PL -httpd "$(httpd_program)" -httpd_conf "$stage/system.conf" \
+    -preamble "Include $stage/modules.conf" -port "$port" \
+    -minclients 4 -maxclients 80 -threadsperchild 16 "$@") </dev/null
+status=$?
+cd "$build" || exit 1
+if [ $status -ne 0 ]; then
+    echo "suite: $mpm failed, logs in $build/t-$mpm/t/logs" >&2
+fi
+exit $status

@@ -1,0 +1,183 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# What make demo runs: it serves, it stops everything that it started, and it
+# says what is wrong when it cannot.  Works on a copy of its own, so that a demo
+# that somebody looks at is left alone.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Path ();
+use File::Temp ();
+use IO::Socket::INET ();
+use POSIX qw(WNOHANG);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $build = abs_path($ENV{BUILD} // 'build');
+my $greeting = "Well, hello to you too!\n";
+
+sub wait_for {
+    my ($check, $seconds) = @_;
+    my $deadline = time + ($seconds // 15);
+    until ($check->()) {
+        return 0 if time > $deadline;
+        sleep 0.05;
+    }
+    return 1;
+}
+
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die;
+    return $socket->sockport;
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<', $path or return '';
+    local $/;
+    return <$file> // '';
+}
+
+# A build folder with what the demo needs of the real one.
+sub make_build {
+    my ($mode) = @_;
+    my $dir = File::Temp->newdir("$build/demo.XXXXXX");
+    symlink "$build/$_", "$dir/$_"
+        for 'mod_door.so', 'examples', map { "lib$_.so.1" } qw(door door_app);
+    chmod $mode, "$dir";
+    return $dir;
+}
+
+sub start_demo {
+    my ($dir, $port) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    open STDIN,  '<', '/dev/null'  or die;
+    open STDOUT, '>', "$dir/output" or die;
+    open STDERR, '>&', \*STDOUT    or die;
+    exec 'bash', 'scripts/demo.sh', "$dir", $port or POSIX::_exit(127);
+}
+
+# The exit status, or undef if it does not end.
+sub ended {
+    my ($pid) = @_;
+    my $status;
+    return wait_for(sub { waitpid($pid, WNOHANG) == $pid and defined($status = $?) }) ? $status : undef;
+}
+
+# Where a demo has its doors: in its folder, or in a copy if httpd's user cannot reach that.
+sub run_dir {
+    my ($dir) = @_;
+    return slurp("$dir/demo/conf/httpd.conf") =~ m{^DocumentRoot "(.*)/htdocs"}m ? $1 : "$dir/demo";
+}
+
+# Processes that name the folder, or its copy, in their arguments.
+sub processes {
+    my ($dir) = @_;
+    my $names = join '|', map { quotemeta } $dir, run_dir($dir);
+    return grep { slurp("/proc/$_/cmdline") =~ /$names/ } map { m{(\d+)$} } glob '/proc/[0-9]*';
+}
+
+sub get {
+    my ($port, $path) = @_;
+    return scalar `curl -s --max-time 10 http://127.0.0.1:$port$path`;
+}
+
+sub is_up {
+    my ($dir) = @_;
+    return 1 if wait_for(sub { slurp("$dir/output") =~ /Ctrl-C/ }, 30);
+    diag map { "$_:\n" . slurp($_) } "$dir/output", glob "$dir/demo/logs/*";
+    return 0;
+}
+
+# ---- one demo, from start to end
+
+my ($dir, $port) = (make_build(0755), free_port());
+mkdir "$dir/demo";
+mkdir "$dir/demo/logs";
+open my $stale, '>', "$dir/demo/logs/httpd.pid" or die;
+print $stale "$$\n";
+close $stale or die;
+
+my $demo = start_demo($dir, $port);
+ok is_up($dir), 'it starts, beside a stale pid file';
+like slurp("$dir/output"), qr{curl http://127\.0\.0\.1:$port/hello\n}, '... and says what to try';
+is get($port, '/hello'), $greeting, '/hello';
+is get($port, '/raw'), $greeting, '/raw';
+like get($port, '/kitchen/env'), qr{^SCRIPT_NAME=/kitchen$}m, '/kitchen/env';
+like get($port, '/'), qr{href="/hello"}, 'a page of links';
+my $pid = slurp("$dir/demo/logs/httpd.pid") + 0;
+ok $pid != $$ && kill(0, $pid), 'the pid file is where it should be';
+like slurp("/proc/$pid/cmdline"), qr/FOREGROUND/, "... and names the demo's httpd";
+
+# ---- others at the same time
+
+my $other = make_build(0755);
+is ended(start_demo($other, $port)) >> 8, 1, 'the port is in use: it fails';
+like slurp("$other/output"), qr/port $port is in use/, '... with the reason';
+is_deeply [processes($other)], [], '... and leaves nothing running';
+is ended(start_demo($dir, free_port())) >> 8, 1, 'the same folder twice: it fails';
+my $second_port = free_port();
+my $second = start_demo($other, $second_port);
+ok is_up($other), 'another folder and port: it starts';
+is get($second_port, '/hello'), $greeting, '... and serves';
+kill 'INT', $second;
+is ended($second), 0, '... and ends on Ctrl-C';
+is_deeply [processes($other)], [], '... leaving nothing';
+is get($port, '/hello'), $greeting, 'the first does not mind';
+
+# ---- an application dies
+
+my ($hello) = grep { slurp("/proc/$_/cmdline") =~ m{examples/hello\0} } processes($dir);
+kill 'KILL', $hello;
+rename "$dir/output", "$dir/output.1";
+ok wait_for(sub { slurp("$dir/output.1") =~ /hello.*$hello.*has ended/ }),
+    'an application dies: the demo says so';
+like get($port, '/hello'), qr/503/, '... httpd answers for it';
+is get($port, '/raw'), $greeting, '... the others serve';
+my ($again) = slurp("$dir/output.1") =~ /^demo:\s+(\S.*examples\/hello .*)$/m;
+my $started = fork // die;
+if (!$started) {
+    exec "exec $again" or POSIX::_exit(127);
+}
+ok wait_for(sub { get($port, '/hello') eq $greeting }), '... the command that it prints starts it again';
+kill 'TERM', $started;
+waitpid $started, 0;
+
+kill 'TERM', $demo;
+is ended($demo), 0, 'it ends on SIGTERM';
+is_deeply [processes($dir)], [], '... and nothing is left running';
+is get($port, '/hello'), '', '... nor listening';
+
+# ---- the demo is killed
+
+$port = free_port();
+$demo = start_demo($dir, $port);
+ok is_up($dir), 'the same folder again';
+kill 'KILL', $demo;
+waitpid $demo, 0;
+SKIP: {
+    skip 'no setpriv: nothing tells them', 1 unless -x '/usr/bin/setpriv';
+    ok wait_for(sub { !processes($dir) }), 'killed with -9: all the others end by themselves';
+}
+File::Path::remove_tree(run_dir($dir));
+
+# ---- httpd's user cannot reach the folder
+
+SKIP: {
+    skip 'only for root: the folder is ours', 3 if $> != 0;
+    my $private = make_build(0700);
+    $port = free_port();
+    $demo = start_demo($private, $port);
+    ok is_up($private), 'a folder that only root can enter';
+    is get($port, '/hello'), $greeting, '... is no obstacle';
+    my $copy = run_dir($private);
+    kill 'TERM', $demo;
+    ended($demo);
+    ok $copy ne "$private/demo" && !-e $copy, '... and the copy is removed';
+}
+
+done_testing;

@@ -1,0 +1,74 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the shared objects show of themselves: exactly what their version maps
+# say.  Everything else in mod_door.so must stay out of httpd's way.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Test::More;
+
+my $build = $ENV{BUILD} // 'build';
+
+sub exported {
+    my ($file) = @_;
+    my @names;
+    for (`nm -D --defined-only '$build/$file'`) {
+        my ($kind, $name) = / ([A-Za-z]) (\S+)$/ or next;
+        $name =~ s/@.*//;
+        push @names, $name unless $kind eq 'A';    # the version itself
+    }
+    return [sort @names];
+}
+
+sub promised {
+    my ($map) = @_;
+    open my $file, '<', $map or die "$map: $!";
+    local $/;
+    my $text = <$file>;
+    $text =~ s{/\*.*?\*/|#[^\n]*}{}gs;
+    my @names;
+    while ($text =~ /global:(.*?)(?:local:|\})/gs) {
+        push @names, $1 =~ /(\w+);/g;
+    }
+    return [sort @names];
+}
+
+# Functions that a public header declares.
+sub declared {
+    my ($header) = @_;
+    open my $file, '<', $header or die "$header: $!";
+    local $/;
+    my $text = <$file>;
+    $text =~ s{/\*.*?\*/}{}gs;
+    $text =~ s/^\s*#.*(?:\\\n.*)*$//mg;
+    $text =~ s/^typedef\b[^;{]*(?:\{[^}]*\}[^;]*)?;//mg;
+    return [sort $text =~ /^[a-z_][\w \t*]*?\b(\w+)\([^;{]*\)[^;{]*;/mg];
+}
+
+my %map = (
+    'mod_door.so'      => 'module/mod_door.map',
+    'libdoor_app.so.1' => 'door_app/libdoor_app.map',
+);
+my %headers = ('libdoor_app.so.1' => ['door_app/door_app.h']);
+if (-e "$build/libdoor.so.1") {
+    $map{'libdoor.so.1'} = 'libdoor/libdoor.map';
+    $headers{'libdoor.so.1'} = [glob('libdoor/include/*.h'), 'compat/door_compat.h'];
+}
+# open(2)'s family is declared by the system.
+my $system = qr/^(?:open|openat|creat)(?:64)?$|^__open(?:at)?(?:64)?_2$/;
+
+for my $file (sort keys %map) {
+    my $exported = exported($file);
+    is_deeply $exported, promised($map{$file}), "$file exports what $map{$file} says";
+    next unless $headers{$file};
+    my %declared = map { $_ => 1 } map { @{ declared($_) } } @{ $headers{$file} };
+    is_deeply [grep { !$declared{$_} && !/$system/ } @$exported], [],
+        '... all of it from its headers';
+}
+is_deeply declared('door_app/door_app.h'), exported('libdoor_app.so.1'),
+    'door_app.h declares what there is';
+is_deeply exported('mod_door.so'), ['door_module'], 'the module shows httpd one name';
+
+done_testing;

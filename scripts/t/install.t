@@ -1,0 +1,89 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# make install into a folder, then programs built against nothing but that, the
+# way their authors would; make uninstall leaves nothing behind.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Find ();
+use File::Temp ();
+use Test::More;
+
+my $build = abs_path($ENV{BUILD} // 'build');
+my $make = $ENV{MAKE} // 'make';
+my $cc = $ENV{CC} // 'cc';
+my $apxs = $ENV{APXS} // 'apxs';
+my $pkg_config = $ENV{PKG_CONFIG} // 'pkg-config';
+
+# The caller's variables hold here too, or this would build anew; its job slots do not.
+$ENV{MAKEFLAGS} =~ s/(?:^|\s)-?-j\S*|--jobserver-\S+//g if defined $ENV{MAKEFLAGS};
+delete $ENV{MAKELEVEL};
+
+my $root = File::Temp->newdir("$build/install.XXXXXX");
+my $prefix = '/opt/doors';
+my @make = ($make, '-s', "BUILD=$build", "DESTDIR=$root", "PREFIX=$prefix");
+
+sub files {
+    my @found;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, $_ unless -d } }, "$root");
+    return @found;
+}
+
+sub run_ok {
+    my ($what, @command) = @_;
+    my $output = qx{@command 2>&1};
+    is $?, 0, $what or diag $output;
+    return $output;
+}
+
+is system(@make, 'install'), 0, 'make install';
+
+chomp(my $modules = `$apxs -q LIBEXECDIR`);
+for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.so.1 lib/libdoor.a
+    lib/libdoor_app.so lib/libdoor_app.so.1 lib/libdoor_app.a lib/pkgconfig/libdoor.pc
+    lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
+    include/door_app.h)) {
+    ok -s "$root$_", $_;
+}
+my @references = grep { !-l && `grep -c -F '$root' '$_'` > 0 } grep { !/\.a$/ } files();
+is_deeply \@references, [], 'nothing installed knows of DESTDIR';
+
+$ENV{PKG_CONFIG_PATH} = "$root$prefix/lib/pkgconfig";
+$ENV{PKG_CONFIG_SYSROOT_DIR} = "$root";
+$ENV{LD_LIBRARY_PATH} = "$root$prefix/lib";
+my $flags = '-Wall -Wextra -Werror';
+my $ask = "\$($pkg_config --cflags --libs libdoor)";
+
+run_ok('a program as on illumos builds with pkg-config alone',
+    "$cc $flags -o $root/doors scripts/t/doors.c $ask");
+is run_ok('... and runs', "$root/doors $root/name"), "hello, client\n", '... as it should';
+
+run_ok('... builds with strict ISO C flags too',
+    "$cc -std=c11 -D_XOPEN_SOURCE=700 $flags -o $root/doors11 scripts/t/doors.c $ask");
+run_ok('... and with the archive',
+    "$cc $flags -o $root/static scripts/t/doors.c $ask -Wl,-Bstatic -ldoor -Wl,-Bdynamic");
+run_ok('... which runs', "$root/static $root/name");
+run_ok('... and with _FORTIFY_SOURCE',
+    "$cc -O2 -D_FORTIFY_SOURCE=2 $flags -o $root/fortified scripts/t/doors.c $ask");
+run_ok('... which runs', "$root/fortified $root/name");
+
+run_ok('the smallest application builds with pkg-config alone',
+    "$cc $flags -o $root/hello door_app/examples/hello.c \$($pkg_config --cflags --libs libdoor_app)");
+like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E}, '... with the installed library';
+
+open my $source, '>', "$root/headers.c" or die;
+print $source "#include <$_>\n" for qw(door.h stropts.h door_app.h);
+close $source or die;
+for my $language (qw(c c++)) {
+    run_ok("the headers are good $language",
+        "$cc -x $language $flags -fsyntax-only $root/headers.c \$($pkg_config --cflags libdoor_app)");
+}
+
+unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello headers.c);
+is system(@make, 'uninstall'), 0, 'make uninstall';
+is_deeply [files()], [], '... leaves nothing';
+
+done_testing;

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests share: applications to start, kill and find again, waiting with
+# a deadline, the error log since a mark, and requests byte by byte for what a
+# well-behaved client would not send.
+
+package DoorTest;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Spec ();
+use IO::Select ();
+use IO::Socket::INET ();
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(sleep time);
+
+use Apache::Test ();
+
+our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app wait_for wait_for_app
+    child_descriptors mark_log log_since log_like base_url port raw_open raw_send raw_rest raw_request
+    parse_response read_response curl have_http2 pattern mpm);
+
+my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
+my $run = "$t/run";
+my $bin = dirname($t) . '/build';
+
+# Name of the door => the program behind it.  Two that only tests which kill
+# them call: nothing else may depend on them.
+my %program = (
+    hello    => 'examples/hello',
+    kitchen  => 'examples/kitchen',
+    raw      => 'examples/raw',
+    victim   => 'examples/kitchen',
+    nonsense => 't/apps/nonsense',
+);
+
+# ---------------------------------------------------------------- applications
+
+sub app_path { "$run/$_[0]" }
+
+sub app_pid {
+    my ($name) = @_;
+    open my $file, '<', "$run/$name.pid" or return 0;
+    my $pid = <$file> // 0;
+    return $pid + 0;
+}
+
+# True once check->() is; gives up after so many seconds.
+sub wait_for {
+    my ($check, $seconds) = @_;
+    my $deadline = time + ($seconds // 10);
+    until ($check->()) {
+        return 0 if time > $deadline;
+        sleep 0.02;
+    }
+    return 1;
+}
+
+# A child of ours is a zombie until it is waited for: that one is not alive.
+sub alive {
+    my ($pid) = @_;
+    return 0 unless $pid;
+    waitpid $pid, WNOHANG;
+    open my $stat, '<', "/proc/$pid/stat" or return kill 0, $pid;
+    return <$stat> !~ /\) Z /;
+}
+
+# What has the door's name, to see when it is another one.
+sub identity {
+    my ($name) = @_;
+    my @stat = stat app_path($name) or return '';
+    return "@stat[0, 1, 10]";
+}
+
+my %identity;    # of each name before its application was started last
+
+sub app_alive { alive(app_pid($_[0])) }
+
+sub start_app {
+    my ($name) = @_;
+    $identity{$name} = identity($name);
+    my $log = "$t/logs/$name.log";
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN,  '<',  '/dev/null' or die;
+        open STDOUT, '>>', $log        or die "$log: $!";
+        open STDERR, '>&', \*STDOUT    or die;
+        POSIX::setsid();
+        exec "$bin/$program{$name}", app_path($name) or POSIX::_exit(127);
+    }
+    open my $file, '>', "$run/$name.pid" or die "$name.pid: $!";
+    print $file "$pid\n";
+    close $file or die;
+    return $pid;
+}
+
+# Until it has attached its door: the name is another one then, and no plain file.
+sub wait_for_app {
+    my ($name) = @_;
+    my $pid = app_pid($name);
+    my $attached = sub { -e app_path($name) && !-f _ && identity($name) ne $identity{$name} };
+    return wait_for(sub { !alive($pid) || $attached->() }) && alive($pid);
+}
+
+sub end_app {
+    my ($name, $signal) = @_;
+    my $pid = app_pid($name) or return;
+    kill $signal, $pid;
+    wait_for(sub { !alive($pid) }) and return;
+    kill 'KILL', $pid;
+    wait_for(sub { !alive($pid) });
+}
+
+sub stop_app { end_app($_[0], 'TERM') }
+sub kill_app { end_app($_[0], 'KILL') }
+
+sub start_all {
+    mkdir "$t/logs";
+    mkdir $run, 0755;
+    start_app($_) for sort keys %program;
+    for my $name (sort keys %program) {
+        wait_for_app($name) or die "Failed to start $name, see $t/logs/$name.log\n";
+    }
+}
+
+# Of those that were started here: why one had ended before it was stopped.
+sub say_what_died {
+    for my $name (sort keys %program) {
+        my $pid = app_pid($name);
+        next unless $pid && waitpid($pid, WNOHANG) == $pid;
+        print STDERR "$name (pid $pid) had ended: ",
+            $? & 127 ? 'signal ' . ($? & 127) : 'exit ' . ($? >> 8), "\n";
+    }
+}
+
+sub stop_all {
+    say_what_died();
+    stop_app($_) for sort keys %program;
+    unlink glob "$run/*.pid";
+}
+
+# ---------------------------------------------------------------- httpd
+
+sub mpm { $ENV{DOOR_TEST_MPM} // 'event' }
+
+# Of the main server, or of a virtual host by the name in extra.conf.in.
+sub port {
+    my ($vhost) = @_;
+    local $_;    # Apache::Test reads its files into it
+    my $config = Apache::Test::config();
+    return $vhost ? $config->{vhosts}{$vhost}{port} : $config->{vars}{port};
+}
+
+sub base_url { 'http://127.0.0.1:' . port(@_) }
+
+# Where the error log ends now.
+sub mark_log { -s "$t/logs/error_log" // 0 }
+
+sub log_since {
+    my ($mark) = @_;
+    open my $log, '<', "$t/logs/error_log" or return '';
+    seek $log, $mark, 0;
+    local $/;
+    return <$log> // '';
+}
+
+# The first line since the mark that matches; httpd may write it a moment after
+# the client has its answer.
+sub log_like {
+    my ($mark, $regex) = @_;
+    my $line = '';
+    wait_for(sub { ($line) = grep { $_ =~ $regex } split /\n/, log_since($mark); defined $line }, 3);
+    return $line // '';
+}
+
+# The most descriptors that any child of httpd has open; needs /proc.
+sub child_descriptors {
+    my $parent = Apache::Test::config()->server->pid;
+    my $most = 0;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $file, '<', $stat or next;
+        my ($pid, $ppid) = (<$file> // '') =~ /^(\d+) \(.*\) \S (\d+)/ or next;
+        next unless $ppid == $parent;
+        my $count = () = glob "/proc/$pid/fd/*";
+        $most = $count if $count > $most;
+    }
+    return $most;
+}
+
+# ---------------------------------------------------------------- raw requests
+
+sub raw_open {
+    my ($vhost) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => port($vhost),
+        Timeout => 10) or die "connect: $!";
+    binmode $socket;
+    $socket->autoflush(1);
+    return $socket;
+}
+
+sub raw_send {
+    my ($socket, $bytes) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    my $deadline = time + 30;
+    while (length $bytes and time < $deadline) {
+        my $written = syswrite $socket, $bytes;
+        return 0 unless defined $written;
+        substr $bytes, 0, $written, '';
+    }
+    return !length $bytes;
+}
+
+# One read within the deadline: bytes, '' at the end, undef if it took too long.
+sub raw_read {
+    my ($socket, $deadline) = @_;
+    my $left = $deadline - time;
+    return undef unless $left > 0 and IO::Select->new($socket)->can_read($left);
+    my $bytes = '';
+    sysread $socket, $bytes, 65_536;
+    return $bytes;
+}
+
+# Everything until the server closes; dies if it does not in time.
+sub raw_rest {
+    my ($socket, $seconds) = @_;
+    my $deadline = time + ($seconds // 20);
+    my $all = '';
+    while (1) {
+        my $bytes = raw_read($socket, $deadline);
+        die "the server neither answers nor closes\n" unless defined $bytes;
+        return $all if $bytes eq '';
+        $all .= $bytes;
+    }
+}
+
+# Sends the bytes on a connection of their own and returns what comes back.
+sub raw_request {
+    my ($bytes, $vhost) = @_;
+    my $socket = raw_open($vhost);
+    raw_send($socket, $bytes);
+    return raw_rest($socket);
+}
+
+# { status, headers => { lower-case name => [values] }, body (rest as it came) }
+sub parse_response {
+    my ($text) = @_;
+    my ($head, $body) = split /\r\n\r\n/, $text, 2;
+    my ($first, @lines) = split /\r\n/, $head // '';
+    my ($status) = ($first // '') =~ m{^HTTP/1\.[01] (\d{3})};
+    my %headers;
+    for (@lines) {
+        my ($name, $value) = /^([^:]+):\s*(.*)$/ or next;
+        push @{ $headers{lc $name} }, $value;
+    }
+    return { status => $status // 0, headers => \%headers, body => $body // '' };
+}
+
+# One response of a kept connection, by Content-Length or chunks; $$rest keeps
+# what came after it.
+sub read_response {
+    my ($socket, $rest, %option) = @_;
+    my $deadline = time + 20;
+    my $more = sub {
+        my $bytes = raw_read($socket, $deadline);
+        die "the server does not go on\n" unless defined $bytes and length $bytes;
+        $$rest .= $bytes;
+    };
+    $more->() until $$rest =~ /\r\n\r\n/;
+    $$rest =~ s/^(.*?\r\n\r\n)//s;
+    my $response = parse_response($1);
+    my $length = $response->{headers}{'content-length'}[0];
+    if ($option{head} or $response->{status} =~ /^(?:1|204|304)/) {
+        return $response;
+    }
+    if (defined $length) {
+        $more->() while length $$rest < $length;
+        $response->{body} = substr $$rest, 0, $length, '';
+        return $response;
+    }
+    while (1) {
+        $more->() until $$rest =~ /^([0-9a-fA-F]+)[^\r\n]*\r\n/;
+        my ($size, $line) = (hex $1, length $&);
+        $more->() while length $$rest < $line + $size + 2;
+        $response->{body} .= substr $$rest, $line, $size;
+        substr $$rest, 0, $line + $size + 2, '';
+        return $response if $size == 0;
+    }
+}
+
+# ---------------------------------------------------------------- other clients
+
+# curl's standard output; arguments as on its command line.
+sub curl {
+    open my $pipe, '-|', 'curl', '-s', '--max-time', '60', @_ or die "curl: $!";
+    binmode $pipe;
+    local $/;
+    my $output = <$pipe>;
+    close $pipe;
+    return $output // '';
+}
+
+sub have_http2 {
+    return mpm() ne 'prefork'
+        && defined port('h2')
+        && `curl --version` =~ /\bHTTP2\b/;
+}
+
+# The bytes that kitchen's /big sends.
+sub pattern {
+    my ($len) = @_;
+    my $unit = join '', map { chr(ord('a') + $_ % 26) } 0 .. 25;
+    return substr $unit x (1 + $len / 26), 0, $len;
+}
+
+1;

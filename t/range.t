@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Byte ranges of an application's answers are httpd's work.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Apache::Test qw(-withtestmore);
+use Apache::TestRequest qw(GET);
+use DoorTest;
+
+plan tests => 20;
+
+my $whole = pattern(300_000);
+
+sub range { GET '/kitchen/big?bytes=300000', Range => "bytes=$_[0]" }
+
+for (
+    ['0-99',          0,       100],
+    ['1000-1999',     1_000,   1_000],
+    ['65530-65545',   65_530,  16],
+    ['299999-',       299_999, 1],
+    ['-500',          299_500, 500],
+    ['299000-400000', 299_000, 1_000],
+) {
+    my ($range, $from, $len) = @$_;
+    my $answer = range($range);
+    is $answer->code, 206, "bytes=$range: partial content";
+    is $answer->content, substr($whole, $from, $len), '... the right part';
+}
+
+is range('0-0')->header('Content-Range'), 'bytes 0-0/300000', 'Content-Range';
+is range('300000-')->code, 416, 'behind the end: not satisfiable';
+is range('0-')->code, 206, 'the whole as a range';
+is range('nonsense')->code, 200, 'a range that is none';
+
+my $several = range('0-9,100000-100009');
+is $several->code, 206, 'two ranges';
+like $several->header('Content-Type'), qr{^multipart/byteranges}, '... in parts';
+like $several->content, qr/\Q${\substr $whole, 100_000, 10}\E/, '... with the second in it';
+
+my $status = GET '/kitchen/status?code=404', Range => 'bytes=0-1';
+is $status->code, 404, 'no ranges of errors';
