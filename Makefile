@@ -245,7 +245,8 @@ MODULE_DIR ?= $(shell $(APXS) -q LIBEXECDIR)
 CONF_DIR   ?= $(firstword $(wildcard $(shell $(APXS) -q SYSCONFDIR)/mods-available) \
 	$(PREFIX)/share/mod_door)
 
-HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h))
+HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h) compat/door_compat.h)
+SYS_HEADERS := $(if $(DOOR_SRC),$(wildcard libdoor/include/sys/*.h))
 MAN3       := $(strip $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3)) $(wildcard door_app/man/*.3))
 LIBS       := $(if $(DOOR_SRC),door) door_app
 CONF_FILES := $(wildcard conf/door.load conf/door.conf)
@@ -258,7 +259,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 .PHONY: install uninstall clean
 
 install: all
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor \
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
 		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
@@ -267,6 +268,7 @@ install: all
 		sed $(PC_VARS) lib$$lib.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/lib$$lib.pc || exit 1; \
 	done
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
+	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
 	$(if $(MAN3),$(INSTALL) -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3)
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
@@ -278,10 +280,11 @@ uninstall:
 	rm -f $(foreach lib,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/lib$(lib),.so .so.$(SOVERSION) .a)) \
 		$(foreach lib,$(LIBS),$(DESTDIR)$(LIBDIR)/pkgconfig/lib$(lib).pc) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
+		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3))) \
 		$(addprefix $(DESTDIR)$(CONF_DIR)/,$(notdir $(CONF_FILES)))
-	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
 clean:
 	rm -rf $(BUILD)

@@ -62,4 +62,5 @@ is scalar(grep { $_->{status} == 200 } @answers), 30, 'three applications at onc
 
 # The application serves many with few threads, and httpd keeps no thread waiting.
 like GET('/kitchen/threads')->content, qr/\d/, 'the application tells of its threads';
-is_deeply [grep { !app_alive($_) } qw(hello kitchen raw)], [], 'every application is the process it was';
+is_deeply [grep { !app_alive($_) } qw(hello kitchen raw)], [],
+    'every application is the process it was';

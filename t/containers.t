@@ -66,8 +66,8 @@ is GET('/match/')->code, 404, '... only what matches';
 
 sub on {
     my ($host, $path) = @_;
-    return parse_response(raw_request("GET $path HTTP/1.1\r\nHost: $host\r\nConnection: close\r\n\r\n",
-        'doors'));
+    my $request = "GET $path HTTP/1.1\r\nHost: $host\r\nConnection: close\r\n\r\n";
+    return parse_response(raw_request($request, 'doors'));
 }
 
 like on('one.example', '/')->{body}, qr/^Well/, '<VirtualHost> one: the whole host';

@@ -81,7 +81,8 @@ is $encoded->{REQUEST_URI}, '/kitchen/%65nv/%61%20b', '... REQUEST_URI is not';
 is raw_env('/%6bitchen/env')->{SCRIPT_NAME}, '/kitchen', 'an encoded location is the same one';
 is raw_env('/kitchen//env')->{PATH_INFO}, '/env', 'doubled slashes are one';
 is raw_env('/kitchen/x/../env')->{PATH_INFO}, '/env', 'dots are resolved';
-is raw_env('/hello/../kitchen/./env')->{SCRIPT_NAME}, '/kitchen', '... before the location is sought';
+is raw_env('/hello/../kitchen/./env')->{SCRIPT_NAME}, '/kitchen',
+    '... before the location is sought';
 is raw_env('/kitchen/env/%2e%2e/env')->{PATH_INFO}, '/env', '... encoded ones too';
 is raw_env('/kitchen/env/%e2%82%ac')->{PATH_INFO}, "/env/\xe2\x82\xac", 'bytes beyond ASCII arrive';
 is raw_env("http://localhost:$port/kitchen/env")->{PATH_INFO}, '/env', 'an absolute target works';
@@ -102,11 +103,13 @@ is $sent->{CONTENT_TYPE}, 'text/x-sent', 'CONTENT_TYPE';
 
 # ---- headers
 
-is raw_env('/kitchen/env', 'X-Two: a', 'X-Two: b')->{HTTP_X_TWO}, 'a, b', 'repeated headers are joined';
+is raw_env('/kitchen/env', 'X-Two: a', 'X-Two: b')->{HTTP_X_TWO}, 'a, b',
+    'repeated headers are joined';
 is raw_env('/kitchen/env', 'X-Empty:')->{HTTP_X_EMPTY}, '', 'an empty header is there';
 is raw_env('/kitchen/env', 'Proxy: evil:1')->{HTTP_PROXY}, undef, 'Proxy never becomes HTTP_PROXY';
 is raw_env('/kitchen/env', 'proxy: evil:1')->{HTTP_PROXY}, undef, '... in small letters';
-is raw_env('/kitchen/env', 'X_Y: z')->{HTTP_X_Y}, undef, 'no variable for a name with an underscore';
+is raw_env('/kitchen/env', 'X_Y: z')->{HTTP_X_Y}, undef,
+    'no variable for a name with an underscore';
 my $shadow = raw_env('/kitchen/env', 'X-Y: real', 'X_Y: forged');
 is $shadow->{HTTP_X_Y}, 'real', '... so it forges none';
 

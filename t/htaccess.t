@@ -72,7 +72,8 @@ refused('stranger', "DoorHandler $run/tenant/door", 'no DoorAllow: nothing is re
 
 # What may be in such a file at all.
 is ask('tenant', "DoorAllow /")->code, 500, 'DoorAllow is not for .htaccess';
-is ask('tenant', "DoorAllow $run\nDoorHandler $run/kitchen")->code, 500, '... also beside a handler';
+is ask('tenant', "DoorAllow $run\nDoorHandler $run/kitchen")->code, 500,
+    '... also beside a handler';
 is ask('tenant', "DoorTimeout 0\nDoorHandler $run/tenant/door")->code, 500, 'nor is DoorTimeout';
 is ask('powerless', "DoorHandler $run/tenant/door")->code, 404, 'AllowOverride None: not read';
 
@@ -97,7 +98,8 @@ like log_like($mark, qr/DoorHandler/), qr/\.htaccess/, '... is told in the log';
     symlink 'door', "$run/tenant/changes";
     my $text = "DoorHandler $run/tenant/changes";
     my $before = ask('tenant', $text);
-    ok $before->code == 200 || $before->code >= 403, 'a link within what is released: ' . $before->code;
+    ok $before->code == 200 || $before->code >= 403,
+        'a link within what is released: ' . $before->code;
     unlink "$run/tenant/changes";
     symlink '../kitchen', "$run/tenant/changes";
     cmp_ok GET("/tenant/$count/env")->code, '>=', 403, '... is refused once it leads out';

@@ -21,7 +21,8 @@ is curl(@curl, '-w', '%{http_version} %{http_code}', "$base/hello"),
     "Well, hello to you too!\n2 200", 'HTTP/2: /hello';
 is curl(@curl, "$base/kitchen/big?bytes=0"), '', '... an empty body';
 is curl(@curl, "$base/kitchen/big?bytes=3000000"), pattern(3_000_000), '... a large one';
-is curl(@curl, '--data-binary', 'some body', "$base/kitchen/echo"), 'some body', '... a request body';
+is curl(@curl, '--data-binary', 'some body', "$base/kitchen/echo"), 'some body',
+    '... a request body';
 
 my $sent = pattern(1 << 20);
 my $file = app_path('h2.body');
@@ -35,17 +36,17 @@ like curl(@curl, '-I', "$base/kitchen/big?bytes=70000"), qr/^content-length: 700
 like curl(@curl, "$base/kitchen/env"), qr/^SERVER_PROTOCOL=HTTP\/2/m, '... the application is told';
 my $headers = curl(@curl, '-D', '-', '-o', '/dev/null', "$base/kitchen/headers");
 cmp_ok scalar(() = $headers =~ /^set-cookie:/mgi), '>=', 2, '... repeated headers';
-is curl(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$base/nonsense/random"), '502',
-    '... nonsense is a bad gateway';
-is curl(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$base/missing"), '503', '... none: unavailable';
-is curl(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$base/impatient/sleep?ms=5000"), '504',
-    '... late: timeout';
+my @status = (@curl, '-o', '/dev/null', '-w', '%{http_code}');
+is curl(@status, "$base/nonsense/random"), '502', '... nonsense is a bad gateway';
+is curl(@status, "$base/missing"), '503', '... none: unavailable';
+is curl(@status, "$base/impatient/sleep?ms=5000"), '504', '... late: timeout';
 
 # One connection, as many streams as curl runs at a time.
 my @urls = map { "$base/kitchen/big?bytes=" . 10_007 * $_ } 1 .. 50;
-my $all = curl(@curl, '--no-progress-meter', '--parallel', '--parallel-immediate', '-w', '%{size_download}\n',
-    map { ('-o', '/dev/null', $_) } @urls);
-is_deeply [sort { $a <=> $b } split /\n/, $all], [map { 10_007 * $_ } 1 .. 50], '50 streams at once';
+my $all = curl(@curl, '--no-progress-meter', '--parallel', '--parallel-immediate',
+    '-w', '%{size_download}\n', map { ('-o', '/dev/null', $_) } @urls);
+is_deeply [sort { $a <=> $b } split /\n/, $all], [map { 10_007 * $_ } 1 .. 50],
+    '50 streams at once';
 
 my $h2load = `h2load --version 2>/dev/null` ? `h2load -n 600 -c 4 -m 20 $base/hello 2>&1` : '';
 SKIP: {

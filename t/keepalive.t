@@ -87,7 +87,8 @@ my $post = sub { "POST /kitchen/echo HTTP/1.1\r\nHost: localhost\r\nContent-Leng
     raw_send($socket, "POST /deflated/echo HTTP/1.1\r\nHost: localhost\r\n"
         . "Accept-Encoding: gzip\r\nContent-Length: 200000\r\n\r\n$noise");
     my $answer = read_response($socket, \$rest);
-    is $answer->{headers}{'transfer-encoding'}[0], 'chunked', 'an answer of unknown length is chunked';
+    is $answer->{headers}{'transfer-encoding'}[0], 'chunked',
+        'an answer of unknown length is chunked';
     raw_send($socket, $get->('/hello'));
     like read_response($socket, \$rest)->{body}, qr/^Well/, '... and ends where it should';
 }

@@ -43,14 +43,16 @@ accepted($conf, "httpd takes the README's configuration");
 
 my $base = $conf =~ s{<Location.*}{}sr;
 accepted($base . slurp('conf/door.conf'), '... and conf/door.conf');
-accepted($base . slurp('conf/door.conf') =~ s/^#(?=\S|    \S)//mgr, '... also with its examples switched on');
+my $all = slurp('conf/door.conf') =~ s/^#(?=\S|    \S)//mgr;
+accepted($base . $all, '... also with its examples switched on');
 
 my ($source) = slurp('README.md') =~ /```c\n(.*?)```/s;
 my $sample = slurp('door_app/examples/hello.c') =~ s{\A/\*.*?\*/\n}{}sr;
 is $source, $sample, "the README's application is door_app/examples/hello.c";
 cmp_ok scalar(() = slurp('door_app/examples/hello.c') =~ /\n/g), '<', 30, '... under 30 lines';
 
-like slurp('conf/door.load'), qr{^LoadModule door_module \S*mod_door\.so$}m, 'conf/door.load loads it';
+like slurp('conf/door.load'), qr{^LoadModule door_module \S*mod_door\.so$}m,
+    'conf/door.load loads it';
 
 # A mistake is told with its line.
 for (

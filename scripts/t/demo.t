@@ -65,7 +65,8 @@ sub start_demo {
 sub ended {
     my ($pid) = @_;
     my $status;
-    return wait_for(sub { waitpid($pid, WNOHANG) == $pid and defined($status = $?) }) ? $status : undef;
+    wait_for(sub { waitpid($pid, WNOHANG) == $pid and defined($status = $?) });
+    return $status;
 }
 
 # Where a demo has its doors: in its folder, or in a copy if httpd's user cannot reach that.
@@ -143,7 +144,8 @@ my $started = fork // die;
 if (!$started) {
     exec "exec $again" or POSIX::_exit(127);
 }
-ok wait_for(sub { get($port, '/hello') eq $greeting }), '... the command that it prints starts it again';
+ok wait_for(sub { get($port, '/hello') eq $greeting }), 
+    '... the command that it prints starts it again';
 kill 'TERM', $started;
 waitpid $started, 0;
 

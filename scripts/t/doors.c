@@ -44,9 +44,11 @@ static int call(const char *path)
 {
     char buf[100] = "client";
     door_arg_t arg = {.data_ptr = buf, .data_size = 6, .rbuf = buf, .rsize = sizeof(buf)};
+    struct stat st;
     int fd = open(path, O_RDONLY);
 
-    if (fd < 0 || door_call(fd, &arg) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISDOOR(st.st_mode) || isastream(fd) != 1 ||
+        door_call(fd, &arg) != 0) {
         perror("client");
         return 1;
     }

@@ -45,7 +45,9 @@ chomp(my $modules = `$apxs -q LIBEXECDIR`);
 for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.so.1 lib/libdoor.a
     lib/libdoor_app.so lib/libdoor_app.so.1 lib/libdoor_app.a lib/pkgconfig/libdoor.pc
     lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
-    include/door_app.h)) {
+    include/libdoor/sys/door.h
+    include/libdoor/thread.h include/libdoor/door_compat.h include/door_app.h
+    share/man/man3/door_create.3 share/man/man3/door_unbind.3)) {
     ok -s "$root$_", $_;
 }
 my @references = grep { !-l && `grep -c -F '$root' '$_'` > 0 } grep { !/\.a$/ } files();
@@ -56,6 +58,7 @@ $ENV{PKG_CONFIG_SYSROOT_DIR} = "$root";
 $ENV{LD_LIBRARY_PATH} = "$root$prefix/lib";
 my $flags = '-Wall -Wextra -Werror';
 my $ask = "\$($pkg_config --cflags --libs libdoor)";
+my $ask_app = "\$($pkg_config --cflags --libs libdoor_app)";
 
 run_ok('a program as on illumos builds with pkg-config alone',
     "$cc $flags -o $root/doors scripts/t/doors.c $ask");
@@ -71,15 +74,19 @@ run_ok('... and with _FORTIFY_SOURCE',
 run_ok('... which runs', "$root/fortified $root/name");
 
 run_ok('the smallest application builds with pkg-config alone',
-    "$cc $flags -o $root/hello door_app/examples/hello.c \$($pkg_config --cflags --libs libdoor_app)");
-like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E}, '... with the installed library';
+    "$cc $flags -o $root/hello door_app/examples/hello.c $ask_app");
+like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E},
+    '... with the installed library';
+
+my $page = `cd $root$prefix/share/man && mandoc -Tascii man3/door_unbind.3 2>&1`;
+like $page, qr/tie a server thread to a private door/, 'a page that leads to another shows that';
 
 open my $source, '>', "$root/headers.c" or die;
-print $source "#include <$_>\n" for qw(door.h stropts.h door_app.h);
+print $source "#include <$_>\n" for qw(sys/door.h door.h stropts.h thread.h synch.h ucred.h door_app.h);
 close $source or die;
 for my $language (qw(c c++)) {
     run_ok("the headers are good $language",
-        "$cc -x $language $flags -fsyntax-only $root/headers.c \$($pkg_config --cflags libdoor_app)");
+        "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
 unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello headers.c);

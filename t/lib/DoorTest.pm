@@ -20,8 +20,8 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app wait_for wait_for_app
-    child_descriptors mark_log log_since log_like base_url port raw_open raw_send raw_rest raw_request
-    parse_response read_response curl have_http2 pattern mpm);
+    child_descriptors mark_log log_since log_like base_url port mpm have_http2 pattern curl
+    raw_open raw_send raw_rest raw_request parse_response read_response);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
 my $run = "$t/run";
@@ -172,7 +172,10 @@ sub log_since {
 sub log_like {
     my ($mark, $regex) = @_;
     my $line = '';
-    wait_for(sub { ($line) = grep { $_ =~ $regex } split /\n/, log_since($mark); defined $line }, 3);
+    wait_for(sub {
+        ($line) = grep { $_ =~ $regex } split /\n/, log_since($mark);
+        return defined $line;
+    }, 3);
     return $line // '';
 }
 
