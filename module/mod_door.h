@@ -123,12 +123,12 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
 
 /*
  * Bytes of the buffer that holds a request's message and then its answer.  An
- * answer that is longer comes as a fresh mapping, whose page faults cost more
- * than the rest of the request (20 KB in a mapping: a third of the requests/s).
- * A bucket allocator keeps nodes of up to 80 KiB for reuse, and untouched pages
- * of one cost nothing; what it puts before the data must fit into 64 KiB too.
+ * answer that is longer comes as a fresh mapping, whose page faults and
+ * unmapping cost more than the rest of the request.  APR's allocator keeps
+ * blocks of up to 80 KiB in lists by size, the bucket's and its own headers
+ * included; pages of one that are not touched cost nothing.
  */
-#define MOD_DOOR_BUFFER_LEN (64 * 1024 - 128)
+#define MOD_DOOR_BUFFER_LEN (80 * 1024 - 128)
 
 /* One call of a door: the handler's, on its stack. */
 struct mod_door_call {
