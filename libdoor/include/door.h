@@ -34,7 +34,20 @@ extern "C" {
 
 #ifndef LIBDOOR_UINT_T
 #define LIBDOOR_UINT_T
-typedef unsigned int uint_t; /* illumos has it in <sys/types.h> */
+typedef unsigned char uchar_t; /* illumos has these in <sys/types.h> */
+typedef unsigned short ushort_t;
+typedef unsigned int uint_t;
+typedef unsigned long ulong_t;
+#endif
+
+/*
+ * illumos has these in <sys/stat.h>, which has to be included here too.  On
+ * Linux a door is a socket to stat(2): they say that it may be a door, and
+ * isastream() (stropts.h) knows.
+ */
+#ifndef S_ISDOOR
+#define S_IFDOOR S_IFSOCK
+#define S_ISDOOR(mode) S_ISSOCK(mode)
 #endif
 
 typedef unsigned long long door_ptr_t; /* holds a pointer of any process */

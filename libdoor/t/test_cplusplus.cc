@@ -6,6 +6,8 @@
  */
 #include <door.h>
 #include <stropts.h>
+#include <synch.h>
+#include <thread.h>
 #include <ucred.h>
 
 #include <cerrno>
@@ -24,6 +26,12 @@ static void greet(void *cookie, char *argp, size_t arg_size, door_desc_t *, uint
     *greeting += argp == nullptr ? "" : std::string(argp, arg_size);
     std::snprintf(reply, sizeof(reply), "%s", greeting->c_str());
     door_return(reply, std::strlen(reply) + 1, nullptr, 0);
+}
+
+static void *hold(void *mutex)
+{
+    mutex_lock(static_cast<mutex_t *>(mutex));
+    return mutex;
 }
 
 static int count;
@@ -61,6 +69,13 @@ int main()
     ok(fdetach(path.c_str()) == 0, "fdetach");
     ok(door_revoke(d) == 0, "door_revoke");
     ok(door_call(opened, nullptr) == -1 && errno == EBADF, "door_call on a revoked door");
+    mutex_t mutex = {};
+    thread_t thread = {};
+    void *status = nullptr;
+    ok(thr_create(nullptr, 0, hold, &mutex, THR_BOUND, &thread) == 0 &&
+           thr_join(thread, nullptr, &status) == 0 && status == &mutex,
+       "thr_create");
+    ok(mutex_trylock(&mutex) == EBUSY, "mutex_trylock");
     unlink(path.c_str());
     rmdir(dir);
     std::printf("1..%d\n", count);

@@ -1,0 +1,147 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * thread.h: illumos' own threads, as far as programs with doors use them, on
+ * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  Inline only:
+ * there is nothing of it in the library.
+ *
+ * What cannot be had this way is not here, so that the compiler says it:
+ * THR_SUSPENDED, thr_suspend() and thr_continue().
+ *
+ * Functions return 0 or an error number and leave errno alone.  Feature test
+ * macros, if any are set, must let <pthread.h> and <signal.h> show what
+ * POSIX.1-2008 has.
+ */
+#ifndef LIBDOOR_ILLUMOS_THREAD_H
+#define LIBDOOR_ILLUMOS_THREAD_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+
+#include <synch.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef pthread_t thread_t;
+typedef pthread_key_t thread_key_t;
+
+/* A key that thr_keycreate_once() has still to make. */
+#define THR_ONCE_KEY ((thread_key_t)-1)
+
+/* Flags of thr_create(). */
+#define THR_BOUND    0x00000001 /* its own kernel thread: here as on illumos all are */
+#define THR_NEW_LWP  0x00000002 /* likewise without effect */
+#define THR_DETACHED 0x00000040 /* nobody joins it */
+#define THR_DAEMON   0x00000100 /* detached; it does keep a process without others alive */
+
+/*
+ * stack_base and stack_size may be NULL and 0: the system chooses.  new_thread
+ * may be NULL.  EAGAIN, EINVAL.
+ */
+static inline int thr_create(void *stack_base, size_t stack_size, void *(*start_func)(void *),
+                             void *arg, long flags, thread_t *new_thread)
+{
+    pthread_attr_t attr;
+    thread_t thread;
+    int error;
+
+    if ((flags & ~(long)(THR_BOUND | THR_NEW_LWP | THR_DETACHED | THR_DAEMON)) != 0)
+        return EINVAL;
+    error = pthread_attr_init(&attr);
+    if (error != 0)
+        return error;
+    if ((flags & (THR_DETACHED | THR_DAEMON)) != 0)
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack_base != NULL)
+        error = pthread_attr_setstack(&attr, stack_base, stack_size);
+    else if (stack_size > 0)
+        error = pthread_attr_setstacksize(&attr, stack_size);
+    if (error == 0)
+        error = pthread_create(new_thread != NULL ? new_thread : &thread, &attr, start_func, arg);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+static inline thread_t thr_self(void)
+{
+    return pthread_self();
+}
+
+/*
+ * departed and status may be NULL.  POSIX threads cannot be waited for all at
+ * once: with target 0 this is ENOTSUP.
+ */
+static inline int thr_join(thread_t target, thread_t *departed, void **status)
+{
+    int error;
+
+    if (target == 0)
+        return ENOTSUP;
+    error = pthread_join(target, status);
+    if (error == 0 && departed != NULL)
+        *departed = target;
+    return error;
+}
+
+__attribute__((noreturn)) static inline void thr_exit(void *status)
+{
+    pthread_exit(status);
+}
+
+static inline void thr_yield(void)
+{
+    sched_yield();
+}
+
+static inline int thr_kill(thread_t thread, int sig)
+{
+    return pthread_kill(thread, sig);
+}
+
+static inline int thr_sigsetmask(int how, const sigset_t *set, sigset_t *oset)
+{
+    return pthread_sigmask(how, set, oset);
+}
+
+static inline int thr_keycreate(thread_key_t *keyp, void (*destructor)(void *))
+{
+    return pthread_key_create(keyp, destructor);
+}
+
+/* Makes *keyp if it is still THR_ONCE_KEY; any number of threads may try at once. */
+static inline int thr_keycreate_once(thread_key_t *keyp, void (*destructor)(void *))
+{
+    thread_key_t none = THR_ONCE_KEY, key;
+    int error;
+
+    if (__atomic_load_n(keyp, __ATOMIC_ACQUIRE) != none)
+        return 0;
+    error = pthread_key_create(&key, destructor);
+    if (error == 0 &&
+        !__atomic_compare_exchange_n(keyp, &none, key, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        pthread_key_delete(key); /* another thread was first */
+    return error;
+}
+
+static inline int thr_setspecific(thread_key_t key, void *value)
+{
+    return pthread_setspecific(key, value);
+}
+
+/* A key that was never created has no value; unlike illumos this is no error. */
+static inline int thr_getspecific(thread_key_t key, void **valuep)
+{
+    *valuep = pthread_getspecific(key);
+    return 0;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
