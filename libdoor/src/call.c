@@ -20,10 +20,8 @@ int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_n
     struct client_seat seat;
     int64_t until_ns = deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
 
-    if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0) {
-        client_release_arguments(params);
+    if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0)
         return -1;
-    }
     return client_call(seat, params, deadline_ns);
 }
 

@@ -55,12 +55,6 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
  */
 int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns);
 
-/*
- * After a call that ended with errno (0: well): closes what was passed with
- * DOOR_RELEASE, unless the call was refused.
- */
-void client_release_arguments(const door_arg_t *passed);
-
 /* In a forked child: the parent's channels are not ours. */
 void client_lock(void);
 void client_unlock(void);

@@ -20,11 +20,13 @@
 #define RING_AGAIN_NS 10000000ll /* a caller that died may have left `waking` set */
 #define BACKSTOP_NS 1000000000ll
 
-/* Descriptors that came with a reply, before it is complete. */
+/* How a call went, beside its errno. */
 struct results {
-    int *fds;
+    int *fds; /* descriptors that came with the reply, before it is complete */
     unsigned count;
-    int lost; /* some could not be taken: both sides hear of it */
+    int lost;        /* some could not be taken: both sides hear of it */
+    int handed_over; /* the server could see the call */
+    int keep_slot;   /* the server still has it */
 };
 
 static uint64_t bit(unsigned slot)
@@ -161,14 +163,15 @@ static int put_arguments(struct client_channel *ch, unsigned slot, const door_ar
  */
 static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t **descs)
 {
+    size_t rsize = arg->rbuf != NULL ? arg->rsize : 0;
     size_t align = _Alignof(door_desc_t), page = (size_t)sysconf(_SC_PAGESIZE);
     size_t gap = -((uintptr_t)arg->rbuf + size) % align;
     size_t descs_size = count * sizeof(door_desc_t);
     char *rbuf = arg->rbuf;
 
-    if (size + (count > 0 ? gap + descs_size : 0) > arg->rsize) {
+    if (size + (count > 0 ? gap + descs_size : 0) > rsize) {
         gap = -size % align;
-        size_t rsize = (size + gap + descs_size + page - 1) / page * page;
+        rsize = (size + gap + descs_size + page - 1) / page * page;
         rbuf = mmap(NULL, rsize, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (rbuf == MAP_FAILED)
@@ -346,7 +349,7 @@ static void refuse_server(struct client_channel *ch, unsigned slot)
  * The wait ended without a reply, for the reason errno.  Decides what became
  * of the call: 0 its reply came after all, otherwise -1 and the final errno.
  */
-static int give_up(struct client_channel *ch, unsigned slot, int *keep_slot)
+static int give_up(struct client_channel *ch, unsigned slot, struct results *results)
 {
     int reason = errno;
 
@@ -357,7 +360,7 @@ static int give_up(struct client_channel *ch, unsigned slot, int *keep_slot)
     if (atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE)
         return 0;
     refuse_server(ch, slot);
-    *keep_slot = 1;
+    results->keep_slot = 1;
     errno = reason == ECONNRESET ? EINTR : reason;
     return -1;
 }
@@ -384,6 +387,8 @@ static int put_descriptors(struct client_channel *ch, unsigned slot, const door_
                               deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
         desc_unprepare(arg->desc_ptr, arg->desc_num, fds);
         s->arg_desc_count = arg->desc_num;
+        if (result < 0 && (errno == EPIPE || errno == ECONNRESET))
+            errno = EBADF; /* the server has gone, and the call has not begun */
     }
     free(fds);
     return result;
@@ -406,35 +411,34 @@ static int start_call(struct client_channel *ch, unsigned slot)
 }
 
 static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                     const _Atomic int64_t *deadline_ns, int *keep_slot)
+                     const _Atomic int64_t *deadline_ns, struct results *results)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    struct results results = {NULL, 0, 0};
     int result = -1;
 
     if (put_arguments(ch, slot, arg) < 0 || put_descriptors(ch, slot, arg, deadline_ns) < 0)
         return -1;
     if (start_call(ch, slot) < 0)
         return -1;
-    if (sleep_for_reply(ch, slot, &results, deadline_ns) == 0 ||
-        give_up(ch, slot, keep_slot) == 0) {
+    results->handed_over = 1;
+    if (sleep_for_reply(ch, slot, results, deadline_ns) == 0 ||
+        give_up(ch, slot, results) == 0) {
         thread_observe();
-        errno = s->error == 0 && results.lost ? EMFILE : (int)s->error;
+        errno = s->error == 0 && results->lost ? EMFILE : (int)s->error;
         if (errno == 0)
-            result = get_results(ch, slot, arg, &results);
+            result = get_results(ch, slot, arg, results);
     }
-    free_results(&results);
+    free_results(results);
     return result;
 }
 
-void client_release_arguments(const door_arg_t *passed)
+/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
+static void release_arguments(const door_arg_t *passed, int error)
 {
-    static const int refused[] = {EBADF, EFAULT, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
+    static const int refused[] = {EBADF, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
 
-    if (passed == NULL || passed->desc_num == 0)
-        return;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        if (errno == refused[i])
+        if (error == refused[i])
             return;
     }
     desc_release(passed->desc_ptr, passed->desc_num);
@@ -443,11 +447,11 @@ void client_release_arguments(const door_arg_t *passed)
 int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns)
 {
     door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
-    int keep_slot = 0;
-    int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &keep_slot);
-    int error = errno;
+    struct results results = {0};
+    int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &results);
+    int error = result == 0 ? 0 : errno;
 
-    if (keep_slot) {
+    if (results.keep_slot) {
         mailbox_send_abandoned(&seat.ch->mailbox, seat.slot,
                                shm_slot(seat.ch->shm, seat.slot)->call);
         atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], bit(seat.slot));
@@ -456,8 +460,9 @@ int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t 
         free_slot(seat.ch, seat.slot);
     }
     client_release(seat.ch);
-    errno = result == 0 ? 0 : error;
-    client_release_arguments(&passed);
-    errno = error;
+    if (results.handed_over && passed.desc_num > 0)
+        release_arguments(&passed, error);
+    if (result < 0)
+        errno = error;
     return result;
 }

@@ -12,9 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "fd.h"
 #include "server.h"
 #include "thread.h"
+
+#define ASK_MAX_NS 1000000000ll
 
 struct listener {
     struct watch watch; /* first: the loop hands us this */
@@ -53,6 +56,28 @@ struct door *door_find_local(int d)
     server_lock();
     LIST_FOREACH(c, &connections, link) {
         if (cookie != 0 && c->client_cookie == cookie) {
+            door = c->door;
+            door_hold(door);
+            break;
+        }
+    }
+    server_unlock();
+    return door;
+}
+
+struct door *door_find_own(int d)
+{
+    struct door *door = door_find_local(d);
+    struct msg_answer answer;
+    struct connection *c;
+
+    if (door != NULL || fd_is_door(d) != 1 ||
+        client_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, NULL, 0) < 0 ||
+        answer.instance_id != door_instance_id())
+        return door;
+    server_lock();
+    LIST_FOREACH(c, &connections, link) {
+        if (c->door->id == answer.info.di_uniquifier) {
             door = c->door;
             door_hold(door);
             break;

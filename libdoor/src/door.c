@@ -23,6 +23,8 @@
 #define CREATE_ATTRIBUTES \
     (DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC | DOOR_NO_CANCEL)
 
+#define BOTH_UNREFS (DOOR_UNREF | DOOR_UNREF_MULTI)
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void server_lock(void)
@@ -165,7 +167,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
     struct door *door;
     int fd;
 
-    if (procedure == NULL) {
+    if (procedure == NULL || (attributes & BOTH_UNREFS) == BOTH_UNREFS) {
         errno = EINVAL;
         return -1;
     }
@@ -187,8 +189,7 @@ int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attribu
     struct door *door;
     int fd;
 
-    if ((attributes & ~CREATE_ATTRIBUTES) != 0 ||
-        (attributes & (DOOR_UNREF | DOOR_UNREF_MULTI)) == (DOOR_UNREF | DOOR_UNREF_MULTI)) {
+    if ((attributes & ~CREATE_ATTRIBUTES) != 0) {
         errno = EINVAL;
         return -1;
     }
@@ -202,7 +203,7 @@ int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attribu
 
 int door_revoke(int d)
 {
-    struct door *door = door_find_local(d);
+    struct door *door = door_find_own(d);
 
     if (door == NULL) {
         errno = fd_is_door(d) == 1 ? EPERM : EBADF;
@@ -284,7 +285,7 @@ static int set_parameter(struct door *door, int param, size_t val)
 
 int door_setparam(int d, int param, size_t val)
 {
-    struct door *door = door_find_local(d);
+    struct door *door = door_find_own(d);
     int result;
 
     if (door == NULL) {

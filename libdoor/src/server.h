@@ -124,8 +124,11 @@ void door_describe(const struct door *door, struct msg_answer *answer);
 int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators);
 void connection_forked(void);
 
-/* The door, with a reference, if d is a descriptor that door_create() made. */
+/* The door, with a reference, if this process has made the descriptor d for it. */
 struct door *door_find_local(int d);
+
+/* The same however this process came by d; asks the door, which takes a moment. */
+struct door *door_find_own(int d);
 
 /* Closes a descriptor that a peer sent, in a thread of its own: it may block. */
 void close_foreign(int fd);
@@ -164,6 +167,9 @@ void server_channel_heard(struct server_channel *ch);
  */
 int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t arg_size, char **buf,
                              size_t *cap);
+
+/* Gives a buffer back that grew large. */
+void server_channel_trim(char **buf, size_t *cap);
 
 /*
  * Puts the result of the call in slot in its place.  0, or -1 with E2BIG or

@@ -286,11 +286,20 @@ static void trim_window(struct server_channel *ch, unsigned slot)
     }
 }
 
+void server_channel_trim(char **buf, size_t *cap)
+{
+    if (*cap <= ARGUMENTS_KEEP)
+        return;
+    munmap(*buf, *cap);
+    *buf = NULL;
+    *cap = 0;
+}
+
 static int grow_buffer(char **buf, size_t *cap, size_t size)
 {
     size_t want = ARGUMENTS_MIN_SIZE;
 
-    if (size <= *cap && (*cap <= ARGUMENTS_KEEP || size > ARGUMENTS_KEEP))
+    if (size <= *cap)
         return 0;
     while (want < size)
         want *= 2;

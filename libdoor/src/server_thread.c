@@ -36,8 +36,8 @@ static void builtin_create(door_info_t *info)
     struct pool *pool = info == NULL ? pool_shared() : NULL;
 
     /* A private pool has only the threads that bind themselves to it. */
-    if (pool != NULL)
-        server_thread_start(pool);
+    if (pool != NULL && server_thread_start(pool) < 0)
+        pool_check(pool); /* tries again for as long as nobody is idle */
 }
 
 int server_thread_is_builtin(void)
@@ -110,6 +110,7 @@ static void end_call(struct server_thread *t, int error)
     atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
+    server_channel_trim(&t->arguments, &t->arguments_cap);
 }
 
 /* 0, or the errno for a call that the door's parameters rule out. */
@@ -406,7 +407,7 @@ int server_thread_bind(struct door *door)
 
 int door_bind(int did)
 {
-    struct door *door = door_find_local(did);
+    struct door *door = door_find_own(did);
     int result = -1;
 
     if (door == NULL)
