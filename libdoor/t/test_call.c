@@ -188,6 +188,29 @@ START_TEST(sizes_around_every_edge)
 }
 END_TEST
 
+/* A gigabyte each way, in a fresh mapping back; some systems have less to give. */
+START_TEST(the_largest_that_programs_pass)
+{
+    size_t size = door_test_sanitized() ? LARGEST : (size_t)1 << 30;
+    int d = start(answer_in_place);
+    char *data = malloc(size);
+    door_arg_t params = {.data_ptr = data, .data_size = size};
+
+    if (data == NULL || sysconf(_SC_PHYS_PAGES) < (long)(6 * (size / (size_t)sysconf(_SC_PAGESIZE))))
+        return;
+    door_test_fill(data, size, SEED);
+    ck_assert_int_eq(door_call(d, &params), 0);
+    ck_assert_uint_eq(seen->arg_size, size);
+    ck_assert(seen->args_right);
+    ck_assert_uint_eq(params.data_size, size);
+    ck_assert_uint_ge(params.rsize, size);
+    ck_assert(door_test_filled(params.data_ptr, size, RESULT_SEED));
+    ck_assert_int_eq(munmap(params.rbuf, params.rsize), 0);
+    free(data);
+    round_trip(d, 100);
+}
+END_TEST
+
 START_TEST(small_calls_after_large_ones)
 {
     int d = start(answer_in_place);
@@ -486,6 +509,7 @@ int main(void)
     tcase_add_test(tc, argp_is_null_without_data);
     tcase_add_test(tc, cookie_reaches_the_procedure);
     tcase_add_test(tc, sizes_around_every_edge);
+    tcase_add_test(tc, the_largest_that_programs_pass);
     tcase_add_test(tc, small_calls_after_large_ones);
     tcase_add_test(tc, result_of_exactly_rsize_stays_in_rbuf);
     tcase_add_test(tc, one_byte_more_than_rsize_is_a_new_mapping);
