@@ -1,0 +1,181 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * door_compat.c: door_compat.h for systems that have doors of their own
+ * (illumos).  On Linux libdoor does the same by simpler means, and this file
+ * is only tested.
+ *
+ * A door_call() cannot be given a time limit, but a signal ends it.  A watchdog
+ * thread sends one to the callers whose deadline has passed, and sends it again
+ * until their call has returned: a signal that is handled just before the
+ * thread falls asleep would go unnoticed.
+ */
+#include "door_compat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WAKE_SIGNAL (SIGRTMAX - 2) /* nobody else's, one hopes: its handler is replaced */
+#define REPEAT_NS 10000000ll
+#define LOOK_NS 1000000000ll /* how late a deadline that was moved earlier is noticed */
+
+/* A call that runs; on its caller's stack, in the list for as long as it does. */
+struct timed_call {
+    struct timed_call *next, **link;
+    pthread_t caller;
+    const _Atomic int64_t *deadline_ns;
+    int is_late; /* the watchdog has given it up */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all of these */
+static pthread_cond_t added; /* on CLOCK_MONOTONIC */
+static struct timed_call *calls;
+static pid_t watchdog_pid; /* the process that has one: a forked child does not */
+
+int64_t door_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int door_openat(int dirfd, const char *path, int oflag)
+{
+    struct door_info info;
+    int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | oflag);
+    int error;
+
+    if (fd < 0)
+        return -1;
+    error = door_info(fd, &info) < 0 ? EINVAL : info.di_target == -1 ? EBADF : 0;
+    if (error == 0)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* With the lock held: wakes the callers that are late; when to look again. */
+static int64_t wake_late_callers(int64_t now_ns)
+{
+    int64_t next_ns = now_ns + LOOK_NS;
+
+    for (struct timed_call *call = calls; call != NULL; call = call->next) {
+        int64_t deadline_ns = atomic_load(call->deadline_ns);
+
+        if (deadline_ns != 0 && deadline_ns <= now_ns) {
+            call->is_late = 1;
+            pthread_kill(call->caller, WAKE_SIGNAL);
+            deadline_ns = now_ns + REPEAT_NS;
+        }
+        if (deadline_ns != 0 && deadline_ns < next_ns)
+            next_ns = deadline_ns;
+    }
+    return next_ns;
+}
+
+static void *watch(void *unused)
+{
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        int64_t next_ns = wake_late_callers(door_now_ns());
+        struct timespec until = {.tv_sec = next_ns / 1000000000, .tv_nsec = next_ns % 1000000000};
+
+        if (calls == NULL)
+            pthread_cond_wait(&added, &lock);
+        else
+            pthread_cond_timedwait(&added, &lock, &until);
+    }
+    return unused;
+}
+
+static void ignore(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* With the lock held: the watchdog, which takes no signals itself. */
+static int start_watchdog(void)
+{
+    struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART: it is to interrupt */
+    pthread_condattr_t monotonic;
+    sigset_t all, before;
+    pthread_t thread;
+    int error;
+
+    if (watchdog_pid == getpid())
+        return 0;
+    calls = NULL;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&added, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (sigaction(WAKE_SIGNAL, &action, NULL) < 0)
+        return -1;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, NULL, watch, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    pthread_detach(thread);
+    watchdog_pid = getpid();
+    return 0;
+}
+
+static int enter(struct timed_call *call)
+{
+    int result;
+
+    pthread_mutex_lock(&lock);
+    result = start_watchdog();
+    if (result == 0) {
+        call->next = calls;
+        call->link = &calls;
+        if (calls != NULL)
+            calls->link = &call->next;
+        calls = call;
+        pthread_cond_signal(&added);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+/* Once this returns no more signals are sent for the call. */
+static void leave(struct timed_call *call)
+{
+    pthread_mutex_lock(&lock);
+    *call->link = call->next;
+    if (call->next != NULL)
+        call->next->link = call->link;
+    pthread_mutex_unlock(&lock);
+}
+
+int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
+{
+    struct timed_call call = {.caller = pthread_self(), .deadline_ns = deadline_ns};
+    sigset_t wake, before;
+    int result, error;
+
+    if (deadline_ns == NULL)
+        return door_call(d, params);
+    if (enter(&call) < 0)
+        return -1;
+    sigemptyset(&wake);
+    sigaddset(&wake, WAKE_SIGNAL);
+    /* One that came too late for the call before is delivered here, and harmless. */
+    pthread_sigmask(SIG_UNBLOCK, &wake, &before);
+    result = door_call(d, params);
+    error = errno;
+    leave(&call);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = result < 0 && error == EINTR && call.is_late ? ETIMEDOUT : error;
+    return result;
+}

@@ -1,0 +1,195 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_compat.c: what door_compat.h adds to the doors API, in both forms that
+ * there are: the library's own, and the one for systems with doors of their
+ * own, which is compiled in here under other names.
+ */
+#include "door_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "door_compat.h"
+
+#define door_now_ns portable_now_ns
+#define door_openat portable_openat
+#define door_call_until portable_call_until
+#include "../../compat/door_compat.c"
+#undef door_now_ns
+#undef door_openat
+#undef door_call_until
+
+#define MS 1000000ll
+
+static const struct {
+    int64_t (*now_ns)(void);
+    int (*openat)(int, const char *, int);
+    int (*call_until)(int, door_arg_t *, const _Atomic int64_t *);
+} forms[] = {{door_now_ns, door_openat, door_call_until},
+             {portable_now_ns, portable_openat, portable_call_until}};
+
+/* Sleeps as many milliseconds as asked for, and says so. */
+static void sleep_ms(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    long ms;
+
+    (void)c;
+    (void)dp;
+    (void)n_desc;
+    door_test_require(arg_size == sizeof(ms));
+    memcpy(&ms, argp, sizeof(ms));
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
+    door_return((char *)&ms, sizeof(ms), NULL, 0);
+}
+
+static int start(int form)
+{
+    const char *path = door_test_path("door");
+
+    door_test_serve(path, sleep_ms, NULL, 0);
+    return forms[form].openat(AT_FDCWD, path, 0);
+}
+
+/* 0 and the right result, the errno, or -1. */
+static int call(int form, int d, long ms, const _Atomic int64_t *deadline_ns)
+{
+    long result = -1;
+    door_arg_t params = {.data_ptr = (char *)&ms,
+                         .data_size = sizeof(ms),
+                         .rbuf = (char *)&result,
+                         .rsize = sizeof(result)};
+
+    if (forms[form].call_until(d, &params, deadline_ns) < 0)
+        return errno;
+    return params.data_size == sizeof(result) && result == ms ? 0 : -1;
+}
+
+START_TEST(a_call_in_time)
+{
+    _Atomic int64_t never = 0, later = forms[_i].now_ns() + 60000 * MS;
+    int d = start(_i);
+
+    ck_assert_int_eq(call(_i, d, 0, NULL), 0);
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(call(_i, d, i % 3, &never), 0);
+        ck_assert_int_eq(call(_i, d, i % 3, &later), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_late_call_is_given_up)
+{
+    int d = start(_i);
+
+    for (int i = 0; i < 5; i++) {
+        int64_t begun_ns = forms[_i].now_ns();
+        _Atomic int64_t soon = begun_ns + 30 * MS;
+        ck_assert_int_eq(call(_i, d, 3000, &soon), ETIMEDOUT);
+        ck_assert_int_ge(forms[_i].now_ns(), begun_ns + 30 * MS);
+        ck_assert_int_lt(forms[_i].now_ns(), begun_ns + 2500 * MS);
+        /* The next call gets its own reply. */
+        ck_assert_int_eq(call(_i, d, i, NULL), 0);
+    }
+}
+END_TEST
+
+struct mover {
+    _Atomic int64_t *deadline_ns;
+    int64_t to_ns;
+};
+
+static void *move_deadline(void *arg)
+{
+    struct mover *m = arg;
+
+    nanosleep(&(struct timespec){.tv_nsec = 50 * MS}, NULL);
+    atomic_store(m->deadline_ns, m->to_ns);
+    return NULL;
+}
+
+START_TEST(a_deadline_that_is_moved_later)
+{
+    int d = start(_i);
+    _Atomic int64_t deadline = forms[_i].now_ns() + 400 * MS;
+    struct mover mover = {&deadline, forms[_i].now_ns() + 60000 * MS};
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, move_deadline, &mover), 0);
+    ck_assert_int_eq(call(_i, d, 800, &deadline), 0);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(a_deadline_that_is_moved_earlier)
+{
+    int d = start(_i);
+    _Atomic int64_t deadline = forms[_i].now_ns() + 60000 * MS;
+    struct mover mover = {&deadline, 1};
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, move_deadline, &mover), 0);
+    ck_assert_int_eq(call(_i, d, 20000, &deadline), ETIMEDOUT);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+/* httpd's workers block all signals; a stopped server does not even take the call. */
+START_TEST(a_stopped_server_and_blocked_signals)
+{
+    const char *path = door_test_path("door");
+    pid_t server = door_test_serve(path, sleep_ms, NULL, 0);
+    int d = forms[_i].openat(AT_FDCWD, path, 0);
+    sigset_t all;
+
+    ck_assert_int_eq(call(_i, d, 0, NULL), 0);
+    sigfillset(&all);
+    ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
+    ck_assert_int_eq(kill(server, SIGSTOP), 0);
+    _Atomic int64_t soon = forms[_i].now_ns() + 100 * MS;
+    ck_assert_int_eq(call(_i, d, 2000, &soon), ETIMEDOUT);
+    ck_assert_int_eq(kill(server, SIGCONT), 0);
+    ck_assert_int_eq(call(_i, d, 0, NULL), 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_opened)
+{
+    const char *path = door_test_path("door"), *file = door_test_path("file");
+    pid_t server = door_test_serve(path, sleep_ms, NULL, 0);
+
+    ck_assert_int_eq(symlink("door", door_test_path("link")), 0);
+    ck_assert_int_ge(forms[_i].openat(AT_FDCWD, door_test_path("link"), 0), 0);
+    ck_assert_int_eq(forms[_i].openat(AT_FDCWD, door_test_path("link"), O_NOFOLLOW), -1);
+    ck_assert_int_eq(errno, ELOOP);
+    ck_assert_int_eq(forms[_i].openat(AT_FDCWD, door_test_path("none"), 0), -1);
+    ck_assert_int_eq(errno, ENOENT);
+    door_test_file(file, "text", 0644);
+    ck_assert_int_eq(forms[_i].openat(AT_FDCWD, file, 0), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    door_test_stop(server);
+    ck_assert_int_eq(forms[_i].openat(AT_FDCWD, path, 0), -1);
+    ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("compat");
+    TCase *tc = door_test_tcase(suite, "compat", 60);
+
+    tcase_add_loop_test(tc, a_call_in_time, 0, 2);
+    tcase_add_loop_test(tc, a_late_call_is_given_up, 0, 2);
+    tcase_add_loop_test(tc, a_deadline_that_is_moved_later, 0, 2);
+    tcase_add_loop_test(tc, a_deadline_that_is_moved_earlier, 0, 2);
+    tcase_add_loop_test(tc, a_stopped_server_and_blocked_signals, 0, 2);
+    tcase_add_loop_test(tc, what_cannot_be_opened, 0, 2);
+    return door_test_run(suite);
+}
