@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
-#define START_MAX 64        /* threads in one go */
+#define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
+#define ASK_MAX 256         /* threads whose state is asked for */
 
 /* The state letter of /proc/PID/task/TID/stat, proc(5); 'S' if it is not told. */
 static char thread_state(pid_t tid)
@@ -50,23 +51,36 @@ static unsigned processor_count(void)
 }
 
 /*
- * True if there are as many threads as processors that run, or want to.  One
- * between two calls counts: it sleeps only if nobody calls.
+ * How many threads more could run at once: none if enough for the
+ * processors run already, or want to.  A thread between two calls counts as
+ * running: it sleeps only if nobody calls.  Those that wait in a procedure
+ * tell that more of the kind would wait, too: then as many again.
  */
-static int is_saturated(struct pool *pool)
+static unsigned useful_count(struct pool *pool)
 {
-    unsigned running = 0, enough = processor_count();
+    unsigned running = 0, count = 0, waiting = 0;
+    unsigned enough = THREADS_PER_PROCESSOR * processor_count();
     struct server_thread *t;
+    pid_t tids[ASK_MAX];
 
+    /* Asking takes long: not with the lock, for which the threads would sleep. */
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH(t, &pool->threads, link) {
-        if (!atomic_load(&t->in_call) || thread_state(t->tid) == 'R')
+        if (!atomic_load(&t->in_call))
             running++;
-        if (running >= enough)
-            break;
+        else if (count < ASK_MAX)
+            tids[count++] = t->tid;
     }
     pthread_mutex_unlock(&pool->lock);
-    return running >= enough;
+    while (running < enough && count > 0) {
+        if (thread_state(tids[--count]) == 'R')
+            running++;
+        else
+            waiting++;
+    }
+    if (running >= enough)
+        return 0;
+    return waiting > enough - running ? waiting : enough - running;
 }
 
 static unsigned pending_count(struct pool *pool)
@@ -82,38 +96,58 @@ static unsigned pending_count(struct pool *pool)
     return count;
 }
 
-/* How many threads to start, given what waits and how fast it goes. */
-static unsigned wanted(struct pool *pool, unsigned pending, uint64_t taken)
+/*
+ * True if what waits would wait too long: once in so many milliseconds, and
+ * then by what was done in all of them.  In a single one nothing may be done
+ * at all because some other process has the processors.
+ */
+static int is_held_back(struct pool *pool, unsigned pending)
 {
-    uint64_t wait_ms = pending / (taken > 0 ? taken : 1);
+    uint64_t taken = atomic_load(&pool->taken_count);
+    uint64_t before = pool->taken_before;
 
-    if (pool->depleted_ticks < 2)
+    if (pool->depleted_ticks % HELD_BACK_MAX_MS != 0)
+        return 0;
+    pool->taken_before = taken;
+    return pending > taken - before;
+}
+
+/* How many threads to start. */
+static unsigned wanted(struct pool *pool)
+{
+    uint64_t taken = atomic_load(&pool->taken_count);
+    int is_moving = taken != pool->taken_last;
+    unsigned pending, useful;
+
+    pool->taken_last = taken;
+    if (++pool->depleted_ticks < 2)
         return 0; /* a moment only */
-    if (!is_saturated(pool))
-        return pending == 0 ? 1 : pending < START_MAX ? pending : START_MAX;
-    if (pending > 0 && taken > 0 && wait_ms > HELD_BACK_MAX_MS)
+    pending = pending_count(pool);
+    if (pending == 0 && is_moving)
+        return 0; /* nobody waits, and calls get through */
+    if (is_held_back(pool, pending))
         return 1;
-    if (pending > 0 && taken == 0 && pool->depleted_ticks > HELD_BACK_MAX_MS)
-        return 1;
-    return 0;
+    useful = useful_count(pool);
+    if (pending == 0)
+        pending = 1; /* one in reserve */
+    return useful < pending ? useful : pending;
 }
 
 int pool_grow(struct pool *pool)
 {
-    uint64_t taken = atomic_load(&pool->taken_count);
     unsigned start;
 
     if (atomic_load(&pool->idle_count) > 0) {
         pool->depleted_ticks = 0;
+        pool->taken_before = atomic_load(&pool->taken_count);
         return 0;
     }
-    pool->depleted_ticks++;
-    start = wanted(pool, pending_count(pool), taken - pool->taken_before);
-    pool->taken_before = taken;
+    start = wanted(pool);
     for (unsigned i = 0; i < start; i++) {
         if (server_thread_start(pool) < 0)
             break; /* the callers wait for the threads that there are */
         pool->depleted_ticks = 0;
+        pool->taken_before = pool->taken_last;
     }
     return 1;
 }

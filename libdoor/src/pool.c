@@ -299,11 +299,38 @@ static struct server_channel *next_channel(struct pool *pool, int timeout_ms)
     return ch != NULL ? ch : pop_ready(pool);
 }
 
+void pool_look_out(struct server_thread *t)
+{
+    if (t->hot != NULL && t->hot == t->channel)
+        t->looks_out = server_channel_look_out(t->hot);
+}
+
+/* From now on callers ring again; who calls before is seen by who looks after. */
+static void look(struct server_thread *t)
+{
+    if (t->looks_out)
+        server_channel_heard(t->hot);
+    t->looks_out = 0;
+}
+
+void pool_leave_channel(struct server_thread *t)
+{
+    if (t->hot == NULL)
+        return;
+    look(t);
+    if (server_channel_pending(t->hot) > 0)
+        push_ready(t->pool, t->hot);
+    server_channel_release(t->hot);
+    t->hot = NULL;
+}
+
 /* After a streak, others come first: what is left of this channel queues up. */
 static void change_channel(struct server_thread *t)
 {
-    struct server_channel *other = next_channel(t->pool, 0);
+    struct server_channel *other;
 
+    look(t);
+    other = next_channel(t->pool, 0);
     t->streak = 0;
     if (other == NULL)
         return;
@@ -316,15 +343,17 @@ static void change_channel(struct server_thread *t)
 /* One call from the thread's channel, if there is any. */
 static int take_from_hot(struct server_thread *t, int was_woken)
 {
-    int slot = server_channel_take(t->hot);
+    int slot, looked_out = t->looks_out;
 
+    look(t);
+    slot = server_channel_take(t->hot);
     if (slot < 0) {
         server_channel_release(t->hot);
         t->hot = NULL;
         return 0;
     }
-    /* Who was woken wakes the next one; who came by itself need not. */
-    if (was_woken && server_channel_pending(t->hot) > 0)
+    /* Who was woken, or kept others from it, wakes the next one. */
+    if ((was_woken || looked_out) && server_channel_pending(t->hot) > 0)
         push_ready(t->pool, t->hot);
     t->streak++;
     t->slot = (unsigned)slot;

@@ -39,7 +39,8 @@ struct pool {
     _Atomic unsigned ready_count; /* in both queues */
     _Atomic unsigned idle_count; /* threads that sleep, or are about to */
     _Atomic uint64_t taken_count; /* calls taken so far */
-    uint64_t taken_before;        /* at the last tick; loop thread only */
+    uint64_t taken_last;          /* at the last tick; loop thread only */
+    uint64_t taken_before;        /* some ticks ago; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
 };
 
@@ -53,6 +54,7 @@ struct server_thread {
     pid_t tid;                  /* the kernel's number of it */
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
+    int looks_out;              /* its callers do not ring: this thread will look */
     struct server_channel *channel; /* of the call that runs, or NULL */
     unsigned slot;                  /* of that call */
     struct door *unreferenced;      /* to be told so, instead of a call */
@@ -97,6 +99,13 @@ void pool_remove_channel(struct pool *pool, struct server_channel *ch);
  * a call, or thread->unreferenced.  -1 if the pool is closed.
  */
 int pool_take_call(struct server_thread *thread);
+
+/*
+ * The thread is about to reply: until pool_take_call() or pool_leave_channel(),
+ * one of which must follow, callers of its channel need not ring.
+ */
+void pool_look_out(struct server_thread *thread);
+void pool_leave_channel(struct server_thread *thread);
 
 /*
  * Cancels the threads that run calls of ch (the one in slot, or all if slot is

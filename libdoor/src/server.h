@@ -157,6 +157,9 @@ int server_channel_take(struct server_channel *ch);
 /* How many calls wait to be taken; a peer may make it say anything. */
 unsigned server_channel_pending(struct server_channel *ch);
 
+/* Callers need not ring for now: 1 if that is news, and then heard() must follow. */
+int server_channel_look_out(struct server_channel *ch);
+
 /* The bell was heard: from now on callers ring again. */
 void server_channel_heard(struct server_channel *ch);
 

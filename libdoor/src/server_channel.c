@@ -204,6 +204,11 @@ void server_channel_forked(struct server_channel *ch)
     free(ch);
 }
 
+int server_channel_look_out(struct server_channel *ch)
+{
+    return atomic_exchange(&head(ch)->waking, 1) == 0;
+}
+
 void server_channel_heard(struct server_channel *ch)
 {
     atomic_store(&head(ch)->waking, 0);

@@ -101,13 +101,15 @@ static void end_call(struct server_thread *t, int error)
     }
     if (ch == NULL)
         return;
-    pthread_mutex_lock(&t->pool->lock);
-    t->cancellable = NULL;
-    pthread_mutex_unlock(&t->pool->lock);
+    atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
+    if (t->cancellable != NULL) { /* only this thread makes it anything else */
+        pthread_mutex_lock(&t->pool->lock);
+        t->cancellable = NULL;
+        pthread_mutex_unlock(&t->pool->lock);
+    }
     free(t->descs);
     t->descs = NULL;
     t->channel = NULL;
-    atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
     server_channel_trim(&t->arguments, &t->arguments_cap);
@@ -192,11 +194,9 @@ static void run_call(struct server_thread *t)
 
 static void leave_pool(struct server_thread *t)
 {
-    if (t->hot != NULL)
-        server_channel_release(t->hot);
-    t->hot = NULL;
     if (t->pool == NULL)
         return;
+    pool_leave_channel(t);
     pool_remove_thread(t);
     pool_check(t->pool);
     pool_drop(t->pool);
@@ -260,10 +260,10 @@ static int join_pool(struct server_thread *t)
 {
     struct pool *pool = t->bound != NULL ? t->bound->pool : pool_shared();
 
-    if (pool == NULL)
-        return -1;
-    if (atomic_load(&pool->closed)) {
-        errno = EINVAL;
+    if (pool == NULL || atomic_load(&pool->closed)) {
+        int error = pool == NULL ? errno : EINVAL;
+        pool_leave_channel(t);
+        errno = error;
         return -1;
     }
     if (pool == t->pool)
@@ -371,6 +371,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
         return -1;
     if (t->pool != NULL && desc_ptr != NULL)
         desc_release(desc_ptr, num_desc);
+    pool_look_out(t);
     end_call(t, 0);
     int is_new = t->pool == NULL;
     if (join_pool(t) < 0)

@@ -23,7 +23,8 @@
  *
  * `waking` is 1 while a ring is on its way: from the caller's exchange until
  * the server thread that the bell woke clears it, which it does before it
- * looks at `pending`.
+ * looks at `pending`.  A server thread that is about to reply, and will look
+ * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
  */
 #ifndef LIBDOOR_SHM_H
 #define LIBDOOR_SHM_H
