@@ -51,10 +51,25 @@ sub make_build {
     return $dir;
 }
 
+# A test that breaks off must not leave a demo behind.
+my $main = $$;
+my @demos;
+
+END {
+    local $?;
+    if ($$ == $main) {
+        kill 'TERM', @demos;
+        waitpid $_, 0 for @demos;
+    }
+}
+
 sub start_demo {
     my ($dir, $port) = @_;
     my $pid = fork // die "fork: $!";
-    return $pid if $pid;
+    if ($pid) {
+        push @demos, $pid;
+        return $pid;
+    }
     open STDIN,  '<', '/dev/null'  or die;
     open STDOUT, '>', "$dir/output" or die;
     open STDERR, '>&', \*STDOUT    or die;
@@ -66,6 +81,7 @@ sub ended {
     my ($pid) = @_;
     my $status;
     wait_for(sub { waitpid($pid, WNOHANG) == $pid and defined($status = $?) });
+    @demos = grep { $_ != $pid } @demos if defined $status;
     return $status;
 }
 
@@ -160,7 +176,7 @@ $port = free_port();
 $demo = start_demo($dir, $port);
 ok is_up($dir), 'the same folder again';
 kill 'KILL', $demo;
-waitpid $demo, 0;
+ended($demo);
 SKIP: {
     skip 'no setpriv: nothing tells them', 1 unless -x '/usr/bin/setpriv';
     ok wait_for(sub { !processes($dir) }), 'killed with -9: all the others end by themselves';

@@ -1,0 +1,164 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * hostile.c: see hostile.h.
+ */
+#include "hostile.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "door_test.h"
+#include "fd.h"
+#include "mailbox.h"
+
+#define ANSWER_MS (door_test_sanitized() ? 10000 : 2000)
+#define LINGER_S 30
+
+int hostile_connect(const char *path)
+{
+    return door_test_open(path);
+}
+
+bool hostile_request(int door, unsigned op, const int *fds, unsigned count)
+{
+    struct msg_request request = {
+        .magic = MSG_MAGIC, .version = SHM_VERSION, .op = (uint16_t)op};
+
+    return fd_send(door, &request, sizeof(request), fds, count) == 0;
+}
+
+bool hostile_wait_readable(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+bool hostile_open_channel(struct hostile_peer *p)
+{
+    struct msg_answer answer;
+    int pair[2], fds[2];
+    unsigned count;
+
+    p->control = p->memory = p->bell = -1;
+    p->shm = NULL;
+    door_test_require(fd_pair(pair) == 0);
+    p->control = pair[0];
+    bool sent = hostile_request(p->door, MSG_OPEN, &pair[1], 1);
+    close(pair[1]);
+    if (!sent || !hostile_wait_readable(pair[0], ANSWER_MS) ||
+        fd_recv(pair[0], &answer, sizeof(answer), fds, 2, &count) < 0)
+        return false;
+    if (count != 2)
+        return false;
+    p->memory = fds[0];
+    p->bell = fds[1];
+    void *shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->memory, 0);
+    door_test_require(shm != MAP_FAILED);
+    p->shm = shm;
+    return true;
+}
+
+bool hostile_open(struct hostile_peer *p, const char *path)
+{
+    p->door = hostile_connect(path);
+    return hostile_open_channel(p);
+}
+
+void hostile_close(struct hostile_peer *p)
+{
+    if (p->shm != NULL)
+        munmap(p->shm, SHM_MAPPED_SIZE);
+    fd_close(p->control);
+    fd_close(p->memory);
+    fd_close(p->bell);
+    fd_close(p->door);
+    *p = (struct hostile_peer){-1, -1, -1, -1, NULL};
+}
+
+struct shm_head *hostile_head(struct hostile_peer *p)
+{
+    return (struct shm_head *)p->shm;
+}
+
+struct shm_slot *hostile_slot(struct hostile_peer *p, unsigned slot)
+{
+    return shm_slot(p->shm, slot);
+}
+
+void hostile_ring(struct hostile_peer *p)
+{
+    uint64_t one = 1;
+
+    door_test_require(write(p->bell, &one, sizeof(one)) == sizeof(one));
+}
+
+void hostile_start(struct hostile_peer *p, unsigned slot)
+{
+    atomic_store(&hostile_slot(p, slot)->state, SLOT_WAITING);
+    atomic_fetch_or(&hostile_head(p)->pending[slot / 64], 1ull << (slot % 64));
+    hostile_ring(p);
+}
+
+int hostile_reply(struct hostile_peer *p, unsigned slot, int timeout_ms)
+{
+    struct shm_slot *s = hostile_slot(p, slot);
+    int64_t until_ms = door_test_now_ms() + timeout_ms;
+
+    while (atomic_load(&s->state) != SLOT_DONE) {
+        if (door_test_now_ms() > until_ms)
+            return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+    return (int)s->error;
+}
+
+bool hostile_is_dropped(struct hostile_peer *p, int timeout_ms)
+{
+    struct pollfd pfd = {.fd = p->control, .events = POLLRDHUP};
+
+    return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+bool hostile_letter(struct hostile_peer *p, unsigned kind, unsigned slot, uint32_t call,
+                    const int *fds, unsigned count)
+{
+    struct letter letter = {
+        .magic = MSG_MAGIC, .kind = (uint16_t)kind, .slot = (uint16_t)slot, .call = call};
+
+    return fd_send(p->control, &letter, sizeof(letter), fds, count) == 0;
+}
+
+int hostile_lingering(int *peer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger linger = {.l_onoff = 1, .l_linger = LINGER_S};
+    socklen_t len = sizeof(address);
+    static const char data[65536];
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    door_test_require(listening >= 0 && fd >= 0);
+    door_test_require(bind(listening, (struct sockaddr *)&address, len) == 0);
+    door_test_require(listen(listening, 1) == 0);
+    door_test_require(getsockname(listening, (struct sockaddr *)&address, &len) == 0);
+    door_test_require(connect(fd, (struct sockaddr *)&address, len) == 0);
+    *peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    door_test_require(*peer >= 0);
+    close(listening);
+    while (send(fd, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        continue;
+    door_test_require(errno == EAGAIN);
+    door_test_require(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+    return fd;
+}

@@ -1,0 +1,64 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * hostile.h: one end of the transport in raw form, for tests that break its
+ * rules.  Knows the library's private headers, and uses none of its code for
+ * calls: what it sends is what the test says.
+ */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shm.h"
+
+/* A client's way into a server, made by hand.  -1 and NULL: not there. */
+struct hostile_peer {
+    int door;
+    int control;
+    int memory;
+    int bell;
+    char *shm;
+};
+
+/* A connected socket, as open(2) of a door's name leaves it. */
+int hostile_connect(const char *path);
+
+/* A MSG_* request with these descriptors; false if it could not be sent. */
+bool hostile_request(int door, unsigned op, const int *fds, unsigned count);
+
+/* One readable (or ended) socket within timeout_ms. */
+bool hostile_wait_readable(int fd, int timeout_ms);
+
+/* Asks for a channel and maps it.  false: the server did not give one. */
+bool hostile_open(struct hostile_peer *p, const char *path);
+bool hostile_open_channel(struct hostile_peer *p); /* on p->door, which is open */
+void hostile_close(struct hostile_peer *p);
+
+struct shm_head *hostile_head(struct hostile_peer *p);
+struct shm_slot *hostile_slot(struct hostile_peer *p, unsigned slot);
+void hostile_ring(struct hostile_peer *p);
+
+/* Marks the slot's call as pending and rings. */
+void hostile_start(struct hostile_peer *p, unsigned slot);
+
+/* The errno of the reply in slot, or -1 if none came within timeout_ms. */
+int hostile_reply(struct hostile_peer *p, unsigned slot, int timeout_ms);
+
+/* True if the server ends the channel within timeout_ms. */
+bool hostile_is_dropped(struct hostile_peer *p, int timeout_ms);
+
+/* A letter with count descriptors; false if the socket takes no more. */
+bool hostile_letter(struct hostile_peer *p, unsigned kind, unsigned slot, uint32_t call,
+                    const int *fds, unsigned count);
+
+/*
+ * A TCP socket whose last close(2) blocks for half a minute: it lingers, and
+ * what was written to it is never read.  *peer is the reading end: closing it
+ * lets such a close end.
+ */
+int hostile_lingering(int *peer);
+
+#endif
