@@ -11,13 +11,16 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client_channel.h"
 #include "fd.h"
@@ -119,8 +122,9 @@ static int await(int fd, short events, int64_t deadline_ns)
 static int send_request(int d, enum msg_op op, const int *fds, unsigned count, int64_t deadline_ns)
 {
     struct msg_request request = {.magic = MSG_MAGIC, .version = SHM_VERSION, .op = (uint16_t)op};
+    struct ucred ids = {getpid(), geteuid(), getegid()}; /* by itself the kernel tells the real ones */
 
-    while (fd_send(d, &request, sizeof(request), fds, count) < 0) {
+    while (fd_send_as(d, &request, sizeof(request), fds, count, &ids) < 0) {
         switch (errno) {
         case EAGAIN:
             if (await(d, POLLOUT, deadline_ns) < 0)
@@ -156,7 +160,7 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
     if (answer->magic == MSG_MAGIC && answer->error == 0 && count == max)
         return 0;
     while (count > 0)
-        fd_close(fds[--count]);
+        close_foreign(fds[--count]);
     errno = answer->magic != MSG_MAGIC || answer->error <= 0 ? EPROTO : answer->error;
     return -1;
 }
@@ -195,6 +199,21 @@ static int check_memory(int fd)
     return -1;
 }
 
+/* Writing to something else might block, or raise a signal. */
+static int check_bell(int fd)
+{
+    static const char eventfd_name[] = "anon_inode:[eventfd]";
+    char path[32], name[sizeof(eventfd_name)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (readlink(path, name, sizeof(name)) == sizeof(eventfd_name) - 1 &&
+        memcmp(name, eventfd_name, sizeof(eventfd_name) - 1) == 0 &&
+        fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+        return 0;
+    errno = EPROTO;
+    return -1;
+}
+
 /* Fills in a channel that the table holds as opening. */
 static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
 {
@@ -207,7 +226,7 @@ static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
     ch->memory = own_fd(fds[0]);
     ch->bell = own_fd(fds[1]);
     if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0 ||
-        check_memory(ch->memory.fd) < 0)
+        check_memory(ch->memory.fd) < 0 || check_bell(ch->bell.fd) < 0)
         return -1;
     ch->shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory.fd, 0);
     if (ch->shm == MAP_FAILED)

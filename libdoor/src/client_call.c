@@ -13,6 +13,7 @@
 
 #include "client_channel.h"
 #include "desc.h"
+#include "fd.h"
 #include "server.h"
 #include "thread.h"
 
@@ -222,7 +223,9 @@ static void ring(struct client_channel *ch)
 {
     uint64_t one = 1;
 
-    if (own_fd_check(&ch->bell) && write(ch->bell.fd, &one, sizeof(one)) == sizeof(one))
+    /* The server shares the flag, and could take it back. */
+    if (own_fd_check(&ch->bell) && fcntl(ch->bell.fd, F_SETFL, O_NONBLOCK) == 0 &&
+        write(ch->bell.fd, &one, sizeof(one)) == sizeof(one))
         return;
     client_channel_died(ch);
     client_forget(ch);
@@ -324,6 +327,11 @@ static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct resu
     while ((state = atomic_load(&s->state)) != SLOT_DONE) {
         if (atomic_load(&ch->dead) || state == SLOT_DEAD) {
             errno = ECONNRESET;
+            return -1;
+        }
+        /* A server that asks without end must not make us forget the time. */
+        if (!deadline_left_ns(deadline_ns, &(int64_t){0})) {
+            errno = ETIMEDOUT;
             return -1;
         }
         if (!is_reply_awaited(state))

@@ -35,18 +35,6 @@ static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* th
 static int listener_add(struct door *door, int fd, uid_t owner);
 static void listener_end(struct listener *l);
 
-static void *close_here(void *fd)
-{
-    close((int)(intptr_t)fd);
-    return NULL;
-}
-
-void close_foreign(int fd)
-{
-    if (fd >= 0 && thread_start_blocked(close_here, (void *)(intptr_t)fd) < 0)
-        fd_close(fd);
-}
-
 struct door *door_find_local(int d)
 {
     uint64_t cookie = fd_cookie(d);
@@ -142,30 +130,19 @@ static void answer_open(struct connection *c, int control)
         server_channel_condemn(ch);
 }
 
-/* The user who made the socket at the other end of fd. */
-static uid_t peer_uid(int fd)
-{
-    struct ucred cred = {.uid = (uid_t)-1};
-    socklen_t len = sizeof(cred);
-
-    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-    return cred.uid;
-}
-
 /*
  * The listening socket stays shared with the one who attaches: a stranger
  * could make our accept(2) block.  So a stranger may not.
  */
-static void answer_attach(struct connection *c, int reply_fd, int listening_fd)
+static void answer_attach(struct connection *c, int reply_fd, int listening_fd, uid_t owner)
 {
-    uid_t owner = peer_uid(reply_fd);
     int error = EINVAL;
 
     if (owner != 0 && owner != geteuid())
         error = EPERM;
     else if (fd_is_seqpacket(listening_fd, 1))
         error = listener_add(c->door, fd_hide(listening_fd), owner) < 0 ? EAGAIN : 0;
-    else
+    if (error == EPERM || error == EINVAL)
         close_foreign(listening_fd);
     if (error == 0)
         answer_info(c, reply_fd);
@@ -173,9 +150,8 @@ static void answer_attach(struct connection *c, int reply_fd, int listening_fd)
         refuse(reply_fd, error);
 }
 
-static void answer_detach(struct connection *c, int reply_fd)
+static void answer_detach(struct connection *c, int reply_fd, uid_t uid)
 {
-    uid_t uid = peer_uid(reply_fd);
     struct listener *l;
 
     LIST_FOREACH(l, &listeners, link) {
@@ -196,10 +172,11 @@ static void connection_ready(struct watch *w, uint32_t events)
 {
     struct connection *c = (struct connection *)w;
     struct msg_request request;
-    int fds[2] = {-1, -1};
+    struct ucred sender;
+    int fds[2] = {-1, -1}, lost;
     unsigned count;
 
-    if (fd_recv(w->fd, &request, sizeof(request), fds, 2, &count) < 0) {
+    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 2, &count, &sender, &lost) < 0) {
         /* What was sent before the end is read first. */
         if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
             connection_end(c);
@@ -207,14 +184,16 @@ static void connection_ready(struct watch *w, uint32_t events)
     }
     int ours = request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1 &&
                fd_is_seqpacket(fds[0], 0);
+    /* Who sent it, not who made a socket: that may be one of ours, sent back. */
+    uid_t uid = sender.pid != 0 ? sender.uid : (uid_t)-1;
     if (ours && request.op == MSG_OPEN && count == 1)
         answer_open(c, fds[0]);
     else if (ours && request.op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
     else if (ours && request.op == MSG_ATTACH && count == 2)
-        answer_attach(c, fds[0], fds[1]);
+        answer_attach(c, fds[0], fds[1], uid);
     else if (ours && request.op == MSG_DETACH && count == 1)
-        answer_detach(c, fds[0]);
+        answer_detach(c, fds[0], uid);
     else
         while (count > 0)
             close_foreign(fds[--count]);
@@ -223,9 +202,11 @@ static void connection_ready(struct watch *w, uint32_t events)
 static int add(struct door *door, int fd, const struct connection *template)
 {
     struct connection *c = calloc(1, sizeof(*c));
+    int on = 1;
 
     if (c == NULL)
         return -1;
+    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     *c = *template;
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
@@ -281,12 +262,14 @@ static int listener_add(struct door *door, int fd, uid_t owner)
 {
     static uint64_t last_id;
     struct listener *l = fd < 0 ? NULL : calloc(1, sizeof(*l));
+    int on = 1;
 
     if (l == NULL) {
         fd_close(fd);
         return -1;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)); /* connections inherit it */
     l->watch = (struct watch){fd, listener_ready};
     l->id = ++last_id;
     l->owner = owner;

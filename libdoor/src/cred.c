@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "fd.h"
 #include "server.h"
 #include "server_thread.h"
 

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "thread.h"
+
 #define DOOR_MARK 0x646f6f72 /* "door" */
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
 #define HIDE_FROM 512
@@ -23,6 +25,25 @@ void fd_close(int fd)
 
     if (fd >= 0)
         close(fd);
+    errno = saved;
+}
+
+/* Lingering is the peer's wish; a thread for each such socket would be its weapon. */
+static void *close_here(void *fd)
+{
+    struct linger none = {0};
+
+    setsockopt((int)(intptr_t)fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+void close_foreign(int fd)
+{
+    int saved = errno;
+
+    if (fd >= 0 && thread_start_blocked(close_here, (void *)(intptr_t)fd) < 0)
+        fd_close(fd);
     errno = saved;
 }
 
@@ -136,7 +157,8 @@ static void put_control(struct msghdr *msg, int type, const void *data, size_t l
     msg->msg_controllen += CMSG_SPACE(len);
 }
 
-int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count)
+int fd_send_as(int fd, const void *data, size_t len, const int *fds, unsigned count,
+               const struct ucred *ids)
 {
     union control control = {0};
     struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
@@ -148,18 +170,14 @@ int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count
     }
     if (count > 0)
         put_control(&msg, SCM_RIGHTS, fds, count * sizeof(int));
+    if (ids != NULL)
+        put_control(&msg, SCM_CREDENTIALS, ids, sizeof(*ids));
     return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-int fd_send_credentials(int fd, const void *data, size_t len, int pass_fd, const struct ucred *ids)
+int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count)
 {
-    union control control = {0};
-    struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
-
-    put_control(&msg, SCM_RIGHTS, &pass_fd, sizeof(pass_fd));
-    put_control(&msg, SCM_CREDENTIALS, ids, sizeof(*ids));
-    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return fd_send_as(fd, data, len, fds, count, NULL);
 }
 
 /* The descriptors in one item; those over max are closed. */
@@ -173,7 +191,7 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
         if (taken < max)
             fds[taken++] = fd;
         else
-            fd_close(fd);
+            close_foreign(fd);
     }
     return taken;
 }
@@ -204,7 +222,7 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
     if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
-        fd_close(fds[--*count]);
+        close_foreign(fds[--*count]);
     if (*lost && (size_t)got == len)
         return 0;
     errno = got == 0 ? ECONNRESET : EPROTO;

@@ -42,6 +42,9 @@ void own_fd_close(struct own_fd *own);
 /* close(2) that keeps errno and accepts -1. */
 void fd_close(int fd);
 
+/* Closes a descriptor that a peer sent, in a thread of its own: it may block. */
+void close_foreign(int fd);
+
 /*
  * A door descriptor is one end of a SEQPACKET socket, marked by a receive
  * low-water mark that nobody would choose.  The mark belongs to the open
@@ -62,6 +65,10 @@ int fd_pair(int pair[2]);
  */
 int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count);
 
+/* The same, with ids that the kernel checks: they must be the process's own. */
+int fd_send_as(int fd, const void *data, size_t len, const int *fds, unsigned count,
+               const struct ucred *ids);
+
 /*
  * One message of exactly len bytes with at most max descriptors (close-on-exec,
  * in fds; their number in *count).  Anything else is EPROTO, and what came with
@@ -77,10 +84,6 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
  */
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                    struct ucred *sender, int *lost);
-
-/* One message with one descriptor, and ids for the kernel to check. */
-int fd_send_credentials(int fd, const void *data, size_t len, int pass_fd,
-                        const struct ucred *ids);
 
 /* True if fd is a connected (or listening) Unix SEQPACKET socket. */
 int fd_is_seqpacket(int fd, int listening);

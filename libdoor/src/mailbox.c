@@ -118,7 +118,7 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
         return -1;
     for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
         struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
-        result = fd_send_credentials(m->fd, &letter, sizeof(letter), pair[0], &ids);
+        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], 1, &ids);
     }
     fd_close(pair[0]);
     fd_close(pair[1]);
@@ -157,6 +157,8 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
 
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
+    if (count == 0)
+        return 0;
     if (m->held + count > HELD_MAX) {
         errno = EMFILE;
         return -1;
@@ -263,7 +265,8 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
     if (p != NULL)
         error = p->error != 0 ? p->error : p->count != count ? EPROTO : 0;
     if (error == 0) {
-        memcpy(fds, p->fds, count * sizeof(*fds));
+        if (count > 0) /* otherwise there may be no array */
+            memcpy(fds, p->fds, count * sizeof(*fds));
         m->held -= count;
         p->count = 0;
     } else if (p != NULL) {

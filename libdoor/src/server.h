@@ -130,9 +130,6 @@ struct door *door_find_local(int d);
 /* The same however this process came by d; asks the door, which takes a moment. */
 struct door *door_find_own(int d);
 
-/* Closes a descriptor that a peer sent, in a thread of its own: it may block. */
-void close_foreign(int fd);
-
 /*
  * server_channel.c: makes a channel in door's pool; takes control over on
  * success.  NULL and errno.

@@ -389,6 +389,12 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t si
         errno = E2BIG;
         return -1;
     }
+    /* What the caller never wrote would cost us the memory that it did not spend. */
+    if (size > SHM_INLINE_SIZE &&
+        lseek(ch->memory_fd, shm_window(slot), SEEK_HOLE) < shm_window(slot) + (off_t)size) {
+        errno = EFAULT;
+        return -1;
+    }
     if (size > SHM_INLINE_SIZE)
         from = map_window(ch, slot, size);
     if (from == NULL || grow_buffer(buf, cap, size) < 0) {

@@ -247,6 +247,15 @@ pid_t door_test_serve(const char *path, door_server_procedure_t *procedure, void
     return door_test_spawn(serve, &s);
 }
 
+void door_test_freeze(pid_t pid)
+{
+    int status;
+
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+    ck_assert(WIFSTOPPED(status));
+}
+
 void door_test_stop(pid_t pid)
 {
     ck_assert_int_eq(kill(pid, SIGKILL), 0);

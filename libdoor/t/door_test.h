@@ -79,6 +79,9 @@ void door_test_attach(int door, const char *path);
 /* kill -9 and reap. */
 void door_test_stop(pid_t pid);
 
+/* SIGSTOP, and waits until all its threads have stopped; SIGCONT ends it. */
+void door_test_freeze(pid_t pid);
+
 /* Waits for the process; its exit status, or -1 if it died by a signal. */
 int door_test_exit_status(pid_t pid);
 

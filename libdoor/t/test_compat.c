@@ -152,7 +152,7 @@ START_TEST(a_stopped_server_and_blocked_signals)
     ck_assert_int_eq(call(_i, d, 0, NULL), 0);
     sigfillset(&all);
     ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
-    ck_assert_int_eq(kill(server, SIGSTOP), 0);
+    door_test_freeze(server);
     _Atomic int64_t soon = forms[_i].now_ns() + 100 * MS;
     ck_assert_int_eq(call(_i, d, 2000, &soon), ETIMEDOUT);
     ck_assert_int_eq(kill(server, SIGCONT), 0);

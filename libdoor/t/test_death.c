@@ -252,7 +252,7 @@ START_TEST(calls_queued_at_a_stopped_server)
 
     start();
     ck_assert_int_eq(call(door, ANSWER, 1), 0);
-    ck_assert_int_eq(kill(server, SIGSTOP), 0);
+    door_test_freeze(server);
     start_callers(callers, 8, COUNT);
     nanosleep(&queue_time, NULL); /* nothing tells that a call is queued */
     killed_ms = door_test_now_ms();
@@ -273,7 +273,7 @@ START_TEST(a_stopped_server_goes_on)
 
     start();
     ck_assert_int_eq(call(door, ANSWER, 1), 0);
-    ck_assert_int_eq(kill(server, SIGSTOP), 0);
+    door_test_freeze(server);
     start_callers(callers, 8, COUNT);
     nanosleep(&(struct timespec){.tv_nsec = 300 * 1000000}, NULL);
     ck_assert_int_eq(kill(server, SIGCONT), 0);

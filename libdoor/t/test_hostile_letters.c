@@ -1,7 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * test_hostile_next.c: what hostile clients can still do to a server.
+ * test_hostile_letters.c: what hostile clients send along with requests and calls:
+ * descriptors whose end comes hard, sockets that are not theirs, letters nobody
+ * asked for.
  */
 #include "door_test.h"
 
@@ -58,33 +60,6 @@ START_TEST(controls_whose_both_ends_the_server_has)
 }
 END_TEST
 
-START_TEST(the_doors_own_socket_as_control)
-{
-    int door;
-
-    target_start(0);
-    door = hostile_connect(target_path);
-    ck_assert(hostile_request(door, MSG_OPEN, &door, 1));
-    target_serves();
-    close(door);
-    target_is_clean();
-}
-END_TEST
-
-/* The same in a letter that no call asks for. */
-START_TEST(a_letter_with_its_own_control)
-{
-    struct hostile_peer p;
-
-    target_start(0);
-    ck_assert(hostile_open(&p, target_path));
-    ck_assert(hostile_letter(&p, LETTER_DESCRIPTORS, 5, 1, (int[]){p.control, p.door}, 2));
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    hostile_close(&p);
-    target_is_clean();
-}
-END_TEST
-
 /* A stranger, who may call the door only, takes its name away. */
 static int detach_as_stranger(void *unused)
 {
@@ -126,43 +101,6 @@ START_TEST(letters_for_no_call_until_the_limit)
     hostile_close(&p);
     for (int i = 0; i < 200; i++)
         close(fds[i]);
-    target_is_clean();
-}
-END_TEST
-
-/* Channels without end, on one connection. */
-START_TEST(channels_until_the_limit)
-{
-    enum { COUNT = 400 };
-    static struct hostile_peer p[COUNT];
-    int n = 0;
-
-    target_start(1024);
-    p[0].door = hostile_connect(target_path);
-    while (n < COUNT - 1 && hostile_open_channel(&p[n])) {
-        p[n + 1].door = p[n].door;
-        p[n].door = -1;
-        n++;
-    }
-    target_serves();
-    for (int i = 0; i <= n; i++)
-        hostile_close(&p[i]);
-    target_is_clean();
-}
-END_TEST
-
-/* Connections without end. */
-START_TEST(connections_until_the_limit)
-{
-    enum { COUNT = 1100 };
-    static int doors[COUNT];
-
-    target_start(1024);
-    for (int i = 0; i < COUNT; i++)
-        doors[i] = hostile_connect(target_path);
-    target_serves();
-    for (int i = 0; i < COUNT; i++)
-        close(doors[i]);
     target_is_clean();
 }
 END_TEST
@@ -247,17 +185,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("hostile, next");
+    Suite *suite = suite_create("hostile letters");
     TCase *tc = door_test_tcase(suite, "clients", 60);
 
     tcase_add_test(tc, a_refused_attach_leaves_nothing);
     tcase_add_test(tc, controls_whose_both_ends_the_server_has);
-    tcase_add_test(tc, the_doors_own_socket_as_control);
-    tcase_add_test(tc, a_letter_with_its_own_control);
     tcase_add_test(tc, a_stranger_cannot_detach);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);
-    tcase_add_test(tc, channels_until_the_limit);
-    tcase_add_test(tc, connections_until_the_limit);
     tcase_add_test(tc, a_close_that_blocks_with_a_short_request);
     tcase_add_test(tc, a_close_that_blocks_as_one_too_many);
     tcase_add_test(tc, many_closes_that_block);

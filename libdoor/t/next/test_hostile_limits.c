@@ -1,0 +1,99 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_hostile_limits.c: hostile clients that use up what others need.  The library
+ * has no quota for them yet: not part of the suite.
+ */
+#include "door_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "hostile.h"
+#include "hostile_target.h"
+#include "mailbox.h"
+
+START_TEST(the_doors_own_socket_as_control)
+{
+    int door;
+
+    target_start(0);
+    door = hostile_connect(target_path);
+    ck_assert(hostile_request(door, MSG_OPEN, &door, 1));
+    target_serves();
+    close(door);
+    target_is_clean();
+}
+END_TEST
+
+/* The same in a letter that no call asks for. */
+START_TEST(a_letter_with_its_own_control)
+{
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    ck_assert(hostile_letter(&p, LETTER_DESCRIPTORS, 5, 1, (int[]){p.control, p.door}, 2));
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+/* Channels without end, on one connection. */
+START_TEST(channels_until_the_limit)
+{
+    enum { COUNT = 400 };
+    static struct hostile_peer p[COUNT];
+    int n = 0;
+
+    target_start(1024);
+    p[0].door = hostile_connect(target_path);
+    while (n < COUNT - 1 && hostile_open_channel(&p[n])) {
+        p[n + 1].door = p[n].door;
+        p[n].door = -1;
+        n++;
+    }
+    target_serves();
+    for (int i = 0; i <= n; i++)
+        hostile_close(&p[i]);
+    target_is_clean();
+}
+END_TEST
+
+/* Connections without end. */
+START_TEST(connections_until_the_limit)
+{
+    enum { COUNT = 1100 };
+    static int doors[COUNT];
+
+    target_start(1024);
+    for (int i = 0; i < COUNT; i++)
+        doors[i] = hostile_connect(target_path);
+    target_serves();
+    for (int i = 0; i < COUNT; i++)
+        close(doors[i]);
+    target_is_clean();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("hostile limits");
+    TCase *tc = door_test_tcase(suite, "clients", 60);
+
+    tcase_add_test(tc, the_doors_own_socket_as_control);
+    tcase_add_test(tc, a_letter_with_its_own_control);
+    tcase_add_test(tc, channels_until_the_limit);
+    tcase_add_test(tc, connections_until_the_limit);
+    return door_test_run(suite);
+}
