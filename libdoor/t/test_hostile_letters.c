@@ -83,28 +83,6 @@ START_TEST(a_stranger_cannot_detach)
 }
 END_TEST
 
-/* Letters for no call until the server has no descriptor left for others. */
-START_TEST(letters_for_no_call_until_the_limit)
-{
-    struct hostile_peer p;
-    int fds[200];
-
-    target_start(1024);
-    for (int i = 0; i < 200; i++)
-        door_test_require((fds[i] = open("/dev/null", O_RDONLY)) >= 0);
-    ck_assert(hostile_open(&p, target_path));
-    for (unsigned i = 0; i < 200; i++) { /* many at first, then one by one */
-        while (!hostile_letter(&p, LETTER_DESCRIPTORS, i, 1, fds, i < 10 ? 200 : 1))
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    target_serves();
-    hostile_close(&p);
-    for (int i = 0; i < 200; i++)
-        close(fds[i]);
-    target_is_clean();
-}
-END_TEST
-
 /* What is closed unseen, since the message is none: in the thread that serves all. */
 static void a_close_that_blocks(size_t len, unsigned count)
 {
@@ -191,7 +169,6 @@ int main(void)
     tcase_add_test(tc, a_refused_attach_leaves_nothing);
     tcase_add_test(tc, controls_whose_both_ends_the_server_has);
     tcase_add_test(tc, a_stranger_cannot_detach);
-    tcase_add_test(tc, letters_for_no_call_until_the_limit);
     tcase_add_test(tc, a_close_that_blocks_with_a_short_request);
     tcase_add_test(tc, a_close_that_blocks_as_one_too_many);
     tcase_add_test(tc, many_closes_that_block);

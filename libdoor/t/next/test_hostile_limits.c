@@ -86,6 +86,28 @@ START_TEST(connections_until_the_limit)
 }
 END_TEST
 
+/* Letters for no call until the server has no descriptor left for others. */
+START_TEST(letters_for_no_call_until_the_limit)
+{
+    struct hostile_peer p;
+    int fds[200];
+
+    target_start(1024);
+    for (int i = 0; i < 200; i++)
+        door_test_require((fds[i] = open("/dev/null", O_RDONLY)) >= 0);
+    ck_assert(hostile_open(&p, target_path));
+    for (unsigned i = 0; i < 200; i++) { /* many at first, then one by one */
+        while (!hostile_letter(&p, LETTER_DESCRIPTORS, i, 1, fds, i < 10 ? 200 : 1))
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    target_serves();
+    hostile_close(&p);
+    for (int i = 0; i < 200; i++)
+        close(fds[i]);
+    target_is_clean();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hostile limits");
@@ -95,5 +117,6 @@ int main(void)
     tcase_add_test(tc, a_letter_with_its_own_control);
     tcase_add_test(tc, channels_until_the_limit);
     tcase_add_test(tc, connections_until_the_limit);
+    tcase_add_test(tc, letters_for_no_call_until_the_limit);
     return door_test_run(suite);
 }
