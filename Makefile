@@ -162,6 +162,7 @@ TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
+REPLAY    := libdoor/t/replay.c # goes through the corpus of any fuzz target
 MORE_SRC  := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
 
 t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
@@ -177,11 +178,12 @@ CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_L
 
 # Linked with the archives, so that tests reach what the libraries do not export.
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
-$(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app $(CHECK_CPP)
+$(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += -DFUZZ_REPLAY
 
 define test_program
-$(call t_bin,$(1)): $(call objs,$(1) $(filter $(dir $(1))%,$(MORE_SRC))) $(STATIC)
+$(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(filter %.cc,$(1)),-lstdc++)

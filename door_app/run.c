@@ -56,7 +56,7 @@ static int make_placeholder(const char *path)
 }
 
 /* Returns the door, which has the name path, or -1. */
-static int open_shop(struct door_app *app, const char *path)
+static int open_door(struct door_app *app, const char *path)
 {
     int door;
 
@@ -113,7 +113,7 @@ static int drain(struct door_app *app, const sigset_t *stop)
     }
 }
 
-static int close_shop(struct door_app *app, int door, const char *path, const sigset_t *stop)
+static int close_door(struct door_app *app, int door, const char *path, const sigset_t *stop)
 {
     if (is_named(door, path) && fdetach(path) == -1)
         complain(path, "cannot detach", errno);
@@ -128,14 +128,14 @@ static int close_shop(struct door_app *app, int door, const char *path, const si
 /* Runs with the stop signals blocked, as the server threads will. */
 static int serve(struct door_app *app, const char *path, const sigset_t *stop)
 {
-    int door = open_shop(app, path);
+    int door = open_door(app, path);
     int signal_number;
 
     if (door == -1)
         return -1;
     while (sigwait(stop, &signal_number) != 0)
         continue;
-    return close_shop(app, door, path, stop);
+    return close_door(app, door, path, stop);
 }
 
 int door_app_run(struct door_app *app, const char *path)

@@ -43,10 +43,8 @@ static void destroy(struct client_channel *ch)
 {
     if (ch->shm != MAP_FAILED)
         munmap(ch->shm, SHM_MAPPED_SIZE);
-    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        if (ch->window[slot].size > 0)
-            munmap(ch->window[slot].base, ch->window[slot].size);
-    }
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
+        shm_window_unmap(&ch->window[slot]);
     mailbox_destroy(&ch->mailbox);
     own_fd_close(&ch->memory);
     own_fd_close(&ch->bell);
@@ -122,7 +120,8 @@ static int await(int fd, short events, int64_t deadline_ns)
 static int send_request(int d, enum msg_op op, const int *fds, unsigned count, int64_t deadline_ns)
 {
     struct msg_request request = {.magic = MSG_MAGIC, .version = SHM_VERSION, .op = (uint16_t)op};
-    struct ucred ids = {getpid(), geteuid(), getegid()}; /* by itself the kernel tells the real ones */
+    /* Left out, the kernel would tell the real ids. */
+    struct ucred ids = {getpid(), geteuid(), getegid()};
 
     while (fd_send_as(d, &request, sizeof(request), fds, count, &ids) < 0) {
         switch (errno) {
@@ -228,12 +227,9 @@ static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
     if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0 ||
         check_memory(ch->memory.fd) < 0 || check_bell(ch->bell.fd) < 0)
         return -1;
-    ch->shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory.fd, 0);
+    ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED)
         return -1;
-    /* A forked child must not answer for its parent, nor write into its calls. */
-    madvise(ch->shm, SHM_MAPPED_SIZE, MADV_DONTFORK);
-    madvise(ch->shm, SHM_MAPPED_SIZE, MADV_DONTDUMP);
     return loop_add(&ch->control, EPOLLRDHUP);
 }
 

@@ -17,7 +17,6 @@
 #include "server.h"
 #include "thread.h"
 
-#define WINDOW_MIN_SIZE ((size_t)64 << 10)
 #define RING_AGAIN_NS 10000000ll /* a caller that died may have left `waking` set */
 #define BACKSTOP_NS 1000000000ll
 
@@ -30,16 +29,6 @@ struct results {
     int keep_slot;   /* the server still has it */
 };
 
-static uint64_t bit(unsigned slot)
-{
-    return 1ull << (slot % 64);
-}
-
-static struct shm_head *head(struct client_channel *ch)
-{
-    return ch->shm;
-}
-
 static int is_reply_awaited(uint32_t state)
 {
     return state == SLOT_WAITING || state == SLOT_TAKEN || state == SLOT_REFUSED;
@@ -47,7 +36,7 @@ static int is_reply_awaited(uint32_t state)
 
 static void free_slot(struct client_channel *ch, unsigned slot)
 {
-    atomic_fetch_or(&ch->free_slots[slot / 64], bit(slot));
+    atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
 }
 
 /* Slots whose calls were given up are free again once the server is through. */
@@ -58,9 +47,9 @@ static void reclaim_slots(struct client_channel *ch)
             slot |= 63;
             continue;
         }
-        if ((atomic_load(&ch->abandoned[slot / 64]) & bit(slot)) &&
+        if ((atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) &&
             atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE &&
-            (atomic_fetch_and(&ch->abandoned[slot / 64], ~bit(slot)) & bit(slot)))
+            (atomic_fetch_and(&ch->abandoned[slot / 64], ~shm_bit(slot)) & shm_bit(slot)))
             free_slot(ch, slot);
     }
 }
@@ -74,7 +63,8 @@ int client_take_slot(struct client_channel *ch, unsigned *slot)
         uint64_t left = atomic_load(&ch->free_slots[word]);
         while (left != 0) {
             unsigned first = (unsigned)__builtin_ctzll(left);
-            if (atomic_compare_exchange_weak(&ch->free_slots[word], &left, left & ~(1ull << first))) {
+            uint64_t without = left & ~shm_bit(first);
+            if (atomic_compare_exchange_weak(&ch->free_slots[word], &left, without)) {
                 *slot = word * 64 + first;
                 return 1;
             }
@@ -90,7 +80,7 @@ void client_channel_died(struct client_channel *ch)
         struct shm_slot *s = shm_slot(ch->shm, slot);
         uint32_t state;
 
-        if (atomic_load(&ch->free_slots[slot / 64]) & bit(slot))
+        if (atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot))
             continue; /* untouched so far, maybe: leave its page alone */
         state = atomic_load(&s->state);
         if (is_reply_awaited(state) && atomic_compare_exchange_strong(&s->state, &state, SLOT_DEAD))
@@ -98,42 +88,24 @@ void client_channel_died(struct client_channel *ch)
     }
 }
 
-/* The slot's window, mapped for at least size bytes; NULL and errno. */
 static char *map_window(struct client_channel *ch, unsigned slot, size_t size)
 {
-    struct client_window *w = &ch->window[slot];
-    size_t want = WINDOW_MIN_SIZE;
-
-    if (size <= w->size)
-        return w->base;
-    while (want < size)
-        want *= 2;
-    if (!own_fd_check(&ch->memory))
+    if (ch->window[slot].size < size && !own_fd_check(&ch->memory))
         return NULL;
-    char *base = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_SHARED, ch->memory.fd,
-                      shm_window(slot));
-    if (base == MAP_FAILED)
-        return NULL;
-    madvise(base, want, MADV_DONTFORK);
-    madvise(base, want, MADV_DONTDUMP);
-    if (w->size > 0)
-        munmap(w->base, w->size);
-    *w = (struct client_window){base, want};
-    return base;
+    return shm_window_map(&ch->window[slot], ch->memory.fd, slot, size);
 }
 
 /* A window that grew large is not kept: neither the mapping nor its memory. */
 static void trim_window(struct client_channel *ch, unsigned slot)
 {
-    struct client_window *w = &ch->window[slot];
+    struct shm_window *w = &ch->window[slot];
 
     if (w->size <= SHM_WINDOW_KEEP)
         return;
     if (own_fd_check(&ch->memory))
-        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, shm_window(slot),
-                  (off_t)w->size);
-    munmap(w->base, w->size);
-    *w = (struct client_window){NULL, 0};
+        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  shm_window_offset(slot), (off_t)w->size);
+    shm_window_unmap(w);
 }
 
 static int put_arguments(struct client_channel *ch, unsigned slot, const door_arg_t *arg)
@@ -188,7 +160,7 @@ static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg
                        struct results *results)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint64_t size = s->result_size;
+    uint64_t size = SHM_READ(s->result_size);
     const char *from = s->data;
     door_desc_t *descs;
 
@@ -233,13 +205,15 @@ static void ring(struct client_channel *ch)
 
 static int is_pending(struct client_channel *ch, unsigned slot)
 {
-    return (atomic_load(&head(ch)->pending[slot / 64]) & bit(slot)) != 0;
+    return (atomic_load(&shm_head(ch->shm)->pending[slot / 64]) & shm_bit(slot)) != 0;
 }
 
 /* True if the call was still queued: it has not run and never will. */
 static int take_back(struct client_channel *ch, unsigned slot)
 {
-    return (atomic_fetch_and(&head(ch)->pending[slot / 64], ~bit(slot)) & bit(slot)) != 0;
+    _Atomic uint64_t *word = &shm_head(ch->shm)->pending[slot / 64];
+
+    return (atomic_fetch_and(word, ~shm_bit(slot)) & shm_bit(slot)) != 0;
 }
 
 static int deadline_left_ns(const _Atomic int64_t *deadline_ns, int64_t *wait_ns)
@@ -255,9 +229,8 @@ static int deadline_left_ns(const _Atomic int64_t *deadline_ns, int64_t *wait_ns
 }
 
 /* The server asks who calls; if it cannot be told, it hears nothing and gives up. */
-static uint32_t identify(struct client_channel *ch, unsigned slot, struct results *results)
+static uint32_t identify(struct client_channel *ch, unsigned slot)
 {
-    (void)results;
     mailbox_send_credentials(&ch->mailbox, slot, shm_slot(ch->shm, slot)->call);
     return SLOT_WAITING;
 }
@@ -266,7 +239,7 @@ static uint32_t identify(struct client_channel *ch, unsigned slot, struct result
 static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct results *results)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t count = *(volatile uint32_t *)&s->result_desc_count;
+    uint32_t count = SHM_READ(s->result_desc_count);
 
     free_results(results);
     results->lost = 1;
@@ -283,7 +256,7 @@ static void serve_server(struct client_channel *ch, unsigned slot, uint32_t stat
                          struct results *results)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t next = state == SLOT_IDENTIFY ? identify(ch, slot, results)
+    uint32_t next = state == SLOT_IDENTIFY ? identify(ch, slot)
                                            : take_descriptors(ch, slot, results);
 
     if (atomic_compare_exchange_strong(&s->state, &state, next))
@@ -329,15 +302,15 @@ static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct resu
             errno = ECONNRESET;
             return -1;
         }
-        /* A server that asks without end must not make us forget the time. */
-        if (!deadline_left_ns(deadline_ns, &(int64_t){0})) {
+        if (is_reply_awaited(state)) {
+            if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
+                return -1;
+        } else if (deadline_left_ns(deadline_ns, &(int64_t){0})) {
+            serve_server(ch, slot, state, results);
+        } else { /* a server that asks without end must not make us forget the time */
             errno = ETIMEDOUT;
             return -1;
         }
-        if (!is_reply_awaited(state))
-            serve_server(ch, slot, state, results);
-        else if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
-            return -1;
     }
     return 0;
 }
@@ -407,13 +380,13 @@ static int start_call(struct client_channel *ch, unsigned slot)
 {
     thread_publish();
     atomic_store(&shm_slot(ch->shm, slot)->state, SLOT_CALLING);
-    atomic_fetch_or(&head(ch)->pending[slot / 64], bit(slot));
+    atomic_fetch_or(&shm_head(ch->shm)->pending[slot / 64], shm_bit(slot));
     /* After the bit: the server sets this flag before it looks at the bits. */
-    if (atomic_load(&head(ch)->revoked) && take_back(ch, slot)) {
+    if (atomic_load(&shm_head(ch->shm)->revoked) && take_back(ch, slot)) {
         errno = EBADF;
         return -1;
     }
-    if (atomic_exchange(&head(ch)->waking, 1) == 0)
+    if (atomic_exchange(&shm_head(ch->shm)->waking, 1) == 0)
         ring(ch);
     return 0;
 }
@@ -432,7 +405,8 @@ static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
     if (sleep_for_reply(ch, slot, results, deadline_ns) == 0 ||
         give_up(ch, slot, results) == 0) {
         thread_observe();
-        errno = s->error == 0 && results->lost ? EMFILE : (int)s->error;
+        int error = (int)SHM_READ(s->error);
+        errno = error == 0 && results->lost ? EMFILE : error;
         if (errno == 0)
             result = get_results(ch, slot, arg, results);
     }
@@ -462,7 +436,7 @@ int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t 
     if (results.keep_slot) {
         mailbox_send_abandoned(&seat.ch->mailbox, seat.slot,
                                shm_slot(seat.ch->shm, seat.slot)->call);
-        atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], bit(seat.slot));
+        atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
     } else {
         trim_window(seat.ch, seat.slot);
         free_slot(seat.ch, seat.slot);

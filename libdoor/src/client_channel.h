@@ -17,12 +17,6 @@
 #include "mailbox.h"
 #include "shm.h"
 
-/* A mapped window; it belongs to the thread that holds the slot. */
-struct client_window {
-    char *base;
-    size_t size;
-};
-
 struct client_channel {
     struct watch control;        /* first: the loop hands us this */
     struct client_channel *next; /* in the table, under its lock */
@@ -38,7 +32,7 @@ struct client_channel {
     _Atomic uint64_t free_slots[SHM_WORD_COUNT];
     /* Slots given up on: the server still has them. */
     _Atomic uint64_t abandoned[SHM_WORD_COUNT];
-    struct client_window window[SHM_SLOT_COUNT];
+    struct shm_window window[SHM_SLOT_COUNT];
     struct msg_answer answer;
 };
 

@@ -126,7 +126,8 @@ static void answer_open(struct connection *c, int control)
     door_describe(c->door, &answer);
     LIST_INSERT_HEAD(&c->channels, ch, link);
     ch->is_linked = 1;
-    if (fd_send(ch->control.fd, &answer, sizeof(answer), (int[]){ch->memory_fd, ch->bell_fd}, 2) < 0)
+    if (fd_send(ch->control.fd, &answer, sizeof(answer),
+                (int[]){ch->memory_fd, ch->bell_fd}, 2) < 0)
         server_channel_condemn(ch);
 }
 
@@ -202,11 +203,9 @@ static void connection_ready(struct watch *w, uint32_t events)
 static int add(struct door *door, int fd, const struct connection *template)
 {
     struct connection *c = calloc(1, sizeof(*c));
-    int on = 1;
 
     if (c == NULL)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     *c = *template;
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
@@ -227,6 +226,10 @@ static int add(struct door *door, int fd, const struct connection *template)
 
 int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators)
 {
+    int on = 1;
+
+    /* One that came by a name has it from the listener. */
+    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     return add(door, fd, &(struct connection){.client_cookie = client_cookie,
                                               .is_creators = is_creators});
 }

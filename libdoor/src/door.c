@@ -54,16 +54,16 @@ static uint64_t random_id(void)
 
 uint64_t door_instance_id(void)
 {
-    static _Atomic uint64_t instance_id;
+    static uint64_t instance_id;
     static pid_t pid; /* a forked child is another instance */
     uint64_t id;
 
     server_lock();
     if (pid != getpid()) {
         pid = getpid();
-        atomic_store(&instance_id, random_id());
+        instance_id = random_id();
     }
-    id = atomic_load(&instance_id);
+    id = instance_id;
     server_unlock();
     return id;
 }
@@ -94,8 +94,7 @@ void door_refer(struct door *door, int is_creators)
 void door_unrefer(struct door *door, int is_creators)
 {
     if (!is_creators && atomic_fetch_sub(&door->foreign, 1) == 1 &&
-        !atomic_load(&door->revoked) &&
-        (door->attributes & (DOOR_UNREF | DOOR_UNREF_MULTI)))
+        !atomic_load(&door->revoked) && (door->attributes & BOTH_UNREFS))
         pool_tell_unreferenced(door->pool, door);
     if (atomic_fetch_sub(&door->reachable, 1) == 1 && door->owns_pool)
         pool_close(door->pool); /* nobody can ever call those who serve it */

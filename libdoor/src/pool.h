@@ -25,7 +25,7 @@ struct server_thread;
 struct pool {
     pthread_mutex_t lock;
     _Atomic unsigned refs;            /* the shared pool's own, its door's, bound threads' */
-    struct door *door;                /* NULL in the shared pool, or when the door is gone */
+    struct door *door;                /* whose calls keep it; NULL in the shared pool */
     _Atomic int closed;               /* its private door is revoked, or gone */
     int epoll_fd;
     int kick_fd;                      /* wakes one idle thread; ours alone */
@@ -49,7 +49,6 @@ struct server_thread {
     LIST_ENTRY(server_thread) link; /* pool->threads, under its lock */
     pthread_t pthread;
     struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
-    struct pool *next_pool; /* where it goes at its next door_return(), likewise */
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
     pid_t tid;                  /* the kernel's number of it */
     struct server_channel *hot; /* where the next call is looked for first */

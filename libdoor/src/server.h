@@ -64,11 +64,6 @@ struct connection {
     LIST_HEAD(, server_channel) channels;
 };
 
-struct server_window {
-    char *base;
-    size_t size;
-};
-
 struct server_channel {
     struct watch control; /* first: the loop hands us this */
     struct mailbox mailbox;
@@ -88,7 +83,7 @@ struct server_channel {
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
-    struct server_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
+    struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
 };
 
 void server_lock(void);

@@ -22,23 +22,12 @@
 #include "server.h"
 #include "thread.h"
 
-#define WINDOW_MIN_SIZE ((size_t)64 << 10)
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
 
 /* A caller that is asked something answers at once, unless it is stopped or hostile. */
 #define ANSWER_MAX_NS 1000000000ll
 #define ANSWER_POLL_NS 100000000ll
-
-static uint64_t bit(unsigned slot)
-{
-    return 1ull << (slot % 64);
-}
-
-static struct shm_head *head(struct server_channel *ch)
-{
-    return ch->shm;
-}
 
 /* A file that keeps its size, whatever its holders do: touching it is safe. */
 static int make_memory(void)
@@ -60,25 +49,12 @@ static int make_memory(void)
     return fd;
 }
 
-static void *map(int fd, off_t offset, size_t size)
-{
-    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-
-    if (base != MAP_FAILED) {
-        madvise(base, size, MADV_DONTFORK);
-        madvise(base, size, MADV_DONTDUMP);
-    }
-    return base;
-}
-
 static void destroy(struct server_channel *ch)
 {
     if (ch->shm != MAP_FAILED)
         munmap(ch->shm, SHM_MAPPED_SIZE);
-    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        if (ch->window[slot].size > 0)
-            munmap(ch->window[slot].base, ch->window[slot].size);
-    }
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
+        shm_window_unmap(&ch->window[slot]);
     mailbox_destroy(&ch->mailbox);
     close_foreign(ch->control.fd);
     fd_close(ch->memory_fd);
@@ -142,7 +118,7 @@ static int open_channel(struct server_channel *ch)
     if (ch->memory_fd < 0 || ch->bell_fd < 0 ||
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
         return -1;
-    ch->shm = map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
+    ch->shm = shm_map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED || pool_add_channel(ch->door->pool, ch) < 0)
         return -1;
     if (loop_add(&ch->control, EPOLLIN | EPOLLRDHUP) == 0)
@@ -191,7 +167,7 @@ void server_channel_revoke(struct server_channel *ch)
 {
     int slot;
 
-    atomic_store(&head(ch)->revoked, 1);
+    atomic_store(&shm_head(ch->shm)->revoked, 1);
     while ((slot = server_channel_take(ch)) >= 0)
         server_channel_reply(ch, (unsigned)slot, EBADF);
 }
@@ -206,12 +182,12 @@ void server_channel_forked(struct server_channel *ch)
 
 int server_channel_look_out(struct server_channel *ch)
 {
-    return atomic_exchange(&head(ch)->waking, 1) == 0;
+    return atomic_exchange(&shm_head(ch->shm)->waking, 1) == 0;
 }
 
 void server_channel_heard(struct server_channel *ch)
 {
-    atomic_store(&head(ch)->waking, 0);
+    atomic_store(&shm_head(ch->shm)->waking, 0);
 }
 
 unsigned server_channel_pending(struct server_channel *ch)
@@ -219,7 +195,7 @@ unsigned server_channel_pending(struct server_channel *ch)
     unsigned count = 0;
 
     for (unsigned word = 0; word < SHM_WORD_COUNT; word++)
-        count += (unsigned)__builtin_popcountll(atomic_load(&head(ch)->pending[word]));
+        count += (unsigned)__builtin_popcountll(atomic_load(&shm_head(ch->shm)->pending[word]));
     return count;
 }
 
@@ -228,9 +204,9 @@ static int claim(struct server_channel *ch, unsigned slot)
 {
     unsigned word = slot / 64;
 
-    if ((atomic_fetch_and(&head(ch)->pending[word], ~bit(slot)) & bit(slot)) == 0)
+    if ((atomic_fetch_and(&shm_head(ch->shm)->pending[word], ~shm_bit(slot)) & shm_bit(slot)) == 0)
         return 0;
-    if (atomic_fetch_or(&ch->busy[word], bit(slot)) & bit(slot)) {
+    if (atomic_fetch_or(&ch->busy[word], shm_bit(slot)) & shm_bit(slot)) {
         server_channel_condemn(ch); /* two calls in one slot */
         return 0;
     }
@@ -252,7 +228,7 @@ int server_channel_take(struct server_channel *ch)
             wanted <<= start % 64;
         if (step == SHM_WORD_COUNT)
             wanted = ~(wanted << start % 64);
-        uint64_t bits = atomic_load(&head(ch)->pending[word]) & wanted;
+        uint64_t bits = atomic_load(&shm_head(ch->shm)->pending[word]) & wanted;
         for (; bits != 0; bits &= bits - 1) {
             unsigned slot = word * 64 + (unsigned)__builtin_ctzll(bits);
             if (claim(ch, slot))
@@ -262,33 +238,10 @@ int server_channel_take(struct server_channel *ch)
     return -1;
 }
 
-/* The slot's window, mapped for at least size bytes; NULL and errno. */
-static char *map_window(struct server_channel *ch, unsigned slot, size_t size)
-{
-    struct server_window *w = &ch->window[slot];
-    size_t want = WINDOW_MIN_SIZE;
-
-    if (size <= w->size)
-        return w->base;
-    while (want < size)
-        want *= 2;
-    char *base = map(ch->memory_fd, shm_window(slot), want);
-    if (base == MAP_FAILED)
-        return NULL;
-    if (w->size > 0)
-        munmap(w->base, w->size);
-    *w = (struct server_window){base, want};
-    return base;
-}
-
 static void trim_window(struct server_channel *ch, unsigned slot)
 {
-    struct server_window *w = &ch->window[slot];
-
-    if (w->size > SHM_WINDOW_KEEP) {
-        munmap(w->base, w->size);
-        *w = (struct server_window){NULL, 0};
-    }
+    if (ch->window[slot].size > SHM_WINDOW_KEEP)
+        shm_window_unmap(&ch->window[slot]);
 }
 
 void server_channel_trim(char **buf, size_t *cap)
@@ -320,9 +273,10 @@ static int grow_buffer(char **buf, size_t *cap, size_t size)
 
 struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
 {
-    volatile struct shm_slot *s = shm_slot(ch->shm, slot);
+    struct shm_slot *s = shm_slot(ch->shm, slot);
 
-    return (struct server_call){s->arg_size, s->arg_desc_count, s->call};
+    return (struct server_call){SHM_READ(s->arg_size), SHM_READ(s->arg_desc_count),
+                                SHM_READ(s->call)};
 }
 
 /*
@@ -382,6 +336,7 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t si
                              size_t *cap)
 {
     const char *from = shm_slot(ch->shm, slot)->data;
+    off_t window = shm_window_offset(slot);
 
     if (size == 0)
         return 0;
@@ -391,12 +346,12 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t si
     }
     /* What the caller never wrote would cost us the memory that it did not spend. */
     if (size > SHM_INLINE_SIZE &&
-        lseek(ch->memory_fd, shm_window(slot), SEEK_HOLE) < shm_window(slot) + (off_t)size) {
+        lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size) {
         errno = EFAULT;
         return -1;
     }
     if (size > SHM_INLINE_SIZE)
-        from = map_window(ch, slot, size);
+        from = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
     if (from == NULL || grow_buffer(buf, cap, size) < 0) {
         errno = EAGAIN;
         return -1;
@@ -415,7 +370,7 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
         return -1;
     }
     if (size > SHM_INLINE_SIZE)
-        to = map_window(ch, slot, size);
+        to = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
     if (to == NULL)
         return -1;
     if (size > 0)
@@ -430,7 +385,7 @@ void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
 
     s->error = (uint32_t)error;
     trim_window(ch, slot);
-    atomic_fetch_and(&ch->busy[slot / 64], ~bit(slot));
+    atomic_fetch_and(&ch->busy[slot / 64], ~shm_bit(slot));
     thread_publish();
     if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
         futex_wake(&s->state);

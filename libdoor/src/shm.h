@@ -90,10 +90,37 @@ static inline struct shm_slot *shm_slot(void *shm, unsigned slot)
     return (struct shm_slot *)((char *)shm + SHM_SLOTS) + slot;
 }
 
-static inline off_t shm_window(unsigned slot)
+static inline struct shm_head *shm_head(void *shm)
+{
+    return shm;
+}
+
+/* The slot's bit in word slot / 64 of a map. */
+static inline uint64_t shm_bit(unsigned slot)
+{
+    return 1ull << (slot % 64);
+}
+
+static inline off_t shm_window_offset(unsigned slot)
 {
     return SHM_WINDOWS + (off_t)(slot * SHM_WINDOW_SIZE);
 }
+
+/* Reads a field that the peer may change at any time: once, whatever the compiler likes. */
+#define SHM_READ(field) (*(const volatile __typeof__(field) *)&(field))
+
+/* What one side has mapped of a slot's window; the thread that has the slot owns it. */
+struct shm_window {
+    char *base;
+    size_t size; /* 0: nothing */
+};
+
+/* Maps size bytes of the memory file; a forked child does not get them.  MAP_FAILED: errno. */
+void *shm_map(int fd, off_t offset, size_t size);
+
+/* The slot's window, mapped for at least size bytes; NULL and errno. */
+char *shm_window_map(struct shm_window *w, int fd, unsigned slot, size_t size);
+void shm_window_unmap(struct shm_window *w);
 
 /*
  * Requests a client sends on the door descriptor itself.  It is shared by

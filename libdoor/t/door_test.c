@@ -508,3 +508,29 @@ long door_test_resident_kb(pid_t pid)
     fclose(f);
     return n == 2 ? resident * (sysconf(_SC_PAGESIZE) / 1024) : -1;
 }
+
+static void answer_byte(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)argp;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    door_return(c, 1, NULL, 0);
+}
+
+int door_test_serve_byte(const char *byte)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "door-%c", *byte);
+    door_test_serve(door_test_path(name), answer_byte, (void *)byte, 0);
+    return door_test_open(door_test_path(name));
+}
+
+int door_test_ask(int d)
+{
+    char result = 0;
+
+    errno = 0;
+    return door_test_call(d, "?", 1, &result, 1) == 1 ? result : -errno;
+}

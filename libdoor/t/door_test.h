@@ -73,6 +73,13 @@ noreturn void door_test_pause(void);
 pid_t door_test_serve(const char *path, door_server_procedure_t *procedure, void *cookie,
                       uint_t attributes);
 
+/*
+ * A server that answers every call with *byte, as it is now: a descriptor of its
+ * door, named door-BYTE.  And what such a door answers, or minus the errno.
+ */
+int door_test_serve_byte(const char *byte);
+int door_test_ask(int d);
+
 /* In a server: gives the door a name over a placeholder as real programs do. */
 void door_test_attach(int door, const char *path);
 

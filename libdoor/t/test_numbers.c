@@ -22,35 +22,6 @@
 
 static const char *program; /* this one, for exec */
 
-/* Answers the byte it was created with. */
-static void answer(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
-{
-    (void)argp;
-    (void)arg_size;
-    (void)dp;
-    (void)n_desc;
-    door_return(c, 1, NULL, 0);
-}
-
-/* A new server that answers with this byte; a descriptor of its door. */
-static int serve_byte(char *byte)
-{
-    char name[16];
-
-    snprintf(name, sizeof(name), "door-%c", *byte);
-    door_test_serve(door_test_path(name), answer, byte, 0);
-    return door_test_open(door_test_path(name));
-}
-
-/* What the door answers, or minus the errno. */
-static int ask(int d)
-{
-    char result = 0;
-
-    errno = 0;
-    return door_test_call(d, "?", 1, &result, 1) == 1 ? result : -errno;
-}
-
 static void nothing_to_read(int fd)
 {
     char byte;
@@ -75,17 +46,17 @@ START_TEST(closed_and_used_again_for_a_socket)
 {
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     char byte = 'a';
-    int d = serve_byte(&byte), peer;
+    int d = door_test_serve_byte(&byte), peer;
 
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(ask(d), 'a');
+        ck_assert_int_eq(door_test_ask(d), 'a');
         peer = replace_with_socket(d, types[i]);
-        ck_assert_int_eq(ask(d), -EBADF);
+        ck_assert_int_eq(door_test_ask(d), -EBADF);
         ck_assert_int_eq(door_call(d, NULL), -1);
         nothing_to_read(peer);
         close(peer);
         close(d);
-        ck_assert_int_eq(ask(d), -EBADF);
+        ck_assert_int_eq(door_test_ask(d), -EBADF);
         d = door_test_open(door_test_path("door-a"));
     }
 }
@@ -94,15 +65,15 @@ END_TEST
 START_TEST(closed_and_used_again_for_a_file)
 {
     char byte = 'a';
-    int d = serve_byte(&byte), file;
+    int d = door_test_serve_byte(&byte), file;
     const char *path = door_test_path("file");
     struct stat st;
 
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
     door_test_file(path, "", 0600);
     file = open(path, O_RDWR);
     ck_assert_int_eq(dup2(file, d), d);
-    ck_assert_int_eq(ask(d), -EBADF);
+    ck_assert_int_eq(door_test_ask(d), -EBADF);
     ck_assert_int_eq(fstat(file, &st), 0);
     ck_assert_int_eq(st.st_size, 0);
 }
@@ -111,27 +82,27 @@ END_TEST
 START_TEST(closed_and_used_again_for_another_door)
 {
     char a = 'a', b = 'b';
-    int door_a = serve_byte(&a), door_b = serve_byte(&b), number;
+    int door_a = door_test_serve_byte(&a), door_b = door_test_serve_byte(&b), number;
 
     for (int i = 0; i < 50; i++) {
         number = i % 2 == 0 ? dup(door_a) : dup(door_b);
-        ck_assert_int_eq(ask(number), i % 2 == 0 ? 'a' : 'b');
+        ck_assert_int_eq(door_test_ask(number), i % 2 == 0 ? 'a' : 'b');
         close(number);
     }
     ck_assert_int_eq(dup2(door_b, door_a), door_a);
-    ck_assert_int_eq(ask(door_a), 'b');
-    ck_assert_int_eq(ask(door_b), 'b');
+    ck_assert_int_eq(door_test_ask(door_a), 'b');
+    ck_assert_int_eq(door_test_ask(door_b), 'b');
 }
 END_TEST
 
 START_TEST(swapped_by_dup2)
 {
     char a = 'a', b = 'b';
-    int door_a = serve_byte(&a), door_b = serve_byte(&b), saved;
+    int door_a = door_test_serve_byte(&a), door_b = door_test_serve_byte(&b), saved;
 
     for (int i = 0; i < 20; i++) {
-        ck_assert_int_eq(ask(door_a), i % 2 == 0 ? 'a' : 'b');
-        ck_assert_int_eq(ask(door_b), i % 2 == 0 ? 'b' : 'a');
+        ck_assert_int_eq(door_test_ask(door_a), i % 2 == 0 ? 'a' : 'b');
+        ck_assert_int_eq(door_test_ask(door_b), i % 2 == 0 ? 'b' : 'a');
         saved = dup(door_a);
         dup2(door_b, door_a);
         dup2(saved, door_b);
@@ -143,16 +114,16 @@ END_TEST
 START_TEST(at_a_high_number)
 {
     char byte = 'a';
-    int d = serve_byte(&byte), high = 700;
+    int d = door_test_serve_byte(&byte), high = 700;
     struct rlimit limit;
 
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     if (limit.rlim_cur <= (rlim_t)high)
         high = (int)limit.rlim_cur - 1;
     ck_assert_int_eq(dup2(d, high), high);
-    ck_assert_int_eq(ask(high), 'a');
+    ck_assert_int_eq(door_test_ask(high), 'a');
     close(d);
-    ck_assert_int_eq(ask(high), 'a');
+    ck_assert_int_eq(door_test_ask(high), 'a');
 }
 END_TEST
 
@@ -175,15 +146,15 @@ static int close_everything(void *arg)
     char byte;
     int d = *(int *)arg, peer;
 
-    if (ask(d) != 'a')
+    if (door_test_ask(d) != 'a')
         return 1;
     close_all_but(-1);
-    if (ask(d) != -EBADF)
+    if (door_test_ask(d) != -EBADF)
         return 2;
     if (dup2(0, d) != d) /* or socketpair() would give d out */
         return 6;
     peer = replace_with_socket(d, SOCK_SEQPACKET);
-    if (ask(d) != -EBADF)
+    if (door_test_ask(d) != -EBADF)
         return 3;
     if (recv(peer, &byte, 1, MSG_DONTWAIT) != -1)
         return 4;
@@ -193,10 +164,10 @@ static int close_everything(void *arg)
 START_TEST(everything_closed)
 {
     char byte = 'a';
-    int d = serve_byte(&byte);
+    int d = door_test_serve_byte(&byte);
 
     ck_assert_int_eq(door_test_in_child(close_everything, &d), 0);
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
 }
 END_TEST
 
@@ -212,14 +183,14 @@ static int exec_self(void *arg)
 START_TEST(inherited_over_exec)
 {
     char byte = 'a';
-    int d = serve_byte(&byte), copy;
+    int d = door_test_serve_byte(&byte), copy;
 
     ck_assert_int_eq(door_test_in_child(exec_self, &d), 'a');
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
     copy = fcntl(d, F_DUPFD_CLOEXEC, 0);
     ck_assert_int_eq(door_test_in_child(exec_self, &copy), 101);
     ck_assert_int_eq(door_test_in_child(exec_self, &d), 'a');
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
 }
 END_TEST
 
@@ -242,17 +213,17 @@ static void *keep_replacing(void *arg)
 START_TEST(replaced_while_it_is_called)
 {
     char a = 'a', b = 'b';
-    struct closer c = {.doors = {serve_byte(&a), serve_byte(&b)}};
+    struct closer c = {.doors = {door_test_serve_byte(&a), door_test_serve_byte(&b)}};
     int number = dup(c.doors[0]);
     pthread_t thread;
 
     close(number); /* the thread's dup() gets it next */
     ck_assert_int_eq(pthread_create(&thread, NULL, keep_replacing, &c), 0);
     for (int i = 0; i < door_test_scaled(3000); i++) {
-        int result = ask(number);
+        int result = door_test_ask(number);
 
         ck_assert_msg(result == 'a' || result == 'b' || result == -EBADF, "%d", result);
-        ck_assert_int_eq(ask(c.doors[1]), 'b');
+        ck_assert_int_eq(door_test_ask(c.doors[1]), 'b');
     }
     c.stop = true;
     pthread_join(thread, NULL);
@@ -262,10 +233,10 @@ END_TEST
 START_TEST(out_of_descriptors)
 {
     char byte = 'a';
-    int d = serve_byte(&byte), used = dup(d), fresh;
+    int d = door_test_serve_byte(&byte), used = dup(d), fresh;
     struct rlimit limit, low;
 
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     low = limit;
     low.rlim_cur = (rlim_t)dup(0);
@@ -274,10 +245,10 @@ START_TEST(out_of_descriptors)
     errno = 0;
     ck_assert_int_eq(open(door_test_path("door-a"), O_RDONLY), -1);
     ck_assert_int_eq(errno, EMFILE);
-    ck_assert_int_eq(ask(used), 'a');
+    ck_assert_int_eq(door_test_ask(used), 'a');
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     fresh = door_test_open(door_test_path("door-a"));
-    ck_assert_int_eq(ask(fresh), 'a');
+    ck_assert_int_eq(door_test_ask(fresh), 'a');
 }
 END_TEST
 
@@ -299,7 +270,7 @@ int main(int argc, char **argv)
     Suite *suite;
 
     if (argc == 3 && strcmp(argv[1], "--call") == 0) {
-        int result = ask(atoi(argv[2]));
+        int result = door_test_ask(atoi(argv[2]));
 
         return result > 0 ? result : result == -EBADF ? 101 : 102;
     }

@@ -13,35 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Answers the byte it was created with. */
-static void answer(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
-{
-    (void)argp;
-    (void)arg_size;
-    (void)dp;
-    (void)n_desc;
-    door_return(c, 1, NULL, 0);
-}
-
-/* A new server that answers with this byte; a descriptor of its door. */
-static int serve_byte(char *byte)
-{
-    char name[16];
-
-    snprintf(name, sizeof(name), "door-%c", *byte);
-    door_test_serve(door_test_path(name), answer, byte, 0);
-    return door_test_open(door_test_path(name));
-}
-
-/* What the door answers, or minus the errno. */
-static int ask(int d)
-{
-    char result = 0;
-
-    errno = 0;
-    return door_test_call(d, "?", 1, &result, 1) == 1 ? result : -errno;
-}
-
 /* As daemons do before they begin, except that they have called already. */
 static void close_all_but(int keep)
 {
@@ -59,7 +30,7 @@ static int close_all_and_fill(void *arg)
     int d = *(int *)arg, peers[200];
     char byte;
 
-    if (ask(d) != 'a')
+    if (door_test_ask(d) != 'a')
         return 1;
     close_all_but(d);
     for (int i = 0; i < 100; i++)
@@ -67,7 +38,7 @@ static int close_all_and_fill(void *arg)
             return 2;
     for (int i = 0; i < 200; i++)
         dup2(peers[i], 512 + i);
-    (void)ask(d); /* EBADF, EINTR or an answer: only not into a stranger's socket */
+    (void)door_test_ask(d); /* EBADF, EINTR or an answer: only not into a stranger's socket */
     for (int i = 0; i < 200; i++)
         if (recv(peers[i], &byte, 1, MSG_DONTWAIT | MSG_PEEK) != -1)
             return 3;
@@ -77,7 +48,7 @@ static int close_all_and_fill(void *arg)
 START_TEST(the_librarys_own_numbers_used_again)
 {
     char byte = 'a';
-    int d = serve_byte(&byte);
+    int d = door_test_serve_byte(&byte);
 
     ck_assert_int_eq(door_test_in_child(close_all_and_fill, &d), 0);
 }
@@ -87,19 +58,19 @@ static int close_all_and_open(void *arg)
 {
     int d = *(int *)arg;
 
-    if (ask(d) != 'a')
+    if (door_test_ask(d) != 'a')
         return 1;
     close_all_but(-1);
-    if (ask(d) != -EBADF)
+    if (door_test_ask(d) != -EBADF)
         return 2;
     d = open(door_test_path("door-a"), O_RDONLY);
-    return d >= 0 && ask(d) == 'a' ? 0 : 3;
+    return d >= 0 && door_test_ask(d) == 'a' ? 0 : 3;
 }
 
 START_TEST(a_door_opened_after_everything_was_closed)
 {
     char byte = 'a';
-    int d = serve_byte(&byte);
+    int d = door_test_serve_byte(&byte);
 
     ck_assert_int_eq(door_test_in_child(close_all_and_open, &d), 0);
 }
@@ -114,21 +85,21 @@ pid_t _Fork(void); /* POSIX.1-2024; not yet in every system's library */
 START_TEST(after_raw_fork)
 {
     char byte = 'a';
-    int d = serve_byte(&byte);
+    int d = door_test_serve_byte(&byte);
     pid_t child;
 
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
     child = _Fork();
     if (child == 0) {
         for (int i = 0; i < 20; i++)
-            if (ask(d) != 'a')
+            if (door_test_ask(d) != 'a')
                 _exit(1);
         _exit(0);
     }
     for (int i = 0; i < 200; i++)
-        ck_assert_int_eq(ask(d), 'a');
+        ck_assert_int_eq(door_test_ask(d), 'a');
     ck_assert_int_eq(door_test_exit_status(child), 0);
-    ck_assert_int_eq(ask(d), 'a');
+    ck_assert_int_eq(door_test_ask(d), 'a');
 }
 END_TEST
 #endif
