@@ -70,6 +70,7 @@ sub start_demo {
         push @demos, $pid;
         return $pid;
     }
+    $SIG{INT} = 'DEFAULT'; # what runs in the background may have it ignored
     open STDIN,  '<', '/dev/null'  or die;
     open STDOUT, '>', "$dir/output" or die;
     open STDERR, '>&', \*STDOUT    or die;
