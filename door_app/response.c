@@ -187,7 +187,7 @@ static size_t encode_head(const struct door_app_request *req, char *buf, size_t 
     for (const struct door_rt_header *header = req->headers; header != NULL; header = header->next)
         door_wire_field(&writer, DOOR_WIRE_HEADER, header->name, strlen(header->name),
                         header->value, strlen(header->value));
-    return door_wire_end(&writer, DOOR_WIRE_RESPONSE, (unsigned)req->status, req->thread->body.len);
+    return door_wire_end(&writer, DOOR_WIRE_RESPONSE, (unsigned)req->status, 0, req->thread->body.len);
 }
 
 /* Moves the body up if the head is one of the rare ones that find no room before it. */
@@ -246,7 +246,7 @@ size_t door_rt_plain(char *buf, size_t cap, unsigned status, const char *text)
 
     door_wire_begin(&writer, buf, cap);
     door_wire_field(&writer, DOOR_WIRE_HEADER, name, sizeof(name) - 1, value, sizeof(value) - 1);
-    head_len = door_wire_end(&writer, DOOR_WIRE_RESPONSE, status, text_len);
+    head_len = door_wire_end(&writer, DOOR_WIRE_RESPONSE, status, 0, text_len);
     if (head_len + text_len > cap)
         return 0;
     memcpy(buf + head_len, text, text_len);

@@ -76,6 +76,33 @@ static int check_version(const void *data, size_t len)
     return start.version == DOOR_WIRE_VERSION ? 0 : fail(EPROTONOSUPPORT);
 }
 
+/* The flags that a message of each kind may have, and whether it has a status. */
+static const struct {
+    uint16_t flags;
+    uint16_t has_status;
+} kinds[] = {
+    [DOOR_WIRE_REQUEST] = {DOOR_WIRE_MORE, 0},
+    [DOOR_WIRE_RESPONSE] = {DOOR_WIRE_FLUSH | DOOR_WIRE_EXCESS, 1},
+    [DOOR_WIRE_PART] = {DOOR_WIRE_MORE | DOOR_WIRE_FLUSH, 0},
+    [DOOR_WIRE_END] = {DOOR_WIRE_FAILED | DOOR_WIRE_EXCESS, 0},
+    [DOOR_WIRE_READ] = {0, 0},
+    [DOOR_WIRE_ASK] = {0, 0},
+    [DOOR_WIRE_ACK] = {DOOR_WIRE_NO_BODY | DOOR_WIRE_MAYBE_GONE | DOOR_WIRE_GONE, 1},
+    [DOOR_WIRE_WHO] = {0, 0},
+    [DOOR_WIRE_BUSY] = {0, 0},
+};
+
+static int check_kind(const struct door_wire_head *head, enum door_wire_kind kind)
+{
+    if (head->kind == DOOR_WIRE_ANY || head->kind >= sizeof(kinds) / sizeof(kinds[0]))
+        return fail(EBADMSG);
+    if (kind != DOOR_WIRE_ANY && head->kind != kind)
+        return fail(EBADMSG);
+    if ((head->flags & ~kinds[head->kind].flags) != 0 || head->reserved != 0)
+        return fail(EBADMSG);
+    return head->status == 0 || kinds[head->kind].has_status ? 0 : fail(EBADMSG);
+}
+
 int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
                    size_t len)
 {
@@ -87,14 +114,13 @@ int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const v
     if (len < sizeof(head))
         return fail(EBADMSG);
     memcpy(&head, bytes, sizeof(head));
-    if (head.kind != kind || head.flags != 0 || head.reserved != 0)
-        return fail(EBADMSG);
-    if (kind == DOOR_WIRE_REQUEST && head.status != 0)
-        return fail(EBADMSG);
+    if (check_kind(&head, kind) == -1)
+        return -1;
     if (head.head_len < sizeof(head) || head.head_len > len || head.body_len != len - head.head_len)
         return fail(EBADMSG);
     r->kind = head.kind;
     r->status = head.status;
+    r->flags = head.flags;
     r->body_len = head.body_len;
     r->body = bytes + head.head_len;
     r->remaining = head.field_count;
@@ -163,7 +189,7 @@ void door_wire_field(struct door_wire_writer *w, enum door_wire_type type, const
 }
 
 size_t door_wire_end(struct door_wire_writer *w, enum door_wire_kind kind, unsigned status,
-                     uint64_t body_len)
+                     unsigned flags, uint64_t body_len)
 {
     struct door_wire_head head = {
         .magic = DOOR_WIRE_MAGIC,
@@ -172,6 +198,7 @@ size_t door_wire_end(struct door_wire_writer *w, enum door_wire_kind kind, unsig
         .head_len = (uint32_t)w->len,
         .field_count = w->field_count,
         .status = (uint16_t)status,
+        .flags = (uint16_t)flags,
         .body_len = body_len,
     };
 

@@ -20,7 +20,29 @@
 #define DOOR_WIRE_MAGIC   0x524f4f44u /* "DOOR" where the low byte is first */
 #define DOOR_WIRE_VERSION 1
 
-enum door_wire_kind { DOOR_WIRE_REQUEST = 1, DOOR_WIRE_RESPONSE = 2 };
+enum door_wire_kind {
+    DOOR_WIRE_ANY = 0, /* for door_wire_read(): whatever comes */
+    DOOR_WIRE_REQUEST,
+    DOOR_WIRE_RESPONSE, /* a response, or its beginning */
+    DOOR_WIRE_PART,     /* more of a body */
+    DOOR_WIRE_END,      /* the end of a response that was begun before */
+    DOOR_WIRE_READ,     /* asks for more of the request's body */
+    DOOR_WIRE_ASK,      /* asks whether the client is still there */
+    DOOR_WIRE_ACK,      /* status: 0 or an errno value */
+    DOOR_WIRE_WHO,      /* asks for the request again, with the response door */
+    DOOR_WIRE_BUSY      /* the request has not been run: too many are */
+};
+
+/* What a message's flags can say; which kinds may have which is in PROTOCOL.md. */
+enum door_wire_flag {
+    DOOR_WIRE_MORE = 1,    /* the body does not end here */
+    DOOR_WIRE_FLUSH = 2,   /* the client is to get it at once */
+    DOOR_WIRE_FAILED = 4,  /* the response is not complete and never will be */
+    DOOR_WIRE_EXCESS = 8,  /* the handler wrote more than its Content-Length */
+    DOOR_WIRE_NO_BODY = 16, /* nobody wants the rest of the response's body */
+    DOOR_WIRE_MAYBE_GONE = 32, /* the client has ended its side of the connection */
+    DOOR_WIRE_GONE = 64        /* the client is gone */
+};
 
 /* Field types; a receiver skips the ones it does not know. */
 enum door_wire_type {
@@ -48,8 +70,23 @@ enum door_wire_type {
     DOOR_WIRE_REMOTE_USER,
     DOOR_WIRE_REMOTE_IDENT,
     DOOR_WIRE_AUTH_TYPE,
-    DOOR_WIRE_ENV /* name=value set by SetEnv and other modules */
+    DOOR_WIRE_ENV,         /* name=value set by SetEnv and other modules */
+    DOOR_WIRE_TRAILER,     /* name: value, like headers */
+    DOOR_WIRE_DOOR,        /* names the caller's response door: DOOR_WIRE_ID_LEN digits */
+    DOOR_WIRE_TOKEN,       /* names the request on it: DOOR_WIRE_ID_LEN digits */
+    DOOR_WIRE_FILE_OFFSET, /* decimal, of the descriptor that comes along */
+    DOOR_WIRE_FILE_LENGTH, /* decimal; absent: to its end */
+    DOOR_WIRE_MAX_CONCURRENT, /* decimal: requests of this door that may run at a time */
+    DOOR_WIRE_QUEUE_LENGTH,   /* decimal: how many may wait for that */
+    DOOR_WIRE_QUEUE_TIMEOUT,  /* decimal, milliseconds: how long */
+    DOOR_WIRE_TYPE_END        /* one more than the last */
 };
+
+/* Hexadecimal digits of the random numbers that name doors and requests. */
+#define DOOR_WIRE_ID_LEN 32
+
+/* The most bytes of body that a message has, apart from those that came in one piece anyway. */
+#define DOOR_WIRE_PART_MAX (256 * 1024)
 
 struct door_wire_head { /* 32 bytes, in the machine's byte order */
     uint32_t magic;
@@ -57,8 +94,8 @@ struct door_wire_head { /* 32 bytes, in the machine's byte order */
     uint16_t kind;        /* enum door_wire_kind */
     uint32_t head_len;    /* bytes of this struct and all fields */
     uint32_t field_count; /* how many fields */
-    uint16_t status;      /* HTTP status in a response, 0 in a request */
-    uint16_t flags;       /* 0 in this version */
+    uint16_t status;      /* HTTP status of a response, errno of an ACK, otherwise 0 */
+    uint16_t flags;       /* enum door_wire_flag */
     uint32_t reserved;    /* 0 */
     uint64_t body_len;    /* bytes that follow head_len */
 };
@@ -82,6 +119,7 @@ struct door_wire_field {
 struct door_wire_reader {
     uint16_t kind;
     uint16_t status;
+    uint16_t flags;
     uint64_t body_len;
     const char *body;   /* body_len bytes, not terminated */
     uint32_t remaining; /* fields not yet read */
@@ -91,7 +129,7 @@ struct door_wire_reader {
 
 /*
  * Checks the whole message of len bytes at data, every field included, and
- * makes r ready to read its first field.  data must stay as it is while r is
+ * makes r ready to read its first field; kind may be DOOR_WIRE_ANY.  data must stay as it is while r is
  * used: memory that a peer can still write has to be copied first.  It need not
  * be aligned.  What the texts say is not looked at: a header's name may be no
  * token, its value may hold line ends, a status may be any number.
@@ -127,13 +165,14 @@ void door_wire_field(struct door_wire_writer *w, enum door_wire_type type, const
                      size_t name_len, const char *value, size_t value_len);
 
 /*
- * Completes head and fields; body_len bytes of body are to follow them.  The
+ * Completes head and fields; body_len bytes of body are to follow them.  flags
+ * must be some that the kind may have.  The
  * writer may then be started anew.
  * Returns the bytes of head and fields.  If that is more than cap the buffer
  * was too small and holds nothing of use.  Returns 0 with errno EMSGSIZE if a
  * name or value, or the whole head, is longer than its length field can say.
  */
 size_t door_wire_end(struct door_wire_writer *w, enum door_wire_kind kind, unsigned status,
-                     uint64_t body_len);
+                     unsigned flags, uint64_t body_len);
 
 #endif

@@ -368,7 +368,7 @@ int mod_door_write_request(request_rec *r, const struct mod_door_config *conf,
     /* The body's length is known only now, and growing may have moved the head. */
     w.buf = call->arg;
     w.cap = cap;
-    if (door_wire_end(&w, DOOR_WIRE_REQUEST, 0, call->arg_len - head_len) == 0)
+    if (door_wire_end(&w, DOOR_WIRE_REQUEST, 0, 0, call->arg_len - head_len) == 0)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     return OK;
 }

@@ -23,7 +23,7 @@ void message_field(struct message *message, enum door_wire_type type, const char
 void message_end(struct message *message, enum door_wire_kind kind, unsigned status,
                  const void *body, size_t body_len)
 {
-    message->len = door_wire_end(&message->writer, kind, status, body_len);
+    message->len = door_wire_end(&message->writer, kind, status, 0, body_len);
     ck_assert_uint_gt(message->len, 0);
     ck_assert_uint_le(message->len + body_len, sizeof(message->bytes));
     if (body_len > 0)

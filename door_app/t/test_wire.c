@@ -318,7 +318,7 @@ static size_t write_into(char *buf, size_t cap)
     door_wire_begin(&writer, buf, cap);
     door_wire_field(&writer, DOOR_WIRE_HEADER, "A", 1, "0123456789", 10);
     door_wire_field(&writer, DOOR_WIRE_METHOD, NULL, 0, NULL, 0);
-    return door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0);
+    return door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0);
 }
 
 START_TEST(a_writer_measures_what_does_not_fit)
@@ -346,26 +346,26 @@ START_TEST(too_long_for_the_format_is_told)
     memset(long_name, 'n', sizeof(long_name) - 1);
     door_wire_begin(&writer, NULL, 0);
     door_wire_field(&writer, DOOR_WIRE_HEADER, long_name, UINT16_MAX, "", 0);
-    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0), 32 + 8 + 65535 + 2);
+    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), 32 + 8 + 65535 + 2);
 
     door_wire_begin(&writer, NULL, 0);
     door_wire_field(&writer, DOOR_WIRE_HEADER, long_name, UINT16_MAX + 1, "", 0);
     door_wire_field(&writer, DOOR_WIRE_HEADER, "n", 1, "v", 1);
     errno = 0;
-    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0), 0);
+    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), 0);
     ck_assert_int_eq(errno, EMSGSIZE);
 
     door_wire_begin(&writer, NULL, 0);
     door_wire_field(&writer, DOOR_WIRE_HEADER, "n", 1, "v", UINT32_MAX / 2);
-    ck_assert_uint_gt(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0), UINT32_MAX / 2);
+    ck_assert_uint_gt(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), UINT32_MAX / 2);
     door_wire_field(&writer, DOOR_WIRE_HEADER, "n", 1, "v", UINT32_MAX / 2);
     errno = 0;
-    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0), 0);
+    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), 0);
     ck_assert_int_eq(errno, EMSGSIZE);
 
     door_wire_begin(&writer, NULL, 0);
     door_wire_field(&writer, DOOR_WIRE_HEADER, "n", 1, "v", SIZE_MAX);
-    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0), 0);
+    ck_assert_uint_eq(door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), 0);
 }
 END_TEST
 

@@ -83,7 +83,7 @@ static size_t write_answer(char *buf, unsigned status, const char *name, const c
     while (times-- > 0) {
         door_wire_field(&w, DOOR_WIRE_HEADER, name, strlen(name), value, value_len);
     }
-    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, status, strlen(BODY));
+    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, status, 0, strlen(BODY));
     memcpy(buf + head_len, BODY, strlen(BODY));
     return head_len + strlen(BODY);
 }
@@ -124,7 +124,7 @@ static size_t write_fields(char *buf, const char *const (*fields)[2], size_t cou
         door_wire_field(&w, DOOR_WIRE_HEADER, fields[i][0], strlen(fields[i][0]), fields[i][1],
                         strlen(fields[i][1]));
     }
-    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, strlen(BODY));
+    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, 0, strlen(BODY));
     memcpy(buf + head_len, BODY, strlen(BODY));
     return head_len + strlen(BODY);
 }
