@@ -150,7 +150,10 @@ $(BUILD)/mod_door.so: $(MODULE_OBJ) $(MODULE_DOOR) $(MODULE_MAP)
 # The samples find the libraries beside them: they run from the build folder.
 $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBDOOR)
 	@mkdir -p $(@D)
-	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS) \
+		$(EXAMPLE_LIBS)
+
+$(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 
 # ---------------------------------------------------------------- C tests
 #

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <apr_strings.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
@@ -46,6 +47,10 @@ static const struct failure {
     {EOVERFLOW, HTTP_BAD_GATEWAY, "the answer is larger than a call can carry"},
     {EBADMSG, HTTP_BAD_GATEWAY, "the answer is no complete message"},
     {EPROTONOSUPPORT, HTTP_BAD_GATEWAY, "the answer is in another version of the protocol"},
+    {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
+    {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
+    {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+    {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
     {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
@@ -67,6 +72,15 @@ static const struct failure *find_failure(apr_status_t error)
     return &other_failure;
 }
 
+/* When a client that was turned away should come again. */
+static void set_retry_after(const struct mod_door_call *call)
+{
+    apr_int64_t seconds = apr_time_sec(call->limit->queue_timeout + apr_time_from_sec(1) - 1);
+
+    apr_table_setn(call->r->err_headers_out, "Retry-After",
+                   apr_psprintf(call->r->pool, "%" APR_INT64_T_FMT, seconds > 0 ? seconds : 1));
+}
+
 /* Tells the log why a call came to nothing; returns the HTTP status that fits. */
 static int fail(request_rec *r, const char *path, pid_t pid, apr_status_t error)
 {
@@ -83,43 +97,50 @@ static int fail(request_rec *r, const char *path, pid_t pid, apr_status_t error)
 
 /* ---------------------------------------------------------------- calling */
 
-/*
- * The call, whose result goes into call.  One that was refused with EBADF has
- * not been seen by any application, so the door that has the name now is tried
- * once.  *door may become another one, or NULL.
- */
-static apr_status_t call_door(request_rec *r, const struct mod_door_name *name,
-                              apr_interval_time_t timeout, struct mod_door_call *call,
-                              struct mod_door **door, door_arg_t *args)
+apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
 {
-    const door_arg_t argument = {
-        .data_ptr = call->arg_len > 0 ? call->arg : NULL,
-        .data_size = call->arg_len,
-        .rbuf = call->buffer,
-        .rsize = MOD_DOOR_BUFFER_LEN,
-    };
-    _Atomic int64_t deadline_ns = timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0;
-    apr_status_t error;
-
-    *args = argument;
-    error = mod_door_invoke(*door, args, &deadline_ns);
-    if (error != EBADF)
-        return error;
-    error = mod_door_renew(name, r->request_time, door);
-    if (error != APR_SUCCESS)
-        return error;
-    *args = argument;
-    return mod_door_invoke(*door, args, &deadline_ns);
+    return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
 }
 
-/* Takes note of where the result is.  Descriptors have no meaning in it: they are closed. */
+void mod_door_set_deadline(struct mod_door_call *call)
+{
+    apr_interval_time_t timeout = mod_door_timeout(call);
+
+    atomic_store(&call->deadline_ns, timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0);
+}
+
+static void free_result(struct mod_door_call *call)
+{
+    if (call->result_fd != -1)
+        close(call->result_fd);
+    if (call->mapping != NULL)
+        munmap(call->mapping, call->mapping_len);
+    call->result_fd = -1;
+    call->mapping = NULL;
+}
+
+/* Frees what no bucket has taken over. */
+static void free_call(struct mod_door_call *call)
+{
+    free_result(call);
+    free(call->long_arg);
+    if (call->buffer != NULL)
+        apr_bucket_free(call->buffer);
+}
+
+/* Takes note of where the result is.  One descriptor has a meaning in it: others are closed. */
 static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 {
     uint_t i;
 
-    for (i = 0; i < args->desc_num; i++)
-        if (args->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
+    for (i = 0; i < args->desc_num; i++) {
+        if (!(args->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR))
+            continue;
+        if (call->result_fd == -1)
+            call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
+        else
             close(args->desc_ptr[i].d_data.d_desc.d_descriptor);
+    }
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     if (args->rbuf != call->buffer) {
@@ -128,27 +149,215 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     }
 }
 
-/* Frees what no bucket has taken over. */
-static void free_call(struct mod_door_call *call)
+/* One call; while it runs, the application may call back.  descriptor: to go along, or -1. */
+static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
+                              int descriptor)
 {
-    free(call->long_arg);
-    if (call->mapping != NULL)
-        munmap(call->mapping, call->mapping_len);
-    if (call->buffer != NULL)
-        apr_bucket_free(call->buffer);
+    int is_raw = call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
+    door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
+                          .d_data.d_desc.d_descriptor = descriptor};
+    door_arg_t args = {
+        .data_ptr = call->arg_len > 0 ? call->arg : NULL,
+        .data_size = call->arg_len,
+        .desc_ptr = descriptor != -1 ? &passed : NULL,
+        .desc_num = descriptor != -1,
+        .rbuf = call->buffer,
+        .rsize = MOD_DOOR_BUFFER_LEN,
+    };
+    apr_status_t error;
+
+    if (!is_raw) {
+        call->serial = door->serial;
+        mod_door_name_response_door(call, door);
+        mod_door_open_token(call);
+    }
+    error = mod_door_invoke(door, &args, &call->deadline_ns);
+    if (!is_raw)
+        mod_door_close_token(call);
+    if (error == APR_SUCCESS)
+        keep_result(&args, call);
+    return error;
+}
+
+/*
+ * The same; a call that was refused with EBADF has not been seen by any
+ * application, so the door that has the name now is tried once.  *door may
+ * become another one, or NULL.
+ */
+static apr_status_t call_door(struct mod_door_call *call, const struct mod_door_name *name,
+                              struct mod_door **door, int descriptor)
+{
+    apr_status_t error = call_once(call, *door, descriptor);
+
+    if (error != EBADF || descriptor != -1)
+        return error;
+    error = mod_door_renew(name, call->r->request_time, door);
+    return error == APR_SUCCESS ? call_once(call, *door, -1) : error;
+}
+
+static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
+{
+    struct door_wire_reader message;
+
+    return door_wire_read(&message, kind, call->result, call->result_len) == 0;
+}
+
+/* The request's message through the door, once more if the application wants the response door. */
+static apr_status_t call_application(struct mod_door_call *call, const struct mod_door_name *name,
+                                     struct mod_door **door)
+{
+    struct door_wire_head head; /* the result may come where the argument is */
+    apr_status_t error;
+    int descriptor;
+
+    memcpy(&head, call->arg, sizeof(head));
+    mod_door_set_deadline(call);
+    error = call_door(call, name, door, -1);
+    if (error != APR_SUCCESS || call->response.is_begun || !is_kind(call, DOOR_WIRE_WHO))
+        return error;
+    free_result(call);
+    descriptor = mod_door_response_fd(*door);
+    if (descriptor == -1)
+        return errno;
+    memcpy(call->arg, &head, sizeof(head));
+    return call_door(call, name, door, descriptor);
+}
+
+/* --------------------------------------------------------------- answering */
+
+/* A body up to this long is cheaper copied than the whole buffer kept for a slow client. */
+#define COPIED_LEN 4096
+
+/* The result's last len bytes, in a bucket that owns them. */
+static void take_body(struct mod_door_call *call, apr_size_t len, apr_bucket_brigade *bb)
+{
+    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
+    apr_size_t offset = call->result_len - len;
+    apr_bucket *b;
+
+    if (len == 0)
+        return;
+    if (call->mapping != NULL) {
+        offset += (apr_size_t)(call->result - (char *)call->mapping);
+        b = mod_door_mapping_bucket(call->mapping, call->mapping_len, offset, len, list);
+        call->mapping = NULL;
+    } else if (len <= COPIED_LEN) {
+        b = apr_bucket_heap_create(call->result + offset, len, NULL, list);
+    } else {
+        b = apr_bucket_heap_create(call->buffer, MOD_DOOR_BUFFER_LEN, apr_bucket_free, list);
+        b->start = (call->result - call->buffer) + (apr_off_t)offset;
+        b->length = len;
+        call->buffer = NULL;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, b);
+}
+
+/* Checks the result, and begins the response if that has not been done on the response door. */
+static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
+{
+    if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW) {
+        memset(message, 0, sizeof(*message));
+        message->body_len = call->result_len;
+        mod_door_begin_raw(call);
+        return APR_SUCCESS;
+    }
+    if (door_wire_read(message, DOOR_WIRE_ANY, call->result, call->result_len) == -1)
+        return errno;
+    if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
+        return call->complaint;
+    if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
+        return MOD_DOOR_EBUSY;
+    if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)
+        return mod_door_begin(call, *message);
+    if (message->kind != DOOR_WIRE_END || !call->response.is_begun)
+        return message->kind == DOOR_WIRE_END || message->kind == DOOR_WIRE_RESPONSE ? EPERM
+                                                                                     : EBADMSG;
+    return message->flags & DOOR_WIRE_FAILED ? MOD_DOOR_EFAILED : APR_SUCCESS;
+}
+
+/* Puts the end of the response into bb.  What is wrong with its length is only told. */
+static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_reader *message,
+                             apr_bucket_brigade *bb, apr_status_t *wrong_length)
+{
+    apr_status_t error = APR_SUCCESS;
+    apr_off_t len;
+
+    take_body(call, (apr_size_t)message->body_len, bb);
+    if (call->result_fd != -1) {
+        error = mod_door_add_descriptor(call, bb, call->result_fd, *message);
+        call->result_fd = -1;
+    }
+    apr_brigade_length(bb, 0, &len);
+    *wrong_length = message->flags & DOOR_WIRE_EXCESS || call->complaint == MOD_DOOR_ELONG
+                        ? MOD_DOOR_ELONG
+                        : mod_door_check_length(call, len);
+    return error;
+}
+
+/* A local Location: the response is that of another request. */
+static int redirect(request_rec *r, const char *location)
+{
+    r->method = "GET";
+    r->method_number = M_GET;
+    r->header_only = 0;
+    apr_table_unset(r->headers_in, "Content-Length");
+    ap_internal_redirect_handler(location, r);
+    return OK;
+}
+
+/* The call has ended: so does the response, whatever it came to. */
+static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
+{
+    struct mod_door_response *response = &call->response;
+    struct door_wire_reader message = {0};
+    apr_status_t wrong_length = APR_SUCCESS;
+    int status;
+
+    if (error == APR_SUCCESS)
+        error = read_result(call, &message);
+    /* A body that could not be read whole, and nothing sent: that is what the client hears. */
+    if (call->body.error != APR_SUCCESS && !call->is_passed)
+        return ap_map_http_request_error(call->body.error, HTTP_BAD_REQUEST);
+    if (error == APR_SUCCESS)
+        error = take_end(call, &message, call->brigade, &wrong_length);
+    if (response->error != APR_SUCCESS) {
+        apr_brigade_cleanup(call->brigade);
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, response->error, call->r,
+                      "door %s: the client went in mid-response", path);
+    } else if (error != APR_SUCCESS) {
+        status = fail(call->r, path, pid, error);
+        if (error == MOD_DOOR_EBUSY && call->limit != NULL)
+            set_retry_after(call);
+        if (!response->is_begun || response->redirect != NULL)
+            return status;
+        return mod_door_end_broken(call, call->brigade);
+    } else if (wrong_length != APR_SUCCESS) {
+        fail(call->r, path, pid, wrong_length);
+    }
+    if (response->redirect != NULL)
+        return redirect(call->r, response->redirect);
+    return mod_door_end(call, call->brigade, message);
+}
+
+/* How many requests may be in the door: nobody waits where no runtime keeps a line. */
+static unsigned max_in_door(const struct mod_door_call *call)
+{
+    if (call->limit == NULL)
+        return 0;
+    if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
+        return (unsigned)call->limit->max;
+    return (unsigned)call->limit->max + (unsigned)call->limit->queue_len;
 }
 
 /* The request through an open door and back; *door may become another one, or NULL. */
-static int exchange(request_rec *r, const struct mod_door_config *conf,
-                    const struct mod_door_name *name, struct mod_door_call *call,
+static int exchange(struct mod_door_call *call, const struct mod_door_name *name,
                     struct mod_door **door)
 {
-    apr_interval_time_t timeout = conf->timeout >= 0 ? conf->timeout : r->server->timeout;
-    struct mod_door_response response;
-    door_arg_t args;
-    apr_status_t error;
+    request_rec *r = call->r;
     pid_t pid = (*door)->pid;
-    int status = mod_door_write_request(r, conf, call);
+    apr_status_t error;
+    int status = mod_door_random_id(call->token) == APR_SUCCESS ? mod_door_write_request(call)
+                                                                : HTTP_INTERNAL_SERVER_ERROR;
 
     if (status != OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
@@ -156,22 +365,18 @@ static int exchange(request_rec *r, const struct mod_door_config *conf,
                       name->path);
         return status;
     }
-    error = call_door(r, name, timeout, call, door, &args);
+    if (mod_door_enter_limit(call->limit, max_in_door(call))) {
+        error = call_application(call, name, door);
+        mod_door_leave_limit(call->limit);
+    } else {
+        error = MOD_DOOR_EBUSY;
+    }
     /* Not kept while a slow client takes the answer. */
     free(call->long_arg);
     call->long_arg = NULL;
     if (*door != NULL)
         pid = (*door)->pid;
-    if (error != APR_SUCCESS)
-        return fail(r, name->path, pid, error);
-    keep_result(&args, call);
-    error = mod_door_read_response(r, conf, call, &response);
-    if (error != APR_SUCCESS)
-        return fail(r, name->path, pid, error);
-    error = mod_door_check_length(r, &response);
-    if (error != APR_SUCCESS)
-        fail(r, name->path, pid, error);
-    return mod_door_send_response(r, &response, call);
+    return finish(call, name->path, pid, error);
 }
 
 /* ------------------------------------------------------------------ hooks */
@@ -194,7 +399,7 @@ static int is_ours(const request_rec *r)
 static int answer(request_rec *r)
 {
     const struct mod_door_config *conf = config_of(r);
-    struct mod_door_call call = {0};
+    struct mod_door_call call = {.r = r, .conf = conf, .result_fd = -1};
     struct mod_door_name name;
     struct mod_door *door;
     apr_status_t error;
@@ -207,12 +412,14 @@ static int answer(request_rec *r)
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
+    call.limit = mod_door_find_limit(name.path);
     /* Before the body is read: without an application nobody need send it. */
     error = mod_door_acquire(&name, r->request_time, &door);
     if (error != APR_SUCCESS)
         return fail(r, name.path, -1, error);
     call.buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
-    status = exchange(r, conf, &name, &call, &door);
+    call.brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    status = exchange(&call, &name, &door);
     free_call(&call);
     if (door != NULL)
         mod_door_release(door);
@@ -247,9 +454,33 @@ static void start_child(apr_pool_t *pool, server_rec *s)
     apr_status_t error = mod_door_init(pool);
 
     if (error == APR_SUCCESS)
+        error = mod_door_init_response_doors(pool);
+    mod_door_take_row(pool);
+    if (error == APR_SUCCESS)
         return;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no table of open doors");
     exit(APEXIT_CHILDFATAL);
+}
+
+static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool)
+{
+    (void)log_pool;
+    (void)temp_pool;
+    mod_door_forget_limits(pool);
+    return OK;
+}
+
+static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                       server_rec *s)
+{
+    apr_status_t error = mod_door_make_limit_table(pool);
+
+    (void)log_pool;
+    (void)temp_pool;
+    if (error == APR_SUCCESS)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no memory shared by all children");
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static void register_hooks(apr_pool_t *pool)
@@ -258,6 +489,9 @@ static void register_hooks(apr_pool_t *pool)
     static const char *const before_mod_dir[] = {"mod_dir.c", NULL};
 
     (void)pool;
+    ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(make_tables, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hide_directory, NULL, before_mod_dir, APR_HOOK_LAST);

@@ -12,7 +12,11 @@
 
 struct door_app *door_app_create(void)
 {
-    return calloc(1, sizeof(struct door_app));
+    struct door_app *app = calloc(1, sizeof(*app));
+
+    if (app != NULL)
+        pthread_mutex_init(&app->line.lock, NULL);
+    return app;
 }
 
 void door_app_destroy(struct door_app *app)
@@ -22,6 +26,7 @@ void door_app_destroy(struct door_app *app)
     for (size_t i = 0; i < app->route_count; i++)
         free(app->routes[i].prefix);
     free(app->routes);
+    pthread_mutex_destroy(&app->line.lock);
     free(app);
 }
 

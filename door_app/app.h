@@ -11,8 +11,11 @@
 #ifndef DOOR_APP_APP_H
 #define DOOR_APP_APP_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include <door.h>
 
@@ -24,6 +27,9 @@
 
 /* Room in front of the body for the message's head. */
 #define DOOR_RT_HEAD_ROOM 1024
+
+/* A body up to this long goes back with the reply. */
+#define DOOR_RT_INLINE_MAX ((size_t)64 << 10)
 
 /* ---------------------------------------------------------------- memory.c */
 
@@ -58,18 +64,68 @@ struct door_rt_header { /* of a response; in the arena */
     char *value;
 };
 
-struct door_app_request {
-    struct door_rt_thread *thread;
-    struct door_wire_reader message;     /* stands at the first field */
-    const char *part[DOOR_WIRE_ENV + 1]; /* first value of each type, or NULL */
-    const char *path;
-    int status;
-    struct door_rt_header *headers;
-    int failed; /* errno of what makes the answer incomplete, or 0 */
+/* What a handler has added by door_app_send_fd() and nobody has been told of yet. */
+struct door_rt_file {
+    int fd; /* the request's own, or -1 */
+    off_t offset;
+    off_t len; /* -1: to its end */
 };
 
+/*
+ * A request as the runtime knows it.  Handlers have a struct door_app_request *
+ * that is no address but a number, never used again: what a handler keeps after
+ * it has returned, or gives to another thread, finds nothing.
+ */
+struct door_rt_request {
+    uintptr_t handle; /* 0: none */
+    struct door_rt_thread *thread;
+    struct door_rt_caller *caller; /* its response door, held; NULL: it has none */
+    struct door_wire_reader message;     /* stands at the first field */
+    const char *part[DOOR_WIRE_TYPE_END]; /* first value of each type, or NULL */
+    const char *path;
+
+    /* The response, begun once its head has been sent on the response door. */
+    int status;
+    struct door_rt_header *headers;
+    struct door_rt_header *trailers;
+    int is_begun;
+    int no_body;      /* nobody wants what is written from now on */
+    int is_excess;    /* more was written than Content-Length says */
+    uint64_t written; /* bytes of body, sent or not */
+    struct door_rt_file file;
+    int failed; /* errno of what makes the answer incomplete, or 0 */
+
+    /* The body: what is at hand, and whether there is more. */
+    const char *body;
+    size_t body_len;
+    int body_more;
+    int body_is_touched;           /* by door_app_read() */
+    int body_error;                /* errno of what ended it early, or 0 */
+    char *body_buffer;             /* for what httpd sends later; malloc()ed, or NULL */
+    struct door_rt_header *body_trailers;
+
+    /* The client, as far as is known. */
+    int client;         /* DOOR_APP_CLIENT_* */
+    int64_t asked_ns;   /* when that was */
+};
+
+/* The request of that handle if this thread runs it, otherwise NULL with EINVAL. */
+struct door_rt_request *door_rt_request(const struct door_app_request *handle);
+
 /* Makes req ready for the handler: 0, or -1 with door_wire_read()'s errno, ENOMEM. */
-int door_rt_request_read(struct door_app_request *req, const void *data, size_t len);
+int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len);
+
+/* Gives back what the request holds, whether or not it came to its end. */
+void door_rt_request_end(struct door_rt_request *req);
+
+/* A decimal number in a field: 0, or -1 if it is missing or malformed. */
+int door_rt_number(const struct door_rt_request *req, enum door_wire_type type, uint64_t *number);
+
+const char *door_rt_header(const struct door_rt_request *req, const char *name); /* or NULL */
+
+/* Copies the fields of that type, which are about to go: 0, or -1 with ENOMEM. */
+int door_rt_copy_fields(struct door_rt_arena *arena, struct door_wire_reader message,
+                        enum door_wire_type type, struct door_rt_header **headers);
 
 /* Compares header names: ASCII letters in any case, whatever the locale. */
 int door_rt_same_name(const char *a, const char *b);
@@ -77,13 +133,65 @@ int door_rt_same_name(const char *a, const char *b);
 /* ---------------------------------------------------------------- response.c */
 
 /*
- * The finished answer, ready for door_return(), in the thread's buffer: its
- * bytes, or 0 with errno if it cannot be had whole.
+ * Completes the message whose body is in the thread's buffer, in front of it:
+ * 0 and *message, *len, or -1 with errno.
  */
-size_t door_rt_response(struct door_app_request *req, char **message);
+int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
+                    char **message, size_t *len);
 
-/* An answer of our own with a short text, in buf: its bytes, at most cap. */
+/* The request's final message, likewise. */
+int door_rt_response(struct door_rt_request *req, char **message, size_t *len);
+
+/* An answer of our own with a short text, or none, in buf: its bytes, at most cap. */
 size_t door_rt_plain(char *buf, size_t cap, unsigned status, const char *text);
+size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags);
+
+/* ---------------------------------------------------------------- stream.c */
+
+/*
+ * Sends what was written so far: 0, or -1 with errno.  Whatever it was, that is
+ * out of the buffer then.
+ */
+int door_rt_send(struct door_rt_request *req, unsigned flags);
+
+/* Calls the response door with a message without body: the reply, or -1 with errno. */
+int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
+                struct door_wire_reader *answer);
+
+/* ---------------------------------------------------------------- caller.c */
+
+/* An httpd process's response door; its descriptor is open while it is held. */
+struct door_rt_caller;
+
+/* Held, or NULL if it is not known. */
+struct door_rt_caller *door_rt_caller_find(const char *id);
+
+/* Takes fd over, which is closed if it is no door or is known already.  Held, or NULL. */
+struct door_rt_caller *door_rt_caller_add(const char *id, int fd);
+void door_rt_caller_release(struct door_rt_caller *caller);
+int door_rt_caller_fd(const struct door_rt_caller *caller);
+
+/* Its process is gone: nobody finds it any more. */
+void door_rt_caller_forget(struct door_rt_caller *caller);
+
+/* True if another one could be added. */
+int door_rt_caller_has_room(void);
+
+/* ---------------------------------------------------------------- admit.c */
+
+/* A door's line of requests; zeroed but for the lock it is empty. */
+struct door_rt_waiter;
+struct door_rt_line {
+    pthread_mutex_t lock;
+    unsigned running;
+    unsigned max; /* what the last request said; 0: no limit */
+    unsigned waiting;
+    struct door_rt_waiter *first, *last;
+};
+
+/* In its turn, which it gives back with depart; 0, 1 if it had to wait, or -1 with EBUSY. */
+int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req);
+void door_rt_depart(struct door_rt_line *line);
 
 /* ---------------------------------------------------------------- thread.c */
 
@@ -93,11 +201,14 @@ struct door_rt_thread {
     struct door_app *serving; /* while a handler runs */
     struct door_rt_arena arena;
     struct door_rt_buffer body;
-    struct door_app_request req;
+    struct door_rt_request req;
 };
 
 /* The calling thread's state, made on first use; NULL with ENOMEM, EAGAIN. */
 struct door_rt_thread *door_rt_thread(void);
+
+/* The same, or NULL if it has none. */
+struct door_rt_thread *door_rt_thread_if_any(void);
 
 /* ---------------------------------------------------------------- app.c */
 
@@ -111,6 +222,7 @@ struct door_rt_route {
 struct door_app {
     struct door_rt_route *routes; /* longest prefix first; fixed once it runs */
     size_t route_count;
+    struct door_rt_line line;
     int error;                          /* of a door_app_handle() that failed, or 0 */
     _Atomic unsigned long long started; /* calls that entered the procedure */
     _Atomic unsigned long long ended;   /* calls whose answer is made, or never will be */
@@ -122,11 +234,19 @@ const struct door_rt_route *door_rt_find_route(const struct door_app *app, const
 
 door_server_procedure_t door_rt_serve; /* the cookie is the struct door_app */
 
-/*
- * Answers one message: runs the handler and returns the bytes of the answer at
- * *answer, which lies in the thread's memory or in the cap bytes at spare.
- */
-size_t door_rt_answer(struct door_app *app, const void *data, size_t len, char *spare, size_t cap,
-                      char **answer);
+/* The thread's request is over: the application is told, and what it held is free. */
+void door_rt_end_serving(struct door_rt_thread *thread);
+
+/* What goes back to httpd. */
+struct door_rt_answer {
+    char *bytes; /* in the thread's memory, or in storage */
+    size_t len;
+    int fd; /* goes with them, and is the receiver's then; or -1 */
+    char storage[256];
+};
+
+/* Answers one message, with which the descriptor fd came (or -1): runs the handler. */
+void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
+                    struct door_rt_answer *answer);
 
 #endif

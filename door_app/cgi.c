@@ -68,19 +68,20 @@ static int found(const char *text, const char **value)
 }
 
 /* RFC 3875, 4.1.2: set if there is a body, though a chunked one has no such header. */
-static int content_length(struct door_app_request *req, const char **value)
+static int content_length(struct door_rt_request *req, const char **value)
 {
     char digits[24];
     int len;
 
-    if (req->message.body_len == 0 || door_app_header(req, "Content-Length") != NULL)
-        return found(door_app_header(req, "Content-Length"), value);
+    if (req->message.body_len == 0 || req->message.flags & DOOR_WIRE_MORE ||
+        door_rt_header(req, "Content-Length") != NULL)
+        return found(door_rt_header(req, "Content-Length"), value);
     len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)req->message.body_len);
     *value = door_rt_copy(&req->thread->arena, digits, (size_t)len);
     return *value != NULL ? 1 : -1;
 }
 
-static int fixed_value(struct door_app_request *req, size_t at, const char **value)
+static int fixed_value(struct door_rt_request *req, size_t at, const char **value)
 {
     if (at < VARIABLE_COUNT) {
         const char *text = req->part[variables[at].type];
@@ -95,7 +96,7 @@ static int fixed_value(struct door_app_request *req, size_t at, const char **val
     case GATEWAY_INTERFACE:
         return found("CGI/1.1", value);
     case CONTENT_TYPE:
-        return found(door_app_header(req, "Content-Type"), value);
+        return found(door_rt_header(req, "Content-Type"), value);
     case CONTENT_LENGTH:
         return content_length(req, value);
     default:
@@ -103,7 +104,7 @@ static int fixed_value(struct door_app_request *req, size_t at, const char **val
     }
 }
 
-static int find_fixed(struct door_app_request *req, const char *name, const char **value)
+static int find_fixed(struct door_rt_request *req, const char *name, const char **value)
 {
     for (size_t at = 0; at < FIXED_COUNT; at++) {
         if (strcmp(fixed_name(at), name) == 0)
@@ -149,7 +150,7 @@ static int is_http_field(const struct door_wire_field *field, const char *suffix
            is_variable(field->name);
 }
 
-static int join_http(struct door_app_request *req, const char *suffix, size_t len,
+static int join_http(struct door_rt_request *req, const char *suffix, size_t len,
                      const char **value)
 {
     const char *separator = strcmp(suffix, "COOKIE") == 0 ? "; " : ", ";
@@ -174,7 +175,7 @@ static int join_http(struct door_app_request *req, const char *suffix, size_t le
     return 1;
 }
 
-static int find_http(struct door_app_request *req, const char *name, const char **value)
+static int find_http(struct door_rt_request *req, const char *name, const char **value)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
@@ -194,7 +195,7 @@ static int find_http(struct door_app_request *req, const char *name, const char 
     return count < 2 ? (int)count : join_http(req, name + 5, len, value);
 }
 
-static int find_env(struct door_app_request *req, const char *name, const char **value)
+static int find_env(struct door_rt_request *req, const char *name, const char **value)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
@@ -206,7 +207,7 @@ static int find_env(struct door_app_request *req, const char *name, const char *
     return found(NULL, value);
 }
 
-const char *door_app_cgi(struct door_app_request *req, const char *name)
+static const char *find(struct door_rt_request *req, const char *name)
 {
     const char *value;
     int result = find_fixed(req, name, &value);
@@ -221,7 +222,7 @@ const char *door_app_cgi(struct door_app_request *req, const char *name)
 }
 
 /* The name of a field's variable, NULL if it has none; ENOMEM if *error. */
-static const char *field_variable(struct door_app_request *req, const struct door_wire_field *field,
+static const char *field_variable(struct door_rt_request *req, const struct door_wire_field *field,
                                   int *error)
 {
     char *name;
@@ -243,7 +244,7 @@ static const char *field_variable(struct door_app_request *req, const struct doo
 }
 
 /* Is this the field that door_app_cgi() would first take name from? */
-static int is_first(struct door_app_request *req, const char *name, const char *at)
+static int is_first(struct door_rt_request *req, const char *name, const char *at)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
@@ -261,7 +262,7 @@ static int is_first(struct door_app_request *req, const char *name, const char *
     return env == at;
 }
 
-static int next_field(struct door_app_request *req, size_t *position, const char **name,
+static int next_field(struct door_rt_request *req, size_t *position, const char **name,
                       const char **value)
 {
     struct door_wire_reader reader = req->message;
@@ -278,17 +279,28 @@ static int next_field(struct door_app_request *req, size_t *position, const char
         if (*name == NULL || !is_first(req, *name, field.name))
             continue;
         *position = at;
-        *value = door_app_cgi(req, *name);
+        *value = find(req, *name);
         return *value != NULL ? 1 : -1;
     }
     *position = at;
     return 0;
 }
 
+const char *door_app_cgi(struct door_app_request *handle, const char *name)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? find(req, name) : NULL;
+}
+
 /* *position counts the fixed variables and then the fields that were looked at. */
-int door_app_cgi_next(struct door_app_request *req, size_t *position, const char **name,
+int door_app_cgi_next(struct door_app_request *handle, size_t *position, const char **name,
                       const char **value)
 {
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
     while (*position < FIXED_COUNT) {
         int result = fixed_value(req, *position, value);
 

@@ -28,14 +28,17 @@
  * Requests: a handler gets one and may use it until it returns.  The texts and
  * bytes that the request's functions give out belong to the request and are
  * gone with it; copy what is to live longer.  What a handler allocates itself
- * it frees itself.  Nothing is sent before the handler returns; if memory ran
- * out while the answer was put together, httpd gets a 500 instead of a part.
+ * it frees itself.  A response that can be sent when the handler returns is
+ * sent then; if memory ran out while it was put together, the client gets a 500
+ * instead of a part.  One that is flushed, or long, goes out while the handler
+ * runs; if it cannot be completed, the client sees that.  A request that is
+ * used after its handler's return, or on another thread, is refused with
+ * EINVAL, and a line on stderr tells.
  *
  * Threads: handlers run on several threads at once, so what they share needs
  * the usual care; what is _Thread_local to a handler stays from one request of
  * that thread to the next.  A request belongs to the thread that its handler
- * was called on.  Server threads block SIGTERM and SIGINT and every signal that
- * the caller of door_app_run() had blocked.  A C++ handler must not let an
+ * was called on.  Server threads block all signals.  A C++ handler must not let an
  * exception out.
  *
  * Fork: a child serves nothing.  It may exec or _exit; the application goes on
@@ -48,6 +51,7 @@
 #define DOOR_APP_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -166,13 +170,58 @@ int door_app_header_next(const struct door_app_request *req, size_t *position, c
                          const char **value);
 
 /*
- * The request's body: *len bytes, with no NUL after them.
+ * Reads the request's body, piece by piece, as the client sends it: at most len
+ * bytes into buf.  A client that asked first ("Expect: 100-continue") is told
+ * to send when this is called.  What a handler does not read is thrown away.
  *
- * Owner:   the request.
- * Returns: its first byte; never NULL, also if *len is 0.
+ * Blocks:  until something has come.
+ * Returns: how many bytes, 0 at the end of the body, or -1.
+ * Errors:  EFBIG it is longer than LimitRequestBody: the client gets a 413 if
+ *          nothing was sent yet; ECONNRESET the client is gone; ETIMEDOUT it was
+ *          too slow; ENOTSUP httpd does not offer it; ENOMEM.
  * Threads: the request's.
  */
-const char *door_app_body(const struct door_app_request *req, size_t *len);
+ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
+
+/*
+ * The request's whole body: *len bytes, with no NUL after them.
+ *
+ * Owner:   the request.
+ * Blocks:  until all of it has come.
+ * Returns: its first byte, never NULL if *len is 0; or NULL: EFBIG it has more
+ *          than max bytes, EINVAL some of it was read with door_app_read(), and
+ *          the errors of that.
+ * Threads: the request's.
+ */
+const char *door_app_body(struct door_app_request *req, size_t max, size_t *len);
+
+/*
+ * The value of a trailer that the client sent behind the body; there is none
+ * before the body has been read to its end.
+ *
+ * Owner:   the request.
+ * Returns: the value of the first one of that name, in any case of letters, or
+ *          NULL.
+ * Threads: the request's.
+ */
+const char *door_app_trailer(const struct door_app_request *req, const char *name);
+
+/* What door_app_client_gone() knows. */
+enum {
+    DOOR_APP_CLIENT_HERE = 0,
+    DOOR_APP_CLIENT_MAYBE_GONE = 1, /* it has ended its side; it may still read */
+    DOOR_APP_CLIENT_GONE = 2
+};
+
+/*
+ * Tells a handler that only computes whether anybody waits for it.  Asks httpd
+ * ten times in a second at most, so it may be called in every round of a loop.
+ *
+ * Returns: DOOR_APP_CLIENT_HERE, which is 0, if nothing else is known;
+ *          DOOR_APP_CLIENT_MAYBE_GONE, DOOR_APP_CLIENT_GONE.
+ * Threads: the request's.
+ */
+int door_app_client_gone(struct door_app_request *req);
 
 /*
  * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
@@ -206,7 +255,8 @@ int door_app_cgi_next(struct door_app_request *req, size_t *position, const char
 /*
  * Sets the response's status; it is 200 if this is never called.
  *
- * Errors:  EINVAL status is not in 200..599; the old one stays.
+ * Errors:  EINVAL status is not in 200..599; the old one stays.  EALREADY, as
+ *          with headers: the response has begun, by a flush or much writing.
  * Threads: the request's.
  */
 int door_app_status(struct door_app_request *req, int status);
@@ -217,7 +267,8 @@ int door_app_status(struct door_app_request *req, int status);
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another
- *          control character in it; ENOMEM.  On an error nothing has changed.
+ *          control character in it; EALREADY; ENOMEM.  On an error nothing has
+ *          changed.
  * Threads: the request's.
  */
 int door_app_header_set(struct door_app_request *req, const char *name, const char *value);
@@ -232,10 +283,16 @@ int door_app_header_add(struct door_app_request *req, const char *name, const ch
 int door_app_content_type(struct door_app_request *req, const char *type);
 
 /*
- * Appends len bytes to the response's body.
+ * Appends len bytes to the response's body.  Up to 64 KiB stay in memory until
+ * the handler returns; what is more goes to the client meanwhile, with the
+ * headers in front.
  *
  * Owner:   data is copied.
- * Errors:  ENOMEM; the client then gets a 500.
+ * Blocks:  while the client does not read what was sent.
+ * Errors:  EPIPE the client is gone; ETIMEDOUT it was too slow; EMSGSIZE there is
+ *          a Content-Length, and less room in it: what fits was taken; ENOMEM.
+ *          After EPIPE, ETIMEDOUT and ENOMEM the response is lost, and all that
+ *          follows fails likewise.
  * Threads: the request's.
  */
 int door_app_write(struct door_app_request *req, const void *data, size_t len);
@@ -243,11 +300,53 @@ int door_app_write(struct door_app_request *req, const void *data, size_t len);
 /*
  * Appends formatted text to the response's body, as printf() formats it.
  *
- * Errors:  ENOMEM, EILSEQ or EOVERFLOW as vsnprintf(); the client then gets a
- *          500.
+ * Errors:  those of door_app_write(); EILSEQ or EOVERFLOW as vsnprintf().
  * Threads: the request's.
  */
 int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_APP_PRINTF(2, 3);
+
+/*
+ * Sends what there is so far, headers and body, to the client now.
+ *
+ * Blocks:  like door_app_write().
+ * Errors:  those of door_app_write(); ENOTSUP httpd does not offer it: it goes
+ *          when the handler returns.
+ * Threads: the request's.
+ */
+int door_app_flush(struct door_app_request *req);
+
+/*
+ * Appends what is read from a descriptor: len bytes from offset of a regular
+ * file (len -1: to its end), or everything that comes from a pipe or a socket,
+ * until it ends (offset 0, len -1).  httpd reads it; where it can, it uses
+ * sendfile(2).  It need not be able to open the file itself.
+ *
+ * Owner:   fd is the runtime's from then on; on an error it stays the caller's.
+ *          The file must not change until the client has got it.
+ * Errors:  EBADF; EINVAL neither kind, or no such part of the file; EMSGSIZE it
+ *          is longer than Content-Length; and those of door_app_write().
+ * Threads: the request's.
+ */
+int door_app_send_fd(struct door_app_request *req, int fd, off_t offset, off_t len);
+
+/*
+ * Adds a trailer, sent behind the body to clients of HTTP/2; to others httpd
+ * sends none.
+ *
+ * Owner:   name and value are copied.
+ * Errors:  EINVAL, ENOMEM as door_app_header_set().
+ * Threads: the request's.
+ */
+int door_app_trailer_add(struct door_app_request *req, const char *name, const char *value);
+
+/*
+ * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
+ * now; they stay headers of the response.
+ *
+ * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
+ * Threads: the request's.
+ */
+int door_app_early_hints(struct door_app_request *req);
 
 /* ---------------------------------------------------------------- server threads */
 

@@ -1,35 +1,39 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * request.c: a request as its handler sees it.  Reads the message in place:
- * door_wire_read() has checked it whole, and the doors leave it as it is until
- * the reply.  CGI variables are cgi.c's.
+ * request.c: a request as its handler sees it, and whether that may see it.
+ * Reads the message in place: door_wire_read() has checked it whole, and the
+ * doors leave it as it is until the reply.  CGI variables are cgi.c's, the body
+ * is body.c's.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app.h"
 
 /* Of a type that is repeated the first one counts, as with headers. */
-static void collect_parts(struct door_app_request *req)
+static void collect_parts(struct door_rt_request *req)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
 
     memset(req->part, 0, sizeof(req->part));
     while (door_wire_next(&reader, &field)) {
-        if (field.type <= DOOR_WIRE_ENV && req->part[field.type] == NULL)
+        if (field.type < DOOR_WIRE_TYPE_END && req->part[field.type] == NULL)
             req->part[field.type] = field.value;
     }
 }
 
-static const char *part(const struct door_app_request *req, enum door_wire_type type)
+static const char *part(const struct door_rt_request *req, enum door_wire_type type)
 {
     return req->part[type] != NULL ? req->part[type] : "";
 }
 
 /* Joined now, so that door_app_path() cannot fail. */
-static int join_path(struct door_app_request *req)
+static int join_path(struct door_rt_request *req)
 {
     const char *script_name = part(req, DOOR_WIRE_SCRIPT_NAME);
     const char *path_info = part(req, DOOR_WIRE_PATH_INFO);
@@ -50,15 +54,67 @@ static int join_path(struct door_app_request *req)
     return 0;
 }
 
-int door_rt_request_read(struct door_app_request *req, const void *data, size_t len)
+/* Headers, or trailers, of a message that will not stay. */
+static int collect_trailers(struct door_rt_request *req)
 {
+    return door_rt_copy_fields(&req->thread->arena, req->message, DOOR_WIRE_TRAILER,
+                               &req->body_trailers);
+}
+
+int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len)
+{
+    static _Atomic uintptr_t last_handle;
+    struct door_rt_thread *thread = req->thread;
+
+    memset(req, 0, sizeof(*req));
+    req->thread = thread;
+    req->file.fd = -1;
     if (door_wire_read(&req->message, DOOR_WIRE_REQUEST, data, len) == -1)
         return -1;
+    req->handle = atomic_fetch_add(&last_handle, 1) + 1;
     req->status = 200;
-    req->headers = NULL;
-    req->failed = 0;
+    req->body = req->message.body;
+    req->body_len = (size_t)req->message.body_len;
+    req->body_more = (req->message.flags & DOOR_WIRE_MORE) != 0;
     collect_parts(req);
-    return join_path(req);
+    return join_path(req) == 0 && collect_trailers(req) == 0 ? 0 : -1;
+}
+
+void door_rt_request_end(struct door_rt_request *req)
+{
+    req->handle = 0;
+    if (req->file.fd != -1)
+        close(req->file.fd);
+    req->file.fd = -1;
+    if (req->caller != NULL)
+        door_rt_caller_release(req->caller);
+    req->caller = NULL;
+    free(req->body_buffer);
+    req->body_buffer = NULL;
+}
+
+struct door_rt_request *door_rt_request(const struct door_app_request *handle)
+{
+    struct door_rt_thread *thread = door_rt_thread_if_any();
+
+    if (thread != NULL && thread->req.handle == (uintptr_t)handle && handle != NULL)
+        return &thread->req;
+    fprintf(stderr, "door_app: a request was used after its handler's return, or on another"
+                    " thread\n");
+    errno = EINVAL;
+    return NULL;
+}
+
+int door_rt_number(const struct door_rt_request *req, enum door_wire_type type, uint64_t *number)
+{
+    const char *digits = req->part[type];
+    char *end;
+
+    if (digits == NULL || *digits < '0' || *digits > '9')
+        return -1;
+    errno = 0;
+    *number = strtoull(digits, &end, 10);
+    return errno == 0 && *end == '\0' ? 0 : -1;
 }
 
 static char lower(char c)
@@ -75,37 +131,7 @@ int door_rt_same_name(const char *a, const char *b)
     return lower(*a) == lower(*b);
 }
 
-const char *door_app_method(const struct door_app_request *req)
-{
-    return part(req, DOOR_WIRE_METHOD);
-}
-
-const char *door_app_path(const struct door_app_request *req)
-{
-    return req->path;
-}
-
-const char *door_app_script_name(const struct door_app_request *req)
-{
-    return part(req, DOOR_WIRE_SCRIPT_NAME);
-}
-
-const char *door_app_path_info(const struct door_app_request *req)
-{
-    return part(req, DOOR_WIRE_PATH_INFO);
-}
-
-const char *door_app_query(const struct door_app_request *req)
-{
-    return part(req, DOOR_WIRE_QUERY);
-}
-
-const char *door_app_remote_addr(const struct door_app_request *req)
-{
-    return part(req, DOOR_WIRE_REMOTE_ADDR);
-}
-
-const char *door_app_header(const struct door_app_request *req, const char *name)
+const char *door_rt_header(const struct door_rt_request *req, const char *name)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
@@ -117,14 +143,66 @@ const char *door_app_header(const struct door_app_request *req, const char *name
     return NULL;
 }
 
-/* *position counts the fields that were looked at. */
-int door_app_header_next(const struct door_app_request *req, size_t *position, const char **name,
-                         const char **value)
+/* ---------------------------------------------------------------- public */
+
+static const char *text_of(const struct door_app_request *handle, enum door_wire_type type)
 {
-    struct door_wire_reader reader = req->message;
+    const struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? part(req, type) : "";
+}
+
+const char *door_app_method(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_METHOD);
+}
+
+const char *door_app_path(const struct door_app_request *handle)
+{
+    const struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? req->path : "";
+}
+
+const char *door_app_script_name(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_SCRIPT_NAME);
+}
+
+const char *door_app_path_info(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_PATH_INFO);
+}
+
+const char *door_app_query(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_QUERY);
+}
+
+const char *door_app_remote_addr(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_REMOTE_ADDR);
+}
+
+const char *door_app_header(const struct door_app_request *handle, const char *name)
+{
+    const struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? door_rt_header(req, name) : NULL;
+}
+
+/* *position counts the fields that were looked at. */
+int door_app_header_next(const struct door_app_request *handle, size_t *position,
+                         const char **name, const char **value)
+{
+    const struct door_rt_request *req = door_rt_request(handle);
+    struct door_wire_reader reader;
     struct door_wire_field field;
     size_t at = 0;
 
+    if (req == NULL)
+        return 0;
+    reader = req->message;
     while (door_wire_next(&reader, &field)) {
         if (at++ < *position || field.type != DOOR_WIRE_HEADER)
             continue;
@@ -135,10 +213,4 @@ int door_app_header_next(const struct door_app_request *req, size_t *position, c
     }
     *position = at;
     return 0;
-}
-
-const char *door_app_body(const struct door_app_request *req, size_t *len)
-{
-    *len = (size_t)req->message.body_len;
-    return req->message.body;
 }

@@ -1,16 +1,20 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * response.c: collects a response and makes the message of it.  The body grows
- * behind some head room in the thread's buffer; at the end the head is put right
- * in front of it, and door_return() gets both as one piece that was never
- * copied together.  What a handler sets is checked here, so that a mistake is
- * the handler's to see; mod_door checks again and trusts nobody.
+ * response.c: collects a response and makes messages of it: one, or as many as
+ * it takes where the handler writes much or flushes.  The body grows behind some
+ * head room in the thread's buffer; then the head is put right in front of it,
+ * and the doors get both as one piece that was never copied together.  What a
+ * handler sets is checked here, so that a mistake is the handler's to see;
+ * mod_door checks again and trusts nobody.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "app.h"
 
@@ -47,18 +51,34 @@ static int is_header_value(const char *value)
     return 1;
 }
 
-int door_app_status(struct door_app_request *req, int status)
+/* For what can be set only before the head has gone. */
+static struct door_rt_request *not_begun(struct door_app_request *handle)
 {
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL || !req->is_begun)
+        return req;
+    errno = EALREADY;
+    return NULL;
+}
+
+int door_app_status(struct door_app_request *handle, int status)
+{
+    struct door_rt_request *req = not_begun(handle);
+
+    if (req == NULL)
+        return -1;
     if (status < 200 || status > 599)
         return fail(EINVAL);
     req->status = status;
     return 0;
 }
 
-static struct door_rt_header *new_header(struct door_app_request *req, const char *name,
+/* ---------------------------------------------------------------- headers */
+
+static struct door_rt_header *new_header(struct door_rt_arena *arena, const char *name,
                                          const char *value)
 {
-    struct door_rt_arena *arena = &req->thread->arena;
     struct door_rt_header *header = door_rt_alloc(arena, sizeof(*header));
 
     if (header == NULL)
@@ -69,66 +89,135 @@ static struct door_rt_header *new_header(struct door_app_request *req, const cha
     return header->name != NULL && header->value != NULL ? header : NULL;
 }
 
-static void append_header(struct door_app_request *req, struct door_rt_header *header)
+static void append_header(struct door_rt_header **headers, struct door_rt_header *header)
 {
-    struct door_rt_header **end = &req->headers;
-
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = header;
+    while (*headers != NULL)
+        headers = &(*headers)->next;
+    *headers = header;
 }
 
-static void remove_headers(struct door_app_request *req, const char *name)
+static void remove_headers(struct door_rt_header **headers, const char *name)
 {
-    struct door_rt_header **link = &req->headers;
-
-    while (*link != NULL) {
-        if (door_rt_same_name((*link)->name, name))
-            *link = (*link)->next;
+    while (*headers != NULL) {
+        if (door_rt_same_name((*headers)->name, name))
+            *headers = (*headers)->next;
         else
-            link = &(*link)->next;
+            headers = &(*headers)->next;
     }
 }
 
-static int put_header(struct door_app_request *req, const char *name, const char *value,
-                      int replace)
+static const char *find_header(const struct door_rt_header *header, const char *name)
+{
+    while (header != NULL && !door_rt_same_name(header->name, name))
+        header = header->next;
+    return header != NULL ? header->value : NULL;
+}
+
+int door_rt_copy_fields(struct door_rt_arena *arena, struct door_wire_reader message,
+                        enum door_wire_type type, struct door_rt_header **headers)
+{
+    struct door_wire_field field;
+
+    while (door_wire_next(&message, &field)) {
+        struct door_rt_header *header;
+
+        if (field.type != type)
+            continue;
+        header = new_header(arena, field.name, field.value);
+        if (header == NULL)
+            return -1;
+        append_header(headers, header);
+    }
+    return 0;
+}
+
+static int put_header(struct door_rt_request *req, struct door_rt_header **headers,
+                      const char *name, const char *value, int replace)
 {
     struct door_rt_header *header;
 
     if (name == NULL || value == NULL || !is_header_name(name) || !is_header_value(value))
         return fail(EINVAL);
-    header = new_header(req, name, value);
+    header = new_header(&req->thread->arena, name, value);
     if (header == NULL) {
         req->failed = errno;
         return -1;
     }
     if (replace)
-        remove_headers(req, name);
-    append_header(req, header);
+        remove_headers(headers, name);
+    append_header(headers, header);
     return 0;
 }
 
-int door_app_header_set(struct door_app_request *req, const char *name, const char *value)
+int door_app_header_set(struct door_app_request *handle, const char *name, const char *value)
 {
+    struct door_rt_request *req = not_begun(handle);
+
+    if (req == NULL)
+        return -1;
     if (value != NULL)
-        return put_header(req, name, value, 1);
+        return put_header(req, &req->headers, name, value, 1);
     if (name == NULL || !is_header_name(name))
         return fail(EINVAL);
-    remove_headers(req, name);
+    remove_headers(&req->headers, name);
     return 0;
 }
 
-int door_app_header_add(struct door_app_request *req, const char *name, const char *value)
+int door_app_header_add(struct door_app_request *handle, const char *name, const char *value)
 {
-    return put_header(req, name, value, 0);
+    struct door_rt_request *req = not_begun(handle);
+
+    return req != NULL ? put_header(req, &req->headers, name, value, 0) : -1;
 }
 
-int door_app_content_type(struct door_app_request *req, const char *type)
+int door_app_content_type(struct door_app_request *handle, const char *type)
 {
-    return door_app_header_set(req, "Content-Type", type);
+    return door_app_header_set(handle, "Content-Type", type);
 }
 
-static int want_room(struct door_app_request *req, size_t len)
+int door_app_trailer_add(struct door_app_request *handle, const char *name, const char *value)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? put_header(req, &req->trailers, name, value, 0) : -1;
+}
+
+/* ---------------------------------------------------------------- body */
+
+/* The body's whole length as the handler has announced it, or UINT64_MAX. */
+static uint64_t promised(const struct door_rt_request *req)
+{
+    const char *digits = find_header(req->headers, "Content-Length");
+    char *end;
+    unsigned long long length;
+
+    if (digits == NULL || *digits < '0' || *digits > '9')
+        return UINT64_MAX;
+    errno = 0;
+    length = strtoull(digits, &end, 10);
+    return errno == 0 && *end == '\0' ? length : UINT64_MAX;
+}
+
+/* How much of len bytes the announced length leaves room for. */
+static size_t fitting(struct door_rt_request *req, size_t len)
+{
+    uint64_t left = promised(req) - req->written;
+
+    if (len <= left)
+        return len;
+    req->is_excess = 1;
+    return (size_t)left;
+}
+
+/* How many bytes are collected before they are sent. */
+static size_t piece_max(const struct door_rt_request *req)
+{
+    if (req->caller == NULL)
+        return SIZE_MAX;
+    return req->is_begun ? DOOR_WIRE_PART_MAX : DOOR_RT_INLINE_MAX;
+}
+
+static int want_room(struct door_rt_request *req, size_t len)
 {
     if (door_rt_buffer_room(&req->thread->body, len) == 0)
         return 0;
@@ -136,58 +225,169 @@ static int want_room(struct door_app_request *req, size_t len)
     return -1;
 }
 
-int door_app_write(struct door_app_request *req, const void *data, size_t len)
+/* More body is coming: what does not go with the final message has to go before it. */
+static int make_way(struct door_rt_request *req)
+{
+    if (req->file.fd == -1 && req->thread->body.len < piece_max(req))
+        return 0;
+    return door_rt_send(req, 0);
+}
+
+static int append(struct door_rt_request *req, const char *data, size_t len)
 {
     struct door_rt_buffer *body = &req->thread->body;
 
-    if (len == 0)
-        return 0;
-    if (want_room(req, len) == -1)
-        return -1;
-    memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, len);
-    body->len += len;
+    while (len > 0 && !req->no_body) {
+        size_t piece;
+
+        if (make_way(req) == -1)
+            return -1;
+        if (req->no_body)
+            break;
+        piece = piece_max(req) - body->len;
+        if (piece > len)
+            piece = len;
+        if (want_room(req, piece) == -1)
+            return -1;
+        memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, piece);
+        body->len += piece;
+        data += piece;
+        len -= piece;
+    }
     return 0;
 }
 
-/* Formats into what is free; only if that was too small, again into enough. */
-int door_app_printf(struct door_app_request *req, const char *format, ...)
+static int write_body(struct door_rt_request *req, const char *data, size_t len)
 {
-    struct door_rt_buffer *body = &req->thread->body;
-    size_t room;
+    size_t fits = fitting(req, len);
+
+    if (req->failed != 0)
+        return fail(req->failed);
+    if (append(req, data, fits) == -1)
+        return -1;
+    req->written += fits;
+    return fits == len ? 0 : fail(EMSGSIZE);
+}
+
+int door_app_write(struct door_app_request *handle, const void *data, size_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? write_body(req, data, len) : -1;
+}
+
+/* Into what is free in the buffer, where it usually fits; else into memory of its own. */
+int door_app_printf(struct door_app_request *handle, const char *format, ...)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    char small[1024];
+    char *text = small;
     va_list args;
     int len;
+    int result;
 
-    if (want_room(req, 1) == -1)
+    if (req == NULL)
         return -1;
-    room = body->cap - DOOR_RT_HEAD_ROOM - body->len;
     va_start(args, format);
-    len = vsnprintf(body->bytes + DOOR_RT_HEAD_ROOM + body->len, room, format, args);
+    len = vsnprintf(small, sizeof(small), format, args);
     va_end(args);
-    if (len >= 0 && (size_t)len >= room) {
-        room = (size_t)len + 1;
-        if (want_room(req, room) == -1)
-            return -1;
+    if (len >= (int)sizeof(small)) {
+        text = malloc((size_t)len + 1);
+        if (text == NULL)
+            return fail(req->failed = ENOMEM);
         va_start(args, format);
-        len = vsnprintf(body->bytes + DOOR_RT_HEAD_ROOM + body->len, room, format, args);
+        len = vsnprintf(text, (size_t)len + 1, format, args);
         va_end(args);
     }
-    if (len < 0) {
+    if (len < 0)
         req->failed = errno;
+    result = len < 0 ? -1 : write_body(req, text, (size_t)len);
+    if (text != small)
+        free(text);
+    return result;
+}
+
+int door_app_flush(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
         return -1;
-    }
-    body->len += (size_t)len;
+    if (req->caller == NULL)
+        return fail(ENOTSUP);
+    if (req->failed != 0)
+        return fail(req->failed);
+    return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH);
+}
+
+int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    struct stat st;
+    off_t part = 0;
+
+    if (req == NULL || fstat(fd, &st) == -1)
+        return -1;
+    if (S_ISREG(st.st_mode))
+        part = len == -1 ? st.st_size - offset : len;
+    else if ((!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) || len != -1)
+        return fail(EINVAL);
+    if (offset < 0 || part < 0 || (offset > 0 && offset > st.st_size - part))
+        return fail(EINVAL);
+    if (S_ISREG(st.st_mode) && part > st.st_size)
+        return fail(EINVAL);
+    if ((uint64_t)part > promised(req) - req->written)
+        return fail(EMSGSIZE);
+    if (req->failed != 0)
+        return fail(req->failed);
+    if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
+        return -1;
+    req->written += (uint64_t)part;
+    if (req->no_body)
+        close(fd);
+    else
+        req->file = (struct door_rt_file){fd, offset, len};
     return 0;
 }
 
-static size_t encode_head(const struct door_app_request *req, char *buf, size_t cap)
+/* ---------------------------------------------------------------- messages */
+
+static void put_headers(struct door_wire_writer *writer, enum door_wire_type type,
+                        const struct door_rt_header *header)
+{
+    for (; header != NULL; header = header->next)
+        door_wire_field(writer, type, header->name, strlen(header->name), header->value,
+                        strlen(header->value));
+}
+
+static void put_number(struct door_wire_writer *writer, enum door_wire_type type, off_t number)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)number);
+
+    door_wire_field(writer, type, "", 0, digits, (size_t)len);
+}
+
+/* The head of a message; on the response door with the token. */
+static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind kind,
+                          unsigned flags, int is_final, char *buf, size_t cap)
 {
     struct door_wire_writer writer;
 
     door_wire_begin(&writer, buf, cap);
-    for (const struct door_rt_header *header = req->headers; header != NULL; header = header->next)
-        door_wire_field(&writer, DOOR_WIRE_HEADER, header->name, strlen(header->name),
-                        header->value, strlen(header->value));
-    return door_wire_end(&writer, DOOR_WIRE_RESPONSE, (unsigned)req->status, 0, req->thread->body.len);
+    if (!is_final)
+        door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
+                        DOOR_WIRE_ID_LEN);
+    if (kind == DOOR_WIRE_RESPONSE)
+        put_headers(&writer, DOOR_WIRE_HEADER, req->headers);
+    if (is_final)
+        put_headers(&writer, DOOR_WIRE_TRAILER, req->trailers);
+    if (req->file.fd != -1 && req->file.offset > 0)
+        put_number(&writer, DOOR_WIRE_FILE_OFFSET, req->file.offset);
+    if (req->file.fd != -1 && req->file.len != -1)
+        put_number(&writer, DOOR_WIRE_FILE_LENGTH, req->file.len);
+    return door_wire_end(&writer, kind, kind == DOOR_WIRE_RESPONSE ? (unsigned)req->status : 0,
+                         flags, req->thread->body.len);
 }
 
 /* Moves the body up if the head is one of the rare ones that find no room before it. */
@@ -204,36 +404,57 @@ static char *place_head(struct door_rt_buffer *body, size_t head_len)
     return body->bytes;
 }
 
-static int has_header(const struct door_app_request *req, const char *name)
-{
-    const struct door_rt_header *header = req->headers;
-
-    while (header != NULL && !door_rt_same_name(header->name, name))
-        header = header->next;
-    return header != NULL;
-}
-
-size_t door_rt_response(struct door_app_request *req, char **message)
+static int make_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
+                        int is_final, char **message, size_t *len)
 {
     struct door_rt_buffer *body = &req->thread->body;
-    size_t head_len;
+    size_t head_len = encode_head(req, kind, flags, is_final, NULL, 0);
 
-    if (body->len > 0 && !has_header(req, "Content-Type"))
-        door_app_content_type(req, "text/plain; charset=utf-8");
-    if (req->failed == 0 && door_rt_buffer_room(body, 0) == -1)
-        req->failed = errno;
-    if (req->failed != 0) {
-        errno = req->failed;
-        return 0;
-    }
-    head_len = encode_head(req, NULL, 0);
-    if (head_len == 0)
-        return 0;
+    if (head_len == 0 || door_rt_buffer_room(body, 0) == -1)
+        return -1;
     *message = place_head(body, head_len);
     if (*message == NULL)
-        return 0;
-    encode_head(req, *message, head_len);
-    return head_len + body->len;
+        return -1;
+    encode_head(req, kind, flags, is_final, *message, head_len);
+    *len = head_len + body->len;
+    return 0;
+}
+
+/* A body of no declared type is text. */
+static void default_type(struct door_rt_request *req)
+{
+    if (find_header(req->headers, "Content-Type") == NULL)
+        put_header(req, &req->headers, "Content-Type", "text/plain; charset=utf-8", 1);
+}
+
+int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
+                    char **message, size_t *len)
+{
+    if (kind == DOOR_WIRE_RESPONSE)
+        default_type(req);
+    return make_message(req, kind, flags, 0, message, len);
+}
+
+int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
+{
+    unsigned flags = req->is_excess ? DOOR_WIRE_EXCESS : 0;
+
+    if (req->is_begun)
+        return make_message(req, DOOR_WIRE_END, flags | (req->failed != 0 ? DOOR_WIRE_FAILED : 0),
+                            1, message, len);
+    if (req->failed != 0)
+        return fail(req->failed);
+    if (req->thread->body.len > 0 || req->file.fd != -1)
+        default_type(req);
+    return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, message, len);
+}
+
+size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags)
+{
+    struct door_wire_writer writer;
+
+    door_wire_begin(&writer, buf, cap);
+    return door_wire_end(&writer, kind, 0, flags, 0);
 }
 
 size_t door_rt_plain(char *buf, size_t cap, unsigned status, const char *text)

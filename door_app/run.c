@@ -55,6 +55,22 @@ static int make_placeholder(const char *path)
     return 0;
 }
 
+/* Its server threads block all signals: a call of theirs that ends early has still been made. */
+static int create_door(struct door_app *app)
+{
+    sigset_t all;
+    sigset_t before;
+    int door;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    door = door_create(door_rt_serve, app, DOOR_NO_CANCEL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (door != -1)
+        door_setparam(door, DOOR_PARAM_DESC_MAX, 1);
+    return door;
+}
+
 /* Returns the door, which has the name path, or -1. */
 static int open_door(struct door_app *app, const char *path)
 {
@@ -62,7 +78,7 @@ static int open_door(struct door_app *app, const char *path)
 
     if (make_placeholder(path) == -1)
         return -1;
-    door = door_create(door_rt_serve, app, DOOR_NO_CANCEL | DOOR_REFUSE_DESC);
+    door = create_door(app);
     if (door == -1)
         return complain(path, "cannot create a door", errno);
     if (fattach(door, path) == -1) {

@@ -6,6 +6,8 @@
  * which the thread's next request finds again.
  */
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "app.h"
 
@@ -15,75 +17,174 @@ static void not_found(struct door_app_request *req)
     door_app_printf(req, "Not found\n");
 }
 
-static void run_handler(const struct door_app *app, struct door_app_request *req)
+static void run_handler(const struct door_app *app, struct door_rt_request *req)
 {
-    const char *path_info = door_app_path_info(req);
+    struct door_app_request *handle = (struct door_app_request *)req->handle;
+    const char *path_info = door_app_path_info(handle);
     const struct door_rt_route *route;
 
     route = door_rt_find_route(app, path_info[0] != '\0' ? path_info : "/");
     if (route != NULL)
-        route->handler(req, route->data);
+        route->handler(handle, route->data);
     else
-        not_found(req);
+        not_found(handle);
 }
 
-/* What to say to a message that is no request. */
-static size_t refuse(int error, char *spare, size_t cap)
+/* ---------------------------------------------------------------- answers */
+
+static void answer_bare(struct door_rt_answer *answer, enum door_wire_kind kind, unsigned flags)
+{
+    answer->bytes = answer->storage;
+    answer->len = door_rt_bare(answer->storage, sizeof(answer->storage), kind, flags);
+}
+
+static void answer_plain(struct door_rt_answer *answer, unsigned status, const char *text)
+{
+    answer->bytes = answer->storage;
+    answer->len = door_rt_plain(answer->storage, sizeof(answer->storage), status, text);
+}
+
+/* What to say to a message that is no request, or cannot be answered. */
+static void refuse(struct door_rt_answer *answer, int error)
 {
     switch (error) {
     case EBADMSG:
-        return door_rt_plain(spare, cap, 400, "The application got a malformed message\n");
+        answer_plain(answer, 400, "The application got a malformed message\n");
+        break;
     case EPROTONOSUPPORT:
-        return door_rt_plain(spare, cap, 502, "The application speaks another protocol version\n");
+        answer_plain(answer, 502, "The application speaks another protocol version\n");
+        break;
     default:
-        return door_rt_plain(spare, cap, 500, "The application could not make its answer\n");
+        answer_plain(answer, 500, "The application could not make its answer\n");
+        break;
     }
 }
 
-size_t door_rt_answer(struct door_app *app, const void *data, size_t len, char *spare, size_t cap,
-                      char **answer)
+/*
+ * Finds the response door that the request names; fd came with it, or is -1.
+ * Returns 0 if it is to come with the next try.
+ */
+static int find_caller(struct door_rt_request *req, int fd)
+{
+    const char *id = req->part[DOOR_WIRE_DOOR];
+    const char *token = req->part[DOOR_WIRE_TOKEN];
+    int is_offered = id != NULL && token != NULL && strlen(token) == DOOR_WIRE_ID_LEN;
+
+    if (is_offered)
+        req->caller = door_rt_caller_find(id);
+    if (is_offered && req->caller == NULL && fd != -1) {
+        req->caller = door_rt_caller_add(id, fd);
+        return 1;
+    }
+    if (fd != -1)
+        close(fd);
+    return !is_offered || req->caller != NULL || !door_rt_caller_has_room();
+}
+
+/* A request whose caller has left while it stood in line is nobody's. */
+static int is_awaited(struct door_rt_request *req)
+{
+    struct door_app_request *handle = (struct door_app_request *)req->handle;
+
+    return door_app_client_gone(handle) != DOOR_APP_CLIENT_GONE;
+}
+
+static void answer_request(struct door_app *app, struct door_rt_thread *thread,
+                           struct door_rt_answer *answer)
+{
+    struct door_rt_request *req = &thread->req;
+    int has_waited = door_rt_admit(&app->line, req);
+
+    if (has_waited == -1) {
+        answer_bare(answer, DOOR_WIRE_BUSY, 0);
+        return;
+    }
+    thread->serving = app;
+    if (!has_waited || is_awaited(req))
+        run_handler(app, req);
+    if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
+        answer->fd = req->file.fd;
+        req->file.fd = -1;
+    } else if (req->is_begun) {
+        answer_bare(answer, DOOR_WIRE_END, DOOR_WIRE_FAILED);
+    } else {
+        refuse(answer, ENOMEM);
+    }
+    thread->serving = NULL;
+    door_rt_depart(&app->line);
+}
+
+void door_rt_end_serving(struct door_rt_thread *thread)
+{
+    door_rt_depart(&thread->serving->line);
+    atomic_fetch_add(&thread->serving->ended, 1);
+    door_rt_request_end(&thread->req);
+}
+
+void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
+                    struct door_rt_answer *answer)
 {
     struct door_rt_thread *thread = door_rt_thread();
-    size_t answer_len = 0;
-    int error;
 
-    *answer = spare;
-    if (thread == NULL)
-        return refuse(ENOMEM, spare, cap);
+    answer->fd = -1;
+    if (thread == NULL) {
+        if (fd != -1)
+            close(fd);
+        refuse(answer, ENOMEM);
+        return;
+    }
     door_rt_arena_reset(&thread->arena);
     door_rt_buffer_reset(&thread->body);
     if (door_rt_request_read(&thread->req, data, len) == -1) {
-        error = errno;
+        refuse(answer, errno);
+        if (fd != -1)
+            close(fd);
+    } else if (!find_caller(&thread->req, fd)) {
+        answer_bare(answer, DOOR_WIRE_WHO, 0);
     } else {
-        thread->serving = app;
-        run_handler(app, &thread->req);
-        thread->serving = NULL;
-        answer_len = door_rt_response(&thread->req, answer);
-        error = answer_len == 0 ? ENOMEM : 0;
+        answer_request(app, thread, answer);
     }
+    door_rt_request_end(&thread->req);
     door_rt_arena_reset(&thread->arena);
-    if (error != 0) {
-        *answer = spare;
-        return refuse(error, spare, cap);
+}
+
+/* ---------------------------------------------------------------- the door */
+
+/* The first descriptor; there should be no other. */
+static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
+{
+    int fd = -1;
+
+    for (uint_t i = 0; i < n_desc; i++) {
+        if (!(dp[i].d_attributes & DOOR_DESCRIPTOR))
+            continue;
+        if (fd == -1)
+            fd = dp[i].d_data.d_desc.d_descriptor;
+        else
+            close(dp[i].d_data.d_desc.d_descriptor);
     }
-    return answer_len;
+    return fd;
 }
 
 void door_rt_serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
     struct door_app *app = cookie;
-    char spare[256];
-    char *answer;
-    size_t len;
+    struct door_rt_answer answer;
+    struct door_wire_reader sent;
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE};
 
-    (void)dp; /* the door refuses descriptors */
-    (void)n_desc;
     atomic_fetch_add(&app->started, 1);
-    len = door_rt_answer(app, argp, arg_size, spare, sizeof(spare), &answer);
+    door_rt_answer(app, argp, arg_size, take_descriptor(dp, n_desc), &answer);
     atomic_fetch_add(&app->ended, 1);
-    door_return(answer, len, NULL, 0);
+    desc.d_data.d_desc.d_descriptor = answer.fd;
+    door_return(answer.bytes, answer.len, &desc, answer.fd != -1);
     /* Back here: the caller cannot take it.  Something small is better than nothing. */
-    len = door_rt_plain(spare, sizeof(spare), 500, "The answer could not be delivered\n");
-    door_return(spare, len, NULL, 0);
+    if (answer.fd != -1)
+        close(answer.fd);
+    if (door_wire_read(&sent, DOOR_WIRE_END, answer.bytes, answer.len) == 0)
+        answer_bare(&answer, DOOR_WIRE_END, DOOR_WIRE_FAILED);
+    else
+        answer_plain(&answer, 500, "The answer could not be delivered\n");
+    door_return(answer.bytes, answer.len, NULL, 0);
     door_return(NULL, 0, NULL, 0);
 }

@@ -24,7 +24,7 @@ static void end_thread(void *state)
     struct door_rt_thread *thread = state;
 
     if (thread->serving != NULL)
-        atomic_fetch_add(&thread->serving->ended, 1);
+        door_rt_end_serving(thread);
     door_rt_arena_free(&thread->arena);
     door_rt_buffer_free(&thread->body);
     free(thread);
@@ -51,6 +51,7 @@ static struct door_rt_thread *new_thread(void)
     }
     thread->number = atomic_fetch_add(&last_number, 1) + 1;
     thread->req.thread = thread;
+    thread->req.file.fd = -1;
     atomic_fetch_add(&thread_count, 1);
     return thread;
 }
@@ -68,9 +69,17 @@ struct door_rt_thread *door_rt_thread(void)
     return thread != NULL ? thread : new_thread();
 }
 
-unsigned long door_app_thread_number(const struct door_app_request *req)
+struct door_rt_thread *door_rt_thread_if_any(void)
 {
-    return req->thread->number;
+    pthread_once(&once, make_key);
+    return key_error == 0 ? pthread_getspecific(key) : NULL;
+}
+
+unsigned long door_app_thread_number(const struct door_app_request *handle)
+{
+    const struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? req->thread->number : 0;
 }
 
 unsigned long door_app_thread_count(void)

@@ -16,12 +16,18 @@
 /* Longer than any server runs, and its nanoseconds still fit in 63 bits. */
 #define TIMEOUT_MAX apr_time_from_sec(100 * 365 * 86400LL)
 
+/* Counts stay far below where sums of them could overflow. */
+#define COUNT_MAX 1000000
+
 void *mod_door_create_config(apr_pool_t *pool, char *dir)
 {
     struct mod_door_config *conf = apr_pcalloc(pool, sizeof(*conf));
 
     (void)dir;
     conf->timeout = -1;
+    conf->error_override = -1;
+    conf->limit.queue_len = -1;
+    conf->limit.queue_timeout = -1;
     return conf;
 }
 
@@ -36,6 +42,7 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
         conf->mount = inner->mount;
         conf->mount_path = inner->mount_path;
         conf->in_htaccess = inner->in_htaccess;
+        conf->limit = inner->limit;
     }
     if (inner->allow != NULL)
         conf->allow = inner->allow;
@@ -43,6 +50,8 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
         conf->protocol = inner->protocol;
     if (inner->timeout >= 0)
         conf->timeout = inner->timeout;
+    if (inner->error_override >= 0)
+        conf->error_override = inner->error_override;
     return conf;
 }
 
@@ -186,18 +195,84 @@ static const char *set_protocol(cmd_parms *cmd, void *config, const char *arg)
     return NULL;
 }
 
+static const char *read_time(const char *arg, apr_interval_time_t *time)
+{
+    if (apr_isdigit(arg[0]) && ap_timeout_parameter_parse(arg, time, "s") == APR_SUCCESS &&
+        *time >= 0 && *time <= TIMEOUT_MAX)
+        return NULL;
+    return "must be a time such as '30', '30s', '500ms' or '2mi'";
+}
+
 static const char *set_timeout(cmd_parms *cmd, void *config, const char *arg)
 {
     struct mod_door_config *conf = config;
     const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
-    apr_interval_time_t timeout;
 
     if (wrong != NULL)
         return wrong;
-    if (!apr_isdigit(arg[0]) || ap_timeout_parameter_parse(arg, &timeout, "s") != APR_SUCCESS ||
-        timeout < 0 || timeout > TIMEOUT_MAX)
-        return "DoorTimeout must be a time such as '30', '30s', '500ms' or '2mi', or 0 for none";
-    conf->timeout = timeout;
+    wrong = read_time(arg, &conf->timeout);
+    return wrong == NULL ? NULL : apr_pstrcat(cmd->pool, "DoorTimeout ", wrong, ", or 0 for none",
+                                              NULL);
+}
+
+static const char *set_error_override(cmd_parms *cmd, void *config, int on)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+
+    if (wrong == NULL)
+        conf->error_override = on;
+    return wrong;
+}
+
+/* ---------------------------------------------------------------- limits */
+
+static const char *read_count(cmd_parms *cmd, const char *arg, int min, int *count)
+{
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+    char *end;
+    apr_int64_t number = apr_strtoi64(arg, &end, 10);
+
+    if (wrong != NULL)
+        return wrong;
+    if (!apr_isdigit(arg[0]) || *end != '\0' || number < min || number > COUNT_MAX)
+        return apr_psprintf(cmd->pool, "%s must be a number from %d to %d", cmd->cmd->name, min,
+                            COUNT_MAX);
+    *count = (int)number;
+    return NULL;
+}
+
+static const char *set_max_concurrent(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = read_count(cmd, arg, 1, &conf->limit.max);
+
+    if (wrong == NULL)
+        mod_door_note_limit(conf, cmd->directive);
+    return wrong;
+}
+
+static const char *set_queue_length(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = read_count(cmd, arg, 0, &conf->limit.queue_len);
+
+    if (wrong == NULL)
+        mod_door_note_limit(conf, cmd->directive);
+    return wrong;
+}
+
+static const char *set_queue_timeout(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_config *conf = config;
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+
+    if (wrong != NULL)
+        return wrong;
+    wrong = read_time(arg, &conf->limit.queue_timeout);
+    if (wrong != NULL)
+        return apr_pstrcat(cmd->pool, "DoorQueueTimeout ", wrong, NULL);
+    mod_door_note_limit(conf, cmd->directive);
     return NULL;
 }
 
@@ -210,4 +285,12 @@ const command_rec mod_door_commands[] = {
                   "'app': messages of the application runtime; 'raw': the bodies alone"),
     AP_INIT_TAKE1("DoorTimeout", set_timeout, NULL, RSRC_CONF | ACCESS_CONF,
                   "longest time that the application may take, in seconds or with a unit"),
+    AP_INIT_FLAG("DoorErrorOverride", set_error_override, NULL, RSRC_CONF | ACCESS_CONF,
+                 "On: httpd's own pages (ErrorDocument) for the application's errors"),
+    AP_INIT_TAKE1("DoorMaxConcurrent", set_max_concurrent, NULL, RSRC_CONF | ACCESS_CONF,
+                  "how many requests of this door may run at a time"),
+    AP_INIT_TAKE1("DoorQueueLength", set_queue_length, NULL, RSRC_CONF | ACCESS_CONF,
+                  "how many more may wait for that"),
+    AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
+                  "how long they may, in seconds or with a unit"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

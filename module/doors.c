@@ -55,6 +55,8 @@ static struct {
     int is_threaded;          /* then httpd has blocked them in the thread already */
 } doors;
 
+static _Atomic unsigned long last_serial;
+
 /* ---------------------------------------------------------------- names */
 
 /* Whether path is prefix or lies below it. */
@@ -174,6 +176,16 @@ static pid_t server_pid(int fd)
     return door_info(fd, &info) == 0 ? info.di_target : -1;
 }
 
+static void close_door(struct mod_door *door)
+{
+    if (door == NULL)
+        return;
+    if (door->response_fd != -1)
+        door_revoke(door->response_fd); /* closes it, too */
+    close(door->fd);
+    free(door);
+}
+
 /* A door that nobody uses yet, or NULL and errno. */
 static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t now)
 {
@@ -195,6 +207,13 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
         return NULL;
     }
     door->pid = server_pid(door->fd);
+    door->response_fd = -1;
+    door->serial = atomic_fetch_add(&last_serial, 1) + 1;
+    if (mod_door_random_id(door->id) != APR_SUCCESS) {
+        close_door(door);
+        errno = EAGAIN;
+        return NULL;
+    }
     return door;
 }
 
@@ -213,14 +232,6 @@ static int is_replaced(const char *path, const struct mod_door *door)
 static struct mod_door *drop_user(struct mod_door *door)
 {
     return --door->users == 0 ? door : NULL;
-}
-
-static void close_door(struct mod_door *door)
-{
-    if (door == NULL)
-        return;
-    close(door->fd);
-    free(door);
 }
 
 void mod_door_release(struct mod_door *door)
@@ -392,6 +403,19 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
     return APR_SUCCESS;
 }
 
+int mod_door_response_fd(struct mod_door *door)
+{
+    int error;
+
+    apr_thread_mutex_lock(doors.lock);
+    if (door->response_fd == -1)
+        door->response_fd = mod_door_make_response_door(door->serial);
+    error = errno;
+    apr_thread_mutex_unlock(doors.lock);
+    errno = error;
+    return door->response_fd;
+}
+
 /* ------------------------------------------------------------ the child */
 
 /*
@@ -415,6 +439,7 @@ apr_status_t mod_door_init(apr_pool_t *child_pool)
 {
     static const int passing[] = {SIGTERM, SIGHUP, SIGINT,  SIGQUIT, SIGSEGV, SIGBUS,
                                   SIGFPE,  SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    apr_pool_t *pool;
     apr_status_t error;
     apr_size_t i;
 
@@ -423,7 +448,10 @@ apr_status_t mod_door_init(apr_pool_t *child_pool)
     sigfillset(&doors.graceful);
     for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
         sigdelset(&doors.graceful, passing[i]);
-    doors.open = apr_hash_make(child_pool);
+    error = apr_pool_create(&pool, child_pool); /* used under the lock only */
+    if (error != APR_SUCCESS)
+        return error;
+    doors.open = apr_hash_make(pool);
     error = apr_thread_mutex_create(&doors.lock, APR_THREAD_MUTEX_DEFAULT, child_pool);
     if (error == APR_SUCCESS)
         apr_pool_cleanup_register(child_pool, NULL, close_idle, apr_pool_cleanup_null);

@@ -3,9 +3,11 @@
  *
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
  * story of a request; config.c reads the directives, doors.c keeps this
- * child's open doors, request.c makes the message for the application,
+ * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, bucket.c owns
- * answers that came as a mapping.
+ * answers that came as a mapping, file.c passes on descriptors.
+ * While a call runs, the application may call back: response_door.c lets it in,
+ * stream.c does what it asks for, body.c reads the request's body for it.
  *
  * Helpers return an apr_status_t (an errno value, or one of enum
  * mod_door_error) or an HTTP status, and do not log: the handler does.
@@ -33,7 +35,10 @@ enum mod_door_error {
     MOD_DOOR_EHEADER,                        /* a header that HTTP does not allow */
     MOD_DOOR_ELENGTH,                        /* Content-Length malformed or repeated */
     MOD_DOOR_ESHORT,                         /* fewer bytes than Content-Length */
-    MOD_DOOR_ELONG                           /* more bytes than Content-Length */
+    MOD_DOOR_ELONG,                          /* more bytes than Content-Length */
+    MOD_DOOR_EFAILED,                        /* the application gave up in the middle */
+    MOD_DOOR_ESILENT,                        /* its pipe or socket paused for too long */
+    MOD_DOOR_EBUSY                           /* too many requests of this door run */
 };
 
 /* ------------------------------------------------------------- config.c */
@@ -47,22 +52,57 @@ enum mod_door_mount {
     MOD_DOOR_MOUNT_FILE       /* anything else: the file in the path, as CGI */
 };
 
-/* Per-directory configuration.  The first four belong together, set by one DoorHandler. */
+/* DoorMaxConcurrent and what belongs to it; of a door, wherever it is used. */
+struct mod_door_limit {
+    int max;                           /* requests that may run at a time; 0 not said */
+    int queue_len;                     /* requests that may wait; -1 not said */
+    apr_interval_time_t queue_timeout; /* how long; -1 not said */
+    unsigned index;                    /* in limit.c's table */
+};
+
+#define MOD_DOOR_QUEUE_LEN 100
+#define MOD_DOOR_QUEUE_TIMEOUT apr_time_from_sec(5)
+
+/* Per-directory configuration.  Those up to limit belong together, set by one DoorHandler. */
 struct mod_door_config {
     const char *path;          /* the door's name; "" none; NULL not said here */
     enum mod_door_mount mount; /* how to find SCRIPT_NAME */
     const char *mount_path;    /* of location or directory, without a trailing slash */
     int in_htaccess;           /* path needs a DoorAllow prefix */
+    struct mod_door_limit limit; /* what is said here; see mod_door_find_limit() */
 
     const apr_array_header_t *allow; /* prefixes (char *), no trailing slash; NULL not said */
     enum mod_door_protocol protocol;
     apr_interval_time_t timeout; /* -1 not said: the server's Timeout; 0 off */
+    int error_override;          /* -1 not said */
 };
 
 extern const command_rec mod_door_commands[];
 
 void *mod_door_create_config(apr_pool_t *pool, char *dir);
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
+
+/* -------------------------------------------------------------- limit.c */
+
+/* A configuration is about to be read, and has been: OK, or a server that does not start. */
+void mod_door_forget_limits(apr_pool_t *config_pool);
+void mod_door_note_limit(const struct mod_door_config *conf, const ap_directive_t *where);
+int mod_door_check_limits(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                          server_rec *s);
+
+/* The limit of the door at path, or NULL. */
+const struct mod_door_limit *mod_door_find_limit(const char *path);
+
+/* In httpd's parent, when the configuration stands; then in each child. */
+apr_status_t mod_door_make_limit_table(apr_pool_t *config_pool);
+void mod_door_take_row(apr_pool_t *child_pool);
+
+/*
+ * 1 if the request is among the first max ones of all children; then it has to
+ * leave, too.  A limit of NULL lets all in.
+ */
+int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
+void mod_door_leave_limit(const struct mod_door_limit *limit);
 
 /* -------------------------------------------------------------- doors.c */
 
@@ -82,6 +122,9 @@ struct mod_door {
     apr_time_t changed; /* the name's change time then */
     apr_time_t checked; /* when the name was last looked at; under the lock */
     unsigned users;     /* requests, and 1 while in the table; under the lock */
+    unsigned long serial;            /* tells this child's response doors apart */
+    char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
+    int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
     char key[];
 };
 
@@ -112,6 +155,9 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
 
 void mod_door_release(struct mod_door *door);
 
+/* The door's response door, made when it is first asked for; -1 and errno. */
+int mod_door_response_fd(struct mod_door *door);
+
 /*
  * door_call_until() with the signals blocked that httpd sends a child to end
  * it gracefully: they would end the call too.  Returns APR_SUCCESS or errno.
@@ -119,7 +165,56 @@ void mod_door_release(struct mod_door *door);
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
                              const _Atomic int64_t *deadline_ns);
 
-/* ------------------------------------------------------------ request.c */
+/* --------------------------------------------------------------- body.c */
+
+/* The request's body, as far as it has been read. */
+struct mod_door_body {
+    apr_off_t length;    /* bytes that were announced, or -1 */
+    apr_off_t taken;     /* bytes that were read */
+    int is_ended;        /* all of it was read, or there is none */
+    apr_status_t error;  /* why nothing more can be read, or APR_SUCCESS */
+    apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
+};
+
+/* OK, or the HTTP status to answer with. */
+int mod_door_body_init(request_rec *r, struct mod_door_body *body);
+
+/*
+ * Reads what goes along with the call: what is there, and what a short body
+ * that comes at once still lacks.
+ */
+apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, char *buf,
+                                    apr_size_t room, apr_size_t *len);
+
+/*
+ * Reads what is there, at most room bytes; with APR_BLOCK_READ it waits for the
+ * first.  0 bytes with is_ended is the end.  Returns APR_EAGAIN, or APR_ENOSPC
+ * over LimitRequestBody, and what input filters return.
+ */
+apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
+                                apr_size_t room, apr_size_t *len, apr_read_type_e block);
+
+/* Before the response ends: decides what becomes of a body that was not read. */
+void mod_door_body_discard(request_rec *r, struct mod_door_body *body);
+
+/* ----------------------------------------------------------- response.c */
+
+/* A response, as far as the application has given it; its strings lie in the request's pool. */
+struct mod_door_response {
+    int is_begun; /* status and headers are the request's; or one of the two below is set */
+    int instead;  /* HTTP status that the handler returns instead, or OK */
+    const char *redirect; /* local path that is served instead, or NULL */
+    int no_body;          /* the client gets none, or no more, of the body */
+    int status;
+    struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
+    const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
+    const char *connection;         /* what the Connection fields say, or NULL */
+    apr_off_t content_length;       /* or -1 */
+    apr_off_t sent;                 /* bytes of body that were passed on */
+    apr_status_t error;             /* of passing it on: the client is gone */
+};
+
+/* -------------------------------------------------------------- a call */
 
 /*
  * Bytes of the buffer that holds a request's message and then its answer.  An
@@ -130,56 +225,135 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
  */
 #define MOD_DOOR_BUFFER_LEN (80 * 1024 - 128)
 
-/* One call of a door: the handler's, on its stack. */
+/* Room for the head and the few fields of a message that carries a body. */
+#define MOD_DOOR_HEAD_ROOM 1024
+
+/*
+ * One request on its way through a door; the handler's, on its stack.  While
+ * the call runs, the thread of the response door that has come with its token
+ * has it (response_door.c).
+ */
 struct mod_door_call {
-    char *buffer;       /* MOD_DOOR_BUFFER_LEN bytes; NULL once a bucket owns it */
-    char *arg;          /* the argument: in buffer, or in long_arg */
-    apr_size_t arg_len; /* bytes at arg */
-    char *long_arg;     /* malloc()ed when buffer is too small, otherwise NULL */
-    const char *result; /* the result: in buffer, or in mapping */
+    request_rec *r;
+    const struct mod_door_config *conf;
+    _Atomic int64_t deadline_ns; /* of the application; 0: none, or it is not its turn */
+    const struct mod_door_limit *limit; /* of the door, or NULL */
+    char token[DOOR_WIRE_ID_LEN + 1];
+    unsigned long serial; /* of the response door that the token is good for */
+    int busy;             /* a door thread has the request; response_door.c's lock */
+    char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes; NULL once a bucket owns it */
+    char *arg;            /* the argument: in buffer, or in long_arg */
+    apr_size_t arg_len;   /* bytes at arg */
+    apr_size_t arg_cap;   /* bytes that have room there */
+    char *long_arg;       /* malloc()ed when buffer is too small, otherwise NULL */
+    const char *result;   /* the result: in buffer, or in mapping */
     apr_size_t result_len;
+    int result_fd; /* a descriptor that came with it, or -1 */
     void *mapping; /* of a result longer than buffer; NULL once a bucket owns it */
     apr_size_t mapping_len;
+    struct mod_door_body body;
+    struct mod_door_response response;
+    apr_bucket_brigade *brigade; /* empty between uses */
+    int is_passed;               /* some of the response has gone to the filters */
+    apr_status_t complaint; /* what was wrong on the response door, for the log */
 };
 
-/*
- * Writes the argument of a call: message and body, or the body alone with
- * DoorProtocol raw.  Reads the body to its end.  Returns OK or the HTTP status
- * to answer with; AP_FILTER_ERROR if that has been done.
- */
-int mod_door_write_request(request_rec *r, const struct mod_door_config *conf,
-                           struct mod_door_call *call);
+/* How long the application may take: for the call, or until it goes on; 0 for ever. */
+apr_interval_time_t mod_door_timeout(const struct mod_door_call *call);
 
-/* ----------------------------------------------------------- response.c */
+/* Gives the application that time from now on. */
+void mod_door_set_deadline(struct mod_door_call *call);
 
-/* An answer that has been checked; its strings lie in the request's pool. */
-struct mod_door_response {
-    int status;
-    struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
-    const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
-    const char *connection;         /* what the Connection fields say, or NULL */
-    apr_off_t content_length;       /* or -1 */
-    apr_size_t body_offset;         /* in the call's result */
-    apr_size_t body_len;
-};
-
-/* Checks the call's result.  Changes nothing of the request. */
-apr_status_t mod_door_read_response(request_rec *r, const struct mod_door_config *conf,
-                                    const struct mod_door_call *call,
-                                    struct mod_door_response *response);
+/* ------------------------------------------------------------ request.c */
 
 /*
- * APR_SUCCESS, or MOD_DOOR_ESHORT or MOD_DOOR_ELONG if the body's length is not
- * what Content-Length promised: sending deals with it, the log should tell.
+ * Writes the argument of a call: message and the beginning of the body, or the
+ * whole body alone with DoorProtocol raw.  Returns OK or the HTTP status to
+ * answer with; AP_FILTER_ERROR if that has been done.
  */
-apr_status_t mod_door_check_length(const request_rec *r, const struct mod_door_response *response);
+int mod_door_write_request(struct mod_door_call *call);
+
+/* The message names this response door from now on. */
+void mod_door_name_response_door(struct mod_door_call *call, const struct mod_door *door);
 
 /*
- * Sets status and headers and passes the body on; the result's memory goes with
- * it.  Returns what a handler returns.
+ * Makes the last PART of a body, with the trailers, of len bytes that lie
+ * behind a head without fields; returns its bytes.
  */
-int mod_door_send_response(request_rec *r, const struct mod_door_response *response,
-                           struct mod_door_call *call);
+apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *reply, apr_size_t cap,
+                                    apr_size_t len);
+
+/* ------------------------------------------------ response.c, continued */
+
+/*
+ * Checks a message's status and headers, and makes them the request's, unless
+ * something else is served instead: see struct mod_door_response.
+ */
+apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader message);
+
+/* The same for DoorProtocol raw. */
+void mod_door_begin_raw(struct mod_door_call *call);
+
+/* Sends an interim response (1xx). */
+apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
+
+/*
+ * Passes on some of the body, with a FLUSH bucket if asked for; bb is left
+ * empty.  APR_SUCCESS also if nobody wants it; MOD_DOOR_ELONG if it was more
+ * than Content-Length promised, which was cut.
+ */
+apr_status_t mod_door_pass(struct mod_door_call *call, apr_bucket_brigade *bb, int flush);
+
+/*
+ * Ends the response: with bb, the last of the body, and the trailers among
+ * fields.  Returns what a handler returns.
+ */
+int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
+                 struct door_wire_reader fields);
+
+/* Ends a response that was begun so that the client sees that something is missing. */
+int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb);
+
+/* APR_SUCCESS, or MOD_DOOR_ESHORT or _ELONG if more bytes make a wrong Content-Length. */
+apr_status_t mod_door_check_length(const struct mod_door_call *call, apr_off_t more);
+
+/* ------------------------------------------------------------- stream.c */
+
+/*
+ * Does what a message on the response door asks for, and writes the reply's
+ * bytes to reply.  *fd came along, or is -1; it becomes -1 if it was taken.
+ */
+apr_size_t mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message,
+                          int *fd, char *reply, apr_size_t cap);
+
+/* Writes an ACK; returns its bytes. */
+apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigned flags);
+
+/* ------------------------------------------------------ response_door.c */
+
+apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool);
+
+/* Random digits. */
+apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1]);
+
+/* A new response door for calls with that serial; -1 and errno. */
+int mod_door_make_response_door(unsigned long serial);
+
+/* From open to close the response door lets calls in; close waits for the one that is in. */
+void mod_door_open_token(struct mod_door_call *call);
+void mod_door_close_token(struct mod_door_call *call);
+
+/* --------------------------------------------------------------- file.c */
+
+/*
+ * What the descriptor stands for, behind the rest of bb; takes fd over.  Of a
+ * regular file the part that fields say; of a pipe or socket everything until
+ * it ends, which is passed on as it comes.  Errors: EINVAL it makes no sense,
+ * MOD_DOOR_ESILENT it paused for longer than DoorTimeout, those of reading it
+ * and of mod_door_pass().
+ */
+apr_status_t mod_door_add_descriptor(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
+                                     struct door_wire_reader fields);
 
 /* ------------------------------------------------------------- bucket.c */
 

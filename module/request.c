@@ -7,6 +7,7 @@
  * for.  What httpd would hide from a CGI program is not sent.  Knows nothing
  * of doors.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +19,11 @@
 
 #include "mod_door.h"
 
-/* How much of a body is asked for at a time. */
-#define READ_LEN (64 * 1024)
+/* Of the body at most this goes along with the message. */
+#define INLINE_BODY_LEN (64 * 1024)
 
-/* No more than this is allocated for a body because its Content-Length says so. */
-#define TRUSTED_BODY_LEN (1024 * 1024)
+/* How much of a body is read at a time where it has to be read whole. */
+#define READ_LEN (64 * 1024)
 
 static void put_bytes(struct door_wire_writer *w, enum door_wire_type type, const char *value,
                       apr_size_t len)
@@ -43,10 +44,10 @@ static void put_named(struct door_wire_writer *w, enum door_wire_type type, cons
         door_wire_field(w, type, name, strlen(name), value, strlen(value));
 }
 
-static void put_port(struct door_wire_writer *w, enum door_wire_type type, apr_port_t port)
+static void put_number(struct door_wire_writer *w, enum door_wire_type type, apr_int64_t number)
 {
-    char digits[8];
-    int len = apr_snprintf(digits, sizeof(digits), "%u", (unsigned)port);
+    char digits[24];
+    int len = apr_snprintf(digits, sizeof(digits), "%" APR_INT64_T_FMT, number);
 
     put_bytes(w, type, digits, (apr_size_t)len);
 }
@@ -142,7 +143,7 @@ static void put_server(request_rec *r, struct door_wire_writer *w)
 {
     /* It may be the client's Host field: escaped like everywhere in httpd. */
     put(w, DOOR_WIRE_SERVER_NAME, ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
-    put_port(w, DOOR_WIRE_SERVER_PORT, ap_get_server_port(r));
+    put_number(w, DOOR_WIRE_SERVER_PORT, ap_get_server_port(r));
     put(w, DOOR_WIRE_SERVER_ADDR, r->connection->local_ip);
     put(w, DOOR_WIRE_SERVER_SOFTWARE, ap_get_server_banner());
     put(w, DOOR_WIRE_SERVER_ADMIN, r->server->server_admin);
@@ -151,7 +152,7 @@ static void put_server(request_rec *r, struct door_wire_writer *w)
 static void put_client(request_rec *r, struct door_wire_writer *w)
 {
     put(w, DOOR_WIRE_REMOTE_ADDR, r->useragent_ip);
-    put_port(w, DOOR_WIRE_REMOTE_PORT, r->connection->client_addr->port);
+    put_number(w, DOOR_WIRE_REMOTE_PORT, r->connection->client_addr->port);
     put(w, DOOR_WIRE_REMOTE_HOST, ap_get_useragent_host(r, REMOTE_HOST, NULL));
     put(w, DOOR_WIRE_REMOTE_USER, r->user);
     put(w, DOOR_WIRE_REMOTE_IDENT, ap_get_remote_logname(r));
@@ -216,11 +217,35 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
         put_redirect(r, core, w);
 }
 
-static void put_request(request_rec *r, const struct mod_door_config *conf,
-                        struct door_wire_writer *w)
+/* First, so that mod_door_name_response_door() knows where it is. */
+static void put_names(const struct mod_door_call *call, struct door_wire_writer *w)
 {
+    static const char unnamed[DOOR_WIRE_ID_LEN] = "00000000000000000000000000000000";
+
+    put_bytes(w, DOOR_WIRE_DOOR, unnamed, DOOR_WIRE_ID_LEN);
+    put_bytes(w, DOOR_WIRE_TOKEN, call->token, DOOR_WIRE_ID_LEN);
+}
+
+void mod_door_name_response_door(struct mod_door_call *call, const struct mod_door *door)
+{
+    memcpy(call->arg + sizeof(struct door_wire_head) + sizeof(struct door_wire_field_head) + 1,
+           door->id, DOOR_WIRE_ID_LEN);
+}
+
+static void put_limit(const struct mod_door_limit *limit, struct door_wire_writer *w)
+{
+    put_number(w, DOOR_WIRE_MAX_CONCURRENT, limit->max);
+    put_number(w, DOOR_WIRE_QUEUE_LENGTH, limit->queue_len);
+    put_number(w, DOOR_WIRE_QUEUE_TIMEOUT, apr_time_as_msec(limit->queue_timeout));
+}
+
+static void put_request(const struct mod_door_call *call, struct door_wire_writer *w)
+{
+    request_rec *r = call->r;
+    const struct mod_door_config *conf = call->conf;
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
+    put_names(call, w);
     put(w, DOOR_WIRE_METHOD, r->method);
     put_target(r, w);
     put_path(r, conf, w);
@@ -231,17 +256,32 @@ static void put_request(request_rec *r, const struct mod_door_config *conf,
     put_client(r, w);
     put_headers(r, core, w);
     put_env(r, core, w);
+    if (call->limit != NULL)
+        put_limit(call->limit, w);
 }
 
-/* ----------------------------------------------------------------- body */
-
-/* Makes room for more bytes behind the argument; *cap is what it has. */
-static int reserve(struct mod_door_call *call, apr_size_t *cap, apr_size_t more)
+static void put_trailers(const request_rec *r, struct door_wire_writer *w)
 {
-    apr_size_t wanted = *cap;
+    const apr_array_header_t *trailers = apr_table_elts(r->trailers_in);
+    int i;
+
+    for (i = 0; i < trailers->nelts; i++) {
+        const apr_table_entry_t *trailer = &APR_ARRAY_IDX(trailers, i, apr_table_entry_t);
+
+        if (trailer->key != NULL)
+            put_named(w, DOOR_WIRE_TRAILER, trailer->key, trailer->val);
+    }
+}
+
+/* -------------------------------------------------------------- together */
+
+/* Makes room for more bytes behind the argument. */
+static int reserve(struct mod_door_call *call, apr_size_t more)
+{
+    apr_size_t wanted = call->arg_cap;
     char *grown;
 
-    if (more <= *cap - call->arg_len)
+    if (more <= call->arg_cap - call->arg_len)
         return OK;
     while (wanted - call->arg_len < more) {
         if (wanted > SIZE_MAX / 2)
@@ -254,121 +294,134 @@ static int reserve(struct mod_door_call *call, apr_size_t *cap, apr_size_t more)
     if (call->long_arg == NULL)
         memcpy(grown, call->arg, call->arg_len);
     call->arg = call->long_arg = grown;
-    *cap = wanted;
+    call->arg_cap = wanted;
     return OK;
 }
 
-/* Appends a brigade's data; *eos becomes 1 at the body's end. */
-static int append(struct mod_door_call *call, apr_size_t *cap, apr_bucket_brigade *bb, int *eos)
+/* The whole body is the argument. */
+static int write_raw(struct mod_door_call *call)
 {
-    apr_bucket *b;
-
-    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
-        const char *data;
-        apr_size_t len;
-        apr_status_t error;
-        int status;
-
-        if (APR_BUCKET_IS_EOS(b)) {
-            *eos = 1;
-            return OK;
-        }
-        if (APR_BUCKET_IS_METADATA(b))
-            continue;
-        error = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
-        if (error != APR_SUCCESS)
-            return ap_map_http_request_error(error, HTTP_BAD_REQUEST);
-        status = reserve(call, cap, len);
-        if (status != OK)
-            return status;
-        memcpy(call->arg + call->arg_len, data, len);
-        call->arg_len += len;
-    }
-    return OK;
-}
-
-/* httpd's own filter enforces the limit for HTTP/1; what other inputs do is not relied on. */
-static int is_over_limit(const request_rec *r, apr_size_t body_len)
-{
-    apr_off_t limit = ap_get_limit_req_body(r);
-
-    return limit > 0 && body_len > (apr_uint64_t)limit;
-}
-
-static int read_body(request_rec *r, struct mod_door_call *call, apr_size_t *cap)
-{
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    apr_size_t head_len = call->arg_len;
-    const char *announced = apr_table_get(r->headers_in, "Content-Length");
-    apr_off_t body_len;
-    int eos = 0;
     int status = OK;
 
-    if (announced != NULL && ap_parse_strict_length(&body_len, announced))
-        status = reserve(call, cap,
-                         body_len < TRUSTED_BODY_LEN ? (apr_size_t)body_len : TRUSTED_BODY_LEN);
-    while (status == OK && !eos) {
-        apr_status_t error =
-            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, READ_LEN);
+    while (status == OK && !call->body.is_ended) {
+        apr_size_t len = 0;
+        apr_status_t error = APR_SUCCESS;
 
+        status = reserve(call, READ_LEN);
+        if (status == OK)
+            error = mod_door_body_read(call->r, &call->body, call->arg + call->arg_len,
+                                       call->arg_cap - call->arg_len, &len, APR_BLOCK_READ);
         if (error != APR_SUCCESS)
             status = ap_map_http_request_error(error, HTTP_BAD_REQUEST);
-        else
-            status = append(call, cap, bb, &eos);
-        if (status == OK && is_over_limit(r, call->arg_len - head_len))
-            status = HTTP_REQUEST_ENTITY_TOO_LARGE;
-        apr_brigade_cleanup(bb);
+        call->arg_len += len;
     }
-    apr_brigade_destroy(bb);
     return status;
 }
 
-/* -------------------------------------------------------------- together */
-
-/* The message's head in the buffer, or in long_arg if it is too long for that. */
-static int write_head(request_rec *r, const struct mod_door_config *conf,
-                      struct mod_door_call *call, apr_size_t *cap, struct door_wire_writer *w)
+/* The message's fields, in the buffer or in long_arg if they are too long for that. */
+static int write_fields(struct mod_door_call *call, struct door_wire_writer *w)
 {
     int status;
 
-    door_wire_begin(w, call->arg, *cap);
-    put_request(r, conf, w);
-    if (w->len > *cap) {
-        /* Beyond what the length fields can say: no allocation could help. */
-        if (w->len >= UINT32_MAX)
-            return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
-        status = reserve(call, cap, w->len);
-        if (status != OK)
-            return status;
-        door_wire_begin(w, call->arg, *cap);
-        put_request(r, conf, w);
-    }
-    call->arg_len = w->len;
+    door_wire_begin(w, call->arg, call->arg_cap);
+    put_request(call, w);
+    if (w->len <= call->arg_cap)
+        return OK;
+    /* Beyond what the length fields can say: no allocation could help. */
+    if (w->len >= UINT32_MAX)
+        return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    status = reserve(call, w->len);
+    if (status != OK)
+        return status;
+    door_wire_begin(w, call->arg, call->arg_cap);
+    put_request(call, w);
     return OK;
 }
 
-int mod_door_write_request(request_rec *r, const struct mod_door_config *conf,
-                           struct mod_door_call *call)
+/*
+ * Trailers, which are known only when the body has been read, go in front of
+ * it all the same: the body moves up.  They are rare.
+ */
+static int insert_trailers(struct mod_door_call *call, struct door_wire_writer *w)
+{
+    apr_size_t head_len = w->len;
+    apr_size_t body_len = call->arg_len - head_len;
+    struct door_wire_writer measured = *w;
+    int status;
+
+    measured.cap = 0;
+    put_trailers(call->r, &measured);
+    if (measured.len == head_len)
+        return OK;
+    if (measured.len >= UINT32_MAX)
+        return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    status = reserve(call, measured.len - head_len);
+    if (status != OK)
+        return status;
+    memmove(call->arg + measured.len, call->arg + head_len, body_len);
+    w->buf = call->arg;
+    w->cap = call->arg_cap;
+    put_trailers(call->r, w);
+    call->arg_len = w->len + body_len;
+    return OK;
+}
+
+static int write_body(struct mod_door_call *call, struct door_wire_writer *w)
+{
+    apr_size_t room = call->arg_cap - call->arg_len;
+    apr_size_t len;
+    apr_status_t error;
+
+    if (call->body.is_ended)
+        return OK;
+    error = mod_door_body_prefetch(call->r, &call->body, call->arg + call->arg_len,
+                                   room < INLINE_BODY_LEN ? room : INLINE_BODY_LEN, &len);
+    if (error != APR_SUCCESS)
+        return ap_map_http_request_error(error, HTTP_BAD_REQUEST);
+    call->arg_len += len;
+    return call->body.is_ended ? insert_trailers(call, w) : OK;
+}
+
+int mod_door_write_request(struct mod_door_call *call)
 {
     struct door_wire_writer w = {0};
-    apr_size_t cap = MOD_DOOR_BUFFER_LEN;
-    apr_size_t head_len;
-    int is_raw = conf->protocol == MOD_DOOR_PROTOCOL_RAW;
-    int status = OK;
+    int status;
 
     call->arg = call->buffer;
     call->arg_len = 0;
-    if (!is_raw)
-        status = write_head(r, conf, call, &cap, &w);
-    head_len = call->arg_len;
-    if (status == OK && ap_request_has_body(r))
-        status = read_body(r, call, &cap);
-    if (status != OK || is_raw)
+    call->arg_cap = MOD_DOOR_BUFFER_LEN;
+    status = mod_door_body_init(call->r, &call->body);
+    if (status == OK && call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
+        return write_raw(call);
+    if (status == OK)
+        status = write_fields(call, &w);
+    if (status != OK)
         return status;
-    /* The body's length is known only now, and growing may have moved the head. */
+    call->arg_len = w.len;
+    status = write_body(call, &w);
+    if (status != OK)
+        return status;
     w.buf = call->arg;
-    w.cap = cap;
-    if (door_wire_end(&w, DOOR_WIRE_REQUEST, 0, 0, call->arg_len - head_len) == 0)
+    w.cap = call->arg_cap;
+    if (door_wire_end(&w, DOOR_WIRE_REQUEST, 0, call->body.is_ended ? 0 : DOOR_WIRE_MORE,
+                      call->arg_len - w.len) == 0)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     return OK;
+}
+
+apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *reply, apr_size_t cap,
+                                    apr_size_t len)
+{
+    struct door_wire_writer w;
+    apr_size_t head_len;
+
+    door_wire_begin(&w, NULL, 0);
+    head_len = w.len;
+    put_trailers(call->r, &w);
+    if (w.len > cap - len) /* longer than httpd's own limits on headers allow */
+        return mod_door_ack(reply, cap, EFBIG, 0);
+    memmove(reply + w.len, reply + head_len, len);
+    door_wire_begin(&w, reply, cap);
+    put_trailers(call->r, &w);
+    return door_wire_end(&w, DOOR_WIRE_PART, 0, 0, len) + len;
 }

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * response.c: the result of a call as an HTTP response.  Nothing of it reaches
- * the request before all of it has been checked.  The result is this process's
- * own memory, which the application cannot change any more; the strings are
- * still copied, because the request is logged after its body's memory has gone.
- * Knows nothing of doors.
+ * response.c: what the application says as an HTTP response: how it begins,
+ * goes on and ends.  No header reaches the request before all of them have been
+ * checked.  A message is this process's own memory, which the application
+ * cannot change any more; the strings are still copied, because the request is
+ * logged after its body's memory has gone.  Knows nothing of doors.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,48 +69,24 @@ static apr_status_t check_field(request_rec *r, const struct door_wire_field *fi
     return APR_SUCCESS;
 }
 
-static apr_status_t read_message(request_rec *r, const struct mod_door_call *call,
-                                 struct mod_door_response *response)
+/* Keeps the message's fields, which are about to go, and checks them. */
+static apr_status_t keep_fields(request_rec *r, struct door_wire_reader message,
+                                struct mod_door_response *response)
 {
-    struct door_wire_reader reader;
+    apr_size_t len = (apr_size_t)(message.end - message.next);
     struct door_wire_field field;
-    apr_size_t head_len;
-    const char *copy;
     apr_status_t error = APR_SUCCESS;
 
-    if (door_wire_read(&reader, DOOR_WIRE_RESPONSE, call->result, call->result_len) == -1)
-        return errno;
-    if (reader.status < 200 || reader.status > 599)
-        return MOD_DOOR_ESTATUS;
-    head_len = (apr_size_t)(reader.end - call->result);
-    copy = apr_pmemdup(r->pool, call->result, head_len);
-    reader.next = copy + (reader.next - call->result);
-    reader.end = copy + head_len;
-    response->status = reader.status;
-    response->body_offset = head_len;
-    response->body_len = (apr_size_t)reader.body_len;
-    response->fields = reader;
-    while (error == APR_SUCCESS && door_wire_next(&reader, &field))
+    message.next = apr_pmemdup(r->pool, message.next, len);
+    message.end = message.next + len;
+    response->fields = message;
+    while (error == APR_SUCCESS && door_wire_next(&message, &field))
         error = check_field(r, &field, response);
     /* One that concerns the hop between application and httpd concerns nobody else. */
     if (response->connection != NULL &&
         ap_find_token(r->pool, response->connection, "Content-Length"))
         response->content_length = -1;
     return error;
-}
-
-apr_status_t mod_door_read_response(request_rec *r, const struct mod_door_config *conf,
-                                    const struct mod_door_call *call,
-                                    struct mod_door_response *response)
-{
-    memset(response, 0, sizeof(*response));
-    response->content_length = -1;
-    if (conf->protocol != MOD_DOOR_PROTOCOL_RAW)
-        return read_message(r, call, response);
-    response->status = HTTP_OK;
-    response->content_type = "text/plain";
-    response->body_len = call->result_len;
-    return APR_SUCCESS;
 }
 
 /* Whether HTTP allows this response a body at all. */
@@ -120,13 +96,15 @@ static int may_have_body(const struct mod_door_response *response)
            response->status != HTTP_NOT_MODIFIED;
 }
 
-apr_status_t mod_door_check_length(const request_rec *r, const struct mod_door_response *response)
+apr_status_t mod_door_check_length(const struct mod_door_call *call, apr_off_t more)
 {
-    if (r->header_only || response->content_length < 0 || !may_have_body(response))
+    const struct mod_door_response *response = &call->response;
+
+    if (call->r->header_only || response->content_length < 0 || !may_have_body(response))
         return APR_SUCCESS;
-    if (response->body_len < (apr_uint64_t)response->content_length)
+    if (response->sent + more < response->content_length)
         return MOD_DOOR_ESHORT;
-    if (response->body_len > (apr_uint64_t)response->content_length)
+    if (response->sent + more > response->content_length)
         return MOD_DOOR_ELONG;
     return APR_SUCCESS;
 }
@@ -161,14 +139,14 @@ static void set_headers(request_rec *r, const struct mod_door_response *response
         ap_set_content_length(r, response->content_length);
 }
 
-static void set_status(request_rec *r, const struct mod_door_response *response)
+static void set_status(request_rec *r, int status)
 {
     /* A page for an ErrorDocument: as with a file, the error keeps its status. */
-    if (response->status == HTTP_OK)
+    if (status == HTTP_OK)
         return;
-    r->status = response->status;
+    r->status = status;
     /* httpd turns a status that it has no words for into 500, unless there is a line. */
-    r->status_line = ap_get_status_line_ex(r->pool, response->status);
+    r->status_line = ap_get_status_line_ex(r->pool, status);
 }
 
 /* Only what the application itself gave a validator can be compared with the client's. */
@@ -182,46 +160,193 @@ static int check_conditions(request_rec *r, const struct mod_door_response *resp
     return ap_meets_conditions(r);
 }
 
-/* ----------------------------------------------------------------- body */
-
-/* A body up to this long is cheaper copied than the whole buffer kept for a slow client. */
-#define COPIED_LEN 4096
-
-/* The first len bytes of the body, in a bucket that owns them. */
-static apr_bucket *take_body(const struct mod_door_response *response, struct mod_door_call *call,
-                             apr_size_t len, apr_bucket_alloc_t *list)
+static const char *find_header(const struct mod_door_response *response, const char *name)
 {
-    apr_bucket *b;
+    struct door_wire_reader reader = response->fields;
+    struct door_wire_field field;
 
-    if (call->mapping != NULL) {
-        apr_size_t start = (apr_size_t)(call->result - (char *)call->mapping);
-
-        b = mod_door_mapping_bucket(call->mapping, call->mapping_len, start + response->body_offset,
-                                    len, list);
-        call->mapping = NULL;
-        return b;
-    }
-    if (len <= COPIED_LEN)
-        return apr_bucket_heap_create(call->result + response->body_offset, len, NULL, list);
-    b = apr_bucket_heap_create(call->buffer, MOD_DOOR_BUFFER_LEN, apr_bucket_free, list);
-    b->start = (call->result - call->buffer) + (apr_off_t)response->body_offset;
-    b->length = len;
-    call->buffer = NULL;
-    return b;
+    while (door_wire_next(&reader, &field))
+        if (field.type == DOOR_WIRE_HEADER && !ap_cstr_casecmp(field.name, name))
+            return field.value;
+    return NULL;
 }
 
-/* How much of the body is for the client; httpd itself drops what is left of it after HEAD. */
-static apr_size_t sent_len(const request_rec *r, const struct mod_door_response *response)
+/* A Location without a status, as RFC 3875 (6.2.2, 6.2.3) has it. */
+static int redirect(struct mod_door_response *response)
 {
-    if (!may_have_body(response))
+    const char *location = response->status == HTTP_OK ? find_header(response, "Location") : NULL;
+
+    if (location == NULL)
         return 0;
+    if (location[0] == '/') {
+        response->redirect = location;
+        return 1;
+    }
+    response->status = HTTP_MOVED_TEMPORARILY;
+    return 0;
+}
+
+/* DoorErrorOverride: httpd's own page, with what a client needs of the application's. */
+static int override(struct mod_door_call *call)
+{
+    static const char *const names[] = {"WWW-Authenticate", "Retry-After", "Allow"};
+    struct mod_door_response *response = &call->response;
+    apr_size_t i;
+
+    if (call->conf->error_override != 1 || response->status < 400)
+        return 0;
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = find_header(response, names[i]);
+
+        if (value != NULL)
+            apr_table_setn(call->r->err_headers_out, names[i], value);
+    }
+    response->instead = response->status;
+    return 1;
+}
+
+apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader message)
+{
+    struct mod_door_response *response = &call->response;
+    request_rec *r = call->r;
+    apr_status_t error;
+
+    if (message.status < 200 || message.status > 599)
+        return MOD_DOOR_ESTATUS;
+    memset(response, 0, sizeof(*response));
+    response->content_length = -1;
+    response->status = message.status;
+    error = keep_fields(r, message, response);
+    if (error != APR_SUCCESS)
+        return error;
+    response->is_begun = 1;
+    if (redirect(response) || override(call)) {
+        response->no_body = 1;
+        return APR_SUCCESS;
+    }
+    set_headers(r, response);
+    response->instead = check_conditions(r, response);
     /* Without a body httpd leaves the length that is told to HEAD as it is. */
-    if (r->header_only && response->content_length >= 0)
-        return 0;
-    if (response->content_length < 0 ||
-        response->body_len <= (apr_uint64_t)response->content_length)
-        return response->body_len;
-    return (apr_size_t)response->content_length;
+    response->no_body = response->instead != OK || !may_have_body(response) ||
+                        (r->header_only && response->content_length >= 0);
+    if (response->instead == OK)
+        set_status(r, response->status);
+    return APR_SUCCESS;
+}
+
+void mod_door_begin_raw(struct mod_door_call *call)
+{
+    struct mod_door_response *response = &call->response;
+
+    response->is_begun = 1;
+    response->status = HTTP_OK;
+    response->content_type = "text/plain";
+    response->content_length = -1;
+    set_headers(call->r, response);
+}
+
+apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message)
+{
+    struct mod_door_response interim = {.content_length = -1};
+    apr_table_t *headers = r->headers_out;
+    const char *line = r->status_line;
+    int status = r->status;
+    struct door_wire_field field;
+    apr_status_t error = keep_fields(r, message, &interim);
+
+    /* 101 would change the protocol, and 100 is httpd's own. */
+    if (error == APR_SUCCESS && message.status != 103)
+        error = MOD_DOOR_ESTATUS;
+    if (error != APR_SUCCESS)
+        return error;
+    r->headers_out = apr_table_make(r->pool, 4);
+    while (door_wire_next(&interim.fields, &field))
+        if (field.type == DOOR_WIRE_HEADER && !is_dropped(r, &interim, field.name))
+            apr_table_addn(r->headers_out, field.name, field.value);
+    r->status = message.status;
+    r->status_line = "103 Early Hints";
+    ap_send_interim_response(r, 1);
+    r->headers_out = headers;
+    r->status = status;
+    r->status_line = line;
+    return APR_SUCCESS;
+}
+
+/* ----------------------------------------------------------------- body */
+
+/* Takes away what would make the body longer than its Content-Length. */
+static apr_status_t cut(const struct mod_door_call *call, apr_bucket_brigade *bb, apr_off_t *len)
+{
+    apr_off_t room = call->response.content_length - call->response.sent;
+    apr_bucket *b;
+    apr_status_t error;
+
+    if (mod_door_check_length(call, *len) != MOD_DOOR_ELONG)
+        return APR_SUCCESS;
+    error = apr_brigade_partition(bb, room, &b);
+    if (error != APR_SUCCESS)
+        return error;
+    while (b != APR_BRIGADE_SENTINEL(bb)) {
+        apr_bucket *next = APR_BUCKET_NEXT(b);
+
+        apr_bucket_delete(b);
+        b = next;
+    }
+    *len = room;
+    return MOD_DOOR_ELONG;
+}
+
+static apr_status_t pass(struct mod_door_call *call, apr_bucket_brigade *bb)
+{
+    request_rec *r = call->r;
+    apr_status_t error = ap_pass_brigade(r->output_filters, bb);
+
+    call->is_passed = 1;
+    apr_brigade_cleanup(bb);
+    if (error == APR_SUCCESS && r->connection->aborted)
+        error = APR_ECONNABORTED;
+    if (error != APR_SUCCESS)
+        call->response.error = error;
+    return error;
+}
+
+apr_status_t mod_door_pass(struct mod_door_call *call, apr_bucket_brigade *bb, int flush)
+{
+    struct mod_door_response *response = &call->response;
+    apr_status_t too_long;
+    apr_off_t len;
+
+    if (response->error != APR_SUCCESS || response->no_body)
+        apr_brigade_cleanup(bb);
+    if (response->error != APR_SUCCESS || response->instead != OK || response->redirect != NULL)
+        return response->error;
+    apr_brigade_length(bb, 0, &len);
+    too_long = cut(call, bb, &len);
+    if (flush)
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(call->r->connection->bucket_alloc));
+    if (!APR_BRIGADE_EMPTY(bb) && pass(call, bb) != APR_SUCCESS)
+        return response->error;
+    response->sent += len;
+    return too_long;
+}
+
+/* ------------------------------------------------------------------ end */
+
+/* A client that has gone is no failure of ours; nothing can be said to it. */
+static int result(const struct mod_door_call *call, apr_status_t error)
+{
+    if (error == APR_SUCCESS || call->r->connection->aborted || call->r->status != HTTP_OK)
+        return OK;
+    return AP_FILTER_ERROR;
+}
+
+static void add_trailers(request_rec *r, struct door_wire_reader fields)
+{
+    struct door_wire_field field;
+
+    while (door_wire_next(&fields, &field))
+        if (field.type == DOOR_WIRE_TRAILER && is_field(&field) && !is_hop_by_hop(field.name))
+            apr_table_add(r->trailers_out, field.name, field.value);
 }
 
 /*
@@ -229,50 +354,45 @@ static apr_size_t sent_len(const request_rec *r, const struct mod_door_response 
  * response ends: the client sees that something is missing.  The flush has the
  * headers gone before the error comes, which otherwise would replace them.
  */
-static apr_status_t pass_short(request_rec *r, apr_bucket_brigade *bb)
+int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
 {
+    request_rec *r = call->r;
     apr_bucket_alloc_t *list = r->connection->bucket_alloc;
     apr_status_t error;
 
+    if (call->response.instead != OK)
+        return call->response.instead;
     r->connection->keepalive = AP_CONN_CLOSE;
     r->no_cache = 1;
     if (r->main != NULL)
         r->main->no_cache = 1;
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(list));
-    error = ap_pass_brigade(r->output_filters, bb);
-    apr_brigade_cleanup(bb);
-    if (error != APR_SUCCESS)
-        return error;
+    error = mod_door_pass(call, bb, 1);
+    if (error != APR_SUCCESS && error != MOD_DOOR_ELONG)
+        return result(call, error);
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, list));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
-    return ap_pass_brigade(r->output_filters, bb);
+    return result(call, pass(call, bb));
 }
 
-int mod_door_send_response(request_rec *r, const struct mod_door_response *response,
-                           struct mod_door_call *call)
+int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
+                 struct door_wire_reader fields)
 {
-    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
-    apr_bucket_brigade *bb;
-    apr_size_t len = sent_len(r, response);
-    apr_status_t error;
-    int status;
+    struct mod_door_response *response = &call->response;
+    request_rec *r = call->r;
+    apr_off_t len;
 
-    set_headers(r, response);
-    status = check_conditions(r, response);
-    if (status != OK)
-        return status;
-    set_status(r, response);
-    bb = apr_brigade_create(r->pool, list);
-    if (len > 0)
-        APR_BRIGADE_INSERT_TAIL(bb, take_body(response, call, len, list));
-    if (mod_door_check_length(r, response) == MOD_DOOR_ESHORT) {
-        error = pass_short(r, bb);
-    } else {
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
-        error = ap_pass_brigade(r->output_filters, bb);
-    }
-    /* A client that has gone is no failure of ours; nothing can be said to it. */
-    if (error == APR_SUCCESS || r->connection->aborted || r->status != HTTP_OK)
-        return OK;
-    return AP_FILTER_ERROR;
+    mod_door_body_discard(r, &call->body);
+    if (response->instead != OK)
+        return response->instead;
+    if (response->error != APR_SUCCESS)
+        return result(call, response->error);
+    if (response->no_body)
+        apr_brigade_cleanup(bb);
+    apr_brigade_length(bb, 0, &len);
+    if (mod_door_check_length(call, len) == MOD_DOOR_ESHORT)
+        return mod_door_end_broken(call, bb);
+    cut(call, bb, &len);
+    add_trailers(r, fields);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
+    return result(call, pass(call, bb));
 }

@@ -8,8 +8,8 @@ set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
 # service is in the package apache2.
-packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl
-    check wrk nghttp2-client curl mandoc perl'
+packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
+    check wrk nghttp2-client curl mandoc openssl perl'
 
 without_dpkg() {
     missing=

@@ -80,9 +80,13 @@ cp -R "$build/t/apps" "$stage/build/t"
 {
     load_modules unixd authz_core authn_core authn_file authz_user authz_host \
         auth_basic access_compat version log_config mime dir env setenvif headers alias rewrite \
-        deflate filter include remoteip status cgid http2
+        deflate filter include remoteip status cgid reqtimeout \
+        socache_shmcb ssl http2
     echo "LoadModule door_module \"$stage/build/mod_door.so\""
 } >"$stage/modules.conf"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+    -keyout "$stage/t/conf/server.key" -out "$stage/t/conf/server.pem" 2>/dev/null ||
+    fail "no certificate: is openssl there?"
 chmod -R u+rwX,go+rX "$stage"
 [ -z "$user" ] || chown -R "$user:$(id -g "$user")" "$stage"
 

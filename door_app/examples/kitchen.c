@@ -4,23 +4,50 @@
  * kitchen.c: one handler for each thing that the runtime can do; the demo shows
  * them and the tests rely on what they answer.
  *
- *     /env             CGI/1.1 variables, NAME=value lines, sorted
- *     /echo            the request's body, with its content type
- *     /big?bytes=N     N bytes: the letters a to z over and over
- *     /sleep?ms=N      answers after N milliseconds
- *     /status?code=N   answers with status N (200 to 599)
- *     /headers         several headers, some of them repeated
- *     /threads         how many server threads there are, and which one answers
+ *     /env                    CGI/1.1 variables, NAME=value lines, sorted
+ *     /threads                how many server threads there are, and which one answers
+ *     /status?code=N          answers with status N (200 to 599)
+ *     /headers                several headers, some of them repeated
+ *     /trailers               the request's trailer X-Sum, and one of the response's own
+ *     /hints                  a 103 (Early Hints) before the response
+ *     /redirect?to=URL        a Location and nothing else
+ *
+ *     /echo                   the request's body, with its content type
+ *     /upload                 reads the body as it comes: bytes=N sha256=HEX
+ *     /duplex                 writes each piece of the body back at once
+ *
+ *     /big?bytes=N            N bytes: the letters a to z over and over
+ *     /trickle?bytes=N&chunk=K    the same, written K bytes at a time
+ *     /stream?lines=N&ms=M    a numbered line every M milliseconds, at once
+ *     /file?name=NAME         a file of the folder KITCHEN_FILES, by descriptor;
+ *                             &offset=N&length=N a part of it; &kept=1 of a file
+ *                             that was opened once and is never opened again
+ *     /pipe?bytes=N           what /big sends, through a pipe
+ *
+ *     /sleep?ms=N             answers after N milliseconds
+ *     /gone                   computes until the client has gone; /gone?count how often it had
+ *     /short?promise=N&bytes=M    a Content-Length of N, and M bytes
+ *     /die?after=N            sends N bytes and ends the process
+ *     /keep                   uses a request where it should not be used
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
 
 #include <door_app.h>
 
-#define BIG_MAX      (256UL << 20)
+#define ECHO_MAX     ((size_t)256 << 20)
 #define SLEEP_MAX_MS (10UL * 60 * 1000)
 
 static void refuse(struct door_app_request *req, const char *why)
@@ -51,6 +78,15 @@ static int query_number(const struct door_app_request *req, const char *name, un
     if (errno != 0 || (*end != '\0' && *end != '&') || *number < min || *number > max)
         return -1;
     return 0;
+}
+
+/* So that a client knows when a long response is complete, and HEAD can tell. */
+static void promise_length(struct door_app_request *req, unsigned long bytes)
+{
+    char digits[24];
+
+    snprintf(digits, sizeof(digits), "%lu", bytes);
+    door_app_header_set(req, "Content-Length", digits);
 }
 
 struct variable {
@@ -95,42 +131,286 @@ static void env(struct door_app_request *req, void *data)
     free(found);
 }
 
+/* ---------------------------------------------------------------- the body */
+
+/* All of it is read before the first byte goes back: few clients do both at once. */
 static void echo(struct door_app_request *req, void *data)
 {
     const char *type = door_app_header(req, "Content-Type");
     size_t len;
-    const char *body = door_app_body(req, &len);
+    const char *body = door_app_body(req, ECHO_MAX, &len);
 
     (void)data;
+    if (body == NULL) {
+        door_app_status(req, errno == EFBIG ? 413 : 400);
+        return;
+    }
     door_app_content_type(req, type != NULL ? type : "application/octet-stream");
+    promise_length(req, len);
     door_app_write(req, body, len);
+}
+
+static void upload(struct door_app_request *req, void *data)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    unsigned long long bytes = 0;
+    char piece[65536];
+    ssize_t len;
+
+    (void)data;
+    EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
+    while ((len = door_app_read(req, piece, sizeof(piece))) > 0) {
+        EVP_DigestUpdate(hash, piece, (size_t)len);
+        bytes += (size_t)len;
+    }
+    EVP_DigestFinal_ex(hash, digest, &digest_len);
+    EVP_MD_CTX_free(hash);
+    if (len == -1) {
+        door_app_status(req, 400);
+        door_app_printf(req, "after %llu bytes: %s\n", bytes, strerror(errno));
+        return;
+    }
+    door_app_printf(req, "bytes=%llu sha256=", bytes);
+    for (unsigned i = 0; i < digest_len; i++)
+        door_app_printf(req, "%02x", digest[i]);
+    door_app_printf(req, "\n");
+}
+
+static void duplex(struct door_app_request *req, void *data)
+{
+    char piece[65536];
+    ssize_t len;
+
+    (void)data;
+    door_app_content_type(req, "application/octet-stream");
+    while ((len = door_app_read(req, piece, sizeof(piece))) > 0)
+        if (door_app_write(req, piece, (size_t)len) == -1 || door_app_flush(req) == -1)
+            return;
+}
+
+static void trailers(struct door_app_request *req, void *data)
+{
+    const char *sum;
+    char piece[4096];
+
+    (void)data;
+    while (door_app_read(req, piece, sizeof(piece)) > 0)
+        continue;
+    sum = door_app_trailer(req, "X-Sum");
+    door_app_printf(req, "X-Sum: %s\n", sum != NULL ? sum : "none");
+    door_app_trailer_add(req, "X-After", "the body");
+}
+
+/* ---------------------------------------------------------------- much */
+
+#define PATTERN_LEN (26 * 1024)
+
+/* Made once for each thread that needs it. */
+static const char *pattern(void)
+{
+    static _Thread_local char letters[PATTERN_LEN];
+
+    if (letters[0] == '\0')
+        for (int i = 0; i < PATTERN_LEN; i++)
+            letters[i] = (char)('a' + i % 26);
+    return letters;
+}
+
+/* bytes of the pattern, at most chunk at a time. */
+static int write_pattern(struct door_app_request *req, unsigned long bytes, unsigned long chunk)
+{
+    unsigned long at = 0;
+
+    while (at < bytes) {
+        unsigned long start = at % PATTERN_LEN;
+        unsigned long len = PATTERN_LEN - start;
+
+        if (len > chunk)
+            len = chunk;
+        if (len > bytes - at)
+            len = bytes - at;
+        if (door_app_write(req, pattern() + start, len) == -1)
+            return -1;
+        at += len;
+    }
+    return 0;
 }
 
 static void big(struct door_app_request *req, void *data)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    char piece[26 * 1024];
     unsigned long bytes;
 
     (void)data;
-    if (query_number(req, "bytes", 0, BIG_MAX, &bytes) == -1) {
-        refuse(req, "usage: /big?bytes=N, at most 268435456");
+    if (query_number(req, "bytes", 0, ULONG_MAX, &bytes) == -1) {
+        refuse(req, "usage: /big?bytes=N");
         return;
     }
-    for (size_t i = 0; i < sizeof(piece); i += 26)
-        memcpy(piece + i, letters, 26);
-    while (bytes > 0) {
-        size_t len = bytes < sizeof(piece) ? bytes : sizeof(piece);
+    promise_length(req, bytes);
+    write_pattern(req, bytes, PATTERN_LEN);
+}
 
-        if (door_app_write(req, piece, len) == -1)
+static void trickle(struct door_app_request *req, void *data)
+{
+    unsigned long bytes, chunk;
+
+    (void)data;
+    if (query_number(req, "bytes", 0, ULONG_MAX, &bytes) == -1 ||
+        query_number(req, "chunk", 1, ULONG_MAX, &chunk) == -1)
+        refuse(req, "usage: /trickle?bytes=N&chunk=K");
+    else
+        write_pattern(req, bytes, chunk);
+}
+
+static void pause_ms(unsigned long ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    while (nanosleep(&left, &left) == -1 && errno == EINTR)
+        continue;
+}
+
+static void stream(struct door_app_request *req, void *data)
+{
+    unsigned long lines, ms;
+
+    (void)data;
+    if (query_number(req, "lines", 0, ULONG_MAX, &lines) == -1 ||
+        query_number(req, "ms", 0, SLEEP_MAX_MS, &ms) == -1) {
+        refuse(req, "usage: /stream?lines=N&ms=M");
+        return;
+    }
+    for (unsigned long line = 1; line <= lines; line++) {
+        if (line > 1)
+            pause_ms(ms);
+        door_app_printf(req, "line %lu\n", line);
+        if (door_app_flush(req) == -1)
             return;
-        bytes -= len;
     }
 }
 
+/* ---------------------------------------------------------------- descriptors */
+
+/* The value after "name=" in the query, which ends at '&'; its bytes, 0 if there is none. */
+static size_t query_text(const struct door_app_request *req, const char *name, const char **text)
+{
+    const char *at = door_app_query(req);
+    size_t len = strlen(name);
+
+    while (at != NULL && (strncmp(at, name, len) != 0 || at[len] != '=')) {
+        at = strchr(at, '&');
+        if (at != NULL)
+            at++;
+    }
+    *text = at != NULL ? at + len + 1 : "";
+    return strcspn(*text, "&");
+}
+
+/* A name in the folder that leads nowhere else, opened. */
+static int open_file(const char *name, size_t name_len)
+{
+    const char *folder = getenv("KITCHEN_FILES");
+    char path[4096];
+
+    if (folder == NULL || name_len == 0 || name[0] == '.' || memchr(name, '/', name_len) != NULL ||
+        snprintf(path, sizeof(path), "%s/%.*s", folder, (int)name_len, name) >= (int)sizeof(path))
+        return -1;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Another descriptor of the file that the first request opened: they share its offset. */
+static int open_kept(const char *name, size_t name_len)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int kept = -1;
+    int fd;
+
+    pthread_mutex_lock(&lock);
+    if (kept == -1)
+        kept = open_file(name, name_len);
+    fd = kept != -1 ? fcntl(kept, F_DUPFD_CLOEXEC, 0) : -1;
+    pthread_mutex_unlock(&lock);
+    return fd;
+}
+
+static void file(struct door_app_request *req, void *data)
+{
+    const char *name;
+    size_t name_len = query_text(req, "name", &name);
+    unsigned long kept, offset = 0, length = 0;
+    int has_length = query_number(req, "length", 0, LONG_MAX, &length) == 0;
+    int is_kept = query_number(req, "kept", 1, 1, &kept) == 0;
+    int fd = is_kept ? open_kept(name, name_len) : open_file(name, name_len);
+
+    (void)data;
+    if (fd == -1) {
+        door_app_status(req, 404);
+        door_app_printf(req, "no such file\n");
+        return;
+    }
+    query_number(req, "offset", 0, LONG_MAX, &offset);
+    door_app_content_type(req, "application/octet-stream");
+    if (door_app_send_fd(req, fd, (off_t)offset, has_length ? (off_t)length : -1) == -1) {
+        close(fd);
+        refuse(req, "no such part of the file");
+    }
+}
+
+struct pour {
+    int fd;
+    unsigned long bytes;
+};
+
+static void *pour(void *arg)
+{
+    struct pour *job = arg;
+    unsigned long at = 0;
+
+    while (at < job->bytes) {
+        unsigned long start = at % PATTERN_LEN;
+        unsigned long len = PATTERN_LEN - start;
+        ssize_t written = write(job->fd, pattern() + start,
+                                len < job->bytes - at ? len : job->bytes - at);
+
+        if (written == -1)
+            break;
+        at += (unsigned long)written;
+    }
+    close(job->fd);
+    free(job);
+    return NULL;
+}
+
+static void pipe_through(struct door_app_request *req, void *data)
+{
+    struct pour *job = malloc(sizeof(*job));
+    pthread_t thread;
+    int ends[2];
+
+    (void)data;
+    if (job == NULL || query_number(req, "bytes", 0, ULONG_MAX, &job->bytes) == -1 ||
+        pipe(ends) == -1) {
+        free(job);
+        refuse(req, "usage: /pipe?bytes=N");
+        return;
+    }
+    job->fd = ends[1];
+    if (pthread_create(&thread, NULL, pour, job) != 0) {
+        close(ends[0]);
+        close(ends[1]);
+        free(job);
+        return;
+    }
+    pthread_detach(thread);
+    if (door_app_send_fd(req, ends[0], 0, -1) == -1)
+        close(ends[0]);
+}
+
+/* ---------------------------------------------------------------- endings */
+
 static void sleep_ms(struct door_app_request *req, void *data)
 {
-    struct timespec left;
     unsigned long ms;
 
     (void)data;
@@ -138,12 +418,78 @@ static void sleep_ms(struct door_app_request *req, void *data)
         refuse(req, "usage: /sleep?ms=N, at most 600000");
         return;
     }
-    left.tv_sec = (time_t)(ms / 1000);
-    left.tv_nsec = (long)(ms % 1000) * 1000000;
-    while (nanosleep(&left, &left) == -1 && errno == EINTR)
-        continue;
+    pause_ms(ms);
     door_app_printf(req, "slept %lu ms\n", ms);
 }
+
+static void gone(struct door_app_request *req, void *data)
+{
+    static _Atomic unsigned long count;
+    volatile unsigned long work = 0;
+
+    (void)data;
+    if (strcmp(door_app_query(req), "count") == 0) {
+        door_app_printf(req, "%lu\n", atomic_load(&count));
+        return;
+    }
+    while (door_app_client_gone(req) == DOOR_APP_CLIENT_HERE)
+        work++;
+    atomic_fetch_add(&count, 1);
+}
+
+static void short_of(struct door_app_request *req, void *data)
+{
+    unsigned long promise, bytes;
+
+    (void)data;
+    if (query_number(req, "promise", 0, ULONG_MAX, &promise) == -1 ||
+        query_number(req, "bytes", 0, ULONG_MAX, &bytes) == -1) {
+        refuse(req, "usage: /short?promise=N&bytes=M");
+        return;
+    }
+    promise_length(req, promise);
+    write_pattern(req, bytes, PATTERN_LEN);
+}
+
+static void die(struct door_app_request *req, void *data)
+{
+    unsigned long after;
+
+    (void)data;
+    if (query_number(req, "after", 0, ULONG_MAX, &after) == -1) {
+        refuse(req, "usage: /die?after=N");
+        return;
+    }
+    write_pattern(req, after, PATTERN_LEN);
+    if (after > 0)
+        door_app_flush(req);
+    _exit(1);
+}
+
+static void *use_elsewhere(void *req)
+{
+    errno = 0;
+    return (void *)(intptr_t)(door_app_printf(req, "from elsewhere\n") == -1 ? errno : 0);
+}
+
+/* The errno that another thread got for this request, and this one for the last. */
+static void keep(struct door_app_request *req, void *data)
+{
+    static struct door_app_request *_Atomic kept;
+    struct door_app_request *last = atomic_exchange(&kept, req);
+    pthread_t thread;
+    void *elsewhere = NULL;
+    int later = 0;
+
+    (void)data;
+    if (last != NULL && door_app_printf(last, "from the last one\n") == -1)
+        later = errno;
+    if (pthread_create(&thread, NULL, use_elsewhere, req) == 0)
+        pthread_join(thread, &elsewhere);
+    door_app_printf(req, "elsewhere=%d later=%d\n", (int)(intptr_t)elsewhere, later);
+}
+
+/* ---------------------------------------------------------------- the head */
 
 static void status(struct door_app_request *req, void *data)
 {
@@ -173,12 +519,61 @@ static void headers(struct door_app_request *req, void *data)
     door_app_printf(req, "<p>See the headers.</p>\n");
 }
 
+static void hints(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_header_add(req, "Link", "</kitchen.css>; rel=preload; as=style");
+    door_app_early_hints(req);
+    door_app_printf(req, "hinted\n");
+}
+
+static void redirect(struct door_app_request *req, void *data)
+{
+    const char *to;
+    size_t len = query_text(req, "to", &to);
+    char url[1024];
+
+    (void)data;
+    snprintf(url, sizeof(url), "%.*s", (int)len, to);
+    if (door_app_header_set(req, "Location", url) == -1)
+        refuse(req, "usage: /redirect?to=URL");
+}
+
 static void threads(struct door_app_request *req, void *data)
 {
     (void)data;
     door_app_printf(req, "threads=%lu\nthread=%lu\n", door_app_thread_count(),
                     door_app_thread_number(req));
 }
+
+static const struct {
+    const char *path;
+    door_app_handler *handler;
+    const char *usage;
+} dishes[] = {
+    {"/env", env, ""},
+    {"/threads", threads, ""},
+    {"/status", status, "?code=N"},
+    {"/headers", headers, ""},
+    {"/trailers", trailers, ""},
+    {"/hints", hints, ""},
+    {"/redirect", redirect, "?to=URL"},
+    {"/echo", echo, ""},
+    {"/upload", upload, ""},
+    {"/duplex", duplex, ""},
+    {"/big", big, "?bytes=N"},
+    {"/trickle", trickle, "?bytes=N&chunk=K"},
+    {"/stream", stream, "?lines=N&ms=M"},
+    {"/file", file, "?name=NAME"},
+    {"/pipe", pipe_through, "?bytes=N"},
+    {"/sleep", sleep_ms, "?ms=N"},
+    {"/gone", gone, ""},
+    {"/short", short_of, "?promise=N&bytes=M"},
+    {"/die", die, "?after=N"},
+    {"/keep", keep, ""},
+};
+
+#define DISH_COUNT (sizeof(dishes) / sizeof(dishes[0]))
 
 /* Registered for all that the others are not, but only the top has a menu. */
 static void menu(struct door_app_request *req, void *data)
@@ -191,21 +586,17 @@ static void menu(struct door_app_request *req, void *data)
         door_app_printf(req, "There is no %s in this kitchen\n", path);
         return;
     }
-    door_app_printf(req, "/env\n/echo\n/big?bytes=N\n/sleep?ms=N\n/status?code=N\n/headers\n"
-                         "/threads\n");
+    for (size_t i = 0; i < DISH_COUNT; i++)
+        door_app_printf(req, "%s%s\n", dishes[i].path, dishes[i].usage);
 }
 
 int main(int argc, char **argv)
 {
     struct door_app *app = door_app_create();
 
-    door_app_handle(app, "/env", env, NULL);
-    door_app_handle(app, "/echo", echo, NULL);
-    door_app_handle(app, "/big", big, NULL);
-    door_app_handle(app, "/sleep", sleep_ms, NULL);
-    door_app_handle(app, "/status", status, NULL);
-    door_app_handle(app, "/headers", headers, NULL);
-    door_app_handle(app, "/threads", threads, NULL);
+    signal(SIGPIPE, SIG_IGN); /* /pipe: whose reader may go */
+    for (size_t i = 0; i < DISH_COUNT; i++)
+        door_app_handle(app, dishes[i].path, dishes[i].handler, NULL);
     door_app_handle(app, "/", menu, NULL);
     return door_app_run(app, argc > 1 ? argv[1] : NULL);
 }

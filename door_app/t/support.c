@@ -42,13 +42,10 @@ void message_get(struct message *message, const char *script_name, const char *p
 
 void ask(struct door_app *app, const struct message *message, struct answer *answer)
 {
-    char *bytes;
-    size_t len;
-
-    len = door_rt_answer(app, message->bytes, message->len, answer->storage,
-                         sizeof(answer->storage), &bytes);
-    ck_assert_uint_gt(len, 0);
-    ck_assert_int_eq(door_wire_read(&answer->reader, DOOR_WIRE_RESPONSE, bytes, len), 0);
+    door_rt_answer(app, message->bytes, message->len, -1, &answer->answer);
+    ck_assert_uint_gt(answer->answer.len, 0);
+    ck_assert_int_eq(door_wire_read(&answer->reader, DOOR_WIRE_RESPONSE, answer->answer.bytes,
+                                    answer->answer.len), 0);
 }
 
 const char *answer_header(const struct answer *answer, const char *name, unsigned number)

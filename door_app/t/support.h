@@ -29,7 +29,7 @@ void message_get(struct message *message, const char *script_name, const char *p
 /* An answer, taken apart by hand. */
 struct answer {
     struct door_wire_reader reader;
-    char storage[256]; /* for what is not in the thread's memory */
+    struct door_rt_answer answer;
 };
 
 /* Has app answer the message on this thread. */

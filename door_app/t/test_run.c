@@ -63,7 +63,7 @@ static void say_hello(struct door_app_request *req, void *data)
 static void echo(struct door_app_request *req, void *data)
 {
     size_t len;
-    const char *body = door_app_body(req, &len);
+    const char *body = door_app_body(req, SIZE_MAX, &len);
 
     (void)data;
     door_app_write(req, body, len);

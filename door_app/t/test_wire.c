@@ -208,7 +208,7 @@ START_TEST(every_head_member_is_checked)
     ck_assert_int_eq(read_bent(HEAD(kind), 0), EBADMSG);
     ck_assert_int_eq(read_bent(HEAD(kind), 3), EBADMSG);
     ck_assert_int_eq(read_bent(HEAD(status), 200), EBADMSG);
-    ck_assert_int_eq(read_bent(HEAD(flags), 1), EBADMSG);
+    ck_assert_int_eq(read_bent(HEAD(flags), DOOR_WIRE_FLUSH), EBADMSG);
     ck_assert_int_eq(read_bent(HEAD(reserved), 1), EBADMSG);
 }
 END_TEST

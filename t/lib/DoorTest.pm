@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app wait_for wait_for_app
-    child_descriptors mark_log log_since log_like base_url port mpm have_http2 pattern curl
+    app_count files_path child_descriptors mark_log log_since log_like base_url port mpm have_http2 pattern curl
     raw_open raw_send raw_rest raw_request parse_response read_response);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
@@ -34,12 +34,16 @@ my %program = (
     kitchen  => 'examples/kitchen',
     raw      => 'examples/raw',
     victim   => 'examples/kitchen',
+    queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
 );
 
 # ---------------------------------------------------------------- applications
 
 sub app_path { "$run/$_[0]" }
+
+# Where kitchen's /file looks.
+sub files_path { "$t/files" . (@_ ? "/$_[0]" : '') }
 
 sub app_pid {
     my ($name) = @_;
@@ -89,6 +93,7 @@ sub start_app {
         open STDOUT, '>>', $log        or die "$log: $!";
         open STDERR, '>&', \*STDOUT    or die;
         POSIX::setsid();
+        $ENV{KITCHEN_FILES} = files_path();
         exec "$bin/$program{$name}", app_path($name) or POSIX::_exit(127);
     }
     open my $file, '>', "$run/$name.pid" or die "$name.pid: $!";
@@ -120,6 +125,7 @@ sub kill_app { end_app($_[0], 'KILL') }
 sub start_all {
     mkdir "$t/logs";
     mkdir $run, 0755;
+    mkdir files_path(), 0755;
     start_app($_) for sort keys %program;
     for my $name (sort keys %program) {
         wait_for_app($name) or die "Failed to start $name, see $t/logs/$name.log\n";
@@ -140,6 +146,17 @@ sub stop_all {
     say_what_died();
     stop_app($_) for sort keys %program;
     unlink glob "$run/*.pid";
+}
+
+# What an application has: { threads, descriptors, kib } (resident).
+sub app_count {
+    my ($name) = @_;
+    my $pid = app_pid($name);
+    my $threads = () = glob "/proc/$pid/task/*";
+    my $descriptors = () = glob "/proc/$pid/fd/*";
+    open my $status, '<', "/proc/$pid/status" or return {};
+    my ($kib) = join('', <$status>) =~ /^VmRSS:\s+(\d+)/m;
+    return { threads => $threads, descriptors => $descriptors, kib => $kib };
 }
 
 # ---------------------------------------------------------------- httpd
@@ -247,7 +264,22 @@ sub raw_request {
     return raw_rest($socket);
 }
 
-# { status, headers => { lower-case name => [values] }, body (rest as it came) }
+# The bytes in the chunks, and whether the last chunk was among them.
+sub dechunk {
+    my ($bytes) = @_;
+    my ($body, $at) = ('', 0);
+    while (1) {
+        pos($bytes) = $at;
+        $bytes =~ /\G([0-9a-fA-F]+)[^\r\n]*\r\n/gc or return ($body, 0);
+        my ($size, $start) = (hex $1, pos $bytes);
+        return ($body, 1) if $size == 0;
+        $body .= substr $bytes, $start, $size;
+        $at = $start + $size + 2;
+        return ($body, 0) if $at > length $bytes;
+    }
+}
+
+# { status, headers => { lower-case name => [values] }, body, complete }
 sub parse_response {
     my ($text) = @_;
     my ($head, $body) = split /\r\n\r\n/, $text, 2;
@@ -258,7 +290,13 @@ sub parse_response {
         my ($name, $value) = /^([^:]+):\s*(.*)$/ or next;
         push @{ $headers{lc $name} }, $value;
     }
-    return { status => $status // 0, headers => \%headers, body => $body // '' };
+    $body //= '';
+    my ($length) = @{ $headers{'content-length'} // [] };
+    my ($coding) = @{ $headers{'transfer-encoding'} // [] };
+    my $complete = !defined $length || length $body >= $length;
+    ($body, $complete) = dechunk($body) if ($coding // '') eq 'chunked';
+    return { status => $status // 0, headers => \%headers, body => $body,
+        complete => $complete ? 1 : 0 };
 }
 
 # One response of a kept connection, by Content-Length or chunks; $$rest keeps

@@ -1,0 +1,140 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * body.c: the request's body as its handler reads it: first what came with the
+ * request, then, piece by piece, what httpd reads for it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app.h"
+
+/* A piece, its head, and trailers that are not longer than httpd lets headers be. */
+#define PIECE_CAP (DOOR_WIRE_PART_MAX + 4096)
+
+static int fail(struct door_rt_request *req, int error)
+{
+    req->body_error = errno = error;
+    return -1;
+}
+
+static int take_part(struct door_rt_request *req, const struct door_wire_reader *part)
+{
+    req->body = part->body;
+    req->body_len = (size_t)part->body_len;
+    req->body_more = (part->flags & DOOR_WIRE_MORE) != 0;
+    return door_rt_copy_fields(&req->thread->arena, *part, DOOR_WIRE_TRAILER,
+                               &req->body_trailers);
+}
+
+/* The next piece: there is one byte at least, or the end has come. */
+static int read_more(struct door_rt_request *req)
+{
+    struct door_wire_reader answer;
+
+    if (req->body_error != 0)
+        return fail(req, req->body_error);
+    if (req->caller == NULL)
+        return fail(req, ENOTSUP);
+    if (req->body_buffer == NULL)
+        req->body_buffer = malloc(PIECE_CAP);
+    if (req->body_buffer == NULL)
+        return -1;
+    if (door_rt_ask(req, DOOR_WIRE_READ, req->body_buffer, PIECE_CAP, &answer) == -1)
+        return fail(req, errno == EPIPE ? ECONNRESET : errno);
+    if (answer.kind == DOOR_WIRE_PART)
+        return take_part(req, &answer) == 0 ? 0 : fail(req, ENOMEM);
+    if (answer.kind != DOOR_WIRE_ACK || answer.status == 0)
+        return fail(req, EPROTO);
+    return fail(req, answer.status == ESTALE ? ECONNRESET : answer.status);
+}
+
+ssize_t door_app_read(struct door_app_request *handle, void *buf, size_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
+    req->body_is_touched = 1;
+    while (req->body_len == 0 && req->body_more && len > 0)
+        if (read_more(req) == -1)
+            return -1;
+    if (len > req->body_len)
+        len = req->body_len;
+    memcpy(buf, req->body, len);
+    req->body += len;
+    req->body_len -= len;
+    return (ssize_t)len;
+}
+
+/* Everything that is to come, behind what is there; at most max bytes in all. */
+static const char *read_all(struct door_rt_request *req, size_t max, size_t *len)
+{
+    char *whole = NULL;
+    size_t cap = 0;
+
+    *len = 0;
+    for (;;) {
+        if (req->body_len > max - *len) {
+            errno = EFBIG;
+            break;
+        }
+        if (*len + req->body_len >= cap) {
+            char *grown;
+
+            cap = 2 * (*len + req->body_len) + 1024;
+            grown = realloc(whole, cap);
+            if (grown == NULL)
+                break;
+            whole = grown;
+        }
+        memcpy(whole + *len, req->body, req->body_len);
+        *len += req->body_len;
+        req->body_len = 0;
+        if (!req->body_more) {
+            /* The request owns it now; the last piece has been copied. */
+            free(req->body_buffer);
+            req->body_buffer = whole;
+            req->body = whole;
+            req->body_len = *len;
+            return whole;
+        }
+        if (read_more(req) == -1)
+            break;
+    }
+    free(whole);
+    return NULL;
+}
+
+const char *door_app_body(struct door_app_request *handle, size_t max, size_t *len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return NULL;
+    if (req->body_is_touched) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (req->body_more)
+        return read_all(req, max, len);
+    if (req->body_len > max) {
+        errno = EFBIG;
+        return NULL;
+    }
+    *len = req->body_len;
+    return req->body;
+}
+
+/* ---------------------------------------------------------------- trailers */
+
+const char *door_app_trailer(const struct door_app_request *handle, const char *name)
+{
+    const struct door_rt_request *req = door_rt_request(handle);
+    const struct door_rt_header *trailer = req != NULL ? req->body_trailers : NULL;
+
+    while (trailer != NULL && !door_rt_same_name(trailer->name, name))
+        trailer = trailer->next;
+    return trailer != NULL ? trailer->value : NULL;
+}

@@ -1,0 +1,193 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * stream.c: what a handler says and asks before it returns: calls of the
+ * response door of the httpd process that waits for it.  They are made on the
+ * handler's own thread, one at a time; when httpd does not let us in any more,
+ * the client is gone for this handler.  Server threads block all signals, so
+ * that no call is interrupted in the middle of what it does.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app.h"
+
+/* How long an answer to "is the client there?" is good for. */
+#define CLIENT_KNOWN_NS 100000000
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A door_call() that does not come through means that nobody is there (any more). */
+static int lost(struct door_rt_request *req)
+{
+    if (errno == EBADF || errno == EINTR)
+        door_rt_caller_forget(req->caller);
+    if (errno != EMFILE && errno != ENOMEM && errno != EAGAIN)
+        errno = EPIPE;
+    return -1;
+}
+
+/* Results longer than reply make no sense here, and are given back. */
+static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer)
+{
+    char *reply = arg->rbuf;
+    int error = 0;
+
+    if (door_call(door_rt_caller_fd(req->caller), arg) == -1)
+        return lost(req);
+    for (unsigned i = 0; i < arg->desc_num; i++)
+        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
+            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+    if (door_wire_read(answer, DOOR_WIRE_ANY, arg->data_ptr, arg->data_size) == -1 ||
+        arg->rbuf != reply)
+        error = EPROTO;
+    if (arg->rbuf != reply)
+        munmap(arg->rbuf, arg->rsize);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+/* What an ACK says: 0, or -1 and errno. */
+static int take_ack(struct door_rt_request *req, const struct door_wire_reader *answer)
+{
+    if (answer->kind != DOOR_WIRE_ACK) {
+        errno = EPROTO;
+        return -1;
+    }
+    if (answer->flags & DOOR_WIRE_NO_BODY)
+        req->no_body = 1;
+    errno = answer->status == ESTALE ? EPIPE : answer->status;
+    return answer->status == 0 ? 0 : -1;
+}
+
+/* The message goes with the file, which is httpd's once the call has been handed over. */
+static int send_message(struct door_rt_request *req, char *message, size_t len)
+{
+    char reply[256];
+    struct door_wire_reader answer;
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE,
+                        .d_data.d_desc.d_descriptor = req->file.fd};
+    door_arg_t arg = {.data_ptr = message,
+                      .data_size = len,
+                      .desc_ptr = &desc,
+                      .desc_num = req->file.fd != -1,
+                      .rbuf = reply,
+                      .rsize = sizeof(reply)};
+
+    req->file.fd = -1;
+    return call(req, &arg, &answer) == 0 ? take_ack(req, &answer) : -1;
+}
+
+int door_rt_send(struct door_rt_request *req, unsigned flags)
+{
+    enum door_wire_kind kind = req->is_begun ? DOOR_WIRE_PART : DOOR_WIRE_RESPONSE;
+    char *message;
+    size_t len;
+
+    if (req->caller == NULL) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    if (door_rt_message(req, kind, flags, &message, &len) == -1) {
+        req->failed = errno;
+        return -1;
+    }
+    if (send_message(req, message, len) == -1) {
+        req->failed = errno;
+        req->is_begun = 1; /* as far as this handler is concerned */
+    }
+    req->is_begun = 1;
+    req->thread->body.len = 0;
+    errno = req->failed;
+    return req->failed == 0 ? 0 : -1;
+}
+
+int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
+                struct door_wire_reader *answer)
+{
+    char message[128];
+    struct door_wire_writer writer;
+    door_arg_t arg = {.data_ptr = message, .rbuf = reply, .rsize = cap};
+
+    door_wire_begin(&writer, message, sizeof(message));
+    door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN], DOOR_WIRE_ID_LEN);
+    arg.data_size = door_wire_end(&writer, kind, 0, 0, 0);
+    return call(req, &arg, answer);
+}
+
+/* ---------------------------------------------------------------- client */
+
+int door_app_client_gone(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    struct door_wire_reader answer;
+    char reply[256];
+
+    if (req == NULL)
+        return DOOR_APP_CLIENT_GONE;
+    if (req->failed == EPIPE || req->failed == ETIMEDOUT)
+        req->client = DOOR_APP_CLIENT_GONE;
+    if (req->caller == NULL || req->client == DOOR_APP_CLIENT_GONE ||
+        now_ns() - req->asked_ns < CLIENT_KNOWN_NS)
+        return req->client;
+    if (door_rt_ask(req, DOOR_WIRE_ASK, reply, sizeof(reply), &answer) == -1 ||
+        take_ack(req, &answer) == -1)
+        req->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : req->client;
+    else if (answer.flags & DOOR_WIRE_GONE)
+        req->client = DOOR_APP_CLIENT_GONE;
+    else if (answer.flags & DOOR_WIRE_MAYBE_GONE)
+        req->client = DOOR_APP_CLIENT_MAYBE_GONE;
+    req->asked_ns = now_ns();
+    return req->client;
+}
+
+/* ---------------------------------------------------------------- interim */
+
+int door_app_early_hints(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    struct door_wire_writer writer = {0};
+    struct door_wire_reader answer;
+    char reply[256];
+    door_arg_t arg = {.rbuf = reply, .rsize = sizeof(reply)};
+    size_t links = 0;
+
+    if (req == NULL)
+        return -1;
+    if (req->caller == NULL || req->is_begun) {
+        errno = req->caller == NULL ? ENOTSUP : EALREADY;
+        return -1;
+    }
+    for (int pass = 0; pass < 2; pass++) { /* to measure, and to write */
+        door_wire_begin(&writer, arg.data_ptr, arg.data_size);
+        door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
+                        DOOR_WIRE_ID_LEN);
+        for (const struct door_rt_header *h = req->headers; h != NULL; h = h->next) {
+            if (!door_rt_same_name(h->name, "Link"))
+                continue;
+            door_wire_field(&writer, DOOR_WIRE_HEADER, h->name, strlen(h->name), h->value,
+                            strlen(h->value));
+            links++;
+        }
+        if (pass == 0 && (links == 0 || writer.len == SIZE_MAX)) {
+            errno = EINVAL;
+            return -1;
+        }
+        if (pass == 0)
+            arg.data_ptr = door_rt_alloc(&req->thread->arena, writer.len);
+        if (arg.data_ptr == NULL)
+            return -1;
+        arg.data_size = writer.len;
+    }
+    door_wire_end(&writer, DOOR_WIRE_RESPONSE, 103, DOOR_WIRE_FLUSH, 0);
+    return call(req, &arg, &answer) == 0 ? take_ack(req, &answer) : -1;
+}

@@ -1,0 +1,251 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * response_door.c: the doors that this child serves, one for each application's
+ * door that it has opened, and the tokens that name requests on them.  A request
+ * is its own thread's until that calls the application; from then until the
+ * call has ended it is the door thread's that has come with its token, one at a
+ * time.  Whoever touches it has been let in here.
+ *
+ * Knows nothing of HTTP: what a message does to a request is stream.c's.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <apr_general.h>
+#include <apr_hash.h>
+#include <apr_network_io.h>
+#include <http_core.h>
+
+#include "mod_door.h"
+
+#define RANDOM_LEN 16
+#define RANDOM_COUNT 128 /* numbers that are fetched at a time */
+
+/* How long an ending child waits for door threads that it has cut off from their clients. */
+#define STOP_TICKS 500
+#define STOP_TICK_NS 10000000L
+
+/* Guards the rest, and busy in each call.  No pool's: a late door thread may outlive those. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t left = PTHREAD_COND_INITIALIZER; /* a door thread has left its call */
+
+static apr_hash_t *calls; /* token: struct mod_door_call * */
+static int is_stopping;   /* then calls may be gone */
+static unsigned char random_bytes[RANDOM_COUNT][RANDOM_LEN];
+static unsigned random_left;
+
+/* ------------------------------------------------------------- tokens */
+
+apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1])
+{
+    unsigned char bytes[RANDOM_LEN];
+    apr_status_t error = APR_SUCCESS;
+    int i;
+
+    pthread_mutex_lock(&lock);
+    if (random_left == 0) {
+        error = apr_generate_random_bytes(random_bytes[0], sizeof(random_bytes));
+        random_left = error == APR_SUCCESS ? RANDOM_COUNT : 0;
+    }
+    if (random_left > 0)
+        memcpy(bytes, random_bytes[--random_left], RANDOM_LEN);
+    pthread_mutex_unlock(&lock);
+    if (error != APR_SUCCESS)
+        return error;
+    for (i = 0; i < RANDOM_LEN; i++) {
+        id[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        id[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    id[DOOR_WIRE_ID_LEN] = '\0';
+    return APR_SUCCESS;
+}
+
+void mod_door_open_token(struct mod_door_call *call)
+{
+    pthread_mutex_lock(&lock);
+    apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, call);
+    pthread_mutex_unlock(&lock);
+}
+
+void mod_door_close_token(struct mod_door_call *call)
+{
+    pthread_mutex_lock(&lock);
+    apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, NULL);
+    while (call->busy)
+        pthread_cond_wait(&left, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Lets a door thread in; the application's time stands still while it is there. */
+static apr_status_t enter(unsigned long serial, const char *token, struct mod_door_call **entered)
+{
+    struct mod_door_call *call = NULL;
+    apr_status_t error = APR_SUCCESS;
+
+    pthread_mutex_lock(&lock);
+    if (!is_stopping)
+        call = apr_hash_get(calls, token, DOOR_WIRE_ID_LEN);
+    if (call == NULL || call->serial != serial)
+        error = ESTALE;
+    else if (call->busy)
+        error = EBUSY;
+    else
+        call->busy = 1;
+    pthread_mutex_unlock(&lock);
+    if (error == APR_SUCCESS)
+        atomic_store(&call->deadline_ns, 0);
+    *entered = call;
+    return error;
+}
+
+static void leave(struct mod_door_call *call)
+{
+    mod_door_set_deadline(call);
+    pthread_mutex_lock(&lock);
+    call->busy = 0;
+    pthread_cond_broadcast(&left);
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---------------------------------------------------------------- door */
+
+static const char *find_token(struct door_wire_reader message)
+{
+    struct door_wire_field field;
+
+    while (door_wire_next(&message, &field))
+        if (field.type == DOOR_WIRE_TOKEN)
+            return field.value_len == DOOR_WIRE_ID_LEN ? field.value : NULL;
+    return NULL;
+}
+
+static apr_size_t answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
+                         char *reply, apr_size_t cap)
+{
+    struct door_wire_reader message;
+    struct mod_door_call *call;
+    const char *token;
+    apr_size_t len;
+    apr_status_t error;
+
+    if (door_wire_read(&message, DOOR_WIRE_ANY, argp, arg_size) == -1)
+        return mod_door_ack(reply, cap, EINVAL, 0);
+    token = find_token(message);
+    error = token == NULL ? EINVAL : enter(serial, token, &call);
+    if (error != APR_SUCCESS)
+        return mod_door_ack(reply, cap, error, 0);
+    len = mod_door_serve(call, &message, fd, reply, cap);
+    leave(call);
+    return len;
+}
+
+/* Descriptors that nobody has taken are closed: one at most makes sense. */
+static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
+{
+    int fd = -1;
+    uint_t i;
+
+    for (i = 0; i < n_desc; i++) {
+        if (!(dp[i].d_attributes & DOOR_DESCRIPTOR))
+            continue;
+        if (fd == -1)
+            fd = dp[i].d_data.d_desc.d_descriptor;
+        else
+            close(dp[i].d_data.d_desc.d_descriptor);
+    }
+    return fd;
+}
+
+/* The procedure.  The cookie is a number: the door of a late call may be gone. */
+static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    char reply[DOOR_WIRE_PART_MAX + MOD_DOOR_HEAD_ROOM];
+    int fd = take_descriptor(dp, n_desc);
+    apr_size_t len;
+
+    len = answer((unsigned long)cookie, argp, arg_size, &fd, reply, sizeof(reply));
+    if (fd != -1)
+        close(fd);
+    door_return(reply, len, NULL, 0);
+    /* Back here, the reply cannot be delivered: nobody waits for one. */
+    door_return(NULL, 0, NULL, 0);
+}
+
+int mod_door_make_response_door(unsigned long serial)
+{
+    sigset_t all;
+    sigset_t before;
+    int fd;
+
+    /* Its threads inherit the mask: the MPM's signal handlers must not run on them. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    fd = door_create(serve, (void *)serial, DOOR_NO_CANCEL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return fd;
+}
+
+/* ------------------------------------------------------------ the child */
+
+/* A door thread that waits for a client's socket comes back when that is shut. */
+static unsigned cut_off_clients(void)
+{
+    apr_hash_index_t *i;
+    unsigned busy = 0;
+
+    for (i = apr_hash_first(NULL, calls); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door_call *call = apr_hash_this_val(i);
+        conn_rec *c = call->r->connection;
+
+        if (!call->busy)
+            continue;
+        busy++;
+        c->aborted = 1;
+        if (c->master == NULL)
+            apr_socket_shutdown(ap_get_conn_socket(c), APR_SHUTDOWN_READWRITE);
+    }
+    return busy;
+}
+
+/*
+ * The child ends; prefork's does so in a signal handler, which may have
+ * interrupted the thread of a request while a door thread writes for it.  All
+ * memory is about to go, so that thread has to be out first.
+ */
+static apr_status_t stop(void *unused)
+{
+    const struct timespec tick = {.tv_nsec = STOP_TICK_NS};
+    unsigned busy = 1;
+    int i;
+
+    (void)unused;
+    is_stopping = 1;
+    for (i = 0; i < STOP_TICKS && busy > 0; i++) {
+        if (pthread_mutex_trylock(&lock) == 0) {
+            busy = cut_off_clients();
+            pthread_mutex_unlock(&lock);
+        }
+        if (busy > 0)
+            nanosleep(&tick, NULL);
+    }
+    if (busy > 0)
+        _exit(0);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool)
+{
+    apr_pool_t *pool;
+    apr_status_t error = apr_pool_create(&pool, child_pool); /* used under the lock only */
+
+    if (error != APR_SUCCESS)
+        return error;
+    calls = apr_hash_make(pool);
+    apr_pool_pre_cleanup_register(child_pool, NULL, stop);
+    return APR_SUCCESS;
+}

@@ -1,0 +1,187 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * stream.c: what an application does with its request while the call runs:
+ * begins the response, adds to it, reads the body, asks for the client.  Each
+ * is one call on the response door, which has let it in.  Knows nothing of
+ * tokens and doors.
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include <apr_portable.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <util_filter.h>
+
+#include "mod_door.h"
+
+apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigned flags)
+{
+    struct door_wire_writer w;
+
+    door_wire_begin(&w, reply, cap);
+    return door_wire_end(&w, DOOR_WIRE_ACK, (unsigned)error, flags, 0);
+}
+
+/* ------------------------------------------------------------- response */
+
+/* What the application is told; the log hears of the first thing that it did wrong. */
+static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
+{
+    switch (error) {
+    case APR_SUCCESS:
+        return 0;
+    case MOD_DOOR_ELONG:
+    case MOD_DOOR_ESTATUS:
+    case MOD_DOOR_EHEADER:
+    case MOD_DOOR_ELENGTH:
+    case MOD_DOOR_ESILENT:
+    case EINVAL:
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = error;
+        return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
+    default:
+        return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : EPIPE;
+    }
+}
+
+/* The message's body, and its descriptor behind it, on their way to the client. */
+static apr_status_t pass_message(struct mod_door_call *call,
+                                 const struct door_wire_reader *message, int *fd)
+{
+    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = call->brigade;
+    apr_status_t error = APR_SUCCESS;
+
+    if (message->body_len > 0)
+        APR_BRIGADE_INSERT_TAIL(
+            bb, apr_bucket_transient_create(message->body, (apr_size_t)message->body_len, list));
+    if (*fd != -1) {
+        error = mod_door_add_descriptor(call, bb, *fd, *message);
+        *fd = -1;
+    }
+    if (error != APR_SUCCESS) {
+        apr_brigade_cleanup(bb);
+        return error;
+    }
+    return mod_door_pass(call, bb, message->flags & DOOR_WIRE_FLUSH);
+}
+
+static apr_size_t serve_response(struct mod_door_call *call,
+                                 const struct door_wire_reader *message, int *fd, char *reply,
+                                 apr_size_t cap)
+{
+    apr_status_t error;
+
+    if (call->response.is_begun)
+        error = EINVAL;
+    else if (message->status < 200)
+        error = mod_door_send_interim(call->r, *message);
+    else
+        error = mod_door_begin(call, *message);
+    if (error == APR_SUCCESS && call->response.is_begun) {
+        error = pass_message(call, message, fd);
+        /* Its length is not known, and nothing else of the body is sent. */
+        if (call->r->header_only)
+            call->response.no_body = 1;
+    }
+    return mod_door_ack(reply, cap, explain(call, error),
+                        call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+}
+
+static apr_size_t serve_part(struct mod_door_call *call, const struct door_wire_reader *message,
+                             int *fd, char *reply, apr_size_t cap)
+{
+    apr_status_t error = EINVAL;
+
+    if (call->response.is_begun)
+        error = pass_message(call, message, fd);
+    return mod_door_ack(reply, cap, explain(call, error),
+                        call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+}
+
+/* ----------------------------------------------------------------- body */
+
+static apr_status_t explain_read(apr_status_t error)
+{
+    if (APR_STATUS_IS_ENOSPC(error))
+        return EFBIG;
+    return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : ECONNRESET;
+}
+
+/* The bytes are read right to where they are sent from: behind a head without fields. */
+static apr_size_t serve_read(struct mod_door_call *call, char *reply, apr_size_t cap)
+{
+    struct door_wire_writer w;
+    apr_size_t room = cap - MOD_DOOR_HEAD_ROOM;
+    apr_size_t len;
+    apr_status_t error;
+
+    door_wire_begin(&w, reply, cap);
+    if (call->body.is_ended)
+        return mod_door_ack(reply, cap, EINVAL, 0);
+    error = mod_door_body_read(call->r, &call->body, reply + w.len, room, &len, APR_BLOCK_READ);
+    if (error != APR_SUCCESS)
+        return mod_door_ack(reply, cap, explain_read(error), 0);
+    if (call->body.is_ended)
+        return mod_door_write_last_part(call, reply, cap, len);
+    return door_wire_end(&w, DOOR_WIRE_PART, 0, DOOR_WIRE_MORE, len) + len;
+}
+
+/* --------------------------------------------------------------- client */
+
+/*
+ * A client that has ended its side may still read what it gets: only a reset, or
+ * a shutdown of both sides, says that it is gone.
+ */
+static unsigned socket_state(conn_rec *c)
+{
+#ifdef POLLRDHUP
+    struct pollfd p = {.events = POLLRDHUP};
+#else
+    struct pollfd p = {.events = POLLIN};
+#endif
+
+    if (apr_os_sock_get(&p.fd, ap_get_conn_socket(c)) != APR_SUCCESS || poll(&p, 1, 0) <= 0)
+        return 0;
+    if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return DOOR_WIRE_GONE;
+#ifdef POLLRDHUP
+    return DOOR_WIRE_MAYBE_GONE;
+#else
+    int is_at_end = 0;
+
+    apr_socket_atreadeof(ap_get_conn_socket(c), &is_at_end);
+    return is_at_end ? DOOR_WIRE_MAYBE_GONE : 0;
+#endif
+}
+
+static apr_size_t serve_ask(const struct mod_door_call *call, char *reply, apr_size_t cap)
+{
+    conn_rec *c = call->r->connection;
+    unsigned flags = 0;
+
+    if (c->aborted || call->response.error != APR_SUCCESS)
+        flags = DOOR_WIRE_GONE;
+    else if (c->master == NULL) /* a stream of HTTP/2 is aborted, or it is not */
+        flags = socket_state(c);
+    return mod_door_ack(reply, cap, 0, flags);
+}
+
+apr_size_t mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message,
+                          int *fd, char *reply, apr_size_t cap)
+{
+    switch (message->kind) {
+    case DOOR_WIRE_RESPONSE:
+        return serve_response(call, message, fd, reply, cap);
+    case DOOR_WIRE_PART:
+        return serve_part(call, message, fd, reply, cap);
+    case DOOR_WIRE_READ:
+        return serve_read(call, reply, cap);
+    case DOOR_WIRE_ASK:
+        return serve_ask(call, reply, cap);
+    default:
+        return mod_door_ack(reply, cap, EINVAL, 0);
+    }
+}

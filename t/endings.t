@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# How responses end that do not end well: nothing that is incomplete looks
+# complete, and nothing is left behind.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Apache::Test qw(-withtestmore);
+use Apache::TestRequest qw(GET POST);
+use Time::HiRes qw(sleep time);
+use DoorTest;
+
+plan tests => 46;
+
+sub get { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n" . ($_[1] // '') . "\r\n" }
+
+sub gone { GET('/kitchen/gone?count')->content + 0 }
+
+# Closes so that the other side gets a reset.
+sub reset_close {
+    my ($socket) = @_;
+    setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+    close $socket;
+}
+
+use Socket qw(SOL_SOCKET SO_LINGER);
+
+# ---- the client goes
+
+for my $how (\&reset_close, sub { close $_[0] }) {
+    my $before = gone();
+    my $socket = raw_open();
+    raw_send($socket, get('/kitchen/gone'));
+    sleep 0.3;
+    $how->($socket);
+    ok wait_for(sub { gone() > $before }), 'a handler that computes hears of it';
+}
+{
+    my $before = app_count('kitchen')->{threads};
+    my @sockets = map { my $s = raw_open(); raw_send($s, get('/kitchen/stream?lines=9999&ms=5')); $s }
+        1 .. 6;
+    sleep 0.3;
+    $_ & 1 ? reset_close($sockets[$_]) : close $sockets[$_] for 0 .. 5;
+    ok wait_for(sub { GET('/kitchen/env')->is_success }), 'clients go in mid-stream';
+    my $busy = sub { GET('/server-busy')->content };
+    is app_alive('kitchen'), 1, '... the application lives';
+}
+
+# Half a close is no goodbye.
+for my $path ('/kitchen/stream?lines=5&ms=150', '/kitchen/sleep?ms=700',
+    '/kitchen/big?bytes=2000000') {
+    my $socket = raw_open();
+    raw_send($socket, get($path, "Connection: close\r\n"));
+    shutdown $socket, 1;
+    my $answer = parse_response(raw_rest($socket));
+    is $answer->{status}, 200, "$path, half closed";
+    ok $answer->{complete} && length $answer->{body}, '... gets its whole answer';
+}
+
+# ---- the application is late
+
+for my $path ('/kitchen', '/short-time') {
+    my $text = raw_request(get("$path/stream?lines=3&ms=1500", "Connection: close\r\n"));
+    my $answer = parse_response($text);
+    is $answer->{status}, 200, "$path: begun in time";
+    is $answer->{complete}, $path eq '/kitchen' ? 1 : 0, '... and ended as it should be';
+}
+{
+    my $mark = mark_log();
+    my $answer = parse_response(raw_request(get('/short-time/stream?lines=3&ms=1500',
+        "Connection: close\r\n")));
+    is $answer->{body}, "line 1\n", 'what was sent in time is there';
+    like log_like($mark, qr/no answer within DoorTimeout/), qr/kitchen/, '... the log tells';
+    is GET('/short-time/stream?lines=20&ms=100')->content,
+        join('', map { "line $_\n" } 1 .. 20), 'each step has its own time';
+    is GET('/short-time/sleep?ms=2500')->code, 504, 'nothing in time is a 504';
+    $answer = parse_response(raw_request(get('/deflated/die?after=100000',
+        "Connection: close\r\nAccept-Encoding: gzip\r\n")));
+    is $answer->{complete}, 0, 'through DEFLATE: not complete either';
+    ok wait_for(sub { !app_alive('kitchen') }), '... that was the end of the application';
+    start_app('kitchen');
+    ok wait_for_app('kitchen'), '... there is a new one';
+}
+
+# A client that reads slowly takes its own time, not the application's.
+{
+    my $socket = raw_open();
+    raw_send($socket, get('/short-time/big?bytes=30000000', "Connection: close\r\n"));
+    sleep 3;
+    my $answer = parse_response(raw_rest($socket));
+    is length $answer->{body}, 30_000_000, 'a slow reader gets all of it';
+}
+
+# ---- the application dies
+
+for my $after (0, 1000, 100_000, 3_000_000) {
+    my $mark = mark_log();
+    my $answer = parse_response(raw_request(get("/victim/die?after=$after",
+        "Connection: close\r\n")));
+    if ($after == 0) {
+        is $answer->{status}, 502, 'it dies before it has begun: 502';
+    } else {
+        is $answer->{status}, 200, "it dies after $after bytes";
+        is $answer->{complete}, 0, '... and the client sees that';
+    }
+    like log_like($mark, qr/ended during the call/), qr/victim/, '... the log tells';
+    start_app('victim');
+    wait_for_app('victim') or die;
+}
+is GET('/victim/env')->code, 200, 'the next one serves';
+{
+    my $socket = raw_open();
+    raw_send($socket, get('/victim/big?bytes=300000000', "Connection: close\r\n"));
+    sleep 0.4;
+    kill_app('victim');
+    my $answer = parse_response(raw_rest($socket, 40));
+    is $answer->{complete}, 0, 'killed while the client is slow';
+    start_app('victim');
+    ok wait_for_app('victim'), '... and started again';
+}
+
+# ---- the handler is wrong
+
+my $mark = mark_log();
+my $short = parse_response(raw_request(get('/kitchen/short?promise=200000&bytes=150000',
+    "Connection: close\r\n")));
+is length $short->{body}, 150_000, 'less than promised: what there is';
+is $short->{complete}, 0, '... and no more';
+like log_like($mark, qr/shorter/), qr/kitchen/, '... the log tells';
+$mark = mark_log();
+my ($socket, $rest) = (raw_open(), '');
+raw_send($socket, get('/kitchen/short?promise=150000&bytes=200000') . get('/hello'));
+is length read_response($socket, \$rest)->{body}, 150_000, 'more than promised: cut';
+like read_response($socket, \$rest)->{body}, qr/^Well/, '... and the next request';
+like log_like($mark, qr/longer/), qr/kitchen/, '... the log tells';
+GET '/kitchen/keep' for 1 .. 3;
+my %kept = map { GET('/kitchen/keep')->content => 1 } 1 .. 20;
+ok !grep({ !/^elsewhere=22 later=(?:22|0)$/ } keys %kept), 'a request is only its handler\'s own'
+    or diag join '', keys %kept;
+
+# ---- many
+
+{
+    my $before = app_count('kitchen');
+    for my $i (1 .. 300) {
+        my $socket = raw_open();
+        raw_send($socket, get('/kitchen/big?bytes=5000000'));
+        sysread $socket, my $bytes, 1 + $i * 100 if $i % 3;
+        $i % 2 ? reset_close($socket) : close $socket;
+    }
+    ok wait_for(sub { GET('/kitchen/env')->is_success }), '300 downloads end in the middle';
+    cmp_ok app_count('kitchen')->{kib} - $before->{kib}, '<', 24 * 1024, '... memory';
+    cmp_ok app_count('kitchen')->{descriptors}, '<', $before->{descriptors} + 24, '... descriptors';
+}

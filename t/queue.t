@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# DoorMaxConcurrent: two at a time, three in line for two seconds, nobody else.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Apache::Test qw(-withtestmore);
+use Apache::TestRequest qw(GET);
+use Time::HiRes qw(sleep time);
+use DoorTest;
+
+plan tests => 17;
+
+sub start {
+    my ($path) = @_;
+    my $socket = raw_open();
+    raw_send($socket, "GET $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    return $socket;
+}
+
+sub answers { map { parse_response(raw_rest($_)) } @_ }
+
+is GET('/queue/env')->code, 200, 'a request alone';
+
+# Five are in; a sixth is turned away at once.
+{
+    my $start = time;
+    my @sockets;
+    for my $path ('/queue', '/queue', '/queue', '/queue-too', '/queue') {
+        push @sockets, start("$path/sleep?ms=700");
+        sleep 0.1;
+    }
+    my $asked = time;
+    my $refused = GET '/queue/env';
+    is $refused->code, 503, 'one too many';
+    cmp_ok time - $asked, '<', 0.5, '... hears it at once';
+    is $refused->header('Retry-After'), 2, '... and when to come again';
+    is GET('/queue-too/env')->code, 503, '... wherever the door is used';
+    my @answers = answers(@sockets);
+    is scalar(grep { $_->{status} == 200 } @answers), 5, 'the five are answered';
+    cmp_ok time - $start, '>', 1.9, '... two at a time';
+    is GET('/queue/env')->code, 200, '... then there is room';
+}
+
+# First come, first served.
+{
+    my @sockets = map { my $s = start('/queue/sleep?ms=500'); sleep 0.1; $s } 1 .. 5;
+    my @ended;
+    for my $i (0 .. 4) {
+        raw_rest($sockets[$i]);
+        push @ended, time;
+    }
+    is_deeply \@ended, [sort { $a <=> $b } @ended], 'in their order';
+}
+
+# Nobody waits for ever.
+{
+    my @sockets = map { my $s = start('/queue/sleep?ms=2900'); sleep 0.1; $s } 1 .. 2;
+    my $asked = time;
+    my $waited = GET '/queue/env';
+    is $waited->code, 503, 'the wait has an end';
+    cmp_ok time - $asked, '>', 1.5, '... after DoorQueueTimeout';
+    answers(@sockets);
+}
+
+# A call that timed out keeps its place until the handler is through.
+{
+    my @sockets = map { start('/queue/sleep?ms=5000') } 1 .. 2;
+    my @answers = answers(@sockets);
+    is scalar(grep { $_->{status} == 504 } @answers), 2, 'two time out';
+    is GET('/queue/env')->code, 503, '... and their threads are busy';
+    ok wait_for(sub { GET('/queue/env')->code == 200 }), '... until they are through';
+}
+
+# An application that does not even count cannot take more than its share.
+{
+    kill 'STOP', app_pid('queue');
+    my @sockets = map { start('/queue/env') } 1 .. 5;
+    sleep 0.3;
+    my $asked = time;
+    is GET('/queue/env')->code, 503, 'stopped: those above the limit hear it at once';
+    cmp_ok time - $asked, '<', 1, '... really';
+    kill 'CONT', app_pid('queue');
+    answers(@sockets);
+    ok wait_for(sub { GET('/queue/env')->code == 200 }), '... it goes on';
+}

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Request bodies that handlers read as they come, or not at all.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Apache::Test qw(-withtestmore);
+use Apache::TestRequest qw(GET POST);
+use Digest::SHA qw(sha256_hex);
+use Time::HiRes qw(sleep time);
+use DoorTest;
+
+plan tests => 50;
+
+my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+sub digest { 'bytes=' . length($_[0]) . ' sha256=' . sha256_hex($_[0]) . "\n" }
+
+sub head_of {
+    my ($path, @lines) = @_;
+    return join "\r\n", "POST $path HTTP/1.1", 'Host: localhost', @lines, '', '';
+}
+
+# As chunks of at most so many bytes.
+sub chunks {
+    my ($body, $size) = @_;
+    my $text = '';
+    for (my $at = 0; $at < length $body; $at += $size) {
+        my $piece = substr $body, $at, $size;
+        $text .= sprintf "%x\r\n%s\r\n", length $piece, $piece;
+    }
+    return $text;
+}
+
+for my $bytes (0, 1, 65_535, 65_536, 65_537, 79_000, 300_000, 5_000_000) {
+    my $body = pattern($bytes);
+    is POST('/kitchen/upload', content => $body)->content, digest($body), "upload of $bytes bytes";
+    my $answer = parse_response(raw_request(head_of('/kitchen/upload', 'Connection: close',
+        'Transfer-Encoding: chunked') . chunks($body, 10_007) . "0\r\n\r\n"));
+    is $answer->{body}, digest($body), '... and in chunks';
+}
+
+# Piece by piece, from a client that pauses.
+{
+    my ($socket, $rest, $body) = (raw_open(), '', '');
+    raw_send($socket, head_of('/kitchen/upload', 'Transfer-Encoding: chunked'));
+    for my $i (1 .. 6) {
+        raw_send($socket, chunks('piece' x $i, 1_000));
+        $body .= 'piece' x $i;
+        sleep 0.15;
+    }
+    raw_send($socket, "0\r\n\r\n$get");
+    is read_response($socket, \$rest)->{body}, digest($body), 'a body that comes slowly';
+    like read_response($socket, \$rest)->{body}, qr/^Well/, '... and the next request';
+}
+
+# Both ways at once: each piece is back before the next one goes.
+for my $framing ('chunked', 'length') {
+    my ($socket, $text) = (raw_open(), '');
+    my @pieces = map { "piece $_ " x 100 } 1 .. 5;
+    my $whole = join '', @pieces;
+    raw_send($socket, head_of('/kitchen/duplex', 'Connection: close', $framing eq 'chunked'
+        ? 'Transfer-Encoding: chunked' : 'Content-Length: ' . length $whole));
+    my $sent = '';
+    my $in_time = 1;
+    for my $piece (@pieces) {
+        raw_send($socket, $framing eq 'chunked' ? chunks($piece, 100_000) : $piece);
+        $sent .= $piece;
+        my $deadline = time + 5;
+        until (length parse_response($text)->{body} >= length $sent) {
+            $in_time = 0, last if time > $deadline;
+            sysread $socket, my $bytes, 65_536 or last;
+            $text .= $bytes;
+        }
+    }
+    raw_send($socket, "0\r\n\r\n") if $framing eq 'chunked';
+    $text .= raw_rest($socket);
+    ok $in_time, "duplex ($framing): each piece comes back before the next one goes";
+    is parse_response($text)->{body}, $whole, '... and nothing else';
+}
+
+# ---- Expect: 100-continue
+
+{
+    my ($socket, $rest) = (raw_open(), '');
+    raw_send($socket, head_of('/kitchen/upload', 'Content-Length: 5', 'Expect: 100-continue'));
+    is read_response($socket, \$rest)->{status}, 100, 'the handler reads: 100';
+    raw_send($socket, 'hello');
+    is read_response($socket, \$rest)->{body}, digest('hello'), '... then the body';
+}
+{
+    my $socket = raw_open();
+    raw_send($socket, head_of('/kitchen/status?code=403', 'Content-Length: 5000000',
+        'Expect: 100-continue'));
+    my $text = raw_rest($socket);
+    like $text, qr{^HTTP/1\.1 403 }, 'the handler does not read: no 100';
+    like $text, qr/^Connection: close\r$/mi, '... and the connection ends';
+}
+
+# ---- bodies that nobody reads
+
+{
+    my ($socket, $rest) = (raw_open(), '');
+    raw_send($socket, head_of('/hello', 'Content-Length: 30000') . pattern(30_000) . $get);
+    is read_response($socket, \$rest)->{status}, 200, 'a small body, not read';
+    like read_response($socket, \$rest)->{body}, qr/^Well/, '... and the next request';
+}
+{
+    my $socket = raw_open();
+    my $start = time;
+    raw_send($socket, head_of('/hello', 'Content-Length: 10000000000') . pattern(200_000));
+    my $text = raw_rest($socket);
+    like $text, qr{^HTTP/1\.1 200 .*^Connection: close\r.*Well}smi,
+        '10 GB that nobody reads: answered, and the connection ends';
+    cmp_ok time - $start, '<', 10, '... at once';
+}
+{
+    my $socket = raw_open();
+    raw_send($socket, head_of('/hello', 'Transfer-Encoding: chunked')
+        . chunks(pattern(400_000), 50_000));
+    like raw_rest($socket), qr{^HTTP/1\.1 200 }, '... likewise in chunks';
+}
+
+# ---- limits
+
+{
+    my $body = pattern(300_000);
+    is POST('/upload-limited/upload', content => $body)->content, digest($body), 'at LimitRequestBody';
+    is POST('/upload-limited/upload', content => $body . 'x')->code, 413, '... over it';
+    my $mark = mark_log();
+    my $socket = raw_open();
+    raw_send($socket, head_of('/upload-limited/upload', 'Transfer-Encoding: chunked')
+        . chunks(pattern(700_000), 10_000) . "0\r\n\r\n");
+    like raw_rest($socket), qr{^HTTP/1\.1 413 }, '... over it on the way';
+    is GET('/upload-limited/echo')->code, 200, '... and the application goes on';
+}
+SKIP: {
+    skip 'no mod_reqtimeout', 2 unless defined port('hurried');
+    my $socket = raw_open('hurried');
+    raw_send($socket, head_of('/upload', 'Transfer-Encoding: chunked') . chunks('a', 10));
+    like raw_rest($socket), qr{^HTTP/1\.1 (?:408|400) }, 'a client that is too slow';
+    is GET('/kitchen/env')->code, 200, '... does not stop the application';
+}
+
+# ---- trailers
+
+my $trailed = parse_response(raw_request(head_of('/kitchen/trailers', 'Connection: close',
+    'Transfer-Encoding: chunked') . "3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n"));
+is $trailed->{body}, "X-Sum: 6\n", 'a trailer of a short body';
+$trailed = parse_response(raw_request(head_of('/kitchen/trailers', 'Connection: close',
+    'Transfer-Encoding: chunked') . chunks(pattern(200_000), 9_999) . "0\r\nX-Sum: 7\r\n\r\n"));
+is $trailed->{body}, "X-Sum: 7\n", '... of a long one';
+
+# ---- broken bodies
+
+is parse_response(raw_request(head_of('/kitchen/upload', 'Connection: close',
+    'Transfer-Encoding: chunked') . chunks(pattern(200_000), 9_999) . "nonsense\r\n"))->{status},
+    400, 'a chunk that is none';
+
+# Many that stop in the middle leave nothing behind.
+{
+    GET '/kitchen/env';
+    my $before = app_count('kitchen');
+    for my $i (1 .. 200) {
+        my $socket = raw_open();
+        raw_send($socket, head_of('/kitchen/upload', 'Content-Length: 1000000')
+            . pattern(100_000 + $i % 7 * 20_000));
+        close $socket;
+    }
+    ok wait_for(sub { GET('/kitchen/env')->is_success }), '200 uploads end in the middle';
+    ok wait_for(sub { app_count('kitchen')->{descriptors} <= $before->{descriptors} + 24 }),
+        '... the application has as many descriptors as before';
+    cmp_ok app_count('kitchen')->{kib} - $before->{kib}, '<', 16 * 1024, '... and as much memory';
+    my $threads = app_count('kitchen')->{threads};
+    ok wait_for(sub { GET('/kitchen/threads')->content =~ /threads=(\d+)/ }), '... and answers';
+    cmp_ok $threads, '<', $before->{threads} + 64, '... with few threads';
+}
