@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
@@ -26,8 +27,6 @@ sub reset_close {
     setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
     close $socket;
 }
-
-use Socket qw(SOL_SOCKET SO_LINGER);
 
 # ---- the client goes
 
@@ -46,7 +45,6 @@ for my $how (\&reset_close, sub { close $_[0] }) {
     sleep 0.3;
     $_ & 1 ? reset_close($sockets[$_]) : close $sockets[$_] for 0 .. 5;
     ok wait_for(sub { GET('/kitchen/env')->is_success }), 'clients go in mid-stream';
-    my $busy = sub { GET('/server-busy')->content };
     is app_alive('kitchen'), 1, '... the application lives';
 }
 

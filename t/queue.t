@@ -69,7 +69,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
 
 # A call that timed out keeps its place until the handler is through.
 {
-    my @sockets = map { start('/queue/sleep?ms=5000') } 1 .. 2;
+    my @sockets = map { start('/queue/sleep?ms=8000') } 1 .. 2;
     my @answers = answers(@sockets);
     is scalar(grep { $_->{status} == 504 } @answers), 2, 'two time out';
     is GET('/queue/env')->code, 503, '... and their threads are busy';

@@ -14,7 +14,7 @@ use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 50;
+plan tests => 45;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
