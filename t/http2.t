@@ -9,9 +9,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
+use Digest::SHA qw(sha256_hex);
+use Time::HiRes qw(time);
 use DoorTest;
 
-plan tests => 13, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
+plan tests => 22, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
     => \&have_http2 };
 
 my @curl = ('--http2-prior-knowledge');
@@ -30,7 +32,6 @@ open my $out, '>', $file or die;
 print $out $sent;
 close $out or die;
 is curl(@curl, '--data-binary', "\@$file", "$base/kitchen/echo"), $sent, '... of 1 MiB';
-unlink $file;
 
 like curl(@curl, '-I', "$base/kitchen/big?bytes=70000"), qr/^content-length: 70000\r$/m, '... HEAD';
 like curl(@curl, "$base/kitchen/env"), qr/^SERVER_PROTOCOL=HTTP\/2/m, '... the application is told';
@@ -40,6 +41,44 @@ my @status = (@curl, '-o', '/dev/null', '-w', '%{http_code}');
 is curl(@status, "$base/nonsense/random"), '502', '... nonsense is a bad gateway';
 is curl(@status, "$base/missing"), '503', '... none: unavailable';
 is curl(@status, "$base/impatient/sleep?ms=5000"), '504', '... late: timeout';
+
+# ---- streams
+
+is curl(@curl, "$base/kitchen/stream?lines=3&ms=50"), "line 1\nline 2\nline 3\n", 'a stream';
+{
+    open my $pipe, '-|', 'curl', '-sN', @curl, '--max-time', 20,
+        "$base/kitchen/stream?lines=3&ms=700" or die;
+    my @seen = map { scalar <$pipe>; time } 1 .. 3;
+    close $pipe;
+    cmp_ok $seen[2] - $seen[0], '>', 0.7, '... line by line';
+}
+is curl(@curl, '-T', $file, "$base/kitchen/upload"),
+    'bytes=' . length($sent) . ' sha256=' . sha256_hex($sent) . "\n", 'an upload';
+is curl(@curl, '-T', $file, "$base/kitchen/duplex"), $sent, '... that comes back as it goes';
+my $broken = curl(@curl, '-w', '%{http_code} %{exitcode}', '-o', '/dev/null',
+    "$base/victim/die?after=100000");
+like $broken, qr/^200 (?!0$)/, 'the application dies in mid-stream: the stream is reset';
+start_app('victim');
+wait_for_app('victim') or die;
+SKIP: {
+    skip 'nghttp is not there', 1 unless `nghttp --version 2>/dev/null`;
+    my $seen = `nghttp -v --no-dep $base/kitchen/trailers 2>&1`;
+    like $seen, qr/x-after: the body/, 'trailers';
+}
+like curl(@curl, '-D', '-', "$base/kitchen/hints"), qr{^HTTP/2 103.*^HTTP/2 200}ms, '103';
+
+# A stream that the client resets, on a connection that it keeps.
+{
+    my $before = curl("$base/kitchen/gone?count");
+    my $pid = fork // die;
+    if (!$pid) {
+        exec 'curl', '-s', @curl, '--max-time', '0.5', '-o', '/dev/null', "$base/kitchen/gone"
+            or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    ok wait_for(sub { curl("$base/kitchen/gone?count") > $before }), 'a handler hears of a reset';
+    is curl(@curl, "$base/hello"), "Well, hello to you too!\n", '... and httpd goes on';
+}
 
 # One connection, as many streams as curl runs at a time.
 my @urls = map { "$base/kitchen/big?bytes=" . 10_007 * $_ } 1 .. 50;
@@ -53,3 +92,5 @@ SKIP: {
     skip 'h2load is not there', 1 unless $h2load;
     like $h2load, qr/600 succeeded, 0 failed, 0 errored/, '600 requests on four connections';
 }
+
+unlink $file;
