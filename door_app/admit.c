@@ -80,7 +80,7 @@ static struct timespec later(uint64_t ms)
 static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
 {
     struct timespec until = later(timeout_ms);
-    struct door_rt_waiter waiter = {NULL};
+    struct door_rt_waiter waiter = {0};
     pthread_condattr_t clock;
     int error = 0;
 
