@@ -109,6 +109,10 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
  * the wait.  The two signals are blocked meanwhile, and handlers that the
  * program had set for them do not run.
  *
+ * The soft RLIMIT_NOFILE is raised to the hard one: each httpd process takes a
+ * few descriptors.  So the program's may have numbers that select(2) cannot
+ * hold; poll(2) can.
+ *
  * Blocks:  until it is told to stop.
  * Returns: an exit status: 0 after an orderly end; 1 after a failure, described
  *          on stderr, and if requests were given up.

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stropts.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,6 +43,17 @@ static void stop_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
         sigaddset(set, SIGINT);
+}
+
+/* An application has a few descriptors for each process that calls it. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* as it was, at the worst */
 }
 
 /* O_EXCL, so that whatever has the name is neither opened nor waited for. */
@@ -171,6 +183,7 @@ int door_app_run(struct door_app *app, const char *path)
         complain(path, "the application is incomplete", app == NULL ? ENOMEM : app->error);
         return 1;
     }
+    raise_descriptor_limit();
     stop_signals(&stop);
     pthread_sigmask(SIG_BLOCK, &stop, &before);
     result = serve(app, path, &stop);

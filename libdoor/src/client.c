@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,17 +147,17 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
 }
 
 static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer, int *fds,
-                          unsigned max)
+                          unsigned wanted)
 {
     unsigned count;
 
-    while (fd_recv(fd, answer, sizeof(*answer), fds, max, &count) < 0) {
+    while (fd_recv(fd, answer, sizeof(*answer), fds, wanted, &count) < 0) {
         if (errno == ECONNRESET)
             errno = EBADF;
         if (errno != EAGAIN || await(fd, POLLIN, deadline_ns) < 0)
             return -1;
     }
-    if (answer->magic == MSG_MAGIC && answer->error == 0 && count == max)
+    if (answer->magic == MSG_MAGIC && answer->error == 0 && count == wanted)
         return 0;
     while (count > 0)
         close_foreign(fds[--count]);
@@ -165,7 +166,7 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
 }
 
 int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
-               int *control, int *fds, unsigned max)
+               int *fds, unsigned count)
 {
     int pair[2], passed[2], result;
 
@@ -176,11 +177,8 @@ int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct m
     result = send_request(d, op, passed, pass_fd < 0 ? 1 : 2, deadline_ns);
     fd_close(pair[1]);
     if (result == 0)
-        result = receive_answer(pair[0], deadline_ns, answer, fds, max);
-    if (result == 0 && control != NULL)
-        *control = pair[0];
-    else
-        fd_close(pair[0]);
+        result = receive_answer(pair[0], deadline_ns, answer, fds, count);
+    fd_close(pair[0]);
     return result;
 }
 
@@ -213,18 +211,28 @@ static int check_bell(int fd)
     return -1;
 }
 
+/* The slot is some thread's, so the server may send what belongs to its reply. */
+static int has_call(const struct mailbox *m, unsigned slot)
+{
+    const struct client_channel *ch =
+        (const struct client_channel *)((const char *)m - offsetof(struct client_channel, mailbox));
+
+    return (atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot)) == 0 &&
+           (atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) == 0;
+}
+
 /* Fills in a channel that the table holds as opening. */
 static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
 {
-    int fds[2], control;
+    int fds[3];
 
-    if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, &control, fds, 2) < 0)
+    if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, fds, 3) < 0)
         return -1;
-    ch->control.fd = fd_hide(control);
-    mailbox_init(&ch->mailbox, ch->control.fd, NULL);
-    ch->memory = own_fd(fds[0]);
-    ch->bell = own_fd(fds[1]);
-    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0 ||
+    ch->control.fd = fd_hide(fds[0]);
+    mailbox_init(&ch->mailbox, ch->control.fd, NULL, has_call);
+    ch->memory = own_fd(fds[1]);
+    ch->bell = own_fd(fds[2]);
+    if (ch->control.fd < 0 || !fd_is_seqpacket(ch->control.fd, 0) || ch->memory.fd < 0 || ch->bell.fd < 0 ||
         check_memory(ch->memory.fd) < 0 || check_bell(ch->bell.fd) < 0)
         return -1;
     ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
@@ -241,7 +249,7 @@ static struct client_channel *new_channel(uint64_t cookie)
         return NULL;
     ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->control.ready = control_ready;
-    mailbox_init(&ch->mailbox, -1, NULL);
+    mailbox_init(&ch->mailbox, -1, NULL, has_call);
     ch->shm = MAP_FAILED;
     ch->cookie = cookie;
     ch->refs = 2; /* the table's, and the maker's */

@@ -29,16 +29,15 @@ struct client_seat {
 };
 
 /*
- * Asks the server of the door d.  Fills *answer, and fds with at most max
- * descriptors, and leaves the socket that the answer came on in *control
- * (unless control is NULL); the caller owns all of them.
+ * Asks the server of the door d.  Fills *answer, and fds with the count
+ * descriptors that belong to it, which the caller then owns.
  * deadline_ns: when to give up, 0 for never.
  *
  * Errors: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT; EMFILE;
  * EPROTO the server's answer makes no sense; any the server answered with.
  */
 int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
-               int *control, int *fds, unsigned max);
+               int *fds, unsigned count);
 
 /*
  * A seat for a call on d, which client_call() uses up.  Waits while another

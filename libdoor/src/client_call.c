@@ -20,18 +20,21 @@
 #define RING_AGAIN_NS 10000000ll /* a caller that died may have left `waking` set */
 #define BACKSTOP_NS 1000000000ll
 
-/* How a call went, beside its errno. */
-struct results {
-    int *fds; /* descriptors that came with the reply, before it is complete */
+/* How a call goes, beside its errno. */
+struct course {
+    const door_arg_t *passed; /* as the caller passed it */
+    int *sent_fds; /* the passed descriptors as they are sent; while the call runs */
+    int *fds;      /* descriptors that came with the reply, before it is complete */
     unsigned count;
-    int lost;        /* some could not be taken: both sides hear of it */
+    int error; /* errno: descriptors could not be sent, or taken; both sides hear of it */
     int handed_over; /* the server could see the call */
     int keep_slot;   /* the server still has it */
 };
 
 static int is_reply_awaited(uint32_t state)
 {
-    return state == SLOT_WAITING || state == SLOT_TAKEN || state == SLOT_REFUSED;
+    return state == SLOT_WAITING || state == SLOT_SENT || state == SLOT_TAKEN ||
+           state == SLOT_REFUSED;
 }
 
 static void free_slot(struct client_channel *ch, unsigned slot)
@@ -157,7 +160,7 @@ static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t *
 }
 
 static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                       struct results *results)
+                       struct course *course)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint64_t size = SHM_READ(s->result_size);
@@ -168,26 +171,26 @@ static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg
         return 0; /* nobody wants them: free_results() closes what came */
     if (size > SHM_INLINE_SIZE)
         from = size > SHM_WINDOW_SIZE ? NULL : map_window(ch, slot, size);
-    if (from == NULL || make_room(arg, size, results->count, &descs) < 0) {
+    if (from == NULL || make_room(arg, size, course->count, &descs) < 0) {
         errno = EOVERFLOW;
         return -1;
     }
     if (size > 0)
         memcpy(arg->rbuf, from, size);
-    desc_receive(results->fds, results->count, descs);
+    desc_receive(course->fds, course->count, descs);
     arg->data_ptr = arg->rbuf;
     arg->data_size = size;
     arg->desc_ptr = descs;
-    arg->desc_num = results->count;
-    results->count = 0; /* the caller's now */
+    arg->desc_num = course->count;
+    course->count = 0; /* the caller's now */
     return 0;
 }
 
-static void free_results(struct results *results)
+static void free_results(struct course *course)
 {
-    while (results->count > 0)
-        close_foreign(results->fds[--results->count]);
-    free(results->fds);
+    while (course->count > 0)
+        close_foreign(course->fds[--course->count]);
+    free(course->fds);
 }
 
 /* If the program has closed our descriptors, the channel has ended for the server, too. */
@@ -235,29 +238,46 @@ static uint32_t identify(struct client_channel *ch, unsigned slot)
     return SLOT_WAITING;
 }
 
+/* The server has taken the call, and has room for its descriptors. */
+static uint32_t send_descriptors(struct client_channel *ch, unsigned slot, struct course *course,
+                                 int64_t deadline_ns)
+{
+    unsigned count = course->passed->desc_num;
+
+    /* What it asks for twice, or without need, is not there. */
+    if (course->sent_fds == NULL)
+        return SLOT_REFUSED;
+    if (mailbox_send(&ch->mailbox, slot, shm_slot(ch->shm, slot)->call, course->sent_fds, count,
+                     deadline_ns) == 0)
+        return SLOT_SENT;
+    course->error = errno;
+    return SLOT_REFUSED;
+}
+
 /* The reply's descriptors: takes them all, or none. */
-static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct results *results)
+static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct course *course)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint32_t count = SHM_READ(s->result_desc_count);
 
-    free_results(results);
-    results->lost = 1;
-    results->fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(int));
-    if (results->fds == NULL || mailbox_take(&ch->mailbox, slot, s->reply, results->fds, count) < 0)
+    free_results(course);
+    course->error = EMFILE;
+    course->fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(int));
+    if (course->fds == NULL || mailbox_take(&ch->mailbox, slot, s->reply, course->fds, count) < 0)
         return SLOT_REFUSED;
-    results->lost = 0;
-    results->count = count;
+    course->error = 0;
+    course->count = count;
     return SLOT_TAKEN;
 }
 
 /* The server wants something of the caller before it replies. */
 static void serve_server(struct client_channel *ch, unsigned slot, uint32_t state,
-                         struct results *results)
+                         struct course *course, int64_t deadline_ns)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint32_t next = state == SLOT_IDENTIFY ? identify(ch, slot)
-                                           : take_descriptors(ch, slot, results);
+                    : state == SLOT_SEND   ? send_descriptors(ch, slot, course, deadline_ns)
+                                           : take_descriptors(ch, slot, course);
 
     if (atomic_compare_exchange_strong(&s->state, &state, next))
         futex_wake(&s->state);
@@ -289,7 +309,7 @@ static int sleep_once(struct client_channel *ch, unsigned slot, uint32_t state,
  * Sleeps until the reply is there: 0.  Otherwise -1 and errno: EINTR a handler
  * ran, ETIMEDOUT the deadline passed, ECONNRESET the server is gone.
  */
-static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct results *results,
+static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct course *course,
                            const _Atomic int64_t *deadline_ns)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
@@ -306,7 +326,7 @@ static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct resu
             if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
                 return -1;
         } else if (deadline_left_ns(deadline_ns, &(int64_t){0})) {
-            serve_server(ch, slot, state, results);
+            serve_server(ch, slot, state, course, deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
         } else { /* a server that asks without end must not make us forget the time */
             errno = ETIMEDOUT;
             return -1;
@@ -321,7 +341,7 @@ static void refuse_server(struct client_channel *ch, unsigned slot)
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint32_t state = atomic_load(&s->state);
 
-    if ((state == SLOT_IDENTIFY || state == SLOT_DELIVER) &&
+    if ((state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER) &&
         atomic_compare_exchange_strong(&s->state, &state, SLOT_REFUSED))
         futex_wake(&s->state);
 }
@@ -330,7 +350,7 @@ static void refuse_server(struct client_channel *ch, unsigned slot)
  * The wait ended without a reply, for the reason errno.  Decides what became
  * of the call: 0 its reply came after all, otherwise -1 and the final errno.
  */
-static int give_up(struct client_channel *ch, unsigned slot, struct results *results)
+static int give_up(struct client_channel *ch, unsigned slot, struct course *course)
 {
     int reason = errno;
 
@@ -341,38 +361,59 @@ static int give_up(struct client_channel *ch, unsigned slot, struct results *res
     if (atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE)
         return 0;
     refuse_server(ch, slot);
-    results->keep_slot = 1;
+    course->keep_slot = 1;
     errno = reason == ECONNRESET ? EINTR : reason;
     return -1;
 }
 
-/* Sends the descriptors of a call; 0, or -1 and none of them counts as sent. */
-static int put_descriptors(struct client_channel *ch, unsigned slot, const door_arg_t *arg,
-                           const _Atomic int64_t *deadline_ns)
+/* The descriptors of a call, which the server asks for when it has taken it; 0, or -1. */
+static int put_descriptors(struct client_channel *ch, unsigned slot, struct course *course)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    int *fds, result;
+    const door_arg_t *arg = course->passed;
+    int *fds;
 
     s->arg_desc_count = 0;
     s->call = atomic_fetch_add(&ch->call_count, 1);
-    if (arg == NULL || arg->desc_num == 0)
+    if (arg->desc_num == 0)
         return 0;
     if (arg->desc_num > MAILBOX_MAX || arg->desc_ptr == NULL) {
         errno = arg->desc_ptr == NULL ? EFAULT : ENFILE;
         return -1;
     }
     fds = malloc(arg->desc_num * sizeof(*fds));
-    result = fds == NULL ? -1 : desc_prepare(arg->desc_ptr, arg->desc_num, fds);
-    if (result == 0) {
-        result = mailbox_send(&ch->mailbox, slot, s->call, fds, arg->desc_num,
-                              deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
-        desc_unprepare(arg->desc_ptr, arg->desc_num, fds);
-        s->arg_desc_count = arg->desc_num;
-        if (result < 0 && (errno == EPIPE || errno == ECONNRESET))
-            errno = EBADF; /* the server has gone, and the call has not begun */
+    if (fds == NULL || desc_prepare(arg->desc_ptr, arg->desc_num, fds) < 0) {
+        free(fds);
+        return -1;
     }
-    free(fds);
-    return result;
+    course->sent_fds = fds;
+    s->arg_desc_count = arg->desc_num;
+    return 0;
+}
+
+/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
+static int is_released(const struct course *course, int error)
+{
+    static const int refused[] = {EBADF, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (error == refused[i])
+            return 0;
+    }
+    return course->handed_over;
+}
+
+/* Before the results, which may come into the memory of the descriptors passed. */
+static void free_passed(const struct course *course, int error)
+{
+    const door_arg_t *arg = course->passed;
+
+    if (course->sent_fds == NULL)
+        return;
+    desc_unprepare(arg->desc_ptr, arg->desc_num, course->sent_fds);
+    if (is_released(course, error))
+        desc_release(arg->desc_ptr, arg->desc_num);
+    free(course->sent_fds);
 }
 
 /* 0, or -1 with EBADF: the door is revoked, and nobody has seen the call. */
@@ -391,49 +432,45 @@ static int start_call(struct client_channel *ch, unsigned slot)
     return 0;
 }
 
-static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                     const _Atomic int64_t *deadline_ns, struct results *results)
+/* Hands the call over and waits: 0, or the errno that it ends with. */
+static int run(struct client_channel *ch, unsigned slot, struct course *course,
+               const _Atomic int64_t *deadline_ns)
 {
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    int result = -1;
-
-    if (put_arguments(ch, slot, arg) < 0 || put_descriptors(ch, slot, arg, deadline_ns) < 0)
-        return -1;
     if (start_call(ch, slot) < 0)
-        return -1;
-    results->handed_over = 1;
-    if (sleep_for_reply(ch, slot, results, deadline_ns) == 0 ||
-        give_up(ch, slot, results) == 0) {
-        thread_observe();
-        int error = (int)SHM_READ(s->error);
-        errno = error == 0 && results->lost ? EMFILE : error;
-        if (errno == 0)
-            result = get_results(ch, slot, arg, results);
-    }
-    free_results(results);
-    return result;
+        return errno;
+    course->handed_over = 1;
+    if (sleep_for_reply(ch, slot, course, deadline_ns) < 0 && give_up(ch, slot, course) < 0)
+        return errno;
+    thread_observe();
+    return course->error != 0 ? course->error : (int)SHM_READ(shm_slot(ch->shm, slot)->error);
 }
 
-/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
-static void release_arguments(const door_arg_t *passed, int error)
+static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
+                     const _Atomic int64_t *deadline_ns, struct course *course)
 {
-    static const int refused[] = {EBADF, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
+    int error;
 
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        if (error == refused[i])
-            return;
-    }
-    desc_release(passed->desc_ptr, passed->desc_num);
+    if (put_arguments(ch, slot, arg) < 0 || put_descriptors(ch, slot, course) < 0)
+        return -1;
+    error = run(ch, slot, course, deadline_ns);
+    free_passed(course, error);
+    if (error == 0)
+        return get_results(ch, slot, arg, course);
+    errno = error;
+    return -1;
 }
 
 int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns)
 {
     door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
-    struct results results = {0};
-    int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &results);
-    int error = result == 0 ? 0 : errno;
+    struct course course = {.passed = &passed};
+    int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &course);
+    int error = errno;
 
-    if (results.keep_slot) {
+    free_results(&course);
+    if (atomic_load(&seat.ch->mailbox.held) > 0)
+        mailbox_close(&seat.ch->mailbox, seat.slot);
+    if (course.keep_slot) {
         mailbox_send_abandoned(&seat.ch->mailbox, seat.slot,
                                shm_slot(seat.ch->shm, seat.slot)->call);
         atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
@@ -442,8 +479,6 @@ int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t 
         free_slot(seat.ch, seat.slot);
     }
     client_release(seat.ch);
-    if (results.handed_over && passed.desc_num > 0)
-        release_arguments(&passed, error);
     if (result < 0)
         errno = error;
     return result;

@@ -60,7 +60,7 @@ struct door *door_find_own(int d)
     struct connection *c;
 
     if (door != NULL || fd_is_door(d) != 1 ||
-        client_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, NULL, 0) < 0 ||
+        client_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
         answer.instance_id != door_instance_id())
         return door;
     server_lock();
@@ -88,6 +88,7 @@ static void connection_end(struct connection *c)
         server_channel_orphan(ch);
     }
     fd_close(c->watch.fd);
+    quota_give_back(&c->share);
     door_unrefer(c->door, c->is_creators);
     free(c);
 }
@@ -109,26 +110,29 @@ static void refuse(int reply_fd, int error)
     close_foreign(reply_fd);
 }
 
-static void answer_open(struct connection *c, int control)
+static void answer_open(struct connection *c, int reply_fd, const struct ucred *who)
 {
     struct msg_answer answer;
     struct server_channel *ch;
+    int control;
 
     if (atomic_load(&c->door->revoked)) {
-        refuse(control, EBADF);
+        refuse(reply_fd, EBADF);
         return;
     }
-    ch = server_channel_create(c->door, control);
+    ch = server_channel_create(c->door, who, &control);
     if (ch == NULL) {
-        refuse(control, EAGAIN);
+        refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);
     LIST_INSERT_HEAD(&c->channels, ch, link);
     ch->is_linked = 1;
-    if (fd_send(ch->control.fd, &answer, sizeof(answer),
-                (int[]){ch->memory_fd, ch->bell_fd}, 2) < 0)
+    if (fd_send(reply_fd, &answer, sizeof(answer), (int[]){control, ch->memory_fd, ch->bell_fd},
+                3) < 0)
         server_channel_condemn(ch);
+    fd_close(control); /* if nobody gets it, the channel ends */
+    close_foreign(reply_fd);
 }
 
 /*
@@ -188,7 +192,7 @@ static void connection_ready(struct watch *w, uint32_t events)
     /* Who sent it, not who made a socket: that may be one of ours, sent back. */
     uid_t uid = sender.pid != 0 ? sender.uid : (uid_t)-1;
     if (ours && request.op == MSG_OPEN && count == 1)
-        answer_open(c, fds[0]);
+        answer_open(c, fds[0], &sender);
     else if (ours && request.op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
     else if (ours && request.op == MSG_ATTACH && count == 2)
@@ -243,6 +247,22 @@ static void listener_end(struct listener *l)
     free(l);
 }
 
+/* Takes fd over. */
+static void welcome(struct listener *l, int fd)
+{
+    struct connection c = {.listener_id = l->id};
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+        quota_take(&c.share, &peer, 1) < 0) {
+        fd_close(fd);
+    } else if (add(l->door, fd, &c) < 0) {
+        quota_give_back(&c.share);
+        fd_close(fd);
+    }
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
@@ -251,8 +271,7 @@ static void listener_ready(struct watch *w, uint32_t events)
     if (fd >= 0)
         fd = fd_hide(fd);
     if (fd >= 0) {
-        if (add(l->door, fd, &(struct connection){.listener_id = l->id}) < 0)
-            fd_close(fd);
+        welcome(l, fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
@@ -308,4 +327,5 @@ void connection_forked(void)
         fd_close(l->watch.fd);
         free(l);
     }
+    quota_forked();
 }

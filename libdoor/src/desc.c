@@ -81,7 +81,7 @@ static void describe(int fd, door_desc_t *desc, int64_t deadline_ns)
     if (door != NULL) {
         door_describe(door, &answer);
         door_drop(door);
-    } else if (client_ask(fd, MSG_INFO, -1, deadline_ns, &answer, NULL, NULL, 0) < 0) {
+    } else if (client_ask(fd, MSG_INFO, -1, deadline_ns, &answer, NULL, 0) < 0) {
         desc->d_attributes |= DOOR_REVOKED;
         return;
     }

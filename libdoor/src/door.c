@@ -242,7 +242,7 @@ int door_getparam(int d, int param, size_t *out)
         errno = EBADF;
         return -1;
     }
-    if (client_ask(d, MSG_INFO, -1, 0, &answer, NULL, NULL, 0) < 0)
+    if (client_ask(d, MSG_INFO, -1, 0, &answer, NULL, 0) < 0)
         return -1;
     if (answer.info.di_attributes & DOOR_REVOKED) {
         errno = EBADF;

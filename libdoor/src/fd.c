@@ -59,8 +59,8 @@ int fd_hide(int fd)
     if (fd >= from)
         return fd;
     hidden = fcntl(fd, F_DUPFD_CLOEXEC, from);
-    if (hidden < 0 && errno == EINVAL)
-        return fd;
+    if (hidden < 0 && (errno == EINVAL || errno == EMFILE))
+        return fd; /* no number is left up there */
     fd_close(fd);
     return hidden;
 }

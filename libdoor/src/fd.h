@@ -14,8 +14,9 @@
 
 /*
  * Every descriptor of the library's own is close-on-exec and has a number that
- * open(2) would not hand out soon: programs count on low numbers, and close
- * ranges of them.  Takes fd over; returns the new number, or -1 with fd closed.
+ * open(2) would not hand out soon, if one is left: programs count on low numbers,
+ * and close ranges of them.  Takes fd over; returns the new number, or -1 with fd
+ * closed.
  */
 int fd_hide(int fd);
 

@@ -91,7 +91,7 @@ int door_info(int d, door_info_t *info)
         errno = EBADF;
         return -1;
     }
-    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, NULL, 0) == 0)
+    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) == 0)
         remember(fd_cookie(d), &answer.info);
     else if (guess(d, &answer) < 0)
         return -1;

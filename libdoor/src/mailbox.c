@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mailbox.c: see mailbox.h.  Whatever a peer sends is put into a pigeonhole or
- * closed; nobody can make this process hold more than HELD_MAX descriptors in
- * one mailbox.
+ * mailbox.c: see mailbox.h.  Whatever a peer sends is put into a pigeonhole that
+ * is open for it, or closed; nobody can make this process hold more than
+ * HELD_MAX descriptors in one mailbox.
  */
 #include "mailbox.h"
 
@@ -22,20 +22,23 @@
 #define POLL_MAX_MS 100
 
 struct pigeonhole {
-    uint32_t call; /* whose letters these are; older ones are thrown away */
+    uint32_t call;    /* whose letters these are; older ones are thrown away */
+    int is_expected;  /* by mailbox_expect() */
+    unsigned max;     /* descriptors that it said */
     int error;     /* errno: some of the descriptors are lost */
     unsigned count, cap;
     int *fds;
     struct credentials credentials;
 };
 
-void mailbox_init(struct mailbox *m, int fd,
-                  void (*abandoned)(struct mailbox *m, unsigned slot))
+void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
+                  int (*has_call)(const struct mailbox *m, unsigned slot))
 {
     pthread_mutex_init(&m->lock, NULL);
     m->fd = fd;
     m->cookie = fd_cookie(fd);
     m->abandoned = abandoned;
+    m->has_call = has_call;
 }
 
 static void empty(struct mailbox *m, struct pigeonhole *p)
@@ -46,6 +49,7 @@ static void empty(struct mailbox *m, struct pigeonhole *p)
     close_foreign(p->credentials.socket);
     p->credentials = (struct credentials){.socket = -1};
     p->error = 0;
+    p->is_expected = 0;
 }
 
 void mailbox_destroy(struct mailbox *m)
@@ -137,7 +141,7 @@ void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
 /* ------------------------------------------------ receiving */
 
 /* With the lock held: the slot's pigeonhole, emptied of other calls' letters. */
-static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
+static struct pigeonhole *make_for(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct pigeonhole *p = m->slot[slot];
 
@@ -155,11 +159,21 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
     return p;
 }
 
+/* With the lock held: where a call's letters are wanted, or NULL. */
+static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
+{
+    struct pigeonhole *p = m->slot[slot];
+
+    if (m->has_call != NULL)
+        return m->has_call(m, slot) ? make_for(m, slot, call) : NULL;
+    return p != NULL && p->is_expected && p->call == call ? p : NULL;
+}
+
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
     if (count == 0)
         return 0;
-    if (m->held + count > HELD_MAX) {
+    if (m->held + count > HELD_MAX || (p->is_expected && p->count + count > p->max)) {
         errno = EMFILE;
         return -1;
     }
@@ -192,7 +206,7 @@ static int sort_in(struct mailbox *m, const struct letter *letter, const int *fd
             return 0;
         p->error = errno;
     }
-    if (letter->kind == LETTER_CREDENTIALS && sender->pid != 0 && letter->which < 3 && !lost) {
+    if (letter->kind == LETTER_CREDENTIALS && p->is_expected && sender->pid != 0 && letter->which < 3 && !lost) {
         p->credentials.ids[letter->which] = *sender;
         p->credentials.count++;
         if (p->credentials.socket < 0 && count == 1 && fd_is_seqpacket(fds[0], 0)) {
@@ -269,6 +283,7 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
             memcpy(fds, p->fds, count * sizeof(*fds));
         m->held -= count;
         p->count = 0;
+        p->is_expected = 0;
     } else if (p != NULL) {
         empty(m, p);
     }
@@ -277,14 +292,26 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
     return error == 0 ? 0 : -1;
 }
 
-void mailbox_discard(struct mailbox *m, unsigned slot, uint32_t call)
+int mailbox_expect(struct mailbox *m, unsigned slot, uint32_t call, unsigned count)
 {
     struct pigeonhole *p;
 
     pthread_mutex_lock(&m->lock);
-    p = find_filled(m, slot, call);
-    if (p != NULL)
+    p = make_for(m, slot, call);
+    if (p != NULL) {
         empty(m, p);
+        p->is_expected = 1;
+        p->max = count;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return p != NULL ? 0 : -1;
+}
+
+void mailbox_close(struct mailbox *m, unsigned slot)
+{
+    pthread_mutex_lock(&m->lock);
+    if (m->slot[slot] != NULL)
+        empty(m, m->slot[slot]);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -299,6 +326,7 @@ int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
     if (p != NULL && p->credentials.count >= 3) {
         *credentials = p->credentials;
         p->credentials = (struct credentials){.socket = -1};
+        p->is_expected = 0;
         result = 0;
     }
     pthread_mutex_unlock(&m->lock);

@@ -7,7 +7,8 @@
  *
  * Any thread that waits for a letter empties the socket and puts the letters
  * of other slots aside for their threads.  A letter always goes before the
- * change in the slot that announces it, so who looks for one finds it.
+ * change in the slot that announces it, so who looks for one finds it.  What
+ * nobody waits for is closed as it comes.
  */
 #ifndef LIBDOOR_MAILBOX_H
 #define LIBDOOR_MAILBOX_H
@@ -48,13 +49,18 @@ struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
     int fd;               /* the channel's control socket; not owned */
     uint64_t cookie;      /* of it: the program may close the number and use it again */
-    void (*abandoned)(struct mailbox *m, unsigned slot); /* told of those letters; or NULL */
-    unsigned held;        /* descriptors in all pigeonholes */
+    void (*abandoned)(struct mailbox *m, unsigned slot);    /* told of those letters; or NULL */
+    int (*has_call)(const struct mailbox *m, unsigned slot); /* descriptors are welcome; or NULL */
+    _Atomic unsigned held; /* descriptors in all pigeonholes */
     struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */
 };
 
-void mailbox_init(struct mailbox *m, int fd,
-                  void (*abandoned)(struct mailbox *m, unsigned slot));
+/*
+ * The client's has a has_call, since results come unasked; the server says for
+ * each letter that it wants with mailbox_expect().
+ */
+void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
+                  int (*has_call)(const struct mailbox *m, unsigned slot));
 void mailbox_destroy(struct mailbox *m);
 
 /*
@@ -72,14 +78,21 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call);
 void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call);
 
 /*
+ * From now on up to count descriptors for this call are kept, and credentials,
+ * until they are taken or mailbox_close() says that nobody waits.  0, or -1
+ * with ENOMEM.
+ */
+int mailbox_expect(struct mailbox *m, unsigned slot, uint32_t call, unsigned count);
+
+/* Closes what was kept for the slot, and keeps nothing more. */
+void mailbox_close(struct mailbox *m, unsigned slot);
+
+/*
  * The count descriptors (close-on-exec, the caller's) that were sent for a call.
  * -1 with EMFILE if this process could not take them all, EPROTO if they never
  * came; then none is left behind.
  */
 int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsigned count);
-
-/* Closes what was sent for a call. */
-void mailbox_discard(struct mailbox *m, unsigned slot, uint32_t call);
 
 /* The credentials that were sent for a call; the caller closes ->socket. */
 int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,

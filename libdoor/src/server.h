@@ -25,6 +25,7 @@
 
 #include "loop.h"
 #include "mailbox.h"
+#include "quota.h"
 #include "shm.h"
 
 struct pool;
@@ -61,6 +62,7 @@ struct connection {
     uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
     uint64_t listener_id;   /* the name it came by, or 0 */
     int is_creators;        /* the descriptor that door_create() returned */
+    struct quota_share share; /* whose descriptor it costs, if it came by a name */
     LIST_HEAD(, server_channel) channels;
 };
 
@@ -80,6 +82,7 @@ struct server_channel {
     _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
     int memory_fd;
     int bell_fd;
+    struct quota_share share; /* whose descriptors it costs */
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
@@ -126,10 +129,12 @@ struct door *door_find_local(int d);
 struct door *door_find_own(int d);
 
 /*
- * server_channel.c: makes a channel in door's pool; takes control over on
- * success.  NULL and errno.
+ * server_channel.c: makes a channel in door's pool, at the expense of who asked
+ * for it.  *client_control is the client's end of its control socket, for the
+ * caller to send and close.  NULL and errno: EMFILE over quota.
  */
-struct server_channel *server_channel_create(struct door *door, int control);
+struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+                                             int *client_control);
 void server_channel_hold(struct server_channel *ch);
 void server_channel_release(struct server_channel *ch);
 
@@ -175,11 +180,18 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
 /* What the caller says of its call in slot, read once. */
 struct server_call {
     size_t arg_size;     /* bytes */
-    unsigned desc_count; /* descriptors that came along */
+    unsigned desc_count; /* descriptors that it wants to send along */
     uint32_t number;     /* of the call, for its letters */
 };
 
 struct server_call server_channel_call(struct server_channel *ch, unsigned slot);
+
+/*
+ * Has the caller send the count descriptors of the call in slot, which become
+ * ours.  0, or -1 and the errno for the caller.
+ */
+int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t number, int *fds,
+                           unsigned count);
 
 /*
  * Has the caller take count descriptors, which belong to the result.  0, or -1

@@ -22,6 +22,8 @@
 #include "server.h"
 #include "thread.h"
 
+#define CHANNEL_DESCRIPTORS 3 /* control, memory, bell */
+
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
 
@@ -56,9 +58,10 @@ static void destroy(struct server_channel *ch)
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
     mailbox_destroy(&ch->mailbox);
-    close_foreign(ch->control.fd);
+    fd_close(ch->control.fd);
     fd_close(ch->memory_fd);
     fd_close(ch->bell_fd);
+    quota_give_back(&ch->share);
     door_unrefer(ch->door, 0);
     free(ch);
 }
@@ -109,14 +112,28 @@ static void call_abandoned(struct mailbox *m, unsigned slot)
     pool_cancel_calls(ch->door->pool, ch, (int)slot);
 }
 
+/* Both ends are of our making: no client can hand us a socket that never ends. */
+static int make_control(struct server_channel *ch, int *client_end)
+{
+    int pair[2], on = 1;
+
+    if (fd_pair(pair) < 0)
+        return -1;
+    *client_end = pair[1];
+    ch->control = (struct watch){fd_hide(pair[0]), control_ready};
+    mailbox_init(&ch->mailbox, ch->control.fd, call_abandoned, NULL);
+    if (ch->control.fd >= 0 &&
+        setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
+        return 0;
+    fd_close(pair[1]);
+    return -1;
+}
+
 static int open_channel(struct server_channel *ch)
 {
-    int on = 1;
-
     ch->memory_fd = make_memory();
     ch->bell_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (ch->memory_fd < 0 || ch->bell_fd < 0 ||
-        setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+    if (ch->memory_fd < 0 || ch->bell_fd < 0)
         return -1;
     ch->shm = shm_map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED || pool_add_channel(ch->door->pool, ch) < 0)
@@ -127,24 +144,25 @@ static int open_channel(struct server_channel *ch)
     return -1;
 }
 
-struct server_channel *server_channel_create(struct door *door, int control)
+struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+                                             int *client_control)
 {
     struct server_channel *ch = calloc(1, sizeof(*ch));
 
     if (ch == NULL)
         return NULL;
     atomic_init(&ch->refs, 1);
-    ch->memory_fd = ch->bell_fd = -1;
+    ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
     ch->shm = MAP_FAILED;
     ch->door = door;
     door_refer(door, 0);
-    ch->control = (struct watch){fd_hide(fcntl(control, F_DUPFD_CLOEXEC, 0)), control_ready};
-    mailbox_init(&ch->mailbox, ch->control.fd, call_abandoned);
-    if (ch->control.fd >= 0 && open_channel(ch) == 0) {
-        close(control);
+    mailbox_init(&ch->mailbox, -1, NULL, NULL);
+    *client_control = -1;
+    if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) == 0 &&
+        make_control(ch, client_control) == 0 && open_channel(ch) == 0)
         return ch;
-    }
     int error = errno;
+    fd_close(*client_control);
     server_channel_release(ch);
     errno = error;
     return NULL;
@@ -303,6 +321,23 @@ static int ask_caller(struct server_channel *ch, unsigned slot, uint32_t questio
     return -1;
 }
 
+int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t number, int *fds,
+                           unsigned count)
+{
+    int error = EAGAIN; /* it was asked, and does not answer */
+
+    if (mailbox_expect(&ch->mailbox, slot, number, count) < 0)
+        return -1;
+    if (ask_caller(ch, slot, SLOT_SEND) == SLOT_SENT) {
+        if (mailbox_take(&ch->mailbox, slot, number, fds, count) == 0)
+            return 0;
+        error = errno;
+    }
+    mailbox_close(&ch->mailbox, slot);
+    errno = error;
+    return -1;
+}
+
 int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds, unsigned count)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
@@ -325,9 +360,11 @@ int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *
 int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t number,
                             struct credentials *credentials)
 {
-    if (ask_caller(ch, slot, SLOT_IDENTIFY) >= 0 &&
+    if (mailbox_expect(&ch->mailbox, slot, number, 0) == 0 &&
+        ask_caller(ch, slot, SLOT_IDENTIFY) >= 0 &&
         mailbox_take_credentials(&ch->mailbox, slot, number, credentials) == 0)
         return 0;
+    mailbox_close(&ch->mailbox, slot);
     errno = EINVAL;
     return -1;
 }

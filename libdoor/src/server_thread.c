@@ -139,7 +139,7 @@ static int receive_descriptors(struct server_thread *t, const struct server_call
     t->descs = malloc(call->desc_count * sizeof(*t->descs));
     result = fds == NULL || t->descs == NULL
                  ? -1
-                 : mailbox_take(&t->channel->mailbox, t->slot, call->number, fds, call->desc_count);
+                 : server_channel_collect(t->channel, t->slot, call->number, fds, call->desc_count);
     if (result == 0)
         desc_receive(fds, call->desc_count, t->descs);
     free(fds);
@@ -177,11 +177,9 @@ static void run_call(struct server_thread *t)
     int error = atomic_load(&door->revoked) ? EBADF : check_limits(door, &call);
 
     t->call_number = call.number;
-    if (error != 0 && call.desc_count > 0)
-        mailbox_discard(&t->channel->mailbox, t->slot, call.number);
-    if (error == 0 && (receive_descriptors(t, &call) < 0 ||
-                       server_channel_arguments(t->channel, t->slot, call.arg_size, &t->arguments,
-                                                &t->arguments_cap) < 0))
+    if (error == 0 && (server_channel_arguments(t->channel, t->slot, call.arg_size, &t->arguments,
+                                                &t->arguments_cap) < 0 ||
+                       receive_descriptors(t, &call) < 0))
         error = errno;
     if (error != 0)
         end_call(t, error);

@@ -36,7 +36,7 @@
 
 #include <door.h>
 
-#define SHM_VERSION 1
+#define SHM_VERSION 2
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -56,10 +56,14 @@ enum slot_state {
     SLOT_IDLE,    /* nobody's call */
     SLOT_CALLING, /* a call that its caller does not sleep on yet */
     SLOT_WAITING, /* the caller sleeps, or is about to */
-    SLOT_IDENTIFY, /* the server asks who calls: the caller sends its credentials */
-    SLOT_DELIVER,  /* the reply's descriptors are in the mailbox: the caller takes them */
-    SLOT_REFUSED,  /* it could not; it goes on waiting */
-    SLOT_TAKEN,    /* it has them; it goes on waiting */
+    /* The server asks something of the caller, */
+    SLOT_IDENTIFY, /* its credentials: it sends them, and goes back to waiting */
+    SLOT_SEND,     /* the call's descriptors: it sends them */
+    SLOT_DELIVER,  /* to take the reply's descriptors, which were sent to it */
+    /* and the caller has answered, and goes on waiting: */
+    SLOT_REFUSED, /* it could not */
+    SLOT_SENT,    /* they are on their way */
+    SLOT_TAKEN,   /* it has them */
     SLOT_DONE,    /* the reply is here; the server is through with the slot */
     SLOT_DEAD     /* set by the caller's process: the server is gone */
 };
@@ -71,7 +75,7 @@ struct shm_slot {
     uint64_t result_size;               /* bytes; likewise */
     uint32_t call;                      /* the client counts: which call's letters */
     uint32_t reply;                     /* the server counts: which reply's letters */
-    uint32_t arg_desc_count;            /* descriptors sent with the call */
+    uint32_t arg_desc_count;            /* descriptors to be sent with the call */
     uint32_t result_desc_count;         /* with the reply */
     alignas(64) char data[SHM_INLINE_SIZE];
 };
@@ -125,12 +129,12 @@ void shm_window_unmap(struct shm_window *w);
 /*
  * Requests a client sends on the door descriptor itself.  It is shared by
  * everybody who holds the door, so answers never come back on it: each request
- * carries a socket of the client's making.
+ * carries a socket of the client's making, for one answer.
  */
 #define MSG_MAGIC 0x524f4f44u
 
 enum msg_op {
-    MSG_OPEN = 1, /* give me a channel for calls; the socket stays as its control */
+    MSG_OPEN = 1, /* give me a channel for calls */
     MSG_INFO,     /* tell me about the door */
     MSG_ATTACH,   /* the second socket listens on a name: serve it */
     MSG_DETACH    /* the name that led to this descriptor is gone */
@@ -150,7 +154,7 @@ struct msg_answer {
     uint64_t data_max;    /* the door's parameters, door_getparam(3C) */
     uint64_t data_min;
     uint64_t desc_max;
-    struct door_info info; /* MSG_OPEN: two descriptors follow, memory and bell */
+    struct door_info info; /* MSG_OPEN: with three descriptors: control, memory, bell */
 };
 
 #endif

@@ -17,7 +17,7 @@
 #include "mailbox.h"
 #include "replay.h"
 
-#define OPERATIONS 6
+#define OPERATIONS 7
 
 static void close_all(int *fds, unsigned count)
 {
@@ -41,12 +41,14 @@ static void ask(struct mailbox *m, unsigned operation, const struct letter *lett
     if (operation == 1 && mailbox_take(m, slot, letter->call, fds, count) == 0)
         close_all(fds, count);
     else if (operation == 2)
-        mailbox_discard(m, slot, letter->call);
+        mailbox_close(m, slot);
     else if (operation == 3 &&
              mailbox_take_credentials(m, slot, letter->call, &credentials) == 0)
         fd_close(credentials.socket);
     else if (operation == 4)
         mailbox_read(m);
+    else if (operation == 6)
+        mailbox_expect(m, slot, letter->call, count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     replay_require(fd_pair(pair) == 0);
     replay_require(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
-    mailbox_init(&m, pair[1], NULL);
+    mailbox_init(&m, pair[1], NULL, NULL);
     while (size > 2) {
         unsigned operation = data[0] % OPERATIONS, count = data[1];
         size_t len = size - 2 < sizeof(struct letter) ? size - 2 : sizeof(struct letter);

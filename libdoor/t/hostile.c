@@ -19,6 +19,7 @@
 #include "door_test.h"
 #include "fd.h"
 #include "mailbox.h"
+#include "../src/thread.h"
 
 #define ANSWER_MS (door_test_sanitized() ? 10000 : 2000)
 #define LINGER_S 30
@@ -46,22 +47,22 @@ bool hostile_wait_readable(int fd, int timeout_ms)
 bool hostile_open_channel(struct hostile_peer *p)
 {
     struct msg_answer answer;
-    int pair[2], fds[2];
-    unsigned count;
+    int pair[2], fds[3];
+    unsigned count = 0;
 
     p->control = p->memory = p->bell = -1;
     p->shm = NULL;
     door_test_require(fd_pair(pair) == 0);
-    p->control = pair[0];
     bool sent = hostile_request(p->door, MSG_OPEN, &pair[1], 1);
     close(pair[1]);
-    if (!sent || !hostile_wait_readable(pair[0], ANSWER_MS) ||
-        fd_recv(pair[0], &answer, sizeof(answer), fds, 2, &count) < 0)
+    if (sent && hostile_wait_readable(pair[0], ANSWER_MS))
+        fd_recv(pair[0], &answer, sizeof(answer), fds, 3, &count);
+    close(pair[0]);
+    if (count != 3)
         return false;
-    if (count != 2)
-        return false;
-    p->memory = fds[0];
-    p->bell = fds[1];
+    p->control = fds[0];
+    p->memory = fds[1];
+    p->bell = fds[2];
     void *shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->memory, 0);
     door_test_require(shm != MAP_FAILED);
     p->shm = shm;
@@ -109,17 +110,29 @@ void hostile_start(struct hostile_peer *p, unsigned slot)
     hostile_ring(p);
 }
 
-int hostile_reply(struct hostile_peer *p, unsigned slot, int timeout_ms)
+bool hostile_await(struct hostile_peer *p, unsigned slot, unsigned state, int timeout_ms)
 {
-    struct shm_slot *s = hostile_slot(p, slot);
     int64_t until_ms = door_test_now_ms() + timeout_ms;
 
-    while (atomic_load(&s->state) != SLOT_DONE) {
+    while (atomic_load(&hostile_slot(p, slot)->state) != state) {
         if (door_test_now_ms() > until_ms)
-            return -1;
+            return false;
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
-    return (int)s->error;
+    return true;
+}
+
+void hostile_answer(struct hostile_peer *p, unsigned slot, unsigned state)
+{
+    atomic_store(&hostile_slot(p, slot)->state, state);
+    futex_wake(&hostile_slot(p, slot)->state);
+}
+
+int hostile_reply(struct hostile_peer *p, unsigned slot, int timeout_ms)
+{
+    if (!hostile_await(p, slot, SLOT_DONE, timeout_ms))
+        return -1;
+    return (int)hostile_slot(p, slot)->error;
 }
 
 bool hostile_is_dropped(struct hostile_peer *p, int timeout_ms)

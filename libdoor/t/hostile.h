@@ -44,6 +44,12 @@ void hostile_ring(struct hostile_peer *p);
 /* Marks the slot's call as pending and rings. */
 void hostile_start(struct hostile_peer *p, unsigned slot);
 
+/* Until the slot is in that state; false if it is not within timeout_ms. */
+bool hostile_await(struct hostile_peer *p, unsigned slot, unsigned state, int timeout_ms);
+
+/* Puts the slot into that state, and wakes the server that waits for it. */
+void hostile_answer(struct hostile_peer *p, unsigned slot, unsigned state);
+
 /* The errno of the reply in slot, or -1 if none came within timeout_ms. */
 int hostile_reply(struct hostile_peer *p, unsigned slot, int timeout_ms);
 

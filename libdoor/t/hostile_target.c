@@ -106,6 +106,21 @@ void target_serves(void)
     ck_assert_int_eq(target_call(), 0);
 }
 
+int target_call_unprivileged(void)
+{
+    return door_test_unprivileged(call_well, NULL);
+}
+
+void target_serves_after_close(int fd, int peer)
+{
+    close(fd);
+    target_go_on();
+    target_serves();
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    target_serves();
+    close(peer);
+}
+
 static bool threads_settled(void *arg)
 {
     (void)arg;

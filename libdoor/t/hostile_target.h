@@ -49,6 +49,12 @@ int target_call(void);
 /* Requires that it is 0. */
 void target_serves(void);
 
+/* Closes fd, whose other copy the held server has: its closing must not block calls. */
+void target_serves_after_close(int fd, int peer);
+
+/* As target_call(), as an unprivileged user if we are root. */
+int target_call_unprivileged(void);
+
 /* The hostile client has closed everything: requires that so has the server. */
 void target_is_clean(void);
 

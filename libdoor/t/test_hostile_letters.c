@@ -1,20 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * test_hostile_letters.c: what hostile clients send along with requests and calls:
- * descriptors whose end comes hard, sockets that are not theirs, letters nobody
- * asked for.
+ * test_hostile_letters.c: what a client sends, or does not send, beside its
+ * calls: descriptors, credentials, anything.
  */
 #include "door_test.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,139 +17,187 @@
 #include "hostile_target.h"
 #include "mailbox.h"
 
-/* An attach that is not allowed: both descriptors are closed all the same. */
-START_TEST(a_refused_attach_leaves_nothing)
+#define NO_REPLY_MS 3000 /* longer than the server asks a caller that does not answer */
+
+START_TEST(descriptors_that_never_came)
 {
-    int door, fds[2];
+    static const uint32_t counts[] = {1, 2, MAILBOX_MAX, MAILBOX_MAX + 1, 1u << 31, UINT32_MAX};
+    struct hostile_peer p;
 
     target_start(0);
-    door = hostile_connect(target_path);
-    for (int i = 0; i < 10; i++) {
-        fds[0] = fds[1] = socket(AF_UNIX, SOCK_SEQPACKET, 0); /* of no user's */
-        ck_assert(hostile_request(door, MSG_ATTACH, fds, 2));
-        close(fds[0]);
-    }
-    close(door);
-    target_is_clean();
-}
-END_TEST
-
-/* The server holds both ends of a control socket: it cannot hear it end. */
-START_TEST(controls_whose_both_ends_the_server_has)
-{
-    int door, pair[2];
-
-    target_start(0);
-    door = hostile_connect(target_path);
-    for (int i = 0; i < 10; i++) {
-        ck_assert_int_eq(fd_pair(pair), 0);
-        ck_assert(hostile_request(door, MSG_OPEN, &pair[0], 1));
-        ck_assert(hostile_request(door, MSG_OPEN, &pair[1], 1));
-        close(pair[0]);
-        close(pair[1]);
+    ck_assert(hostile_open(&p, target_path));
+    for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        hostile_slot(&p, i)->arg_desc_count = counts[i];
+        hostile_start(&p, i);
+        ck_assert_int_gt(hostile_reply(&p, i, NO_REPLY_MS + TARGET_SERVES_MS), 0);
     }
     target_serves();
-    close(door);
+    hostile_close(&p);
     target_is_clean();
 }
 END_TEST
 
-/* A stranger, who may call the door only, takes its name away. */
-static int detach_as_stranger(void *unused)
-{
-    int door = open(target_path, O_RDONLY);
-
-    (void)unused;
-    if (door < 0 || !hostile_request(door, MSG_DETACH, &door, 1))
-        return 1;
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    return 0;
-}
-
-START_TEST(a_stranger_cannot_detach)
-{
-    target_start(0);
-    if (geteuid() != 0)
-        return; /* nobody here is a stranger */
-    ck_assert_int_eq(chmod(target_path, 0666), 0);
-    ck_assert_int_eq(door_test_unprivileged(detach_as_stranger, NULL), 0);
-    target_is_clean();
-}
-END_TEST
-
-/* What is closed unseen, since the message is none: in the thread that serves all. */
-static void a_close_that_blocks(size_t len, unsigned count)
-{
-    struct msg_request request = {MSG_MAGIC, SHM_VERSION, MSG_INFO};
-    int door, peer, fds[3];
-
-    target_start(0);
-    door = hostile_connect(target_path);
-    fds[0] = fds[1] = open("/dev/null", O_RDONLY);
-    fds[count - 1] = hostile_lingering(&peer);
-    target_hold();
-    ck_assert_int_eq(fd_send(door, &request, len, fds, count), 0);
-    close(fds[count - 1]);
-    target_go_on();
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    target_serves();
-    close(peer);
-    close(door);
-    target_is_clean();
-}
-
-START_TEST(a_close_that_blocks_with_a_short_request)
-{
-    a_close_that_blocks(7, 1);
-}
-END_TEST
-
-START_TEST(a_close_that_blocks_as_one_too_many)
-{
-    a_close_that_blocks(8, 3);
-}
-END_TEST
-
-/* Each such descriptor holds up a thread. */
-START_TEST(many_closes_that_block)
-{
-    enum { COUNT = 100 };
-    int door, peers[COUNT], fds[COUNT], threads;
-
-    target_start(0);
-    threads = door_test_thread_count(target_pid);
-    door = hostile_connect(target_path);
-    for (int i = 0; i < COUNT; i++)
-        fds[i] = hostile_lingering(&peers[i]);
-    target_hold(); /* once: being stopped ends such a close */
-    for (int i = 0; i < COUNT; i++) {
-        ck_assert(hostile_request(door, MSG_INFO, &fds[i], 1));
-        close(fds[i]);
-    }
-    target_go_on();
-    target_serves();
-    ck_assert_int_le(door_test_thread_count(target_pid), threads + 16);
-    for (int i = 0; i < COUNT; i++)
-        close(peers[i]);
-    close(door);
-    target_is_clean();
-}
-END_TEST
-
-/* An argument that is claimed, not written, costs no memory. */
-START_TEST(a_gigabyte_that_was_not_written)
+/* One more or one less than announced: an error, and nothing is kept. */
+START_TEST(descriptors_of_another_number)
 {
     struct hostile_peer p;
-    long before_kb;
+    int fds[3];
 
     target_start(0);
-    before_kb = door_test_resident_kb(target_pid);
+    for (int i = 0; i < 3; i++)
+        fds[i] = open("/dev/null", O_RDONLY);
     ck_assert(hostile_open(&p, target_path));
-    hostile_slot(&p, 0)->arg_size = 1 << 30;
+    for (uint32_t claimed = 1; claimed < 4; claimed++) {
+        struct shm_slot *s = hostile_slot(&p, claimed);
+        s->arg_desc_count = claimed;
+        s->call = 7;
+        hostile_start(&p, claimed);
+        ck_assert(hostile_await(&p, claimed, SLOT_SEND, TARGET_SERVES_MS));
+        ck_assert(hostile_letter(&p, LETTER_DESCRIPTORS, claimed, 7, fds, 2));
+        hostile_answer(&p, claimed, SLOT_SENT);
+        int error = hostile_reply(&p, claimed, TARGET_SERVES_MS);
+        if (claimed == 2)
+            ck_assert_int_eq(error, 0);
+        else
+            ck_assert_int_gt(error, 0);
+    }
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+/* ------------------------------------------------ letters */
+
+START_TEST(letters_of_any_form)
+{
+    struct letter good = {.magic = MSG_MAGIC, .kind = LETTER_DESCRIPTORS, .slot = 1, .call = 1};
+    struct letter bad[] = {{.magic = 1}, good, good, good};
+    struct hostile_peer p;
+    char bytes[64] = {0};
+
+    target_start(0);
+    bad[1].slot = SHM_SLOT_COUNT;
+    bad[2].slot = 0xffff;
+    bad[3].kind = 0xffff;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert(hostile_open(&p, target_path));
+        ck_assert_int_eq(fd_send(p.control, &bad[i], sizeof(bad[i]), &p.bell, 1), 0);
+        ck_assert(i == 3 || hostile_is_dropped(&p, TARGET_SERVES_MS));
+        hostile_close(&p);
+    }
+    for (size_t len = 1; len <= sizeof(bytes); len++) {
+        if (len == sizeof(struct letter))
+            continue;
+        ck_assert(hostile_open(&p, target_path));
+        ck_assert_int_eq(fd_send(p.control, bytes, len, &p.bell, 1), 0);
+        ck_assert(hostile_is_dropped(&p, TARGET_SERVES_MS));
+        hostile_close(&p);
+    }
+    target_is_clean();
+}
+END_TEST
+
+/* Credentials that nobody asked for, with sockets that nobody wants. */
+START_TEST(credentials_without_a_question)
+{
+    struct hostile_peer p;
+    int pair[2];
+
+    target_start(0);
+    ck_assert_int_eq(fd_pair(pair), 0);
+    ck_assert(hostile_open(&p, target_path));
+    for (unsigned i = 0; i < 2000; i++) {
+        struct letter letter = {.magic = MSG_MAGIC,
+                                .kind = LETTER_CREDENTIALS,
+                                .slot = (uint16_t)(i % SHM_SLOT_COUNT),
+                                .call = i,
+                                .which = i % 7};
+        if (fd_send(p.control, &letter, sizeof(letter), pair, i % 3) < 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    target_serves();
+    close(pair[0]);
+    close(pair[1]);
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+/* Asked who it is, it says nothing, or says it for somebody else's call. */
+START_TEST(questions_that_are_not_answered)
+{
+    struct target_request r = {TARGET_IDENTIFY, 0}, answer;
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    memcpy(hostile_slot(&p, 0)->data, &r, sizeof(r));
+    hostile_slot(&p, 0)->arg_size = sizeof(r);
     hostile_start(&p, 0);
     target_serves();
-    hostile_reply(&p, 0, 10000);
-    ck_assert_int_lt(door_test_resident_kb(target_pid), before_kb + 65536);
+    ck_assert_int_eq(hostile_reply(&p, 0, NO_REPLY_MS + TARGET_SERVES_MS), 0);
+    memcpy(&answer, hostile_slot(&p, 0)->data, sizeof(answer));
+    ck_assert_int_eq((int)answer.count, -1);
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+/* Results with descriptors for a client that never reads its socket. */
+START_TEST(descriptors_that_are_never_taken)
+{
+    enum { CALLS = 16 };
+    struct target_request r = {TARGET_GIVE_DESCS, 400};
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    for (unsigned slot = 0; slot < CALLS; slot++) {
+        memcpy(hostile_slot(&p, slot)->data, &r, sizeof(r));
+        hostile_slot(&p, slot)->arg_size = sizeof(r);
+        hostile_start(&p, slot);
+    }
+    target_serves();
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+START_TEST(a_close_that_blocks_with_a_letter)
+{
+    struct hostile_peer p;
+    int peer, fd;
+
+    target_start(0);
+    for (unsigned kind = LETTER_DESCRIPTORS; kind <= LETTER_ABANDONED + 1; kind++) {
+        ck_assert(hostile_open(&p, target_path));
+        fd = hostile_lingering(&peer);
+        target_hold();
+        ck_assert(hostile_letter(&p, kind, 5, 1, &fd, 1));
+        hostile_close(&p);
+        target_serves_after_close(fd, peer);
+    }
+    target_is_clean();
+}
+END_TEST
+
+START_TEST(a_close_that_blocks_with_a_refused_call)
+{
+    struct hostile_peer p;
+    int peer, fd;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    fd = hostile_lingering(&peer);
+    target_hold();
+    ck_assert(hostile_letter(&p, LETTER_DESCRIPTORS, 5, 1, &fd, 1));
+    hostile_slot(&p, 5)->call = 1;
+    hostile_slot(&p, 5)->arg_desc_count = 2;
+    hostile_start(&p, 5);
+    target_serves_after_close(fd, peer);
+    ck_assert_int_gt(hostile_reply(&p, 5, NO_REPLY_MS + TARGET_SERVES_MS), 0);
     hostile_close(&p);
     target_is_clean();
 }
@@ -166,12 +208,13 @@ int main(void)
     Suite *suite = suite_create("hostile letters");
     TCase *tc = door_test_tcase(suite, "clients", 60);
 
-    tcase_add_test(tc, a_refused_attach_leaves_nothing);
-    tcase_add_test(tc, controls_whose_both_ends_the_server_has);
-    tcase_add_test(tc, a_stranger_cannot_detach);
-    tcase_add_test(tc, a_close_that_blocks_with_a_short_request);
-    tcase_add_test(tc, a_close_that_blocks_as_one_too_many);
-    tcase_add_test(tc, many_closes_that_block);
-    tcase_add_test(tc, a_gigabyte_that_was_not_written);
+    tcase_add_test(tc, descriptors_that_never_came);
+    tcase_add_test(tc, descriptors_of_another_number);
+    tcase_add_test(tc, letters_of_any_form);
+    tcase_add_test(tc, credentials_without_a_question);
+    tcase_add_test(tc, questions_that_are_not_answered);
+    tcase_add_test(tc, descriptors_that_are_never_taken);
+    tcase_add_test(tc, a_close_that_blocks_with_a_letter);
+    tcase_add_test(tc, a_close_that_blocks_with_a_refused_call);
     return door_test_run(suite);
 }

@@ -1,23 +1,17 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * test_hostile_limits.c: hostile clients that use up what others need.  The library
- * has no quota for them yet: not part of the suite.
+ * test_hostile_limits.c: hostile clients that use up what others need.
  */
 #include "door_test.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "fd.h"
 #include "hostile.h"
 #include "hostile_target.h"
 #include "mailbox.h"
@@ -86,6 +80,61 @@ START_TEST(connections_until_the_limit)
 }
 END_TEST
 
+/* A process that holds as many connections as it is given, until it is killed. */
+static void hog(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 300; i++)
+        hostile_connect(target_path);
+    door_test_ready();
+    door_test_pause();
+}
+
+/* One user's processes together leave room for another user's, and all of it when they end. */
+START_TEST(processes_until_the_limit)
+{
+    enum { COUNT = 12 };
+    pid_t hogs[COUNT];
+
+    target_start(1024);
+    ck_assert_int_eq(chmod(target_path, 0666), 0);
+    for (int i = 0; i < COUNT; i++)
+        hogs[i] = door_test_spawn(hog, NULL);
+    if (geteuid() == 0)
+        ck_assert_int_eq(target_call_unprivileged(), 0);
+    for (int i = 0; i < COUNT; i++)
+        door_test_stop(hogs[i]);
+    target_is_clean();
+}
+END_TEST
+
+static void ordinary(void *unused)
+{
+    int d = open(target_path, O_RDONLY);
+    struct target_request r = {TARGET_ECHO, 0};
+
+    (void)unused;
+    door_test_require(door_test_call(d, &r, sizeof(r), &r, sizeof(r)) == sizeof(r));
+    door_test_ready();
+    door_test_pause();
+}
+
+/* So many that call now and then are no hog. */
+START_TEST(many_ordinary_clients)
+{
+    enum { COUNT = 140 };
+    pid_t clients[COUNT];
+
+    target_start(1024);
+    for (int i = 0; i < COUNT; i++)
+        clients[i] = door_test_spawn(ordinary, NULL);
+    target_serves();
+    for (int i = 0; i < COUNT; i++)
+        door_test_stop(clients[i]);
+    target_is_clean();
+}
+END_TEST
+
 /* Letters for no call until the server has no descriptor left for others. */
 START_TEST(letters_for_no_call_until_the_limit)
 {
@@ -117,6 +166,8 @@ int main(void)
     tcase_add_test(tc, a_letter_with_its_own_control);
     tcase_add_test(tc, channels_until_the_limit);
     tcase_add_test(tc, connections_until_the_limit);
+    tcase_add_test(tc, processes_until_the_limit);
+    tcase_add_test(tc, many_ordinary_clients);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);
     return door_test_run(suite);
 }
