@@ -4,16 +4,24 @@
 # Makes sure that the Debian packages are there that building, the demo and the
 # tests need.  Installs what is missing if it can, otherwise prints the command
 # that would.  Without dpkg it only looks for the programs themselves.
+#
+#   deps.sh            to build, to show and to test
+#   deps.sh analysis   the sanitizers and valgrind
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
 # service is in the package apache2.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     check wrk nghttp2-client curl mandoc openssl perl'
+tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
+if [ "${1-}" = analysis ]; then
+    packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
+    tools='clang-19 llvm-symbolizer-19 valgrind'
+fi
 
 without_dpkg() {
     missing=
-    for tool in cc pkg-config apxs curl perl prove wrk nghttp mandoc; do
+    for tool in $tools; do
         command -v "$tool" >/dev/null || missing="$missing $tool"
     done
     pkg-config --exists check 2>/dev/null || missing="$missing check(library)"

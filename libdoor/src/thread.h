@@ -39,6 +39,11 @@ void futex_wake(_Atomic uint32_t *word);
  * operations there order what it does before and after; ThreadSanitizer cannot
  * see that the two addresses are one, and is told.
  */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1 /* as gcc calls it */
+#endif
+#endif
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);

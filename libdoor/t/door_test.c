@@ -61,6 +61,11 @@ bool door_test_sanitized(void)
     return SANITIZED;
 }
 
+bool door_test_emulated(void)
+{
+    return getenv("DOOR_TEST_EMULATED") != NULL; /* make check-valgrind sets it */
+}
+
 long door_test_scaled(long n)
 {
     return SANITIZED ? n / SANITIZED_SLOWER + 1 : n;

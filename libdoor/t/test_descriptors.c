@@ -383,6 +383,8 @@ START_TEST(results_that_we_have_no_room_for)
     struct request r = {SEND_MANY, 200};
     int before;
 
+    if (door_test_emulated())
+        return; /* descriptors come in spite of RLIMIT_NOFILE */
     allow_many();
     start();
     ck_assert_int_eq(pass(WRITE_BACK, NULL, 0), 0);
@@ -421,6 +423,8 @@ START_TEST(arguments_that_the_server_has_no_room_for)
 {
     static door_desc_t descs[200];
 
+    if (door_test_emulated())
+        return; /* descriptors come in spite of RLIMIT_NOFILE */
     shared = door_test_shared(sizeof(*shared));
     path = door_test_path("door");
     server = door_test_spawn(serve_with_few_descriptors, (void *)path);
