@@ -493,6 +493,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(make_tables, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
+    mod_door_register_child_end();
     ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hide_directory, NULL, before_mod_dir, APR_HOOK_LAST);
     ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);

@@ -69,22 +69,27 @@ static int take_ack(struct door_rt_request *req, const struct door_wire_reader *
     return answer->status == 0 ? 0 : -1;
 }
 
-/* The message goes with the file, which is httpd's once the call has been handed over. */
+/* The message goes with the file, which is closed here whatever becomes of the call. */
 static int send_message(struct door_rt_request *req, char *message, size_t len)
 {
     char reply[256];
     struct door_wire_reader answer;
-    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE,
-                        .d_data.d_desc.d_descriptor = req->file.fd};
+    int fd = req->file.fd;
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
     door_arg_t arg = {.data_ptr = message,
                       .data_size = len,
                       .desc_ptr = &desc,
-                      .desc_num = req->file.fd != -1,
+                      .desc_num = fd != -1,
                       .rbuf = reply,
                       .rsize = sizeof(reply)};
+    int result = call(req, &arg, &answer);
+    int error = errno;
 
     req->file.fd = -1;
-    return call(req, &arg, &answer) == 0 ? take_ack(req, &answer) : -1;
+    if (fd != -1)
+        close(fd);
+    errno = error;
+    return result == 0 ? take_ack(req, &answer) : -1;
 }
 
 int door_rt_send(struct door_rt_request *req, unsigned flags)

@@ -241,6 +241,7 @@ struct mod_door_call {
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
     int busy;             /* a door thread has the request; response_door.c's lock */
+    int client_fd;        /* a copy of the client's socket, or -1; likewise */
     char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes; NULL once a bucket owns it */
     char *arg;            /* the argument: in buffer, or in long_arg */
     apr_size_t arg_len;   /* bytes at arg */
@@ -330,6 +331,9 @@ apr_size_t mod_door_serve(struct mod_door_call *call, const struct door_wire_rea
 apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigned flags);
 
 /* ------------------------------------------------------ response_door.c */
+
+/* Hooks into the end of children. */
+void mod_door_register_child_end(void);
 
 apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool);
 

@@ -10,16 +10,21 @@
  * Knows nothing of HTTP: what a message does to a request is stream.c's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <apr_general.h>
 #include <apr_hash.h>
 #include <apr_network_io.h>
+#include <apr_portable.h>
 #include <http_core.h>
+#include <mpm_common.h>
 
 #include "mod_door.h"
 
@@ -30,12 +35,14 @@
 #define STOP_TICKS 500
 #define STOP_TICK_NS 10000000L
 
-/* Guards the rest, and busy in each call.  No pool's: a late door thread may outlive those. */
+#define NOW_NS 1 /* a deadline that has passed */
+
+/* Guards the rest, and busy and client_fd in each call.  No pool's: a late door thread may outlive those. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left = PTHREAD_COND_INITIALIZER; /* a door thread has left its call */
 
 static apr_hash_t *calls; /* token: struct mod_door_call * */
-static int is_stopping;   /* then calls may be gone */
+static _Atomic int is_stopping; /* then calls may be gone */
 static unsigned char random_bytes[RANDOM_COUNT][RANDOM_LEN];
 static unsigned random_left;
 
@@ -68,6 +75,7 @@ apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1])
 void mod_door_open_token(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
+    call->client_fd = -1;
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, call);
     pthread_mutex_unlock(&lock);
 }
@@ -78,7 +86,23 @@ void mod_door_close_token(struct mod_door_call *call)
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, NULL);
     while (call->busy)
         pthread_cond_wait(&left, &lock);
+    if (call->client_fd != -1)
+        close(call->client_fd);
+    call->client_fd = -1;
     pthread_mutex_unlock(&lock);
+}
+
+/*
+ * The client's socket, to wake a door thread that waits for it: a child that is
+ * told to die closes its own number, which wakes nobody.
+ */
+static int copy_client_fd(conn_rec *c)
+{
+    apr_os_sock_t fd;
+
+    if (c->master != NULL || apr_os_sock_get(&fd, ap_get_conn_socket(c)) != APR_SUCCESS)
+        return -1;
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /* Lets a door thread in; the application's time stands still while it is there. */
@@ -96,17 +120,22 @@ static apr_status_t enter(unsigned long serial, const char *token, struct mod_do
         error = EBUSY;
     else
         call->busy = 1;
-    pthread_mutex_unlock(&lock);
+    if (error == APR_SUCCESS && call->client_fd == -1)
+        call->client_fd = copy_client_fd(call->r->connection);
     if (error == APR_SUCCESS)
         atomic_store(&call->deadline_ns, 0);
+    pthread_mutex_unlock(&lock);
     *entered = call;
     return error;
 }
 
 static void leave(struct mod_door_call *call)
 {
-    mod_door_set_deadline(call);
     pthread_mutex_lock(&lock);
+    if (is_stopping)
+        atomic_store(&call->deadline_ns, NOW_NS);
+    else
+        mod_door_set_deadline(call);
     call->busy = 0;
     pthread_cond_broadcast(&left);
     pthread_mutex_unlock(&lock);
@@ -192,25 +221,58 @@ int mod_door_make_response_door(unsigned long serial)
 
 /* ------------------------------------------------------------ the child */
 
-/* A door thread that waits for a client's socket comes back when that is shut. */
-static unsigned cut_off_clients(void)
+/* Nothing that runs waits for a client or an application any longer; how many door threads do run. */
+static unsigned cut_off_calls(void)
 {
     apr_hash_index_t *i;
     unsigned busy = 0;
 
     for (i = apr_hash_first(NULL, calls); i != NULL; i = apr_hash_next(i)) {
         struct mod_door_call *call = apr_hash_this_val(i);
-        conn_rec *c = call->r->connection;
 
+        busy += call->busy != 0;
+        if (call->client_fd != -1)
+            shutdown(call->client_fd, SHUT_RDWR);
         if (!call->busy)
-            continue;
-        busy++;
-        c->aborted = 1;
-        if (c->master == NULL)
-            apr_socket_shutdown(ap_get_conn_socket(c), APR_SHUTDOWN_READWRITE);
+            atomic_store(&call->deadline_ns, NOW_NS);
     }
     return busy;
 }
+
+/*
+ * Refuses whatever comes from now on, and cuts off what runs: until that could
+ * be done once, or until no door thread is left.  A signal handler of prefork's
+ * may have interrupted a thread that has the lock.  Returns 0 if it is done.
+ */
+static unsigned stop_calls(int until_all_left)
+{
+    const struct timespec tick = {.tv_nsec = STOP_TICK_NS};
+    unsigned busy = 1;
+    int is_done = 0;
+    int i;
+
+    is_stopping = 1;
+    for (i = 0; i < STOP_TICKS && !is_done; i++) {
+        if (pthread_mutex_trylock(&lock) == 0) {
+            busy = cut_off_calls();
+            is_done = busy == 0 || !until_all_left;
+            pthread_mutex_unlock(&lock);
+        }
+        if (!is_done)
+            nanosleep(&tick, NULL);
+    }
+    return busy;
+}
+
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+/* A threaded child that is to end at once waits for its requests' threads first. */
+static void end_child(apr_pool_t *child_pool, int is_graceful)
+{
+    (void)child_pool;
+    if (!is_graceful && calls != NULL)
+        stop_calls(0);
+}
+#endif
 
 /*
  * The child ends; prefork's does so in a signal handler, which may have
@@ -219,23 +281,17 @@ static unsigned cut_off_clients(void)
  */
 static apr_status_t stop(void *unused)
 {
-    const struct timespec tick = {.tv_nsec = STOP_TICK_NS};
-    unsigned busy = 1;
-    int i;
-
     (void)unused;
-    is_stopping = 1;
-    for (i = 0; i < STOP_TICKS && busy > 0; i++) {
-        if (pthread_mutex_trylock(&lock) == 0) {
-            busy = cut_off_clients();
-            pthread_mutex_unlock(&lock);
-        }
-        if (busy > 0)
-            nanosleep(&tick, NULL);
-    }
-    if (busy > 0)
+    if (stop_calls(1) > 0)
         _exit(0);
     return APR_SUCCESS;
+}
+
+void mod_door_register_child_end(void)
+{
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+    ap_hook_child_stopping(end_child, NULL, NULL, APR_HOOK_MIDDLE);
+#endif
 }
 
 apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool)

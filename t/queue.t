@@ -13,7 +13,7 @@ use Apache::TestRequest qw(GET);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 18;
+plan tests => 22;
 
 sub start {
     my ($path) = @_;
@@ -88,11 +88,28 @@ is GET('/queue/env')->code, 200, 'a request alone';
 {
     kill 'STOP', app_pid('queue');
     my @sockets = map { start('/queue/env') } 1 .. 5;
-    sleep 0.3;
+    sleep 1.4;    # a child that has not called yet asks the door for a second who serves it
     my $asked = time;
     is GET('/queue/env')->code, 503, 'stopped: those above the limit hear it at once';
     cmp_ok time - $asked, '<', 2.5, '... and not when DoorTimeout is over';
     kill 'CONT', app_pid('queue');
     answers(@sockets);
     ok wait_for(sub { GET('/queue/env')->code == 200 }), '... it goes on';
+}
+
+# Children that are killed with every place in their hands give them back.
+{
+    my $full = sub {
+        my @sockets = map { my $s = start('/queue/sleep?ms=1500'); sleep 0.1; $s } 1 .. 5;
+        return GET('/queue/env')->code, @sockets;
+    };
+    my ($code, @sockets) = $full->();
+    is $code, 503, 'the door is full';
+    kill 'KILL', door_callers();
+    answers(@sockets);
+    ok wait_for(sub { (eval { GET('/queue/env')->code } // 0) == 200 }),
+        'httpd\'s children are killed: it has room again';
+    ok wait_for(sub { my ($is_full, @again) = $full->(); answers(@again); $is_full == 503 }, 30),
+        '... for as many as before';
+    ok wait_for(sub { GET('/queue/env')->code == 200 }), '... and goes on';
 }

@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app wait_for wait_for_app
-    app_count files_path child_descriptors mark_log log_since log_like base_url port mpm have_http2 pattern curl
+    app_count files_path child_descriptors door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl
     raw_open raw_send raw_rest raw_request parse_response read_response);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
@@ -196,14 +196,28 @@ sub log_like {
     return $line // '';
 }
 
-# The most descriptors that any child of httpd has open; needs /proc.
-sub child_descriptors {
+# The processes that httpd's parent has made.
+sub httpd_children {
     my $parent = Apache::Test::config()->server->pid;
-    my $most = 0;
+    my @children;
     for my $stat (glob '/proc/[0-9]*/stat') {
         open my $file, '<', $stat or next;
         my ($pid, $ppid) = (<$file> // '') =~ /^(\d+) \(.*\) \S (\d+)/ or next;
-        next unless $ppid == $parent;
+        push @children, $pid if $ppid == $parent;
+    }
+    return @children;
+}
+
+# Those that have called a door.
+sub door_callers {
+    return grep { my $pid = $_; grep { (readlink // '') =~ /memfd:door/ } glob "/proc/$pid/fd/*" }
+        httpd_children();
+}
+
+# The most descriptors that any child of httpd has open; needs /proc.
+sub child_descriptors {
+    my $most = 0;
+    for my $pid (httpd_children()) {
         my $count = () = glob "/proc/$pid/fd/*";
         $most = $count if $count > $most;
     }
