@@ -86,7 +86,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
 
 # An application that does not even count cannot take more than its share.
 {
-    kill 'STOP', app_pid('queue');
+    freeze_app('queue') or die;
     my @sockets = map { start('/queue/env') } 1 .. 5;
     sleep 1.4;    # a child that has not called yet asks the door for a second who serves it
     my $asked = time;

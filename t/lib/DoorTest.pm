@@ -19,7 +19,7 @@ use Time::HiRes qw(sleep time);
 
 use Apache::Test ();
 
-our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app wait_for wait_for_app
+our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
     app_count files_path child_descriptors door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl
     raw_open raw_send raw_rest raw_request parse_response read_response);
 
@@ -50,6 +50,19 @@ sub app_pid {
     open my $file, '<', "$run/$name.pid" or return 0;
     my $pid = <$file> // 0;
     return $pid + 0;
+}
+
+# SIGSTOP, and waits until all its threads have stopped: that takes a moment.
+sub freeze_app {
+    my $pid = app_pid($_[0]);
+    kill 'STOP', $pid or return 0;
+    return wait_for(sub {
+        for my $stat (glob "/proc/$pid/task/*/stat") {
+            open my $file, '<', $stat or next;
+            return 0 unless <$file> =~ /^\d+ \(.*\) T/;
+        }
+        return 1;
+    });
 }
 
 # True once check->() is; gives up after so many seconds.
