@@ -488,7 +488,7 @@ static void take_body(struct door_app_request *req, void *data)
     (void)data;
     whole_error = body != NULL ? 0 : errno;
     if (body != NULL)
-        memcpy(body_read, body, whole_len + 1);
+        snprintf(body_read, sizeof(body_read), "%.*s", (int)whole_len, body);
 }
 
 START_TEST(a_body_in_one_piece)
