@@ -42,7 +42,7 @@ OBJ         := $(BUILD)/obj
 objs         = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 
 APP_SRC     := $(sort $(wildcard door_app/*.c))
-MODULE_SRC  := $(wildcard mod_door.c) $(sort $(wildcard module/*.c))
+MODULE_SRC  := $(wildcard mod_door.c) $(sort $(wildcard module/*.c supervisor/*.c))
 EXAMPLE_SRC := $(sort $(wildcard door_app/examples/*.c))
 
 ifeq ($(UNAME),SunOS)
@@ -98,7 +98,8 @@ $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
-	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule $(HTTPD_SYSTEM)
+	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
+$(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
 
 COMPILE = $(CC) $(BASE) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
@@ -124,7 +125,8 @@ $(BUILD)/flags: FORCE
 # ---------------------------------------------------------------- linking
 
 LINK   = $(CC) $(BASE) $(CFLAGS) $(LDFLAGS)
-SHARED = $(LINK) -shared -Wl,-h,$(@F) -Wl,-z,defs
+# clang leaves its sanitizers' symbols to the program.
+SHARED = $(LINK) -shared -Wl,-h,$(@F) $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl$(comma)-z$(comma)defs)
 
 # Server threads may still be inside when a program would unload it: nodelete.
 $(BUILD)/libdoor.so.$(SOVERSION): $(DOOR_OBJ) $(DOOR_MAP)
@@ -175,7 +177,9 @@ FUZZERS   := $(call t_bin,$(FUZZ_SRC))
 T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
 STATIC    := $(BUILD)/libdoor_app.a $(if $(DOOR_SRC),$(BUILD)/libdoor.a)
 
-tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) $(T_APPS)
+.PHONY: t-apps
+t-apps: $(T_APPS)
+tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps
 
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
 CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
@@ -202,8 +206,8 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 
 # ---------------------------------------------------------------- to run
 
-.PHONY: deps deps-analysis demo check check-all check-c check-tree check-asan check-tsan check-valgrind \
-	$(MPMS:%=check-%)
+.PHONY: deps deps-analysis demo check check-c check-tree check-asan check-asan-apps check-tsan \
+	check-valgrind $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
@@ -240,25 +244,36 @@ c-tests: $(C_TESTS)
 ANALYSIS_CC := clang-19
 ANALYSIS_CXX := clang++-19
 SYMBOLIZER = external_symbolizer_path=$(shell command -v llvm-symbolizer-19)
-# Builds the C tests with these flags, and runs them; $(1) is the name of the build.
+# Builds these targets with these flags, and runs the C tests; $(1) is the name of the build.
 build_analysed = $(MAKE) --no-print-directory BUILD='$(BUILD)/$(1)' CC='$(ANALYSIS_CC)' \
-	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' c-tests
+	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' $(3)
 run_analysed = $(PROVE) $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
 report = $(abspath $(BUILD))/$(1)/report
 
+ASAN_CFLAGS := -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
 check-asan: deps-analysis
-	@+$(call build_analysed,asan,-fsanitize=address$(comma)undefined \
-		-fno-sanitize-recover=undefined)
+	@+$(call build_analysed,asan,$(ASAN_CFLAGS),c-tests)
 	@rm -f $(call report,asan).*
 	ASAN_OPTIONS='suppressions=libdoor/t/asan.supp log_path=$(call report,asan) $(SYMBOLIZER)' \
 		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(call report,asan) $(SYMBOLIZER)' \
 		$(call run_analysed,asan)
 	@$(call no_reports,$(call report,asan))
 
+# The suite on a real httpd, with applications that have been built so.
+APP_REPORTS = $(abspath $(BUILD))/asan/reports
+check-asan-apps: deps-analysis all tests
+	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples t-apps)
+	@rm -rf $(APP_REPORTS) && mkdir -p -m 1777 $(APP_REPORTS)
+	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
+		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
+		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(APP_REPORTS)/report' \
+		bash scripts/suite.sh '$(BUILD)' event $(TEST_FILES)
+	@$(call no_reports,$(APP_REPORTS)/report)
+
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
 	report_thread_leaks=0
 check-tsan: deps-analysis
-	@+$(call build_analysed,tsan,-fsanitize=thread)
+	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)
 	@rm -f $(call report,tsan).*
 	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
 		$(call run_analysed,tsan)

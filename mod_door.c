@@ -21,6 +21,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mpm_common.h>
 
 #include "module/mod_door.h"
 
@@ -51,6 +52,8 @@ static const struct failure {
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
+    {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
+    {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
     {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
@@ -73,25 +76,42 @@ static const struct failure *find_failure(apr_status_t error)
 }
 
 /* When a client that was turned away should come again. */
-static void set_retry_after(const struct mod_door_call *call)
+static void set_retry_after(const struct mod_door_call *call, apr_status_t error)
 {
-    apr_int64_t seconds = apr_time_sec(call->limit->queue_timeout + apr_time_from_sec(1) - 1);
+    apr_interval_time_t wait;
+    apr_int64_t seconds;
 
+    if (error == MOD_DOOR_EBUSY && call->limit != NULL)
+        wait = call->limit->queue_timeout;
+    else if (call->instance.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
+        wait = mod_door_retry_after(call->instance.app);
+    else
+        return;
+    seconds = apr_time_sec(wait + apr_time_from_sec(1) - 1);
     apr_table_setn(call->r->err_headers_out, "Retry-After",
                    apr_psprintf(call->r->pool, "%" APR_INT64_T_FMT, seconds > 0 ? seconds : 1));
 }
 
+/* Under systemd /tmp may be another one than everybody else's. */
+static const char *hint(const char *path, apr_status_t error)
+{
+    if (error == ENOENT && (!strncmp(path, "/tmp/", 5) || !strncmp(path, "/var/tmp/", 9)))
+        return " (if there is, httpd may have a /tmp of its own: PrivateTmp of its systemd unit)";
+    return "";
+}
+
 /* Tells the log why a call came to nothing; returns the HTTP status that fits. */
-static int fail(request_rec *r, const char *path, pid_t pid, apr_status_t error)
+static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
 {
     const struct failure *failure = find_failure(error);
     apr_status_t known = error < APR_OS_START_USERERR ? error : APR_SUCCESS;
+    const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
-    if (pid > 0)
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, known, r, "door %s, server pid %ld: %s", path,
-                      (long)pid, failure->reason);
-    else
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, known, r, "door %s: %s", path, failure->reason);
+    set_retry_after(call, error);
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, known, call->r, "%s %s%s: %s%s",
+                  call->instance.app != NULL ? "application" : "door",
+                  call->instance.app != NULL ? call->instance.app->name : path, process,
+                  failure->reason, hint(path, error));
     return failure->status;
 }
 
@@ -179,20 +199,58 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
     return error;
 }
 
-/*
- * The same; a call that was refused with EBADF has not been seen by any
- * application, so the door that has the name now is tried once.  *door may
- * become another one, or NULL.
- */
-static apr_status_t call_door(struct mod_door_call *call, const struct mod_door_name *name,
-                              struct mod_door **door, int descriptor)
+/* Nothing answers to that name any more. */
+static int is_gone(apr_status_t error)
 {
-    apr_status_t error = call_once(call, *door, descriptor);
+    return error == EBADF || error == ENOENT || error == ENXIO;
+}
 
-    if (error != EBADF || descriptor != -1)
-        return error;
-    error = mod_door_renew(name, call->r->request_time, door);
-    return error == APR_SUCCESS ? call_once(call, *door, -1) : error;
+/*
+ * The door to call: the one at the path, or that of a process of the
+ * application, which may have to be waited for.
+ */
+static apr_status_t find_door(struct mod_door_call *call, struct mod_door_name *name,
+                              struct mod_door **door)
+{
+    struct mod_door_instance *in = &call->instance;
+    apr_status_t error;
+
+    *door = NULL;
+    if (in->app == NULL)
+        return mod_door_acquire(name, call->r->request_time, door);
+    do {
+        error = mod_door_enter_instance(in, call->r->pool, name);
+        if (error != APR_SUCCESS)
+            return error;
+        error = mod_door_acquire(name, call->r->request_time, door);
+        if (error != APR_SUCCESS) {
+            in->refused = in->serial;
+            mod_door_leave_instance(in, CALL_NOT_TAKEN);
+        }
+    } while (is_gone(error));
+    return error;
+}
+
+/*
+ * After a call that was refused with EBADF, which no application has seen: the
+ * door that has the path now, tried once; or another process's.  *door becomes
+ * that, or NULL.
+ */
+static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_name *name,
+                                    struct mod_door **door)
+{
+    struct mod_door_instance *in = &call->instance;
+
+    if (in->app == NULL) {
+        if (call->is_renewed)
+            return EBADF;
+        call->is_renewed = 1;
+        return mod_door_renew(name, call->r->request_time, door);
+    }
+    mod_door_discard(*door);
+    in->refused = in->serial;
+    mod_door_leave_instance(in, CALL_NOT_TAKEN);
+    return find_door(call, name, door);
 }
 
 static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
@@ -202,25 +260,38 @@ static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
     return door_wire_read(&message, kind, call->result, call->result_len) == 0;
 }
 
-/* The request's message through the door, once more if the application wants the response door. */
-static apr_status_t call_application(struct mod_door_call *call, const struct mod_door_name *name,
+/*
+ * The request's message through the door: again if the application wants the
+ * response door, and through another one if nobody has taken it.
+ */
+static apr_status_t call_application(struct mod_door_call *call, struct mod_door_name *name,
                                      struct mod_door **door)
 {
     struct door_wire_head head; /* the result may come where the argument is */
     apr_status_t error;
-    int descriptor;
+    int descriptor = -1;
 
-    memcpy(&head, call->arg, sizeof(head));
+    memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
     mod_door_set_deadline(call);
-    error = call_door(call, name, door, -1);
-    if (error != APR_SUCCESS || call->response.is_begun || !is_kind(call, DOOR_WIRE_WHO))
-        return error;
-    free_result(call);
-    descriptor = mod_door_response_fd(*door);
-    if (descriptor == -1)
-        return errno;
-    memcpy(call->arg, &head, sizeof(head));
-    return call_door(call, name, door, descriptor);
+    for (;;) {
+        error = call_once(call, *door, descriptor);
+        if (error == EBADF) {
+            error = find_other_door(call, name, door);
+            descriptor = -1;
+            if (error != APR_SUCCESS)
+                return error;
+            mod_door_set_deadline(call);
+            continue;
+        }
+        if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
+            !is_kind(call, DOOR_WIRE_WHO))
+            return error;
+        free_result(call);
+        descriptor = mod_door_response_fd(*door);
+        if (descriptor == -1)
+            return errno;
+        memcpy(call->arg, &head, sizeof(head));
+    }
 }
 
 /* --------------------------------------------------------------- answering */
@@ -325,14 +396,12 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, response->error, call->r,
                       "door %s: the client went in mid-response", path);
     } else if (error != APR_SUCCESS) {
-        status = fail(call->r, path, pid, error);
-        if (error == MOD_DOOR_EBUSY && call->limit != NULL)
-            set_retry_after(call);
+        status = fail(call, path, pid, error);
         if (!response->is_begun || response->redirect != NULL)
             return status;
         return mod_door_end_broken(call, call->brigade);
     } else if (wrong_length != APR_SUCCESS) {
-        fail(call->r, path, pid, wrong_length);
+        fail(call, path, pid, wrong_length);
     }
     if (response->redirect != NULL)
         return redirect(call->r, response->redirect);
@@ -342,16 +411,32 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
 /* How many requests may be in the door: nobody waits where no runtime keeps a line. */
 static unsigned max_in_door(const struct mod_door_call *call)
 {
+    unsigned max;
+
     if (call->limit == NULL)
         return 0;
-    if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
-        return (unsigned)call->limit->max;
-    return (unsigned)call->limit->max + (unsigned)call->limit->queue_len;
+    max = (unsigned)call->limit->max;
+    if (call->conf->protocol != MOD_DOOR_PROTOCOL_RAW)
+        max += (unsigned)call->limit->queue_len;
+    return call->instance.app != NULL ? max * call->instance.app->instances : max;
+}
+
+static enum call_end how_it_ended(apr_status_t error)
+{
+    switch (error) {
+    case APR_SUCCESS:
+        return CALL_ENDED;
+    case ETIMEDOUT:
+        return CALL_TIMED_OUT;
+    case MOD_DOOR_EBUSY:
+        return CALL_NOT_TAKEN;
+    default:
+        return CALL_FAILED;
+    }
 }
 
 /* The request through an open door and back; *door may become another one, or NULL. */
-static int exchange(struct mod_door_call *call, const struct mod_door_name *name,
-                    struct mod_door **door)
+static int exchange(struct mod_door_call *call, struct mod_door_name *name, struct mod_door **door)
 {
     request_rec *r = call->r;
     pid_t pid = (*door)->pid;
@@ -371,6 +456,7 @@ static int exchange(struct mod_door_call *call, const struct mod_door_name *name
     } else {
         error = MOD_DOOR_EBUSY;
     }
+    mod_door_leave_instance(&call->instance, how_it_ended(error));
     /* Not kept while a slow client takes the answer. */
     free(call->long_arg);
     call->long_arg = NULL;
@@ -412,14 +498,17 @@ static int answer(request_rec *r)
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
-    call.limit = mod_door_find_limit(name.path);
+    if (conf->is_app && (call.instance.app = mod_door_find_app(conf->path)) == NULL)
+        return fail(&call, name.path, -1, MOD_DOOR_EDOWN);
+    call.limit = mod_door_find_limit(conf->path);
     /* Before the body is read: without an application nobody need send it. */
-    error = mod_door_acquire(&name, r->request_time, &door);
+    error = find_door(&call, &name, &door);
     if (error != APR_SUCCESS)
-        return fail(r, name.path, -1, error);
+        return fail(&call, name.path, -1, error);
     call.buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
     call.brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     status = exchange(&call, &name, &door);
+    mod_door_leave_instance(&call.instance, CALL_NOT_TAKEN);
     free_call(&call);
     if (door != NULL)
         mod_door_release(door);
@@ -456,6 +545,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
     if (error == APR_SUCCESS)
         error = mod_door_init_response_doors(pool);
     mod_door_take_row(pool);
+    mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no table of open doors");
@@ -467,6 +557,7 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     (void)log_pool;
     (void)temp_pool;
     mod_door_forget_limits(pool);
+    mod_door_forget_apps(pool);
     return OK;
 }
 
@@ -483,6 +574,22 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* Not when the configuration is only read to see whether it can be. */
+static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                       server_rec *s)
+{
+    apr_status_t error = APR_SUCCESS;
+
+    (void)log_pool;
+    (void)temp_pool;
+    if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG)
+        error = mod_door_launch_apps(pool, s);
+    if (error == APR_SUCCESS)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static void register_hooks(apr_pool_t *pool)
 {
     static const char *const after_core[] = {"core.c", NULL};
@@ -491,7 +598,11 @@ static void register_hooks(apr_pool_t *pool)
     (void)pool;
     ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(make_tables, NULL, NULL, APR_HOOK_MIDDLE);
+    /* When all others are content with the configuration. */
+    ap_hook_post_config(launch_apps, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_monitor(mod_door_monitor_supervisor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);

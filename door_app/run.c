@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -153,14 +154,42 @@ static int close_door(struct door_app *app, int door, const char *path, const si
     return -1;
 }
 
+/* Where a supervisor waits for a byte once the door has its name; or -1. */
+static int ready_fd(void)
+{
+    const char *text = getenv("DOOR_READY_FD");
+    char *end;
+    long fd = text != NULL ? strtol(text, &end, 10) : -1;
+
+    if (text == NULL || end == text || *end != '\0' || fd < 0 || fd > INT_MAX)
+        return -1;
+    /* Programs that this one starts neither have nor know it. */
+    unsetenv("DOOR_READY_FD");
+    return fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0 ? (int)fd : -1;
+}
+
+static void report_ready(int fd)
+{
+    ssize_t written;
+
+    if (fd == -1)
+        return;
+    do
+        written = write(fd, "\n", 1);
+    while (written == -1 && errno == EINTR);
+    close(fd);
+}
+
 /* Runs with the stop signals blocked, as the server threads will. */
 static int serve(struct door_app *app, const char *path, const sigset_t *stop)
 {
+    int ready = ready_fd();
     int door = open_door(app, path);
     int signal_number;
 
     if (door == -1)
         return -1;
+    report_ready(ready);
     while (sigwait(stop, &signal_number) != 0)
         continue;
     return close_door(app, door, path, stop);

@@ -39,6 +39,7 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
 
     if (inner->path != NULL) {
         conf->path = inner->path;
+        conf->is_app = inner->is_app;
         conf->mount = inner->mount;
         conf->mount_path = inner->mount_path;
         conf->in_htaccess = inner->in_htaccess;
@@ -143,13 +144,18 @@ static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
     conf->in_htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
     if (is_none(arg)) {
         conf->path = "";
+        conf->is_app = 0;
         return NULL;
     }
-    if (ap_strchr_c(arg, '/') == NULL)
-        return apr_psprintf(cmd->pool, "DoorHandler: '%s' is not a door's path", arg);
-    if (conf->in_htaccess && !is_plain_path(arg))
+    conf->is_app = ap_strchr_c(arg, '/') == NULL;
+    if (conf->is_app && !mod_door_is_app_name(arg))
+        return apr_psprintf(cmd->pool, "DoorHandler: '%s' is neither a door's path nor the name "
+                                       "of an application", arg);
+    if (conf->is_app && !conf->in_htaccess)
+        mod_door_note_handler(arg, cmd->directive);
+    if (!conf->is_app && conf->in_htaccess && !is_plain_path(arg))
         return "DoorHandler: in .htaccess the path must be absolute, without '.' or '..'";
-    conf->path = conf->in_htaccess ? arg : ap_server_root_relative(cmd->pool, arg);
+    conf->path = conf->in_htaccess || conf->is_app ? arg : ap_server_root_relative(cmd->pool, arg);
     if (conf->path == NULL)
         return apr_psprintf(cmd->pool, "DoorHandler: invalid path '%s'", arg);
     find_mount(cmd, conf);
@@ -169,6 +175,8 @@ static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
                                 : apr_array_make(cmd->pool, 1, sizeof(char *));
     if (is_none(arg)) {
         apr_array_clear(allow);
+    } else if (ap_strchr_c(arg, '/') == NULL && mod_door_is_app_name(arg)) {
+        APR_ARRAY_PUSH(allow, const char *) = arg;
     } else {
         prefix = ap_server_root_relative(cmd->pool, arg);
         if (prefix == NULL)
@@ -278,9 +286,9 @@ static const char *set_queue_timeout(cmd_parms *cmd, void *config, const char *a
 
 const command_rec mod_door_commands[] = {
     AP_INIT_TAKE1("DoorHandler", set_handler, NULL, OR_FILEINFO,
-                  "path of the door that answers requests here, or 'none'"),
+                  "the application, or the path of the door, that answers requests here; or 'none'"),
     AP_INIT_ITERATE("DoorAllow", add_allow, NULL, RSRC_CONF | ACCESS_CONF,
-                    "paths below which .htaccess files may name doors, or 'none'"),
+                    "applications, and paths below which doors, .htaccess files may name; or 'none'"),
     AP_INIT_TAKE1("DoorProtocol", set_protocol, NULL, RSRC_CONF | ACCESS_CONF,
                   "'app': messages of the application runtime; 'raw': the bodies alone"),
     AP_INIT_TAKE1("DoorTimeout", set_timeout, NULL, RSRC_CONF | ACCESS_CONF,
@@ -293,4 +301,10 @@ const command_rec mod_door_commands[] = {
                   "how many more may wait for that"),
     AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
                   "how long they may, in seconds or with a unit"),
+    AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
+                     "NAME \"COMMAND\" [key=value ...]: an application to launch"),
+    AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,
+                  "an application of which no call ends for so long, is replaced; 0: never"),
+    AP_INIT_TAKE1("DoorRuntimeDir", mod_door_set_runtime_dir, NULL, RSRC_CONF,
+                  "directory for the doors of launched applications"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

@@ -75,6 +75,7 @@ apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *co
     name->path = conf->path;
     name->trusted_len = strlen(conf->path);
     name->key = conf->path;
+    name->version = 0;
     if (!conf->in_htaccess)
         return APR_SUCCESS;
     for (i = 0; conf->allow != NULL && i < conf->allow->nelts; i++) {
@@ -196,6 +197,7 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     if (door == NULL)
         return NULL;
     memcpy(door->key, name->key, key_size);
+    door->version = name->version;
     /* Before the door is opened, so that a change in between is seen later. */
     look_at_name(name->path, door);
     door->checked = now;
@@ -297,18 +299,19 @@ static struct mod_door *add_door(struct mod_door *door)
  * The door in the table, or NULL if there is none but old (which may be NULL).
  * *check becomes 1 if its name should be looked at, which is nobody else's turn.
  */
-static struct mod_door *find_door(const char *key, const struct mod_door *old, apr_time_t now,
-                                  int *check)
+static struct mod_door *find_door(const struct mod_door_name *name, const struct mod_door *old,
+                                  apr_time_t now, int *check)
 {
     struct mod_door *door;
 
     apr_thread_mutex_lock(doors.lock);
-    door = apr_hash_get(doors.open, key, APR_HASH_KEY_STRING);
+    door = apr_hash_get(doors.open, name->key, APR_HASH_KEY_STRING);
     if (door == old)
         door = NULL;
     if (door != NULL) {
         door->users++;
-        *check = now < door->checked || now - door->checked >= CHECK_INTERVAL;
+        *check = name->version == 0 &&
+                 (now < door->checked || now - door->checked >= CHECK_INTERVAL);
         if (*check)
             door->checked = now;
     }
@@ -343,8 +346,7 @@ static struct mod_door *enter_door(struct mod_door *opened, const struct mod_doo
     return opened;
 }
 
-/* Releases a door that nobody is to get from the table any more. */
-static void release_useless(struct mod_door *door)
+void mod_door_discard(struct mod_door *door)
 {
     struct mod_door *unused;
 
@@ -361,18 +363,27 @@ apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
 {
     struct mod_door *old;
     struct mod_door *opened;
+    apr_status_t error;
     int check = 0;
 
-    old = find_door(name->key, NULL, now, &check);
-    if (old != NULL && (!check || !is_replaced(name->path, old))) {
+    *door = NULL;
+    old = find_door(name, NULL, now, &check);
+    if (old != NULL && old->version == name->version &&
+        (!check || !is_replaced(name->path, old))) {
         *door = old;
         return APR_SUCCESS;
     }
     opened = open_door(name, now);
-    if (opened == NULL) {
+    if (opened == NULL && old != NULL && old->version == name->version) {
         /* What has the name now cannot be called: the old door may still answer. */
         *door = old;
-        return old != NULL ? APR_SUCCESS : errno;
+        return APR_SUCCESS;
+    }
+    if (opened == NULL) {
+        error = errno;
+        if (old != NULL)
+            mod_door_discard(old);
+        return error;
     }
     *door = enter_door(opened, old);
     if (old != NULL)
@@ -389,12 +400,12 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
     int check;
 
     /* All threads that called the old door come here at once; one of them may be through. */
-    *door = find_door(name->key, old, now, &check);
+    *door = find_door(name, old, now, &check);
     if (*door == NULL) {
         opened = open_door(name, now);
         if (opened == NULL) {
             error = errno;
-            release_useless(old);
+            mod_door_discard(old);
             return error;
         }
         *door = enter_door(opened, old);

@@ -6,6 +6,8 @@
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, bucket.c owns
  * answers that came as a mapping, file.c passes on descriptors.
+ * apps.c reads what is to be launched and keeps the supervisor, instance.c
+ * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
  * stream.c does what it asks for, body.c reads the request's body for it.
  *
@@ -24,6 +26,7 @@
 #include <http_config.h>
 
 #include "door_compat.h"
+#include "supervisor.h"
 #include "wire.h"
 
 /* The one symbol that httpd looks up; everything else is compiled hidden. */
@@ -38,7 +41,9 @@ enum mod_door_error {
     MOD_DOOR_ELONG,                          /* more bytes than Content-Length */
     MOD_DOOR_EFAILED,                        /* the application gave up in the middle */
     MOD_DOOR_ESILENT,                        /* its pipe or socket paused for too long */
-    MOD_DOOR_EBUSY                           /* too many requests of this door run */
+    MOD_DOOR_EBUSY,                          /* too many requests of this door run */
+    MOD_DOOR_ESTART,                         /* the application has not come up in time */
+    MOD_DOOR_EDOWN                           /* nor will it soon */
 };
 
 /* ------------------------------------------------------------- config.c */
@@ -65,7 +70,8 @@ struct mod_door_limit {
 
 /* Per-directory configuration.  Those up to limit belong together, set by one DoorHandler. */
 struct mod_door_config {
-    const char *path;          /* the door's name; "" none; NULL not said here */
+    const char *path;          /* the door's or application's name; "" none; NULL not said here */
+    int is_app;                /* it is an application's */
     enum mod_door_mount mount; /* how to find SCRIPT_NAME */
     const char *mount_path;    /* of location or directory, without a trailing slash */
     int in_htaccess;           /* path needs a DoorAllow prefix */
@@ -104,6 +110,69 @@ void mod_door_take_row(apr_pool_t *child_pool);
 int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
 void mod_door_leave_limit(const struct mod_door_limit *limit);
 
+/* --------------------------------------------------------------- apps.c */
+
+/* A launched application, of this configuration. */
+struct mod_door_app {
+    const char *name;
+    apr_uint32_t row;       /* on the board */
+    apr_uint32_t instances; /* as many as are to be up */
+};
+
+/* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
+const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args);
+const char *mod_door_set_busy_timeout(cmd_parms *cmd, void *config, const char *arg);
+const char *mod_door_set_runtime_dir(cmd_parms *cmd, void *config, const char *arg);
+
+/* Whether that could be an application's name. */
+int mod_door_is_app_name(const char *name);
+
+/* A configuration is about to be read; a DoorHandler names an application; all is read. */
+void mod_door_forget_apps(apr_pool_t *config_pool);
+void mod_door_note_handler(const char *name, const ap_directive_t *where);
+int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                        server_rec *s);
+
+/* In httpd's parent: launches them, or tells the supervisor what is to run now. */
+apr_status_t mod_door_launch_apps(apr_pool_t *config_pool, server_rec *s);
+int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s);
+
+/* In a new child: what only httpd's parent may have. */
+void mod_door_forget_supervisor(void);
+
+/* The application of that name, or NULL. */
+const struct mod_door_app *mod_door_find_app(const char *name);
+
+/* What the supervisor shows, or NULL if there is none. */
+struct board *mod_door_board(void);
+
+/* Has it look at the application's processes. */
+void mod_door_ask_supervisor(const char *name);
+
+/* ----------------------------------------------------------- instance.c */
+
+/* A request's way to a process of an application. */
+struct mod_door_instance {
+    const struct mod_door_app *app; /* or NULL: the door has a path */
+    apr_uint32_t cell;              /* entered on the board, or 0 */
+    uint64_t serial;                /* of the process */
+    uint64_t refused;               /* of the one that took no calls any more */
+    int64_t until_ns;               /* how long it waits for one; 0: it has not waited */
+};
+
+struct mod_door_name;
+
+/*
+ * Chooses a process that is up, and names its door.  Waits while the
+ * application starts: MOD_DOOR_ESTART, _EDOWN.  It is to be left.
+ */
+apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
+                                     struct mod_door_name *name);
+void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how);
+
+/* When a client that was turned away should come again. */
+apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app);
+
 /* -------------------------------------------------------------- doors.c */
 
 /* How a door is to be opened; strings as long-lived as the request. */
@@ -111,6 +180,7 @@ struct mod_door_name {
     const char *path;
     apr_size_t trusted_len; /* bytes of path in which symbolic links are followed */
     const char *key;        /* in the table of open doors */
+    apr_uint64_t version;   /* a door of another one is not this one; 0: the path tells */
 };
 
 /* An open door, used by any number of requests at once; see doors.c. */
@@ -122,6 +192,7 @@ struct mod_door {
     apr_time_t changed; /* the name's change time then */
     apr_time_t checked; /* when the name was last looked at; under the lock */
     unsigned users;     /* requests, and 1 while in the table; under the lock */
+    apr_uint64_t version;            /* of the name that it was opened by */
     unsigned long serial;            /* tells this child's response doors apart */
     char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
     int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
@@ -154,6 +225,9 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
                             struct mod_door **door);
 
 void mod_door_release(struct mod_door *door);
+
+/* Releases a door that nobody is to get any more. */
+void mod_door_discard(struct mod_door *door);
 
 /* The door's response door, made when it is first asked for; -1 and errno. */
 int mod_door_response_fd(struct mod_door *door);
@@ -238,6 +312,8 @@ struct mod_door_call {
     const struct mod_door_config *conf;
     _Atomic int64_t deadline_ns; /* of the application; 0: none, or it is not its turn */
     const struct mod_door_limit *limit; /* of the door, or NULL */
+    struct mod_door_instance instance;  /* of the application */
+    int is_renewed; /* the door at the path has been opened anew */
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
     int busy;             /* a door thread has the request; response_door.c's lock */
@@ -336,6 +412,9 @@ apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigne
 void mod_door_register_child_end(void);
 
 apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool);
+
+/* Whether this child is told to end at once. */
+int mod_door_is_stopping(void);
 
 /* Random digits. */
 apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1]);

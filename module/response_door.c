@@ -46,6 +46,11 @@ static _Atomic int is_stopping; /* then calls may be gone */
 static unsigned char random_bytes[RANDOM_COUNT][RANDOM_LEN];
 static unsigned random_left;
 
+int mod_door_is_stopping(void)
+{
+    return is_stopping;
+}
+
 /* ------------------------------------------------------------- tokens */
 
 apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1])
@@ -136,6 +141,8 @@ static void leave(struct mod_door_call *call)
         atomic_store(&call->deadline_ns, NOW_NS);
     else
         mod_door_set_deadline(call);
+    if (call->instance.cell != 0)
+        board_note_progress(mod_door_board(), call->instance.cell);
     call->busy = 0;
     pthread_cond_broadcast(&left);
     pthread_mutex_unlock(&lock);

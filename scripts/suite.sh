@@ -7,11 +7,13 @@
 #
 #   SUITE_USER  who that is, nobody by default
 #   TEST_PORT   first of ten ports, by default ten that are free
+#   SUITE_APPS  the build to take the applications from, BUILD by default
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/httpd.sh
 
 build=$(cd "$1" && pwd)
+apps=$(cd "${SUITE_APPS:-$build}" && pwd)
 mpm=$2
 shift 2
 stage=$build/t-$mpm
@@ -69,8 +71,8 @@ fi
 
 cp -R t "$stage/t"
 mkdir -p "$stage/build/t"
-cp -R "$build"/mod_door.so "$build"/lib*.so* "$build/examples" "$stage/build"
-cp -R "$build/t/apps" "$stage/build/t"
+cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$stage/build"
+cp -R "$apps/t/apps" "$stage/build/t"
 # What Apache::Test takes for the system's configuration.  Only the MPM is there:
 # it asks apxs about each module in it anew in every test.
 {
@@ -101,7 +103,8 @@ port=${TEST_PORT:-$(perl -MIO::Socket::INET -e '
 cd "$stage" || exit 1
 # Not the caller's settings for httpd, Perl or proxies; sh, as the user's own may be nologin.
 (as_user "$user" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$stage" TMPDIR="$stage" SHELL=/bin/sh \
-    CI="${CI:-}" APACHE_TEST_ULIMIT_SET=1 DOOR_TEST_MPM="$mpm" \
+    CI="${CI:-}" ASAN_OPTIONS="${ASAN_OPTIONS:-}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" \
+    APACHE_TEST_ULIMIT_SET=1 DOOR_TEST_MPM="$mpm" \
     perl t/TEST.PL -httpd "$(httpd_program)" -httpd_conf "$stage/system.conf" \
     -preamble "Include $stage/modules.conf" -port "$port" \
     -minclients 4 -maxclients 80 -threadsperchild 16 "$@") </dev/null

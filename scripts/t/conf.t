@@ -25,14 +25,25 @@ sub slurp {
     return <$file>;
 }
 
-sub accepted {
-    my ($text, $what) = @_;
+# What httpd -t says of a configuration; its exit status is in $?.
+sub checked {
+    my ($text) = @_;
     open my $file, '>', "$root/httpd.conf" or die;
     print $file $text;
     close $file or die;
-    my $output = `$httpd -t -d $root -f $root/httpd.conf 2>&1`;
+    return scalar `$httpd -t -d $root -f $root/httpd.conf 2>&1`;
+}
+
+sub accepted {
+    my ($text, $what) = @_;
+    my $output = checked($text);
     is $?, 0, $what or diag $output;
-    return $output;
+}
+
+sub refused {
+    my ($text, $complaint, $what) = @_;
+    my $output = checked($text);
+    ok $? != 0 && $output =~ $complaint, "refused: $what" or diag $output;
 }
 
 my ($conf) = slurp('README.md') =~ /```apache\n(.*?)```/s;
@@ -63,11 +74,23 @@ for (
     ['DoorHandler /a /b',     'too many arguments'],
 ) {
     my ($line, $what) = @$_;
-    open my $file, '>', "$root/httpd.conf" or die;
-    print $file "$base\n<Location /x>\n$line\n</Location>\n";
-    close $file or die;
-    my $output = `$httpd -t -d $root -f $root/httpd.conf 2>&1`;
-    ok $? != 0 && $output =~ /line \d+.*\n?.*Door/, "refused: $what" or diag $output;
+    refused("$base\n<Location /x>\n$line\n</Location>\n", qr/line \d+.*\n?.*Door/, $what);
+}
+
+# So is one that only shows when the whole configuration is read.
+for (
+    ["DoorHandler /a\nDoorMaxConcurrent 2\n</Location>\n<Location /y>\nDoorHandler /a\n"
+            . 'DoorMaxConcurrent 3',
+        'DoorMaxConcurrent has another value elsewhere', 'two limits of one door'],
+    ["DoorHandler /a\nDoorQueueLength 2", 'DoorQueueLength needs a DoorMaxConcurrent',
+        'a line without a limit'],
+    ["DoorHandler /a\nDoorQueueTimeout 2", 'DoorQueueTimeout needs a DoorMaxConcurrent',
+        'a wait without a limit'],
+    ['DoorMaxConcurrent 2', 'DoorMaxConcurrent must stand beside a DoorHandler',
+        'a limit without a door'],
+) {
+    my ($lines, $complaint, $what) = @$_;
+    refused("$base\n<Location /x>\n$lines\n</Location>\n", qr/httpd.conf:\d+: $complaint/, $what);
 }
 
 done_testing;

@@ -1,0 +1,87 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * instance.c: which process of a launched application a request goes to, and
+ * the wait for one while the application starts.
+ */
+#include <limits.h>
+
+#include <apr_strings.h>
+
+#include "mod_door.h"
+#include "supervisor.h"
+
+/* How often a request that waits looks whether a process is up. */
+#define WAIT_TICK apr_time_from_msec(5)
+
+/* How long one that was refused lets the supervisor find out why. */
+#define REFUSED_TICK apr_time_from_msec(1)
+
+static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool,
+                         struct mod_door_name *name)
+{
+    char path[PATH_MAX];
+
+    if (board_door_path(mod_door_board(), in->app->name, in->serial, path, sizeof(path)) == -1) {
+        mod_door_leave_instance(in, CALL_NOT_TAKEN);
+        return APR_ENAMETOOLONG;
+    }
+    name->path = apr_pstrdup(pool, path);
+    name->trusted_len = strlen(path);
+    name->version = in->serial;
+    /* Doors of one instance follow each other in one place of the table: no path, no .htaccess's. */
+    name->key = apr_psprintf(pool, "/%s#%u", in->app->name, in->cell);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
+                                     struct mod_door_name *name)
+{
+    struct board *board = mod_door_board();
+    const struct board_app *row = &board->apps[in->app->row];
+    uint64_t refused = in->refused;
+
+    if (refused != 0) /* the board will show it soon */
+        apr_sleep(REFUSED_TICK);
+    for (;;) {
+        if (in->until_ns != 0 && (door_now_ns() >= in->until_ns || mod_door_is_stopping()))
+            return MOD_DOOR_ESTART;
+        if (in->until_ns == 0 && refused != 0)
+            in->until_ns = door_now_ns() + atomic_load(&row->start_ns);
+        in->cell = board_enter(board, in->app->row, &in->serial);
+        if (in->cell != 0 && in->serial != refused)
+            return take(in, pool, name);
+        if (in->cell != 0) /* still shown, but it has told that it does not take calls */
+            mod_door_leave_instance(in, CALL_NOT_TAKEN);
+        if (in->until_ns == 0)
+            in->until_ns = door_now_ns() + atomic_load(&row->start_ns);
+        if (atomic_load(&row->state) != APP_STARTING && atomic_load(&row->state) != APP_UP)
+            return MOD_DOOR_EDOWN;
+        apr_sleep(WAIT_TICK);
+    }
+}
+
+void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how)
+{
+    struct board *board = mod_door_board();
+    const struct board_app *row = &board->apps[in->app->row];
+    uint64_t left, max;
+
+    if (in->cell == 0)
+        return;
+    left = board_leave(board, in->cell, how);
+    in->cell = 0;
+    max = atomic_load(&row->max_requests);
+    if (how == CALL_TIMED_OUT || (max > 0 && left >= max && left % 16 == max % 16))
+        mod_door_ask_supervisor(in->app->name);
+}
+
+apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app)
+{
+    const struct board_app *row = &mod_door_board()->apps[app->row];
+    int64_t wait = atomic_load(&row->retry_ns) - door_now_ns();
+
+    if (atomic_load(&row->state) != APP_BACKOFF || wait <= 0)
+        return apr_time_from_sec(1);
+    return wait / 1000 < apr_time_from_sec(3600) ? wait / 1000 : apr_time_from_sec(3600);
+}

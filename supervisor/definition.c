@@ -1,0 +1,132 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * definition.c: an application's definition in one piece of memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+/* Appends the string where it fits; returns the bytes so far. */
+static size_t append(char *to, size_t cap, size_t len, const char *string)
+{
+    size_t size = strlen(string) + 1;
+
+    if (to != NULL && len + size <= cap)
+        memcpy(to + len, string, size);
+    return len + size;
+}
+
+static size_t append_all(char *to, size_t cap, size_t len, char *const *strings)
+{
+    while (*strings != NULL)
+        len = append(to, cap, len, *strings++);
+    return len;
+}
+
+static size_t write_strings(char *to, size_t cap, const struct app_strings *strings)
+{
+    size_t len = append(to, cap, 0, strings->directory);
+
+    len = append(to, cap, len, strings->command);
+    len = append_all(to, cap, len, strings->argv);
+    return append_all(to, cap, len, strings->env);
+}
+
+static uint32_t count(char *const *strings)
+{
+    uint32_t n = 0;
+
+    while (strings[n] != NULL)
+        n++;
+    return n;
+}
+
+struct app_definition *definition_make(const struct app_definition *numbers,
+                                       const struct app_strings *strings)
+{
+    size_t len = write_strings(NULL, 0, strings);
+    struct app_definition *def;
+
+    if (len > DEFINITION_MAX - sizeof(*def)) {
+        errno = E2BIG;
+        return NULL;
+    }
+    def = malloc(sizeof(*def) + len);
+    if (def == NULL)
+        return NULL;
+    memcpy(def, numbers, sizeof(*def));
+    def->size = (uint32_t)(sizeof(*def) + len);
+    def->argc = count(strings->argv);
+    def->envc = count(strings->env);
+    write_strings(def->strings, len, strings);
+    return def;
+}
+
+int definition_is_whole(const void *data, size_t len)
+{
+    const struct app_definition *def = data;
+    size_t strings = 0;
+
+    if (len <= sizeof(*def) || len > DEFINITION_MAX || def->size != len ||
+        ((const char *)data)[len - 1] != '\0')
+        return 0;
+    for (const char *at = def->strings; at < (const char *)data + len; at += strlen(at) + 1)
+        strings++;
+    return def->argc > 0 && def->argc < len && def->envc < len &&
+           strings == 2 + (size_t)def->argc + def->envc && def->row < APP_MAX &&
+           def->group_count <= APP_GROUPS_MAX && def->instances >= 1 &&
+           def->instances <= APP_INSTANCES_MAX && def->name[0] != '\0' &&
+           memchr(def->name, '\0', sizeof(def->name)) != NULL;
+}
+
+/* Points n pointers to the strings at *at, which moves on. */
+static char **point(char **pointers, uint32_t n, const char **at)
+{
+    for (uint32_t i = 0; i < n; i++, *at += strlen(*at) + 1)
+        *pointers++ = (char *)*at;
+    *pointers++ = NULL;
+    return pointers;
+}
+
+struct app_strings *definition_strings(const struct app_definition *def)
+{
+    struct app_strings *strings;
+    const char *at = def->strings;
+    char **pointers;
+
+    strings = malloc(sizeof(*strings) + (def->argc + def->envc + 2) * sizeof(char *));
+    if (strings == NULL)
+        return NULL;
+    pointers = (char **)(strings + 1);
+    strings->directory = at;
+    at += strlen(at) + 1;
+    strings->command = at;
+    at += strlen(at) + 1;
+    strings->argv = pointers;
+    strings->env = point(pointers, def->argc, &at);
+    point(strings->env, def->envc, &at);
+    return strings;
+}
+
+int definition_identify(const char *path, struct app_program_id *id)
+{
+    struct stat st;
+
+    memset(id, 0, sizeof(*id));
+    if (stat(path, &st) == -1)
+        return -1;
+    if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
+        errno = EACCES;
+        return -1;
+    }
+    id->dev = (uint64_t)st.st_dev;
+    id->ino = (uint64_t)st.st_ino;
+    id->size = (uint64_t)st.st_size;
+    id->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return 0;
+}

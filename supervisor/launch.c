@@ -1,0 +1,217 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * launch.c: from a definition to a running program.  Between fork and exec only
+ * async-signal-safe functions are called, in the order in which a step could
+ * prevent a later one; a step that fails is told to the supervisor, by name.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "supervisor.h"
+
+/* The process's descriptors. */
+#define READY_FD  3
+#define STATUS_FD 4
+#define FIRST_FREE_FD 10 /* where they are put aside */
+
+struct ends {
+    int ours, theirs;
+};
+
+int end_with_parent(int signo)
+{
+#ifdef PR_SET_PDEATHSIG
+    return prctl(PR_SET_PDEATHSIG, signo);
+#else
+    (void)signo;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* ---------------------------------------------------- in the new process */
+
+static void give_up(const char *step)
+{
+    struct launch_failure failure = {.error = errno};
+
+    strncpy(failure.step, step, sizeof(failure.step) - 1);
+    if (write(STATUS_FD, &failure, sizeof(failure)) == -1)
+        _exit(126);
+    _exit(127);
+}
+
+static void place_descriptors(int null_fd, int output, int ready, int status)
+{
+    int from[] = {null_fd, output, output, ready, status};
+
+    for (int i = 0; i < 5; i++)
+        from[i] = fcntl(from[i], F_DUPFD, FIRST_FREE_FD);
+    for (int i = 0; i < 5; i++)
+        if (from[i] == -1 || dup2(from[i], i) == -1)
+            _exit(126);
+    fcntl(STATUS_FD, F_SETFD, FD_CLOEXEC);
+    closefrom(STATUS_FD + 1);
+}
+
+static void reset_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int signo = 1; signo < NSIG; signo++)
+        sigaction(signo, &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_limits(const struct app_definition *def)
+{
+    for (int i = 0; i < APP_RLIMITS_MAX; i++) {
+        const struct app_rlimit *limit = &def->rlimits[i];
+        struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+
+        if (limit->is_set && setrlimit(limit->resource, &value) == -1)
+            give_up("setting a resource limit");
+    }
+}
+
+/* Set, and then seen to be set. */
+static void set_credentials(const struct app_definition *def)
+{
+    gid_t groups[APP_GROUPS_MAX];
+
+    for (uint32_t i = 0; i < def->group_count; i++)
+        groups[i] = (gid_t)def->groups[i];
+    if (setgroups(def->group_count, groups) == -1)
+        give_up("setting its groups");
+    if (setgid(def->gid) == -1 || getgid() != def->gid || getegid() != def->gid)
+        give_up("setting its group");
+    if (setuid(def->uid) == -1 || getuid() != def->uid || geteuid() != def->uid)
+        give_up("setting its user");
+    if (def->uid != 0 && setuid(0) == 0) {
+        errno = EPERM;
+        give_up("leaving root");
+    }
+}
+
+static _Noreturn void become(const struct app_definition *def, const struct app_strings *strings,
+                             char **env, pid_t supervisor)
+{
+    if (setsid() == -1)
+        give_up("making a session");
+    reset_signals();
+    umask((mode_t)def->umask);
+    set_limits(def);
+    if (def->has_credentials)
+        set_credentials(def);
+    /* After the credentials, whose change would clear it. */
+    end_with_parent(SIGTERM);
+    if (getppid() != supervisor)
+        _exit(0);
+    if (chdir(strings->directory) == -1)
+        give_up("entering its directory");
+    execve(strings->argv[0], strings->argv, env);
+    give_up("running the program");
+    _exit(127);
+}
+
+/* ------------------------------------------------------ in the supervisor */
+
+static int make_pipe(struct ends *ends)
+{
+    int fds[2];
+
+    if (pipe(fds) == -1)
+        return -1;
+    ends->ours = fds[0];
+    ends->theirs = fds[1];
+    fcntl(ends->ours, F_SETFL, O_NONBLOCK);
+    fcntl(ends->ours, F_SETFD, FD_CLOEXEC);
+    fcntl(ends->theirs, F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
+static void close_ends(struct ends *ends)
+{
+    if (ends->ours != -1)
+        close(ends->ours);
+    if (ends->theirs != -1)
+        close(ends->theirs);
+}
+
+/* The definition's environment, and what tells the program where it is; NULL: ENOMEM. */
+static char **make_env(const struct app_definition *def, const struct app_strings *strings,
+                       const char *door_path)
+{
+    static const char path_name[] = "DOOR_PATH=", ready_name[] = "DOOR_READY_FD=3";
+    size_t path_size = sizeof(path_name) + strlen(door_path);
+    char **env = malloc((def->envc + 3) * sizeof(*env) + path_size + sizeof(ready_name));
+    char *text;
+
+    if (env == NULL)
+        return NULL;
+    text = (char *)(env + def->envc + 3);
+    memcpy(env, strings->env, def->envc * sizeof(*env));
+    env[def->envc] = text;
+    snprintf(text, path_size, "%s%s", path_name, door_path);
+    env[def->envc + 1] = strcpy(text + path_size, ready_name);
+    env[def->envc + 2] = NULL;
+    return env;
+}
+
+static int start(const struct app_definition *def, const struct app_strings *strings, char **env,
+                 struct launched *launched)
+{
+    struct ends output = {-1, -1}, ready = {-1, -1}, status = {-1, -1};
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pid_t supervisor = getpid();
+    int error;
+
+    launched->pid = -1;
+    if (null_fd != -1 && make_pipe(&output) == 0 && make_pipe(&ready) == 0 &&
+        make_pipe(&status) == 0)
+        launched->pid = fork();
+    if (launched->pid == 0) {
+        place_descriptors(null_fd, output.theirs, ready.theirs, status.theirs);
+        become(def, strings, env, supervisor);
+    }
+    error = errno;
+    if (launched->pid != -1) {
+        launched->output_fd = output.ours;
+        launched->ready_fd = ready.ours;
+        launched->status_fd = status.ours;
+        output.ours = ready.ours = status.ours = -1;
+    }
+    close_ends(&output);
+    close_ends(&ready);
+    close_ends(&status);
+    if (null_fd != -1)
+        close(null_fd);
+    errno = error;
+    return launched->pid != -1 ? 0 : -1;
+}
+
+int launch(const struct app_definition *def, const char *door_path, struct launched *launched)
+{
+    struct app_strings *strings = definition_strings(def);
+    char **env = strings != NULL ? make_env(def, strings, door_path) : NULL;
+    int result = -1;
+
+    if (env != NULL)
+        result = start(def, strings, env, launched);
+    free(env);
+    free(strings);
+    return result;
+}

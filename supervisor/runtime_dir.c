@@ -1,0 +1,207 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * runtime_dir.c: the directories that doors lie in.
+ *
+ *     PARENT/mod_door.PID/          this supervisor's; only it writes there
+ *         lock                      locked as long as it lives
+ *         NAME.SERIAL/              one process's: it may write, httpd's group may search
+ *             door                  made here, so that owner, group and mode are right
+ *
+ * Where root makes them, nothing is done by name in a directory that somebody
+ * else can write in: a process's directory is made ready while it is root's,
+ * and made root's again before it is emptied.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+#define PREFIX "mod_door."
+#define LOCK_NAME "lock"
+#define DOOR_NAME "door"
+
+static int open_dir(int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Removes what is in the directory, and what is in directories there, depth levels down. */
+static void empty(int fd, int depth)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
+    struct dirent *entry;
+
+    if (dir == NULL) {
+        if (copy != -1)
+            close(copy);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(fd, entry->d_name, 0) == -1 && depth > 0) {
+            int child = open_dir(fd, entry->d_name);
+
+            if (child != -1 && (geteuid() != 0 || fchown(child, 0, 0) == 0) &&
+                fchmod(child, 0700) == 0)
+                empty(child, depth - 1);
+            if (child != -1)
+                close(child);
+            unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+        }
+    }
+    closedir(dir);
+}
+
+/* ------------------------------------------------------ the supervisor's */
+
+/* -1 if another process lives that holds it. */
+static int lock(int dir_fd)
+{
+    int fd = openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd != -1)
+        close(fd);
+    return -1;
+}
+
+static void remove_stale(int parent_fd, const char *name)
+{
+    struct stat st;
+    int lock_fd;
+    int fd = open_dir(parent_fd, name);
+
+    if (fd == -1)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (lock_fd = lock(fd)) != -1) {
+        empty(fd, 2);
+        unlinkat(parent_fd, name, AT_REMOVEDIR);
+        close(lock_fd);
+    }
+    close(fd);
+}
+
+static void remove_all_stale(int parent_fd)
+{
+    int copy = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0)
+            remove_stale(parent_fd, entry->d_name);
+    if (dir != NULL)
+        closedir(dir);
+    else if (copy != -1)
+        close(copy);
+}
+
+int runtime_dir_make(const char *parent, char *path, size_t size, int *fd)
+{
+    int parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *name;
+    int len, error;
+
+    if (parent_fd == -1)
+        return -1;
+    remove_all_stale(parent_fd);
+    len = snprintf(path, size, "%s/" PREFIX "%ld", parent, (long)getpid());
+    name = strrchr(path, '/') + 1;
+    *fd = -1;
+    errno = ENAMETOOLONG;
+    if (len > 0 && (size_t)len < size && mkdirat(parent_fd, name, 0700) == 0)
+        *fd = open_dir(parent_fd, name);
+    error = errno;
+    close(parent_fd);
+    errno = error;
+    /* The lock's descriptor is left to the process's end.  Everybody may search, nobody may list. */
+    return *fd != -1 && lock(*fd) != -1 && fchmod(*fd, 0711) == 0 ? 0 : -1;
+}
+
+void runtime_dir_remove(const char *path, int fd)
+{
+    empty(fd, 1);
+    rmdir(path);
+}
+
+/* -------------------------------------------------------------- a process's */
+
+static void name_door_dir(const struct app_definition *def, uint64_t serial, char *name,
+                          size_t size)
+{
+    snprintf(name, size, "%s.%llu", def->name, (unsigned long long)serial);
+}
+
+/* A file, so that the door that replaces it has its owner, group and mode. */
+static int make_placeholder(int dir_fd, const struct app_definition *def)
+{
+    int fd = openat(dir_fd, DOOR_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int result = fd;
+
+    if (fd == -1)
+        return -1;
+    if (def->has_credentials)
+        result = fchown(fd, def->uid, def->door_gid);
+    if (result != -1)
+        result = fchmod(fd, 0660);
+    close(fd);
+    return result;
+}
+
+int door_dir_make(int dir_fd, const struct app_definition *def, uint64_t serial)
+{
+    char name[APP_NAME_MAX + 32];
+    int result, error, fd;
+
+    name_door_dir(def, serial, name, sizeof(name));
+    if (mkdirat(dir_fd, name, 0700) == -1)
+        return -1;
+    fd = open_dir(dir_fd, name);
+    result = fd != -1 ? make_placeholder(fd, def) : -1;
+    if (result != -1 && def->has_credentials)
+        result = fchown(fd, def->uid, def->door_gid);
+    /* The group is that of what is made there, whatever groups the process has. */
+    if (result != -1)
+        result = fchmod(fd, 02710);
+    error = errno;
+    if (fd != -1)
+        close(fd);
+    errno = error;
+    return result == -1 ? -1 : 0;
+}
+
+int door_dir_is_attached(int dir_fd, const struct app_definition *def, uint64_t serial)
+{
+    char name[APP_NAME_MAX + 32 + sizeof(DOOR_NAME)];
+    struct stat st;
+
+    name_door_dir(def, serial, name, sizeof(name));
+    strcat(name, "/" DOOR_NAME);
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISLNK(st.st_mode);
+}
+
+void door_dir_remove(int dir_fd, const struct app_definition *def, uint64_t serial)
+{
+    char name[APP_NAME_MAX + 32];
+    int fd;
+
+    name_door_dir(def, serial, name, sizeof(name));
+    fd = open_dir(dir_fd, name);
+    if (fd == -1)
+        return;
+    if ((!def->has_credentials || fchown(fd, geteuid(), getegid()) == 0) && fchmod(fd, 0700) == 0)
+        empty(fd, 1);
+    close(fd);
+    unlinkat(dir_fd, name, AT_REMOVEDIR);
+}

@@ -1,0 +1,316 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * supervisor.h: the process that launches applications, and what it shares with
+ * httpd.
+ *
+ *     httpd's parent ---- control: definitions, the error log, stop ----> supervisor
+ *     httpd's children -- requests: a verb and an application's name ---> supervisor
+ *     httpd's children <------- board: which processes are up ----------- supervisor
+ *
+ * supervisor.c decides what runs, launch.c starts a process, runtime_dir.c
+ * makes the directories that doors lie in, output.c brings what applications
+ * print to the error log, board.c is the shared memory, definition.c
+ * what an administrator has written of an application, control.c the messages.
+ *
+ * The supervisor believes nothing that a child of httpd or an application could
+ * have written: what it acts on is in memory of its own, or was checked.
+ *
+ * Functions return 0, or -1 with errno, unless they say otherwise.
+ */
+#ifndef MOD_DOOR_SUPERVISOR_H
+#define MOD_DOOR_SUPERVISOR_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* Has parted from an earlier one when messages, the board or definitions change their form. */
+#define SUPERVISOR_VERSION 1
+
+/* ---------------------------------------------------------- definition.c */
+
+#define APP_NAME_MAX      64   /* bytes of an application's name */
+#define APP_MAX           128  /* applications */
+#define APP_INSTANCES_MAX 64   /* processes of one application that are up at a time */
+#define APP_GROUPS_MAX    64   /* supplementary groups */
+#define APP_RLIMITS_MAX   8    /* limits that can be set */
+#define DEFINITION_MAX    (128 * 1024) /* bytes of one definition */
+
+struct app_rlimit {
+    int resource; /* RLIMIT_... */
+    int is_set;
+    rlim_t soft, hard;
+};
+
+/* Which file a program was: another one is another program. */
+struct app_program_id {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns;
+};
+
+/*
+ * An application as it is to be launched, in one piece of memory that can be
+ * sent, and compared with memcmp(): all padding is zero.  The strings follow
+ * the struct, each with its NUL: directory, command, argv, env.
+ */
+struct app_definition {
+    uint32_t size; /* bytes, strings included */
+    uint32_t row;  /* on the board */
+    uint32_t argc, envc;
+    uint32_t uid, gid; /* the process's */
+    uint32_t door_gid; /* the group that may call its door: httpd's */
+    uint32_t has_credentials; /* 0: it runs as whoever runs httpd */
+    uint32_t group_count;
+    uint32_t groups[APP_GROUPS_MAX];
+    int32_t umask;
+    uint32_t instances;
+    uint32_t has_overlap;   /* two of it may run for a while */
+    uint32_t is_watched;    /* replaced when its program is another file */
+    uint32_t reload_always; /* replaced at each of httpd's restarts */
+    uint32_t reserved;
+    uint64_t max_requests; /* 0: no limit */
+    int64_t max_age_ns;    /* 0: no limit */
+    int64_t start_ns, stop_ns; /* how long it may take */
+    int64_t backoff_min_ns, backoff_max_ns;
+    int64_t busy_ns; /* hung if calls wait and none ends for so long; 0: never */
+    struct app_rlimit rlimits[APP_RLIMITS_MAX];
+    struct app_program_id program;
+    char name[APP_NAME_MAX + 1];
+    char reserved_name[7];
+    char strings[];
+};
+
+/* The definition's strings; freed with free().  They point into it. */
+struct app_strings {
+    const char *directory;
+    const char *command; /* as it was written, for people */
+    char **argv;         /* with a NULL at the end; argv[0] is the program's path */
+    char **env;
+};
+
+/*
+ * A definition with these strings, malloc()ed, size set, everything else as in
+ * numbers.  NULL: ENOMEM, E2BIG.
+ */
+struct app_definition *definition_make(const struct app_definition *numbers,
+                                       const struct app_strings *strings);
+
+/* Whether len bytes are a whole definition. */
+int definition_is_whole(const void *data, size_t len);
+
+/* NULL: ENOMEM. */
+struct app_strings *definition_strings(const struct app_definition *def);
+
+/* Which file path is now; -1 also if it cannot be run (EACCES). */
+int definition_identify(const char *path, struct app_program_id *id);
+
+/* --------------------------------------------------------------- board.c */
+
+#define BOARD_CELLS 1024 /* processes that run at a time */
+
+enum app_state {
+    APP_FREE,     /* the row is nobody's */
+    APP_DOWN,     /* not to be launched: its definition is wrong */
+    APP_STARTING, /* a process is expected to be up soon */
+    APP_UP,
+    APP_BACKOFF   /* it failed, and waits for its next try */
+};
+
+/* What is counted of one process; by httpd's children, without locks. */
+struct board_cell {
+    _Atomic uint64_t serial;   /* of the process, never used again; 0: nobody's */
+    _Atomic uint64_t entered;  /* calls that have begun */
+    _Atomic uint64_t left;     /* that have ended */
+    _Atomic uint64_t errors;   /* of those, without an answer */
+    _Atomic uint64_t timeouts; /* of those, at DoorTimeout; since the last that ended well */
+    _Atomic int64_t since_ns;  /* when the calls that run began to wait for one to end; 0: none */
+    _Atomic int64_t pid;
+    _Atomic int64_t up_ns;     /* when it was up first; door_now_ns() */
+    char padding[64];          /* no cache line for two processes */
+};
+
+struct board_app {
+    char name[APP_NAME_MAX + 1]; /* written by httpd's parent when the row is free */
+    _Atomic uint32_t state;      /* enum app_state */
+    _Atomic uint32_t leaving;    /* processes that come to their end */
+    _Atomic uint64_t max_requests;
+    _Atomic int64_t start_ns;    /* how long a request may wait for a process */
+    _Atomic int64_t retry_ns;    /* in APP_BACKOFF: when the next try is */
+    _Atomic uint64_t restarts;   /* processes that were launched in place of another one */
+    _Atomic uint64_t crashes;    /* that ended unasked */
+    _Atomic int64_t crash_time;  /* of the last, in seconds since the epoch; 0: never */
+    _Atomic uint32_t turn;       /* which instance is looked at first */
+    _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
+};
+
+struct board {
+    uint32_t version;
+    _Atomic uint64_t last_serial;
+    char runtime_dir[4096]; /* where doors lie; see board_door_path() */
+    struct board_app apps[APP_MAX];
+    struct board_cell cells[BOARD_CELLS];
+};
+
+/* Shared with all processes forked later; never freed.  NULL: ENOMEM. */
+struct board *board_make(void);
+
+/* The row of that name; or -1. */
+int board_find(const struct board *board, const char *name);
+
+/* The same, taking a free one if there is none; or -1, all are taken.  httpd's parent only. */
+int board_take_row(struct board *board, const char *name);
+
+/* The path of the door of the process with that serial. */
+int board_door_path(const struct board *board, const char *name, uint64_t serial, char *path,
+                    size_t size);
+
+/*
+ * Chooses the least busy process that is up, and enters it: 1 + its cell, and
+ * *serial; 0 if none is up.  Leave it with board_leave().
+ */
+uint32_t board_enter(struct board *board, uint32_t row, uint64_t *serial);
+
+enum call_end { CALL_ENDED, CALL_FAILED, CALL_TIMED_OUT, CALL_NOT_TAKEN };
+/* Returns how many calls the process has had that have ended. */
+uint64_t board_leave(struct board *board, uint32_t cell, enum call_end how);
+
+/* A call that goes on has done something. */
+void board_note_progress(struct board *board, uint32_t cell);
+
+/* Calls that run in a process, as far as httpd's children have lived to tell. */
+uint64_t board_running(const struct board_cell *cell);
+
+/* Whether calls have waited for so long and none has ended. */
+int board_is_hung(const struct board_cell *cell, int64_t busy_ns, int64_t now_ns);
+
+/* --------------------------------------------------------- runtime_dir.c */
+
+/*
+ * Makes a directory below parent that is this process's, with a lock that tells
+ * that it lives, and removes those that dead processes have left there.  *fd is
+ * its descriptor.
+ */
+int runtime_dir_make(const char *parent, char *path, size_t size, int *fd);
+void runtime_dir_remove(const char *path, int fd);
+
+/*
+ * In it, a directory with a placeholder that a process with that definition may
+ * attach its door to, and httpd's group may call.
+ */
+int door_dir_make(int dir_fd, const struct app_definition *def, uint64_t serial);
+
+/* 1 if a door is attached there. */
+int door_dir_is_attached(int dir_fd, const struct app_definition *def, uint64_t serial);
+
+/* Takes it away from whoever could write in it, and then removes it. */
+void door_dir_remove(int dir_fd, const struct app_definition *def, uint64_t serial);
+
+/* -------------------------------------------------------------- launch.c */
+
+struct launched {
+    pid_t pid;
+    int status_fd; /* struct launch_failure, or the end if the program runs */
+    int ready_fd;  /* a byte: it is ready, and will end well when SIGTERM asks it to */
+    int output_fd; /* what it prints */
+};
+
+struct launch_failure {
+    int error;
+    char step[28];
+};
+
+/* Starts a process.  The descriptors are non-blocking, and the caller's. */
+int launch(const struct app_definition *def, const char *door_path, struct launched *launched);
+
+/* The kernel sends signo to this process when its parent ends; -1 ENOSYS where it does not. */
+int end_with_parent(int signo);
+
+/* -------------------------------------------------------------- output.c */
+
+/* Lines that are logged by a thread of their own: a log that blocks, blocks nobody. */
+typedef void output_writer(int level, const char *line, void *data);
+
+/* In the supervisor, once.  Levels are those of syslog(3). */
+int output_start(output_writer *writer, void *data);
+
+/* Waits until all is written, or for so long. */
+void output_flush(int64_t timeout_ns);
+
+/* One line; dropped if too many wait, which is told later. */
+void output_log(int level, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));
+
+/* What one process prints: lines are put together here. */
+struct output;
+
+/* Of an application's process; takes fd over, which does not block.  NULL: ENOMEM. */
+struct output *output_open(const char *name, pid_t pid, int fd);
+int output_fd(const struct output *out);
+
+/* Reads what is there: 1, or 0 at the end. */
+int output_read(struct output *out, int64_t now_ns);
+void output_close(struct output *out);
+
+/* ------------------------------------------------------------- control.c */
+
+enum control_kind {
+    CONTROL_BEGIN = 1, /* definitions follow; with a descriptor of the error log, or none */
+    CONTROL_DEFINITION,
+    CONTROL_KEEP,      /* the application of that name stays as it is */
+    CONTROL_END,       /* and those were all: others are stopped */
+    CONTROL_STOP       /* everything is stopped */
+};
+
+/* A stream of messages in one direction.  fd may be -1.  Blocks up to ten seconds (EAGAIN). */
+int control_send(int socket, enum control_kind kind, const void *data, size_t len, int fd);
+
+/*
+ * The next message, whole: its kind, or 0 at the end, or -1.  *data is
+ * malloc()ed, *fd is the caller's or -1.  Blocks while one is under way.
+ */
+int control_receive(int socket, void **data, size_t *len, int *fd);
+
+/* A verb from one of httpd's children; it does not wait, and may get lost. */
+enum request_verb {
+    REQUEST_LOOK = 1 /* a call was late or refused, or the limit of calls is reached */
+};
+
+struct request_message {
+    uint32_t version;
+    uint32_t verb;
+    char name[APP_NAME_MAX + 1];
+};
+
+void request_send(int socket, enum request_verb verb, const char *name);
+
+/* ---------------------------------------------------------- supervisor.c */
+
+struct supervisor_start {
+    int control_fd;  /* these two are the supervisor's from now on */
+    int request_fd;
+    pid_t parent;
+    struct board *board;
+    struct ledger *ledger;
+    const char *runtime_parent; /* the directory that its own is made in */
+    output_writer *writer;
+    void (*new_log)(int fd, void *data); /* the error log is this one now */
+    void *data;                          /* of both */
+};
+
+/*
+ * Which processes a supervisor has, for the next one if it dies.  Only httpd's
+ * parent and supervisors have it in their memory.
+ */
+struct ledger {
+    _Atomic int64_t pids[BOARD_CELLS]; /* or 0 */
+};
+
+struct ledger *ledger_make(void);
+void ledger_forget(struct ledger *ledger); /* in a child of httpd */
+
+/* The process's main function; it ends when httpd's parent does, or tells it to. */
+_Noreturn void supervisor_run(const struct supervisor_start *start);
+
+#endif
