@@ -199,10 +199,10 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
     return error;
 }
 
-/* Nothing answers to that name any more. */
+/* A process's door has lost its name: there is nothing, or its placeholder. */
 static int is_gone(apr_status_t error)
 {
-    return error == EBADF || error == ENOENT || error == ENXIO;
+    return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;
 }
 
 /*
@@ -605,6 +605,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_monitor(mod_door_monitor_supervisor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
+    mod_door_register_status();
     ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hide_directory, NULL, before_mod_dir, APR_HOOK_LAST);
     ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);

@@ -97,6 +97,23 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
     return 0;
 }
 
+int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
+                       door_app_thread_hook *stop, void *data)
+{
+    if (app == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (app->start_thread != NULL || app->stop_thread != NULL) {
+        app->error = errno = EEXIST;
+        return -1;
+    }
+    app->start_thread = start;
+    app->stop_thread = stop;
+    app->thread_data = data;
+    return 0;
+}
+
 const struct door_rt_route *door_rt_find_route(const struct door_app *app, const char *path_info)
 {
     for (size_t i = 0; i < app->route_count; i++) {

@@ -199,6 +199,7 @@ void door_rt_depart(struct door_rt_line *line);
 struct door_rt_thread {
     unsigned long number;
     struct door_app *serving; /* while a handler runs */
+    struct door_app *hooked;  /* whose start hook has run here, or NULL */
     struct door_rt_arena arena;
     struct door_rt_buffer body;
     struct door_rt_request req;
@@ -209,6 +210,9 @@ struct door_rt_thread *door_rt_thread(void);
 
 /* The same, or NULL if it has none. */
 struct door_rt_thread *door_rt_thread_if_any(void);
+
+/* The most that there have been at a time. */
+unsigned long door_rt_thread_max(void);
 
 /* ---------------------------------------------------------------- app.c */
 
@@ -223,9 +227,12 @@ struct door_app {
     struct door_rt_route *routes; /* longest prefix first; fixed once it runs */
     size_t route_count;
     struct door_rt_line line;
+    door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
+    void *thread_data;
     int error;                          /* of a door_app_handle() that failed, or 0 */
     _Atomic unsigned long long started; /* calls that entered the procedure */
     _Atomic unsigned long long ended;   /* calls whose answer is made, or never will be */
+    _Atomic unsigned long long served;  /* requests that have ended */
 };
 
 const struct door_rt_route *door_rt_find_route(const struct door_app *app, const char *path_info);

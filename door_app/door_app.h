@@ -69,6 +69,9 @@ struct door_app_request;
 /* Answers one request; data is what was given to door_app_handle(). */
 typedef void door_app_handler(struct door_app_request *req, void *data);
 
+/* Runs on a server thread; data is what was given to door_app_on_thread(). */
+typedef void door_app_thread_hook(void *data);
+
 /* ---------------------------------------------------------------- application */
 
 /*
@@ -99,10 +102,29 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
                     void *data);
 
 /*
+ * Has start run on each server thread before its first request, and stop when
+ * that thread ends; either may be NULL.  What they set up, such as a
+ * _Thread_local database connection, belongs to the thread.  Threads that are
+ * still there when the process exits run no stop.
+ *
+ * Owner:   data stays the caller's and must live as long as app.
+ * Errors:  EEXIST the application has such hooks already; ENOMEM app is NULL.
+ *          door_app_run() refuses the application then, as with
+ *          door_app_handle().
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
+                       door_app_thread_hook *stop, void *data);
+
+/*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
  * 0660 less the umask; one that is there keeps its mode and owner.  Who may
  * read it may call the application.
+ *
+ * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
+ * its name: it writes a line end to the descriptor whose number is in the
+ * environment variable DOOR_READY_FD, and closes it.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
  * requests are refused and those that run are waited for; a second signal ends

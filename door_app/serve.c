@@ -6,6 +6,7 @@
  * which the thread's next request finds again.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,6 +82,16 @@ static int find_caller(struct door_rt_request *req, int fd)
     return !is_offered || req->caller != NULL || !door_rt_caller_has_room();
 }
 
+/* The thread's first request of this application: what the application wants to have per thread. */
+static void start_thread(struct door_app *app, struct door_rt_thread *thread)
+{
+    if (thread->hooked == app)
+        return;
+    thread->hooked = app;
+    if (app->start_thread != NULL)
+        app->start_thread(app->thread_data);
+}
+
 /* A request whose caller has left while it stood in line is nobody's. */
 static int is_awaited(struct door_rt_request *req)
 {
@@ -100,6 +111,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         return;
     }
     thread->serving = app;
+    start_thread(app, thread);
     if (!has_waited || is_awaited(req))
         run_handler(app, req);
     if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
@@ -111,14 +123,50 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         refuse(answer, ENOMEM);
     }
     thread->serving = NULL;
+    atomic_fetch_add(&app->served, 1);
     door_rt_depart(&app->line);
+}
+
+static void put_count(struct door_wire_writer *w, const char *name, unsigned long long count)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof(digits), "%llu", count);
+
+    door_wire_field(w, DOOR_WIRE_COUNT, name, strlen(name), digits, (size_t)len);
+}
+
+static void answer_status(struct door_app *app, struct door_rt_answer *answer)
+{
+    struct door_wire_writer w;
+    unsigned running, waiting;
+
+    pthread_mutex_lock(&app->line.lock);
+    running = app->line.running;
+    waiting = app->line.waiting;
+    pthread_mutex_unlock(&app->line.lock);
+    door_wire_begin(&w, answer->storage, sizeof(answer->storage));
+    put_count(&w, "calls", atomic_load(&app->served));
+    put_count(&w, "running", running);
+    put_count(&w, "waiting", waiting);
+    put_count(&w, "threads", door_app_thread_count());
+    put_count(&w, "threads-max", door_rt_thread_max());
+    answer->bytes = answer->storage;
+    answer->len = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
 }
 
 void door_rt_end_serving(struct door_rt_thread *thread)
 {
     door_rt_depart(&thread->serving->line);
+    atomic_fetch_add(&thread->serving->served, 1);
     atomic_fetch_add(&thread->serving->ended, 1);
     door_rt_request_end(&thread->req);
+}
+
+static int is_status(const void *data, size_t len)
+{
+    struct door_wire_reader message;
+
+    return door_wire_read(&message, DOOR_WIRE_STATUS, data, len) == 0;
 }
 
 void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
@@ -136,7 +184,12 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
     door_rt_arena_reset(&thread->arena);
     door_rt_buffer_reset(&thread->body);
     if (door_rt_request_read(&thread->req, data, len) == -1) {
-        refuse(answer, errno);
+        int error = errno;
+
+        if (is_status(data, len))
+            answer_status(app, answer);
+        else
+            refuse(answer, error);
         if (fd != -1)
             close(fd);
     } else if (!find_caller(&thread->req, fd)) {

@@ -17,6 +17,7 @@ static int key_error;
 
 static _Atomic unsigned long last_number;
 static _Atomic unsigned long thread_count;
+static _Atomic unsigned long thread_max;
 
 /* Runs as the thread ends, which a handler may have done in mid-request. */
 static void end_thread(void *state)
@@ -25,6 +26,8 @@ static void end_thread(void *state)
 
     if (thread->serving != NULL)
         door_rt_end_serving(thread);
+    if (thread->hooked != NULL && thread->hooked->stop_thread != NULL)
+        thread->hooked->stop_thread(thread->hooked->thread_data);
     door_rt_arena_free(&thread->arena);
     door_rt_buffer_free(&thread->body);
     free(thread);
@@ -34,6 +37,15 @@ static void end_thread(void *state)
 static void make_key(void)
 {
     key_error = pthread_key_create(&key, end_thread);
+}
+
+static void count_thread(void)
+{
+    unsigned long count = atomic_fetch_add(&thread_count, 1) + 1;
+    unsigned long max = atomic_load(&thread_max);
+
+    while (count > max && !atomic_compare_exchange_weak(&thread_max, &max, count))
+        continue;
 }
 
 static struct door_rt_thread *new_thread(void)
@@ -52,7 +64,7 @@ static struct door_rt_thread *new_thread(void)
     thread->number = atomic_fetch_add(&last_number, 1) + 1;
     thread->req.thread = thread;
     thread->req.file.fd = -1;
-    atomic_fetch_add(&thread_count, 1);
+    count_thread();
     return thread;
 }
 
@@ -85,4 +97,9 @@ unsigned long door_app_thread_number(const struct door_app_request *handle)
 unsigned long door_app_thread_count(void)
 {
     return atomic_load(&thread_count);
+}
+
+unsigned long door_rt_thread_max(void)
+{
+    return atomic_load(&thread_max);
 }

@@ -30,7 +30,8 @@ enum door_wire_kind {
     DOOR_WIRE_ASK,      /* asks whether the client is still there */
     DOOR_WIRE_ACK,      /* status: 0 or an errno value */
     DOOR_WIRE_WHO,      /* asks for the request again, with the response door */
-    DOOR_WIRE_BUSY      /* the request has not been run: too many are */
+    DOOR_WIRE_BUSY,     /* the request has not been run: too many are */
+    DOOR_WIRE_STATUS    /* asks the application for its counts, and has them */
 };
 
 /* What a message's flags can say; which kinds may have which is in PROTOCOL.md. */
@@ -79,6 +80,7 @@ enum door_wire_type {
     DOOR_WIRE_MAX_CONCURRENT, /* decimal: requests of this door that may run at a time */
     DOOR_WIRE_QUEUE_LENGTH,   /* decimal: how many may wait for that */
     DOOR_WIRE_QUEUE_TIMEOUT,  /* decimal, milliseconds: how long */
+    DOOR_WIRE_COUNT,          /* name: decimal, in a STATUS */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
 

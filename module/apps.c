@@ -939,15 +939,23 @@ apr_status_t mod_door_launch_apps(apr_pool_t *pool, server_rec *s)
 
 void mod_door_forget_supervisor(void)
 {
+    int signo = SIGTERM;
+    int is_threaded;
+
     if (retained == NULL || getpid() == retained->owner) /* -X: this is the parent as well */
         return;
     close(retained->control_fd);
     close(retained->requests[1]);
     ledger_forget(retained->ledger);
-    /* A child without its parent takes no orders and has no application, but holds the ports. */
-    end_with_parent(SIGTERM);
+    /*
+     * A child without its parent takes no orders and has no application, but
+     * holds the ports.  A threaded one does not listen to SIGTERM alone.
+     */
+    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded) != APR_SUCCESS || is_threaded)
+        signo = SIGKILL;
+    end_with_parent(signo);
     if (getppid() != retained->owner)
-        raise(SIGTERM);
+        raise(signo);
 }
 
 const struct mod_door_app *mod_door_find_app(const char *name)

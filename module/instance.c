@@ -17,21 +17,29 @@
 /* How long one that was refused lets the supervisor find out why. */
 #define REFUSED_TICK apr_time_from_msec(1)
 
-static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool,
-                         struct mod_door_name *name)
+apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
+                                    uint64_t serial, struct mod_door_name *name)
 {
     char path[PATH_MAX];
 
-    if (board_door_path(mod_door_board(), in->app->name, in->serial, path, sizeof(path)) == -1) {
-        mod_door_leave_instance(in, CALL_NOT_TAKEN);
+    if (board_door_path(mod_door_board(), app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
-    }
     name->path = apr_pstrdup(pool, path);
     name->trusted_len = strlen(path);
-    name->version = in->serial;
-    /* Doors of one instance follow each other in one place of the table: no path, no .htaccess's. */
-    name->key = apr_psprintf(pool, "/%s#%u", in->app->name, in->cell);
+    name->version = serial;
+    /* In the table the doors of one cell follow each other; no path is like this. */
+    name->key = apr_psprintf(pool, "/%s#%u", app, cell);
     return APR_SUCCESS;
+}
+
+static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool,
+                         struct mod_door_name *name)
+{
+    apr_status_t error = mod_door_name_instance(pool, in->app->name, in->cell, in->serial, name);
+
+    if (error != APR_SUCCESS)
+        mod_door_leave_instance(in, CALL_NOT_TAKEN);
+    return error;
 }
 
 apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,

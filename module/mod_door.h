@@ -168,6 +168,10 @@ struct mod_door_name;
  */
 apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
                                      struct mod_door_name *name);
+/* The door of the process with that cell and serial. */
+apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
+                                    uint64_t serial, struct mod_door_name *name);
+
 void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how);
 
 /* When a client that was turned away should come again. */
@@ -238,6 +242,10 @@ int mod_door_response_fd(struct mod_door *door);
  */
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
                              const _Atomic int64_t *deadline_ns);
+
+/* ------------------------------------------------------------- status.c */
+
+void mod_door_register_status(void);
 
 /* --------------------------------------------------------------- body.c */
 

@@ -172,6 +172,7 @@ static int take_cell(struct process *p)
         atomic_store(&cell->since_ns, 0);
         atomic_store(&cell->pid, 0);
         atomic_store(&cell->up_ns, 0);
+        atomic_store(&cell->is_ready, 0);
         atomic_store(&cell->serial, p->serial);
         return 0;
     }
@@ -856,6 +857,7 @@ static void read_ready(struct process *p, int64_t now)
     if (got != 1)
         return;
     p->is_ready = 1;
+    atomic_store(&cell_of(p)->is_ready, 1);
     if (p->state == STARTING)
         come_up(p, now);
 }

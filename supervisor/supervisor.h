@@ -129,7 +129,8 @@ struct board_cell {
     _Atomic int64_t since_ns;  /* when the calls that run began to wait for one to end; 0: none */
     _Atomic int64_t pid;
     _Atomic int64_t up_ns;     /* when it was up first; door_now_ns() */
-    char padding[64];          /* no cache line for two processes */
+    _Atomic uint32_t is_ready; /* it has said so: it has a runtime that can be asked for counts */
+    char padding[60];          /* no cache line for two processes */
 };
 
 struct board_app {
