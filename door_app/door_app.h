@@ -123,7 +123,7 @@ int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
  * read it may call the application.
  *
  * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
- * its name: it writes a line end to the descriptor whose number is in the
+ * its name, if that is what DOOR_PATH says: it writes a line end to the descriptor whose number is in the
  * environment variable DOOR_READY_FD, and closes it.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new

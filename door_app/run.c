@@ -168,15 +168,18 @@ static int ready_fd(void)
     return fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0 ? (int)fd : -1;
 }
 
-static void report_ready(int fd)
+/* Unless the door has another name than the one that is waited for. */
+static void report_ready(int fd, const char *path)
 {
-    ssize_t written;
+    const char *expected = getenv("DOOR_PATH");
+    ssize_t written = 0;
 
     if (fd == -1)
         return;
-    do
-        written = write(fd, "\n", 1);
-    while (written == -1 && errno == EINTR);
+    if (expected != NULL && strcmp(expected, path) == 0)
+        do
+            written = write(fd, "\n", 1);
+        while (written == -1 && errno == EINTR);
     close(fd);
 }
 
@@ -189,7 +192,7 @@ static int serve(struct door_app *app, const char *path, const sigset_t *stop)
 
     if (door == -1)
         return -1;
-    report_ready(ready);
+    report_ready(ready, path);
     while (sigwait(stop, &signal_number) != 0)
         continue;
     return close_door(app, door, path, stop);

@@ -744,7 +744,13 @@ static int send_definitions(void)
 
 static const char *runtime_dir(apr_pool_t *pool)
 {
-    return runtime_parent != NULL ? runtime_parent : ap_runtime_dir_relative(pool, "");
+    char *path = apr_pstrdup(pool, runtime_parent != NULL ? runtime_parent
+                                                          : ap_runtime_dir_relative(pool, ""));
+    apr_size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = '\0';
+    return path;
 }
 
 static apr_status_t start_supervisor(server_rec *s)

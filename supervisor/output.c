@@ -195,8 +195,7 @@ int output_fd(const struct output *out)
 static void end_second(struct output *out, int64_t now_ns)
 {
     if (out->dropped > 0)
-        output_log(LOG_WARNING, "%s: %u lines dropped, they came too fast", out->prefix,
-                   out->dropped);
+        output_log(LOG_WARNING, "%s: %u lines dropped", out->prefix, out->dropped);
     out->second_ns = now_ns;
     out->lines = out->dropped = 0;
 }
@@ -222,8 +221,9 @@ static void end_line(struct output *out)
     if (*text != '\0') {
         if (out->lines++ < LINES_PER_S)
             output_log(level, "%s: %s%s", out->prefix, text, out->is_cut ? " [...]" : "");
-        else
-            out->dropped++;
+        else if (out->dropped++ == 0)
+            output_log(LOG_WARNING, "%s: over %d lines in a second, others are dropped",
+                       out->prefix, LINES_PER_S);
     }
     out->len = 0;
     out->is_cut = 0;

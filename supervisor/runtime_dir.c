@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -75,7 +76,49 @@ static int lock(int dir_fd)
     return -1;
 }
 
-static void remove_stale(int parent_fd, const char *name)
+/* Whether the process was launched with a door below that directory, or is a child of one. */
+static int has_door_below(const char *pid, const char *dir)
+{
+    char path[64], environment[16384];
+    char *variable = environment;
+    size_t len = strlen(dir);
+    ssize_t got = -1;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%.20s/environ", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd != -1) {
+        got = read(fd, environment, sizeof(environment) - 1);
+        close(fd);
+    }
+    environment[got > 0 ? got : 0] = '\0';
+    for (; variable < environment + got; variable += strlen(variable) + 1)
+        if (strncmp(variable, "DOOR_PATH=", 10) == 0 && strncmp(variable + 10, dir, len) == 0 &&
+            variable[10 + len] == '/')
+            return 1;
+    return 0;
+}
+
+/*
+ * A process that did not end when its supervisor died.  Where there is no such
+ * file in /proc, it is left.
+ */
+static void end_orphans(const char *parent, const char *name)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s", parent, name);
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
+            has_door_below(entry->d_name, path))
+            kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static void remove_stale(const char *parent, int parent_fd, const char *name)
 {
     struct stat st;
     int lock_fd;
@@ -84,6 +127,7 @@ static void remove_stale(int parent_fd, const char *name)
     if (fd == -1)
         return;
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (lock_fd = lock(fd)) != -1) {
+        end_orphans(parent, name);
         empty(fd, 2);
         unlinkat(parent_fd, name, AT_REMOVEDIR);
         close(lock_fd);
@@ -91,7 +135,7 @@ static void remove_stale(int parent_fd, const char *name)
     close(fd);
 }
 
-static void remove_all_stale(int parent_fd)
+static void remove_all_stale(const char *parent, int parent_fd)
 {
     int copy = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
@@ -99,7 +143,7 @@ static void remove_all_stale(int parent_fd)
 
     while (dir != NULL && (entry = readdir(dir)) != NULL)
         if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0)
-            remove_stale(parent_fd, entry->d_name);
+            remove_stale(parent, parent_fd, entry->d_name);
     if (dir != NULL)
         closedir(dir);
     else if (copy != -1)
@@ -114,7 +158,7 @@ int runtime_dir_make(const char *parent, char *path, size_t size, int *fd)
 
     if (parent_fd == -1)
         return -1;
-    remove_all_stale(parent_fd);
+    remove_all_stale(parent, parent_fd);
     len = snprintf(path, size, "%s/" PREFIX "%ld", parent, (long)getpid());
     name = strrchr(path, '/') + 1;
     *fd = -1;

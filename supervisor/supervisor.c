@@ -41,6 +41,7 @@
 #define KILL_AGAIN   (5 * S)
 #define FLUSH_MAX    (2 * S)
 #define SHORT_LIFE   (1 * S)    /* a process that ends sooner has failed to come up */
+#define FAILURES_WAITED 2       /* so many in a row, and requests wait for the next try all the same */
 #define NEVER        INT64_MAX
 
 enum process_state { STARTING, UP, LEAVING };
@@ -131,7 +132,7 @@ static enum app_state state_of(const struct app *app)
         if (p != NULL && p->state == UP)
             return APP_UP;
         /* Once it has failed to come up nobody is kept waiting for its next try. */
-        if (app->slots[i].failures <= 1)
+        if (app->slots[i].failures <= FAILURES_WAITED)
             is_starting = 1;
     }
     return is_starting ? APP_STARTING : APP_BACKOFF;
@@ -1014,12 +1015,22 @@ static void find_strays(int64_t now)
     sv.kill_strays_ns = NEVER;
     for (uint32_t i = 0; i < BOARD_CELLS; i++)
         if (atomic_load(&sv.start.ledger->pids[i]) != 0)
-            sv.kill_strays_ns = now;
+            sv.kill_strays_ns = now + S; /* when the definitions are there */
     for (uint32_t i = 0; i < BOARD_CELLS; i++)
         atomic_store(&sv.start.board->cells[i].serial, 0);
     for (uint32_t i = 0; i < APP_MAX; i++)
         for (uint32_t k = 0; k < APP_INSTANCES_MAX; k++)
             atomic_store(&sv.start.board->apps[i].instances[k], 0);
+}
+
+static int64_t longest_stop(void)
+{
+    int64_t longest = 0;
+
+    for (const struct app *app = sv.apps; app != NULL; app = app->next)
+        if (app->def->stop_ns > longest)
+            longest = app->def->stop_ns;
+    return longest;
 }
 
 static void end_strays(int64_t now)
@@ -1030,8 +1041,10 @@ static void end_strays(int64_t now)
 
     is_told |= !sv.must_ask_parent; /* then the kernel has done so; twice means at once */
 
+    if (sv.is_stopping)
+        until_ns = now;
     if (until_ns == 0)
-        until_ns = now + 30 * S;
+        until_ns = now + longest_stop();
     for (uint32_t i = 0; i < BOARD_CELLS; i++) {
         pid_t pid = (pid_t)atomic_load(&sv.start.ledger->pids[i]);
         int is_ours = 0;
@@ -1040,10 +1053,12 @@ static void end_strays(int64_t now)
             is_ours |= p->pid == pid;
         if (pid == 0 || is_ours)
             continue;
-        if (kill(pid, !is_told ? SIGTERM : now < until_ns ? 0 : SIGKILL) == 0 && now < until_ns)
+        if (now < until_ns && kill(pid, is_told ? 0 : SIGTERM) == 0) {
             are_left = 1;
-        else
+        } else {
+            kill(-pid, SIGKILL);
             atomic_store(&sv.start.ledger->pids[i], 0);
+        }
     }
     is_told = 1;
     sv.kill_strays_ns = are_left ? now + S : NEVER;
@@ -1109,6 +1124,7 @@ void supervisor_run(const struct supervisor_start *start)
                          sizeof(start->board->runtime_dir), &sv.dir_fd) == -1)
         fail(start->runtime_parent);
     work();
+    end_strays(door_now_ns());
     runtime_dir_remove(start->board->runtime_dir, sv.dir_fd);
     output_flush(FLUSH_MAX);
     _exit(0);

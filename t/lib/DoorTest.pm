@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
-    app_count files_path child_descriptors door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl
+    app_count files_path child_descriptors door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
     raw_open raw_send raw_rest raw_request parse_response read_response);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
@@ -374,6 +374,21 @@ sub have_http2 {
     return mpm() ne 'prefork'
         && defined port('h2')
         && `curl --version` =~ /\bHTTP2\b/;
+}
+
+# A test's own httpd, with the suite's modules; see OwnHttpd.
+sub own_httpd {
+    my $stage = dirname($t);
+    my $modules = '';
+    for my $path ("$stage/system.conf", "$stage/modules.conf") {
+        open my $file, '<', $path or die "$path: $!";
+        $modules .= join '', grep { !/^ServerRoot/ } <$file>;
+    }
+    # Its daemon outlives a parent that was killed.
+    $modules =~ s{<IfModule !mod_cgid.c>.*?</IfModule>\n}{}s;
+    require OwnHttpd;
+    return OwnHttpd->new(program => Apache::Test::vars('httpd'), modules => $modules,
+        build => $bin, below => $run, @_);
 }
 
 # The bytes that kitchen's /big sends.

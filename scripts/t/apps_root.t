@@ -1,0 +1,213 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# Launched applications of an httpd that root starts: whom they run as, who can
+# reach their doors, and a minute of restarts and replacements under load.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Temp ();
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib 't/lib';
+use OwnHttpd;
+
+if ($> != 0) {
+    diag 'SKIPPED: applications launched by root are only tested as root';
+    plan skip_all => 'needs root';
+}
+
+my $build = abs_path($ENV{BUILD} // 'build');
+chomp(my $program = `. scripts/httpd.sh && httpd_program`);
+my $modules = `. scripts/httpd.sh && load_modules mpm_event unixd authz_core mime status`;
+$modules .= "LoadModule door_module \"$build/mod_door.so\"\n";
+
+# Where every user can get to.
+my $root = File::Temp->newdir('/tmp/mod_door-root.XXXXXX');
+chmod 0755, $root;
+my ($web, $other) = ('www-data', 'nobody');
+my $httpd = OwnHttpd->new(program => $program, modules => $modules, build => $build,
+    below => "$root", prologue => "User $web\nGroup $web\n");
+my $dir = $httpd->dir;
+
+sub app {
+    my ($name, $command, $options) = @_;
+    return qq{DoorApp $name "$command" @{[$options // '']}\n<Location /$name>\nDoorHandler $name\n}
+        . "</Location>\n";
+}
+
+sub refused {
+    my ($text, $complaint, $what) = @_;
+    $httpd->configure($text);
+    my $said = $httpd->check;
+    ok $? != 0 && $said =~ $complaint, "httpd -t: $what" or diag $said;
+}
+
+sub pid_of { ($httpd->apps($_[0]))[0] // 0 }
+
+# Field of /proc/PID/status.
+sub proc {
+    my ($pid, $field) = @_;
+    open my $file, '<', "/proc/$pid/status" or return '';
+    my ($value) = grep { /^$field:/ } <$file>;
+    return join ' ', (split ' ', $value // '')[1 .. 9];
+}
+
+# What a program's exit status is, run as that user.
+sub as {
+    my ($user, $code) = @_;
+    my $pid = fork // die $!;
+    if ($pid == 0) {
+        my ($uid, $gid) = (getpwnam $user)[2, 3];
+        $) = "$gid $gid";
+        $( = $gid;
+        POSIX::setuid($uid);
+        POSIX::_exit($code->() ? 0 : 1);
+    }
+    waitpid $pid, 0;
+    return $? == 0;
+}
+
+# ---- what httpd -t finds
+
+my $hello = $httpd->install('hello');
+refused(app(a => "$dir/bin/missing"), qr/line \d+ .*\n.*DoorApp a: cannot run .*missing/,
+    'a missing program');
+refused(app(a => "$dir/httpd.conf"), qr/cannot run/, 'a file that is no program');
+refused(app(a => $hello, 'user=nobody-of-that-name'),
+    qr/httpd\.conf:\d+: DoorApp a: there is no user 'nobody-of-that-name'/, 'an unknown user');
+refused(app(a => $hello, 'group=none-of-that-name'), qr/there is no group/, 'an unknown group');
+refused(app(a => $hello) . qq{DoorApp a "$hello"}, qr/there is an application 'a' already, in line/,
+    'two applications of one name');
+refused(app('a b' => $hello), qr/./, 'a name with a space');
+refused("DoorApp a/b $hello", qr/is no name/, 'a name with a slash');
+refused("<Location /x>\nDoorHandler nowhere\n</Location>",
+    qr/httpd\.conf:\d+: DoorHandler nowhere: there is no DoorApp of that name/,
+    'a DoorHandler without its DoorApp');
+refused("DoorApp a $hello $$_[0]", $$_[1], $$_[0]) for (
+    ['nonsense=1', qr/is no option/],            ['nonsense', qr/must be key=value/],
+    ['instances=0', qr/must be 1 to/],           ['instances=65', qr/must be 1 to/],
+    ['start-timeout=soon', qr/must be a time/],  ['umask=999', qr/octal/],
+    ['env=NOVALUE', qr/NAME=value/],             ['env=DOOR_PATH=/x', qr/cannot set/],
+    ['directory=/nowhere', qr/a directory/],     ['RLimitNOFILE=many', qr/numbers or 'max'/],
+    ['RLimitNOFILE=2:1', qr/higher/],            ['watch=maybe', qr/'on' or 'off'/],
+    ['reload=never', qr/changed/],               ['backoff-min=10 backoff-max=1', qr/backoff-max/],
+    ['max-requests=-1', qr/must be a number/],
+);
+refused("<VirtualHost *>\nDoorApp a $hello\n</VirtualHost>", qr/DoorApp/, 'in a virtual host');
+
+# ---- whom they run as
+
+$httpd->install(kitchen => $_) for qw(default named rooted grouped);
+$httpd->install(hello => 'crowded');
+my $apps = app(default => "$dir/bin/default") . app(named => "$dir/bin/named", "user=$other")
+    . app(rooted => "$dir/bin/rooted", 'user=root group=root')
+    . app(grouped => "$dir/bin/grouped", "user=$other group=daemon");
+# As if the process table were full: that user may have no process more.
+my $crowded = app(crowded => "$dir/bin/crowded", 'user=games RLimitNPROC=0 start-timeout=5s');
+$httpd->configure($apps . $crowded);
+like $httpd->check, qr/Syntax OK/, 'the configuration is right';
+ok $httpd->start, 'httpd starts';
+is $httpd->status("/$_/env"), 200, "$_ answers" for qw(default named rooted grouped);
+
+my ($web_uid, $web_gid) = (getpwnam $web)[2, 3];
+my ($other_uid, $other_gid) = (getpwnam $other)[2, 3];
+my $daemon = getgrnam 'daemon';
+is proc(pid_of($$_[0]), 'Uid'), join(' ', ($$_[1]) x 4), "$$_[0]: its user" for
+    [default => $web_uid], [named => $other_uid], [rooted => 0], [grouped => $other_uid];
+is proc(pid_of($$_[0]), 'Gid'), join(' ', ($$_[1]) x 4), "$$_[0]: its group" for
+    [default => $web_gid], [named => $other_gid], [rooted => 0], [grouped => $daemon];
+is proc(pid_of('named'), 'Groups'), $other_gid, 'named: its groups';
+is proc(pid_of('named'), 'CapEff'), '0000000000000000', '... no capability';
+is $httpd->status('/crowded'), 503, 'no process to be had: 503';
+ok $httpd->logs(qr/crowded\[\d+\]: ended before it was up: running the program failed: Resource/),
+    '... the log tells';
+is $httpd->status('/default/env'), 200, '... others serve';
+
+# ---- who reaches their doors
+
+my ($run) = glob "$dir/run/mod_door.*";
+is sprintf('%04o %d', (stat $run)[2] & 07777, (stat _)[4]), '0711 0', "the directory is root's";
+my ($named) = glob "$run/named.*";
+is sprintf('%04o %d %d', (stat $named)[2] & 07777, (stat _)[4, 5]), "2710 $other_uid $web_gid",
+    "... an application's is its user's, for httpd's group";
+is sprintf('%04o %d %d', (stat "$named/door")[2] & 07777, (stat _)[4, 5]),
+    "0660 $other_uid $web_gid", '... and so is its door';
+my ($default) = glob "$run/default.*";
+ok !as($other => sub { stat "$default/door" }), "one user cannot reach another's door";
+ok !as(games => sub { stat "$named/door" }), '... nor can a stranger';
+ok as($web => sub { stat "$named/door" }), '... but httpd can';
+ok !as($other => sub { mkdir "$run/evil.1" }), 'nobody can add to the directory';
+ok !as($web => sub { unlink "$named/door" }), "... nor httpd's children take a door away";
+
+# An application may do what it likes in its own directory: root does not follow it.
+{
+    my $precious = "$root/precious";
+    mkdir $precious or die;
+    open my $file, '>', "$precious/door" or die;
+    close $file;
+    my $pid = pid_of('named');
+    ok as($other => sub {
+        unlink("$named/door") && symlink("$precious/door", "$named/door")
+            && symlink($precious, "$named/link") && mkdir "$named/deep";
+    }), 'an application lays links in its directory';
+    kill 'KILL', $pid;
+    ok $httpd->wait_for(sub { !-e $named }), '... which is removed all the same';
+    ok -e "$precious/door", '... and nothing else is';
+    is sprintf('%o', (stat $precious)[2] & 07777), '755', '... nor changed';
+    ok $httpd->wait_for(sub { $httpd->status('/named/env') == 200 }), '... the next one serves';
+}
+ok $httpd->stop, 'httpd stops';
+
+# A path that no socket's address can hold.
+{
+    my $deep = "$dir/" . join '/', ('a' x 60) x 3;
+    system 'mkdir', '-p', $deep;
+    $httpd->configure("DoorRuntimeDir $deep\n" . app(default => "$dir/bin/default"));
+    ok $httpd->start, 'a runtime directory with a long path';
+    is $httpd->status('/default/env'), 200, '... works';
+    ok $httpd->stop, '... and ends';
+    is_deeply [glob "$deep/*"], [], '... with nothing left';
+}
+
+# ---- a minute under load
+
+my $seconds = $ENV{QUICK} ? 10 : 60;
+$httpd->install(hello => 'busy');
+$httpd->configure(app(busy => "$dir/bin/busy", "user=$other max-requests=2500")
+    . app(default => "$dir/bin/default"));
+ok $httpd->start, 'httpd starts';
+my $load = $httpd->load('/busy', 8, 1000);
+my $control = $httpd->load('/static.txt', 1, 100);
+my $end = time + $seconds;
+my ($graceful, $replaced) = (0, 0);
+for my $i (1 .. 10) {
+    sleep $seconds / 22;
+    $graceful++ if $httpd->graceful;
+    sleep $seconds / 22;
+    next if $i % 2;
+    $httpd->install(hello => 'busy');
+    $replaced++ if $httpd->graceful;
+}
+sleep $end - time if $end > time;
+my $statuses = $httpd->end_load($load);
+my $files = $httpd->end_load($control);
+is_deeply [keys %$statuses], [200], 'a minute of restarts: no request has failed'
+    or diag explain $statuses;
+diag "$statuses->{200} requests, $graceful restarts, $replaced new programs, ",
+    scalar(() = $httpd->log_text =~ /has had max-requests/g), ' recyclings';
+is_deeply [keys %$files], [200], '... nor one for a file' or diag explain $files;
+cmp_ok $statuses->{200}, '>=', 300 * $seconds, '... requests were under way';
+is "$graceful $replaced", '10 5', '... and all restarts were made';
+cmp_ok scalar(() = $httpd->log_text =~ /busy\[\d+\]: is replaced: it has had max-requests/g), '>=',
+    $seconds / 4, '... and recyclings';
+ok $httpd->wait_for(sub { $httpd->apps('busy') == 1 }), '... one process is left';
+ok $httpd->stop, 'httpd stops';
+is_deeply [$httpd->processes(qr/./)], [], '... no process is left';
+is_deeply [glob "$dir/run/*"], [], '... nor a directory';
+
+done_testing;

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Launched applications, their supervisor and httpd's parent are killed, hang,
+# and do not want to end: each has its outcome, and nothing is left behind.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw(sleep time);
+use DoorTest;
+
+my $httpd = own_httpd();
+my $dir = $httpd->dir;
+
+sub app {
+    my ($name, $command, $options) = @_;
+    return qq{DoorApp $name "$command" @{[$options // '']}\n<Location /$name>\nDoorHandler $name\n}
+        . "</Location>\n";
+}
+
+sub pid_of { ($httpd->apps($_[0]))[0] // 0 }
+
+sub serves { ($httpd->get("/$_[0]"))[0] == 200 }
+
+$httpd->install(kitchen => $_) for qw(hung pair);
+$httpd->install(hello => 'bystander');
+# Does not listen to SIGTERM, nor does what it has started.
+$httpd->script(stubborn => "trap '' TERM\n$dir/bin/hello &\nwhile :; do sleep 1; done");
+$httpd->configure(app(kitchen => "$dir/bin/kitchen") . app(pair => "$dir/bin/pair", 'instances=2')
+    . app(bystander => "$dir/bin/bystander")
+    . app(hung => "$dir/bin/hung", 'busy-timeout=1s stop-timeout=1s')
+    . app(stubborn => "$dir/bin/stubborn", 'stop-timeout=1s') . "DoorTimeout 20\n");
+ok $httpd->start, 'httpd starts';
+ok serves($_), "$_ answers" for qw(kitchen/env pair/env bystander hung/env stubborn);
+
+# ---- the application is killed
+
+sleep 1.2; # it has been up for more than a moment
+my $load = $httpd->load('/kitchen/sleep?ms=20', 4);
+sleep 0.3;
+my $killed = pid_of('kitchen');
+my $mark = $httpd->mark;
+my $began = time;
+kill 'KILL', $killed;
+ok $httpd->wait_for(sub { (pid_of('kitchen') || $killed) != $killed && serves('kitchen/env') }),
+    'kill -9: the next is served';
+cmp_ok time - $began, '<', 10, '... soon';
+sleep 0.3;
+my $statuses = $httpd->end_load($load);
+cmp_ok $statuses->{200}, '>', 20, 'requests go on';
+cmp_ok delete($statuses->{502}) // 0, '<=', 4, '... those that ran have failed';
+is_deeply [keys %$statuses], [200], '... and no others' or diag explain $statuses;
+like $httpd->since($mark), qr/kitchen\[$killed\]: ended: signal 9 \(Killed\)/, '... the log tells';
+is $httpd->status('/kitchen/die?after=0'), 502, 'one that dies of a request';
+is $httpd->status('/kitchen/env'), 200, '... is there for the next';
+
+# Of two the other one serves on.
+$load = $httpd->load('/pair/env', 2);
+sleep 0.2;
+kill 'KILL', pid_of('pair');
+sleep 0.5;
+$statuses = $httpd->end_load($load);
+delete $statuses->{502};
+is_deeply [keys %$statuses], [200], 'one of two instances is killed' or diag explain $statuses;
+ok $httpd->wait_for(sub { $httpd->apps('pair') == 2 }), '... and started again';
+
+# ---- it hangs
+
+my $hung = pid_of('hung');
+$mark = $httpd->mark;
+kill 'STOP', $hung;
+$load = $httpd->load('/hung/env', 2);
+ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d\.\d s while \d+ wait/, $mark),
+    'one that hangs is noticed';
+ok $httpd->wait_for(sub { (pid_of('hung') || $hung) != $hung && serves('hung/env') }),
+    '... and replaced';
+ok $httpd->logs(qr/hung\[$hung\]: has not ended in time, killed/, $mark), '... and killed';
+$statuses = $httpd->end_load($load);
+cmp_ok $statuses->{502} // 0, '<=', 2, '... those that it had have failed';
+
+# Waiting for nothing, or for a long answer that comes bit by bit, is no hanging.
+$hung = pid_of('hung');
+like $httpd->body('/hung/stream?lines=12&ms=250'), qr/\b12\n\z/, 'a long stream';
+sleep 1.5;
+is pid_of('hung'), $hung, '... is no reason';
+
+# ---- the supervisor is killed
+
+my $supervisor = $httpd->supervisor;
+ok $supervisor, 'there is a supervisor';
+is OwnHttpd::parent_of(pid_of('bystander')), $supervisor, '... the parent of applications';
+$load = $httpd->load('/bystander', 2);
+$mark = $httpd->mark;
+my @old = map { $httpd->apps($_) } qw(kitchen pair bystander hung);
+sleep 0.2;
+kill 'KILL', $supervisor;
+ok $httpd->logs(qr/the supervisor has ended \(signal 9\), another one is started/, $mark),
+    'kill -9 of the supervisor: there is another';
+ok $httpd->wait_for(sub { serves('bystander') && serves('kitchen/env') }), '... which serves';
+$statuses = $httpd->end_load($load);
+delete $statuses->{502};
+is_deeply [keys %$statuses], [200], '... and no request was turned away' or diag explain $statuses;
+ok $httpd->wait_for(sub { my %now = map { $_ => 1 } $httpd->processes(qr/./);
+    !grep { $now{$_} } @old }), '... the old processes have ended';
+is scalar($httpd->apps($_)), 1, "... one $_ runs" for qw(kitchen bystander hung);
+ok $httpd->graceful, '... and httpd restarts';
+ok serves('kitchen/env'), '... with it';
+
+# ---- httpd's parent is killed
+
+my @all = $httpd->processes(qr/./);
+kill 'KILL', $httpd->pid;
+ok $httpd->ended, "kill -9 of httpd's parent";
+ok $httpd->wait_for(sub { !$httpd->apps('(?:kitchen|pair|bystander|hung)') }),
+    '... ends the applications';
+ok $httpd->wait_for(sub { !$httpd->listens }), '... and frees the ports';
+ok $httpd->wait_for(sub { my @left = $httpd->processes(qr/./); !@left }), '... nothing is left';
+is_deeply [glob "$dir/run/mod_door.*"], [], '... nor its directory';
+ok $httpd->start, 'httpd starts again';
+ok serves($_), "... $_ answers" for qw(kitchen/env bystander);
+is scalar($httpd->apps('bystander')), 1, '... and runs once';
+
+# ---- both at once
+
+my @apps = map { $httpd->apps($_) } qw(kitchen pair bystander hung);
+kill 'KILL', $httpd->supervisor, $httpd->pid;
+ok $httpd->ended, "kill -9 of both";
+ok $httpd->wait_for(sub { my %now = map { $_ => 1 } $httpd->processes(qr/./);
+    !grep { $now{$_} } @apps }), '... ends the applications, too';
+ok $httpd->start, 'httpd starts again';
+ok serves('kitchen/env'), '... and serves';
+is scalar(my @dirs = glob "$dir/run/mod_door.*"), 1, '... the old directory is gone';
+
+ok $httpd->wait_for(sub { $httpd->apps('stubborn') == 1 }), '... what did not listen is killed';
+
+# ---- stop
+
+$began = time;
+ok $httpd->stop, 'httpd stops';
+cmp_ok time - $began, '<', 20, '... in time';
+ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time, killed/), '... whoever does not end is killed';
+$httpd->wait_for(sub { !$httpd->processes(qr/./) }, 5);
+is_deeply [$httpd->processes(qr/./)], [], '... with all that it had started';
+is_deeply [glob "$dir/run/mod_door.*"], [], '... no directory is left';
+
+done_testing;

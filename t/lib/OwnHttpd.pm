@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# An httpd of a test's own, in a directory of its own, for what would disturb
+# the suite's: applications that it launches, restarts, and kill -9.
+#
+#     my $httpd = OwnHttpd->new(modules => $text, program => $path, build => $dir);
+#     $httpd->configure("DoorApp ...");
+#     $httpd->start;
+#
+# Whatever belongs to it names its directory, which is how leftovers are found.
+
+package OwnHttpd;
+
+use strict;
+use warnings FATAL => 'all';
+
+use File::Copy ();
+use File::Path ();
+use IO::Select ();
+use IO::Socket::INET ();
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(sleep time);
+
+my $count = 0;
+
+sub new {
+    my ($class, %self) = @_;
+    my $self = bless {prologue => '', arguments => [], %self}, $class;
+    $count++;
+    $self->{dir} //= "$self->{below}/own.$$.$count";
+    File::Path::make_path(map { "$self->{dir}/$_" } qw(logs run bin htdocs));
+    chmod 0755, $self->{dir};
+    # Programs of its own: they can be replaced, and found among all processes.
+    symlink $_, "$self->{dir}/" . s{.*/}{}r for glob "$self->{build}/lib*.so*";
+    $self->install($_) for qw(hello kitchen raw);
+    open my $file, '>', "$self->{dir}/htdocs/static.txt" or die $!;
+    print $file "static\n";
+    $self->{port} //= free_port();
+    return $self;
+}
+
+sub free_port {
+    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+}
+
+sub dir { $_[0]{dir} . (@_ > 1 ? "/$_[1]" : '') }
+
+# A new file at bin/NAME, as a deployment makes it.
+sub install {
+    my ($self, $name, $as) = @_;
+    my $to = $self->dir('bin/' . ($as // $name));
+    File::Copy::copy("$self->{build}/examples/$name", "$to.new") or die "$name: $!";
+    chmod 0755, "$to.new";
+    rename "$to.new", $to or die $!;
+    return $to;
+}
+
+# A shell script at bin/NAME.
+sub script {
+    my ($self, $name, $text) = @_;
+    my $to = $self->dir("bin/$name");
+    open my $file, '>', "$to.new" or die $!;
+    print $file "#!/bin/sh\n$text\n";
+    close $file or die $!;
+    chmod 0755, "$to.new";
+    rename "$to.new", $to or die $!;
+    return $to;
+}
+
+sub configure {
+    my ($self, $text) = @_;
+    my $dir = $self->{dir};
+    open my $file, '>', "$dir/httpd.conf" or die $!;
+    print $file <<"CONF";
+ServerRoot "$dir"
+DefaultRuntimeDir "$dir/run"
+PidFile run/httpd.pid
+ServerName localhost
+Listen 127.0.0.1:$self->{port}
+DocumentRoot "$dir/htdocs"
+ErrorLog logs/error_log
+$self->{modules}
+<IfModule mime_module>
+    TypesConfig /dev/null
+</IfModule>
+<IfModule mpm_prefork_module>
+    StartServers 4
+    MaxRequestWorkers 64
+</IfModule>
+<IfModule !mpm_prefork_module>
+    StartServers 2
+    ThreadsPerChild 25
+    MaxRequestWorkers 100
+</IfModule>
+$self->{prologue}
+$text
+CONF
+    close $file or die $!;
+    return $self;
+}
+
+sub command { ($_[0]{program}, '-d', $_[0]{dir}, '-f', "$_[0]{dir}/httpd.conf") }
+
+# What httpd -t says; its exit status is in $?.
+sub check {
+    my ($self) = @_;
+    my $command = join ' ', map { "'$_'" } $self->command;
+    return scalar `$command -t 2>&1`;
+}
+
+# As a child of the test, which then sees its end.
+sub start {
+    my ($self) = @_;
+    my $pid = fork // die $!;
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', "$self->{dir}/logs/console";
+        open STDERR, '>&', \*STDOUT;
+        %ENV = (PATH => $ENV{PATH}, map({ ($_ => $ENV{$_}) } grep { /SAN_OPTIONS/ } keys %ENV),
+            NOT_FOR_APPLICATIONS => 'x');
+        exec $self->command, '-DFOREGROUND' or POSIX::_exit(127);
+    }
+    $self->{pid} = $pid;
+    return $self->wait_for(sub { $self->listens || $self->ended(0) }) && exists $self->{pid};
+}
+
+sub listens { defined IO::Socket::INET->new(PeerAddr => "127.0.0.1:$_[0]{port}", Timeout => 5) }
+
+sub pid { $_[0]{pid} }
+
+sub graceful {
+    my ($self) = @_;
+    my $mark = $self->mark;
+    kill 'USR1', $self->{pid};
+    return $self->wait_for(sub { $self->since($mark) =~ /resuming normal operations/ });
+}
+
+# True if the process has ended within so many seconds.
+sub ended {
+    my ($self, $seconds) = @_;
+    return 1 unless $self->{pid};
+    return 0 unless $self->wait_for(sub { waitpid($self->{pid}, WNOHANG) != 0 }, $seconds);
+    delete $self->{pid};
+    return 1;
+}
+
+sub stop {
+    my ($self, $signal) = @_;
+    kill $signal // 'TERM', $self->{pid} if $self->{pid};
+    my $ended = $self->ended(60);
+    $self->end_leftovers unless $ended;
+    return $ended;
+}
+
+sub end_leftovers {
+    my ($self) = @_;
+    kill 'KILL', $self->processes(qr/./);
+    $self->ended(10);
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    return if ($self->{creator} //= $$) != $$;
+    local ($?, $!, $@);
+    $self->stop if $self->{pid};
+}
+
+# ---- what there is
+
+# Processes of it whose command line matches; no zombies, those have none.
+sub processes {
+    my ($self, $what) = @_;
+    my @pids;
+    for my $path (glob '/proc/[0-9]*/cmdline') {
+        open my $file, '<', $path or next;
+        local $/;
+        my $line = (<$file> // '') =~ tr/\0/ /r;
+        my ($pid) = $path =~ m{(\d+)};
+        push @pids, $pid if $pid != $$ && index($line, "$self->{dir}/") >= 0 && $line =~ $what;
+    }
+    @pids = sort { $a <=> $b } @pids;
+    return @pids;
+}
+
+sub apps { my ($self, $name) = @_; $self->processes(qr{/bin/$name\b}) }
+
+sub parent_of {
+    my ($pid) = @_;
+    open my $file, '<', "/proc/$pid/stat" or return 0;
+    return (split ' ', <$file> =~ s/.*\) //r)[1];
+}
+
+sub supervisor {
+    my ($self) = @_;
+    my ($dir) = grep { -e "$_/lock" && kill 0, m{(\d+)$} } glob "$self->{dir}/run/mod_door.*";
+    return $dir ? $dir =~ s/.*\.//r : 0;
+}
+
+# ---- the log
+
+sub log_text {
+    my ($self) = @_;
+    open my $file, '<', "$self->{dir}/logs/error_log" or return '';
+    local $/;
+    return <$file> // '';
+}
+
+sub mark { -s "$_[0]{dir}/logs/error_log" // 0 }
+sub since { substr $_[0]->log_text, $_[1] }
+
+sub logs {
+    my ($self, $what, $mark, $seconds) = @_;
+    return $self->wait_for(sub { $self->since($mark // 0) =~ $what }, $seconds);
+}
+
+sub wait_for {
+    my ($self, $check, $seconds) = @_;
+    my $deadline = time + ($seconds // 20);
+    until ($check->()) {
+        return 0 if time > $deadline;
+        sleep 0.02;
+    }
+    return 1;
+}
+
+# ---- requests
+
+# One on a connection of its own: status, body, headers; status 0 if there is none.
+sub get {
+    my ($self, $path) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}", Timeout => 30)
+        or return (0, '', '');
+    print $socket "GET $path HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    local $/;
+    my ($head, $body) = split /\r\n\r\n/, <$socket> // '', 2;
+    my ($status) = ($head // '') =~ m{^HTTP/1\.[01] (\d+)};
+    my ($length) = ($head // '') =~ m{^Content-Length: (\d+)}mi;
+    $status = 0 if defined $length && $length != length($body // '');
+    return ($status // 0, $body // '', $head // '');
+}
+
+sub status { ($_[0]->get($_[1]))[0] }
+sub body { ($_[0]->get($_[1]))[1] }
+
+# Clients that ask until they are stopped: each with a connection per request.
+sub load {
+    my ($self, $path, $clients, $per_second) = @_;
+    pipe my $results, my $report or die $!;
+    my @pids;
+    for (1 .. $clients) {
+        my $pid = fork // die $!;
+        if ($pid == 0) {
+            my ($stop, %statuses) = (0);
+            local $SIG{TERM} = sub { $stop = 1 };
+            my $next = time;
+            my $parent = getppid;
+            while (!$stop && getppid == $parent) {
+                my ($status) = eval { $self->get($path) };
+                $statuses{$status // 0}++ unless $stop && !$status;
+                $next += $clients / $per_second if $per_second;
+                my $pause = $next - time;
+                sleep $pause if $per_second && $pause > 0;
+            }
+            syswrite $report, join('', map { "$_ $statuses{$_}\n" } keys %statuses);
+            POSIX::_exit(0);
+        }
+        push @pids, $pid;
+    }
+    close $report;
+    return {pids => \@pids, results => $results};
+}
+
+# How many answers of each status there were.
+sub end_load {
+    my ($self, $load) = @_;
+    kill 'TERM', @{$load->{pids}};
+    my %statuses;
+    my $results = $load->{results};
+    while (<$results>) {
+        my ($status, $times) = split;
+        $statuses{$status} += $times;
+    }
+    waitpid $_, 0 for @{$load->{pids}};
+    return \%statuses;
+}
+
+1;
