@@ -580,10 +580,11 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 {
     apr_status_t error = APR_SUCCESS;
 
+    (void)pool;
     (void)log_pool;
     (void)temp_pool;
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG)
-        error = mod_door_launch_apps(pool, s);
+        error = mod_door_launch_apps(s);
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");

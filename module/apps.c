@@ -1,39 +1,28 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * apps.c: DoorApp, and the supervisor's place in httpd.
+ * apps.c: DoorApp and the directives that belong to it.
  *
  * A definition is checked while the configuration is read.  What is wrong then
  * is an error with its line at the first start; at a restart it is only logged,
  * and the application goes on as it was: a deployment that is half done must
  * not take the site down.
- *
- * httpd's parent forks the supervisor once and talks to it at each restart.
- * What has to outlive configurations is in retained data.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
-#include <ap_listen.h>
-#include <ap_mpm.h>
 #include <apr_hash.h>
 #include <apr_lib.h>
-#include <apr_portable.h>
 #include <apr_strings.h>
+#include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
-#include <http_main.h>
 #include <unixd.h>
 
 #include "mod_door.h"
@@ -41,11 +30,7 @@
 
 APLOG_USE_MODULE(door);
 
-#define RETAINED_KEY   "mod_door supervisor"
-#define PATH_VARIABLE  "PATH=/usr/local/bin:/usr/bin:/bin"
-#define STOP_GRACE     apr_time_from_sec(10) /* beyond the longest stop-timeout */
-#define STOP_TICK      apr_time_from_msec(10)
-#define QUICK_END      apr_time_from_sec(1)  /* a supervisor that ends sooner is not forked at once */
+#define PATH_VARIABLE "PATH=/usr/local/bin:/usr/bin:/bin"
 
 /* Until it is checked: one DoorApp line. */
 struct said_app {
@@ -58,7 +43,7 @@ struct said_app {
     apr_array_header_t *env; /* char *, "NAME=value" */
     int has_busy; /* it says so itself */
     struct app_definition numbers;
-    const struct app_definition *definition; /* of pconf's; NULL if there is a problem */
+    struct mod_door_app app;
 };
 
 /* A DoorHandler that names an application. */
@@ -67,26 +52,12 @@ struct said_handler {
     const ap_directive_t *where;
 };
 
-/* The version is first in every version of this. */
-static struct retained {
-    uint32_t version;
-    pid_t supervisor; /* or 0 */
-    int control_fd;
-    pid_t owner; /* httpd's parent */
-    struct board *board;
-    struct ledger *ledger;
-    int requests[2]; /* the children's end, the supervisor's */
-    apr_time_t started;
-    apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
-} *retained;
-
 /* Of the configuration that is being read, or holds. */
 static apr_array_header_t *said_apps;     /* struct said_app * */
 static apr_array_header_t *said_handlers; /* struct said_handler */
 static apr_interval_time_t busy_timeout;  /* DoorBusyTimeout */
 static const char *runtime_parent;        /* DoorRuntimeDir, or NULL */
-static apr_hash_t *rows;                  /* name: struct mod_door_app * */
-static server_rec *main_server;
+static apr_hash_t *apps;                  /* name: struct mod_door_app * */
 
 /* ------------------------------------------------------------- one option */
 
@@ -488,7 +459,7 @@ static const char *complete(apr_pool_t *pool, struct said_app *app)
     def = definition_make(&app->numbers, &strings);
     if (def == NULL)
         return errno == E2BIG ? "is too long" : strerror(errno);
-    app->definition = apr_pmemdup(pool, def, def->size);
+    app->app.definition = apr_pmemdup(pool, def, def->size);
     free(def);
     return NULL;
 }
@@ -506,17 +477,12 @@ static struct said_app *find_said(const char *name)
     return NULL;
 }
 
-static int is_restart(void)
-{
-    return retained != NULL && retained->supervisor != 0;
-}
-
 static void complain(server_rec *s, const ap_directive_t *where, const char *name,
                      const char *problem)
 {
-    ap_log_error(APLOG_MARK, (is_restart() ? APLOG_ERR : APLOG_EMERG) | APLOG_STARTUP, 0, s,
+    ap_log_error(APLOG_MARK, (mod_door_is_supervised() ? APLOG_ERR : APLOG_EMERG) | APLOG_STARTUP, 0, s,
                  "%s:%d: %s %s: %s%s", where->filename, where->line_num, where->directive, name,
-                 problem, is_restart() ? "; it stays as it was" : "");
+                 problem, mod_door_is_supervised() ? "; it stays as it was" : "");
 }
 
 const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
@@ -536,7 +502,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     if (wrong == NULL && said_apps->nelts == APP_MAX)
         wrong = apr_psprintf(cmd->pool, "DoorApp: more than %d applications", APP_MAX);
     if (wrong != NULL) {
-        if (!is_restart())
+        if (!mod_door_is_supervised())
             return wrong;
         complain(cmd->server, cmd->directive, name, wrong);
         return NULL;
@@ -558,7 +524,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     app->problem = set_command(cmd, app, command);
     if (app->problem == NULL)
         app->problem = set_options(cmd, app, args);
-    if (app->problem == NULL || is_restart())
+    if (app->problem == NULL || mod_door_is_supervised())
         return NULL;
     return apr_psprintf(cmd->pool, "DoorApp %s: %s", name, app->problem);
 }
@@ -595,10 +561,9 @@ const char *mod_door_set_runtime_dir(cmd_parms *cmd, void *config, const char *a
 
 void mod_door_forget_apps(apr_pool_t *config_pool)
 {
-    retained = ap_retained_data_get(RETAINED_KEY);
     said_apps = apr_array_make(config_pool, 4, sizeof(struct said_app *));
     said_handlers = apr_array_make(config_pool, 4, sizeof(struct said_handler));
-    rows = apr_hash_make(config_pool);
+    apps = apr_hash_make(config_pool);
     busy_timeout = apr_time_from_sec(300);
     runtime_parent = NULL;
 }
@@ -621,6 +586,9 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
 
         if (app->problem == NULL)
             app->problem = complete(pool, app);
+        app->app.name = app->numbers.name;
+        app->app.instances = app->numbers.instances;
+        apr_hash_set(apps, app->app.name, APR_HASH_KEY_STRING, &app->app);
         if (app->problem == NULL)
             continue;
         complain(s, app->where, app->numbers.name, app->problem);
@@ -634,115 +602,20 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
         complain(s, handler->where, handler->name, "there is no DoorApp of that name");
         result = HTTP_INTERNAL_SERVER_ERROR;
     }
-    return is_restart() ? OK : result;
+    return mod_door_is_supervised() ? OK : result;
 }
 
-/* --------------------------------------------------------- the supervisor */
-
-/* Numbers of the supervisor's descriptors; above them everything is closed. */
-enum { CONTROL_FD = 3, REQUEST_FD, LOG_FD, FIRST_CLOSED_FD };
-
-static int log_fd(const server_rec *s)
+struct mod_door_app *mod_door_find_app(const char *name)
 {
-    apr_os_file_t fd;
-
-    if (s->error_log == NULL || apr_os_file_get(&fd, s->error_log) != APR_SUCCESS)
-        return -1;
-    return fd;
+    return apr_hash_get(apps, name, APR_HASH_KEY_STRING);
 }
 
-static void write_line(int level, const char *line, void *data)
+apr_hash_t *mod_door_apps(void)
 {
-    server_rec *s = data;
-
-    ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
+    return apps;
 }
 
-/* In the supervisor: httpd has opened its logs anew. */
-static void take_log(int fd, void *data)
-{
-    server_rec *s = data;
-    apr_os_file_t number = LOG_FD;
-
-    dup2(fd, LOG_FD);
-    dup2(fd, STDERR_FILENO);
-    close(fd);
-    if (s->error_log == NULL)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
-}
-
-static void place_descriptor(int from, int to)
-{
-    if (from != -1)
-        dup2(from, to);
-    else
-        close(to);
-}
-
-static _Noreturn void become_supervisor(server_rec *s, int control, const char *parent_dir)
-{
-    int null_fd = open("/dev/null", O_RDWR);
-    apr_os_file_t number = LOG_FD;
-    int log = log_fd(s);
-    struct supervisor_start start = {
-        .control_fd = CONTROL_FD,
-        .request_fd = REQUEST_FD,
-        .parent = retained->owner,
-        .board = retained->board,
-        .ledger = retained->ledger,
-        .runtime_parent = parent_dir,
-        .writer = write_line,
-        .new_log = take_log,
-        .data = s,
-    };
-
-    closelog(); /* syslog(3) opens its socket again, and is not surprised by what has its number */
-    control = fcntl(control, F_DUPFD, FIRST_CLOSED_FD);
-    log = log != -1 ? fcntl(log, F_DUPFD, FIRST_CLOSED_FD) : -1;
-    null_fd = fcntl(null_fd, F_DUPFD, FIRST_CLOSED_FD);
-    dup2(fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD), REQUEST_FD);
-    dup2(control, CONTROL_FD);
-    place_descriptor(log, LOG_FD);
-    place_descriptor(null_fd, STDIN_FILENO);
-    place_descriptor(null_fd, STDOUT_FILENO);
-    closefrom(FIRST_CLOSED_FD);
-    s->error_log = NULL;
-    if (log != -1)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
-    supervisor_run(&start);
-}
-
-static void forget_supervisor(void)
-{
-    if (retained->control_fd != -1)
-        close(retained->control_fd);
-    retained->control_fd = -1;
-    retained->supervisor = 0;
-}
-
-static void supervisor_ended(int reason, void *data, int status);
-
-/* What the supervisor is to run now; the error log goes along. */
-static int send_definitions(void)
-{
-    int fd = retained->control_fd;
-    int i;
-    int result = control_send(fd, CONTROL_BEGIN, NULL, 0, log_fd(main_server));
-
-    for (i = 0; i < said_apps->nelts && result == 0; i++) {
-        const struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
-
-        if (app->definition != NULL)
-            result = control_send(fd, CONTROL_DEFINITION, app->definition, app->definition->size,
-                                  -1);
-        else
-            result = control_send(fd, CONTROL_KEEP, app->numbers.name,
-                                  strlen(app->numbers.name), -1);
-    }
-    return result == 0 ? control_send(fd, CONTROL_END, NULL, 0, -1) : -1;
-}
-
-static const char *runtime_dir(apr_pool_t *pool)
+const char *mod_door_runtime_dir(apr_pool_t *pool)
 {
     char *path = apr_pstrdup(pool, runtime_parent != NULL ? runtime_parent
                                                           : ap_runtime_dir_relative(pool, ""));
@@ -751,230 +624,4 @@ static const char *runtime_dir(apr_pool_t *pool)
     while (len > 1 && path[len - 1] == '/')
         path[--len] = '\0';
     return path;
-}
-
-static apr_status_t start_supervisor(server_rec *s)
-{
-    int control[2];
-    pid_t pid;
-    apr_proc_t proc;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) == -1)
-        return errno;
-    fcntl(control[0], F_SETFD, FD_CLOEXEC);
-    fcntl(control[1], F_SETFD, FD_CLOEXEC);
-    retained->started = apr_time_now();
-    pid = fork();
-    if (pid == 0)
-        become_supervisor(s, control[1], runtime_dir(s->process->pool));
-    close(control[1]);
-    if (pid == -1) {
-        close(control[0]);
-        return errno;
-    }
-    retained->supervisor = pid;
-    retained->control_fd = control[0];
-    memset(&proc, 0, sizeof(proc));
-    proc.pid = pid;
-    apr_proc_other_child_register(apr_pmemdup(s->process->pool, &proc, sizeof(proc)),
-                                  supervisor_ended, retained, NULL, s->process->pool);
-    return send_definitions() == 0 ? APR_SUCCESS : errno;
-}
-
-static void try_to_start(void)
-{
-    apr_status_t error = start_supervisor(main_server);
-
-    if (error != APR_SUCCESS)
-        ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     "door: no supervisor for the applications");
-}
-
-static int is_stopping(void)
-{
-    int state;
-
-    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
-}
-
-/* httpd's parent has seen a process end that it had been told of. */
-static void supervisor_ended(int reason, void *data, int status)
-{
-    if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
-        return;
-    apr_proc_other_child_unregister(data);
-    forget_supervisor();
-    if (is_stopping())
-        return;
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
-                 "door: the supervisor has ended (%s %d), another one is started",
-                 WIFSIGNALED(status) ? "signal" : "exit code",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (apr_time_now() - retained->started >= QUICK_END)
-        try_to_start();
-}
-
-/* Runs every few seconds: if it could not be started, or ended at once. */
-int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
-{
-    (void)pool;
-    (void)s;
-    if (retained != NULL && retained->supervisor == 0 && getpid() == retained->owner &&
-        !is_stopping())
-        try_to_start();
-    return DECLINED;
-}
-
-/* httpd's parent ends: the applications do first, so that none is left behind. */
-static apr_status_t stop_supervisor(void *unused)
-{
-    apr_time_t until;
-
-    (void)unused;
-    if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
-        return APR_SUCCESS;
-    control_send(retained->control_fd, CONTROL_STOP, NULL, 0, -1);
-    until = apr_time_now() + retained->stop_timeout + STOP_GRACE;
-    while (waitpid(retained->supervisor, NULL, WNOHANG) == 0) {
-        if (apr_time_now() > until) {
-            kill(retained->supervisor, SIGKILL);
-            waitpid(retained->supervisor, NULL, 0);
-            break;
-        }
-        apr_sleep(STOP_TICK);
-    }
-    forget_supervisor();
-    return APR_SUCCESS;
-}
-
-/* -------------------------------------------------------------- httpd's life */
-
-static apr_status_t make_retained(apr_pool_t *process_pool)
-{
-    int i;
-
-    retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-    retained->version = SUPERVISOR_VERSION;
-    retained->owner = getpid();
-    retained->control_fd = -1;
-    retained->board = board_make();
-    retained->ledger = ledger_make();
-    if (retained->board == NULL || retained->ledger == NULL)
-        return ENOMEM;
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, retained->requests) == -1)
-        return errno;
-    for (i = 0; i < 2; i++)
-        fcntl(retained->requests[i], F_SETFD, FD_CLOEXEC);
-    apr_pool_cleanup_register(process_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
-    return APR_SUCCESS;
-}
-
-static int is_row_used(uint32_t row)
-{
-    apr_hash_index_t *i;
-
-    for (i = apr_hash_first(NULL, rows); i != NULL; i = apr_hash_next(i))
-        if (((struct mod_door_app *)apr_hash_this_val(i))->row == row)
-            return 1;
-    return 0;
-}
-
-/* Gives each application its row. */
-static apr_status_t take_rows(apr_pool_t *pool)
-{
-    int i;
-
-    for (i = 0; i < said_apps->nelts; i++) {
-        struct said_app *said = APR_ARRAY_IDX(said_apps, i, struct said_app *);
-        struct mod_door_app *app = apr_pcalloc(pool, sizeof(*app));
-        int row = board_take_row(retained->board, said->numbers.name);
-        struct board_app *shown;
-
-        if (row == -1)
-            return ENOSPC;
-        /* It was given free a moment ago, by a name that is taken on: the next restart will do. */
-        if (is_row_used((uint32_t)row))
-            continue;
-        shown = &retained->board->apps[row];
-        app->name = said->numbers.name;
-        app->row = (uint32_t)row;
-        app->instances = said->numbers.instances;
-        apr_hash_set(rows, app->name, APR_HASH_KEY_STRING, app);
-        if (said->definition == NULL)
-            continue;
-        ((struct app_definition *)said->definition)->row = app->row;
-        if (retained->stop_timeout < said->definition->stop_ns / 1000)
-            retained->stop_timeout = said->definition->stop_ns / 1000;
-        /* Requests that come before the supervisor has read of it are to wait. */
-        atomic_store(&shown->start_ns, said->definition->start_ns);
-        if (atomic_load(&shown->state) == APP_DOWN)
-            atomic_store(&shown->state, APP_STARTING);
-    }
-    return APR_SUCCESS;
-}
-
-static void leave_other_version(void)
-{
-    close(retained->control_fd); /* it stops what it has, in peace */
-    retained = NULL;
-}
-
-apr_status_t mod_door_launch_apps(apr_pool_t *pool, server_rec *s)
-{
-    apr_status_t error = APR_SUCCESS;
-
-    main_server = s;
-    if (retained != NULL && retained->version != SUPERVISOR_VERSION)
-        leave_other_version();
-    if (retained == NULL && said_apps->nelts == 0)
-        return APR_SUCCESS;
-    if (retained == NULL)
-        error = make_retained(s->process->pool);
-    if (error == APR_SUCCESS)
-        error = take_rows(pool);
-    if (error != APR_SUCCESS)
-        return error;
-    if (retained->supervisor == 0)
-        return start_supervisor(s);
-    if (send_definitions() == -1)
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, s, "door: the supervisor does not listen");
-    return APR_SUCCESS;
-}
-
-/* --------------------------------------------------------------- children */
-
-void mod_door_forget_supervisor(void)
-{
-    int signo = SIGTERM;
-    int is_threaded;
-
-    if (retained == NULL || getpid() == retained->owner) /* -X: this is the parent as well */
-        return;
-    close(retained->control_fd);
-    close(retained->requests[1]);
-    ledger_forget(retained->ledger);
-    /*
-     * A child without its parent takes no orders and has no application, but
-     * holds the ports.  A threaded one does not listen to SIGTERM alone.
-     */
-    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded) != APR_SUCCESS || is_threaded)
-        signo = SIGKILL;
-    end_with_parent(signo);
-    if (getppid() != retained->owner)
-        raise(signo);
-}
-
-const struct mod_door_app *mod_door_find_app(const char *name)
-{
-    return rows != NULL ? apr_hash_get(rows, name, APR_HASH_KEY_STRING) : NULL;
-}
-
-struct board *mod_door_board(void)
-{
-    return retained != NULL ? retained->board : NULL;
-}
-
-void mod_door_ask_supervisor(const char *name)
-{
-    request_send(retained->requests[0], REQUEST_LOOK, name);
 }

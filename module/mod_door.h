@@ -6,7 +6,7 @@
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, bucket.c owns
  * answers that came as a mapping, file.c passes on descriptors.
- * apps.c reads what is to be launched and keeps the supervisor, instance.c
+ * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
  * stream.c does what it asks for, body.c reads the request's body for it.
@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include <apr_buckets.h>
+#include <apr_hash.h>
 #include <apr_tables.h>
 #include <apr_time.h>
 #include <httpd.h>
@@ -115,8 +116,9 @@ void mod_door_leave_limit(const struct mod_door_limit *limit);
 /* A launched application, of this configuration. */
 struct mod_door_app {
     const char *name;
-    apr_uint32_t row;       /* on the board */
+    int row;                /* on the board */
     apr_uint32_t instances; /* as many as are to be up */
+    struct app_definition *definition; /* NULL: it is wrong, what runs stays */
 };
 
 /* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
@@ -133,15 +135,24 @@ void mod_door_note_handler(const char *name, const ap_directive_t *where);
 int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s);
 
+/* The application of that name, or NULL; all of them, by their names. */
+struct mod_door_app *mod_door_find_app(const char *name);
+apr_hash_t *mod_door_apps(void);
+
+/* The directory that the supervisor is to make its own in. */
+const char *mod_door_runtime_dir(apr_pool_t *pool);
+
+/* -------------------------------------------------------- supervision.c */
+
+/* Whether applications may run already: this is a restart. */
+int mod_door_is_supervised(void);
+
 /* In httpd's parent: launches them, or tells the supervisor what is to run now. */
-apr_status_t mod_door_launch_apps(apr_pool_t *config_pool, server_rec *s);
+apr_status_t mod_door_launch_apps(server_rec *s);
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s);
 
 /* In a new child: what only httpd's parent may have. */
 void mod_door_forget_supervisor(void);
-
-/* The application of that name, or NULL. */
-const struct mod_door_app *mod_door_find_app(const char *name);
 
 /* What the supervisor shows, or NULL if there is none. */
 struct board *mod_door_board(void);

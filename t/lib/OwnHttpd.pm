@@ -113,6 +113,7 @@ sub start {
     my ($self) = @_;
     my $pid = fork // die $!;
     if ($pid == 0) {
+        POSIX::setsid(); # prefork's parent signals its whole group
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', "$self->{dir}/logs/console";
         open STDERR, '>&', \*STDOUT;

@@ -1,0 +1,378 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * supervision.c: the supervisor's place in httpd.  httpd's parent forks it once
+ * and talks to it at each restart; what has to outlive configurations is in
+ * retained data.  Children see the board, and may ask the supervisor to look.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <ap_mpm.h>
+#include <apr_hash.h>
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <httpd.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+
+#include "mod_door.h"
+
+APLOG_USE_MODULE(door);
+
+#define RETAINED_KEY "mod_door supervisor"
+#define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
+#define STOP_TICK    apr_time_from_msec(10)
+#define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
+
+/* The version is first in every version of this. */
+static struct retained {
+    uint32_t version;
+    pid_t supervisor; /* or 0 */
+    int control_fd;
+    pid_t owner; /* httpd's parent */
+    struct board *board;
+    struct ledger *ledger;
+    int requests[2]; /* the children's end, the supervisor's */
+    apr_time_t started;
+    apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
+} *retained;
+
+static server_rec *main_server;
+
+/* --------------------------------------------------------- the supervisor */
+
+/* Numbers of the supervisor's descriptors; above them everything is closed. */
+enum { CONTROL_FD = 3, REQUEST_FD, LOG_FD, FIRST_CLOSED_FD };
+
+static int log_fd(const server_rec *s)
+{
+    apr_os_file_t fd;
+
+    if (s->error_log == NULL || apr_os_file_get(&fd, s->error_log) != APR_SUCCESS)
+        return -1;
+    return fd;
+}
+
+static void write_line(int level, const char *line, void *data)
+{
+    server_rec *s = data;
+
+    ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
+}
+
+/* In the supervisor: httpd has opened its logs anew. */
+static void take_log(int fd, void *data)
+{
+    server_rec *s = data;
+    apr_os_file_t number = LOG_FD;
+
+    dup2(fd, LOG_FD);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    if (s->error_log == NULL)
+        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
+}
+
+static void place_descriptor(int from, int to)
+{
+    if (from != -1)
+        dup2(from, to);
+    else
+        close(to);
+}
+
+static _Noreturn void become_supervisor(server_rec *s, int control, const char *parent_dir)
+{
+    int null_fd = open("/dev/null", O_RDWR);
+    apr_os_file_t number = LOG_FD;
+    int log = log_fd(s);
+    struct supervisor_start start = {
+        .control_fd = CONTROL_FD,
+        .request_fd = REQUEST_FD,
+        .parent = retained->owner,
+        .board = retained->board,
+        .ledger = retained->ledger,
+        .runtime_parent = parent_dir,
+        .writer = write_line,
+        .new_log = take_log,
+        .data = s,
+    };
+
+    closelog(); /* syslog(3) opens its socket again, and is not surprised by what has its number */
+    control = fcntl(control, F_DUPFD, FIRST_CLOSED_FD);
+    log = log != -1 ? fcntl(log, F_DUPFD, FIRST_CLOSED_FD) : -1;
+    null_fd = fcntl(null_fd, F_DUPFD, FIRST_CLOSED_FD);
+    dup2(fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD), REQUEST_FD);
+    dup2(control, CONTROL_FD);
+    place_descriptor(log, LOG_FD);
+    place_descriptor(null_fd, STDIN_FILENO);
+    place_descriptor(null_fd, STDOUT_FILENO);
+    closefrom(FIRST_CLOSED_FD);
+    s->error_log = NULL;
+    if (log != -1)
+        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
+    supervisor_run(&start);
+}
+
+static void forget_supervisor(void)
+{
+    if (retained->control_fd != -1)
+        close(retained->control_fd);
+    retained->control_fd = -1;
+    retained->supervisor = 0;
+}
+
+static void supervisor_ended(int reason, void *data, int status);
+
+/* What the supervisor is to run now; the error log goes along. */
+static int send_definitions(void)
+{
+    int fd = retained->control_fd;
+    apr_hash_index_t *i = apr_hash_first(NULL, mod_door_apps());
+    int result = control_send(fd, CONTROL_BEGIN, NULL, 0, log_fd(main_server));
+
+    for (; i != NULL && result == 0; i = apr_hash_next(i)) {
+        const struct mod_door_app *app = apr_hash_this_val(i);
+
+        if (app->definition != NULL)
+            result = control_send(fd, CONTROL_DEFINITION, app->definition, app->definition->size,
+                                  -1);
+        else
+            result = control_send(fd, CONTROL_KEEP, app->name, strlen(app->name), -1);
+    }
+    return result == 0 ? control_send(fd, CONTROL_END, NULL, 0, -1) : -1;
+}
+
+static apr_status_t start_supervisor(server_rec *s)
+{
+    int control[2];
+    pid_t pid;
+    apr_proc_t proc;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) == -1)
+        return errno;
+    fcntl(control[0], F_SETFD, FD_CLOEXEC);
+    fcntl(control[1], F_SETFD, FD_CLOEXEC);
+    retained->started = apr_time_now();
+    pid = fork();
+    if (pid == 0)
+        become_supervisor(s, control[1], mod_door_runtime_dir(s->process->pool));
+    close(control[1]);
+    if (pid == -1) {
+        close(control[0]);
+        return errno;
+    }
+    retained->supervisor = pid;
+    retained->control_fd = control[0];
+    memset(&proc, 0, sizeof(proc));
+    proc.pid = pid;
+    apr_proc_other_child_register(apr_pmemdup(s->process->pool, &proc, sizeof(proc)),
+                                  supervisor_ended, retained, NULL, s->process->pool);
+    return send_definitions() == 0 ? APR_SUCCESS : errno;
+}
+
+static void try_to_start(void)
+{
+    apr_status_t error = start_supervisor(main_server);
+
+    if (error != APR_SUCCESS)
+        ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
+                     "door: no supervisor for the applications");
+}
+
+int mod_door_is_supervised(void)
+{
+    const struct retained *known = ap_retained_data_get(RETAINED_KEY);
+
+    return known != NULL && known->supervisor != 0;
+}
+
+static int is_stopping(void)
+{
+    int state;
+
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
+/* httpd's parent has seen a process end that it had been told of. */
+static void supervisor_ended(int reason, void *data, int status)
+{
+    if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
+        return;
+    apr_proc_other_child_unregister(data);
+    forget_supervisor();
+    if (is_stopping())
+        return;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
+                 "door: the supervisor has ended (%s %d), another one is started",
+                 WIFSIGNALED(status) ? "signal" : "exit code",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    if (apr_time_now() - retained->started >= QUICK_END)
+        try_to_start();
+}
+
+/* Runs every few seconds: if it could not be started, or ended at once. */
+int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
+{
+    (void)pool;
+    (void)s;
+    if (retained != NULL && retained->supervisor == 0 && getpid() == retained->owner &&
+        !is_stopping())
+        try_to_start();
+    return DECLINED;
+}
+
+/* httpd's parent ends: the applications do first, so that none is left behind. */
+static apr_status_t stop_supervisor(void *unused)
+{
+    apr_time_t until;
+
+    (void)unused;
+    if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
+        return APR_SUCCESS;
+    control_send(retained->control_fd, CONTROL_STOP, NULL, 0, -1);
+    until = apr_time_now() + retained->stop_timeout + STOP_GRACE;
+    while (waitpid(retained->supervisor, NULL, WNOHANG) == 0) {
+        if (apr_time_now() > until) {
+            kill(retained->supervisor, SIGKILL);
+            waitpid(retained->supervisor, NULL, 0);
+            break;
+        }
+        apr_sleep(STOP_TICK);
+    }
+    forget_supervisor();
+    return APR_SUCCESS;
+}
+
+/* -------------------------------------------------------------- httpd's life */
+
+static apr_status_t make_retained(apr_pool_t *process_pool)
+{
+    int i;
+
+    retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+    retained->version = SUPERVISOR_VERSION;
+    retained->owner = getpid();
+    retained->control_fd = -1;
+    retained->board = board_make();
+    retained->ledger = ledger_make();
+    if (retained->board == NULL || retained->ledger == NULL)
+        return ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, retained->requests) == -1)
+        return errno;
+    for (i = 0; i < 2; i++)
+        fcntl(retained->requests[i], F_SETFD, FD_CLOEXEC);
+    apr_pool_cleanup_register(process_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
+    return APR_SUCCESS;
+}
+
+/* Gives the application its row; -1 if there is none. */
+static int take_row(struct mod_door_app *app)
+{
+    struct board_app *row;
+
+    app->row = board_take_row(retained->board, app->name);
+    if (app->row == -1)
+        return -1;
+    if (app->definition == NULL)
+        return 0;
+    row = &retained->board->apps[app->row];
+    app->definition->row = (uint32_t)app->row;
+    if (retained->stop_timeout < app->definition->stop_ns / 1000)
+        retained->stop_timeout = app->definition->stop_ns / 1000;
+    /* Requests that come before the supervisor has read of it are to wait. */
+    atomic_store(&row->start_ns, app->definition->start_ns);
+    if (atomic_load(&row->state) == APP_DOWN)
+        atomic_store(&row->state, APP_STARTING);
+    return 0;
+}
+
+/*
+ * Those that have rows first: one that ends at this moment may give its row
+ * back, and that must not become another's that is taken on.
+ */
+static apr_status_t take_rows(void)
+{
+    apr_hash_index_t *i;
+    int is_known;
+
+    for (is_known = 1; is_known >= 0; is_known--)
+        for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+            struct mod_door_app *app = apr_hash_this_val(i);
+
+            if (is_known == (board_find(retained->board, app->name) != -1) && take_row(app) == -1)
+                return ENOSPC;
+        }
+    return APR_SUCCESS;
+}
+
+static void leave_other_version(void)
+{
+    close(retained->control_fd); /* it stops what it has, in peace */
+    retained = NULL;
+}
+
+apr_status_t mod_door_launch_apps(server_rec *s)
+{
+    apr_status_t error = APR_SUCCESS;
+
+    main_server = s;
+    retained = ap_retained_data_get(RETAINED_KEY);
+    if (retained != NULL && retained->version != SUPERVISOR_VERSION)
+        leave_other_version();
+    if (retained == NULL && apr_hash_count(mod_door_apps()) == 0)
+        return APR_SUCCESS;
+    if (retained == NULL)
+        error = make_retained(s->process->pool);
+    if (error == APR_SUCCESS)
+        error = take_rows();
+    if (error != APR_SUCCESS)
+        return error;
+    if (retained->supervisor == 0)
+        return start_supervisor(s);
+    if (send_definitions() == -1)
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, s, "door: the supervisor does not listen");
+    return APR_SUCCESS;
+}
+
+/* --------------------------------------------------------------- children */
+
+void mod_door_forget_supervisor(void)
+{
+    int signo = SIGTERM;
+    int is_threaded;
+
+    if (retained == NULL || getpid() == retained->owner) /* -X: this is the parent as well */
+        return;
+    close(retained->control_fd);
+    close(retained->requests[1]);
+    ledger_forget(retained->ledger);
+    /*
+     * A child without its parent takes no orders and has no application, but
+     * holds the ports.  A threaded one does not listen to SIGTERM alone.
+     */
+    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded) != APR_SUCCESS || is_threaded)
+        signo = SIGKILL;
+    end_with_parent(signo);
+    if (getppid() != retained->owner)
+        raise(signo);
+}
+
+struct board *mod_door_board(void)
+{
+    return retained != NULL ? retained->board : NULL;
+}
+
+void mod_door_ask_supervisor(const char *name)
+{
+    request_send(retained->requests[0], REQUEST_LOOK, name);
+}

@@ -1,0 +1,199 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * app.c: which applications there are: what httpd's parent says of them, and
+ * what becomes of their programs on disk.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "state.h"
+
+#define WATCH_TICK (2 * S) /* how often programs are looked at */
+
+/* ---------------------------------------------------------- definitions */
+
+struct app *app_find(const char *name)
+{
+    struct app *app = sv.apps;
+
+    while (app != NULL && strcmp(app->def->name, name) != 0)
+        app = app->next;
+    return app;
+}
+
+static void set_slots(struct app *app, unsigned count, int64_t now)
+{
+    for (unsigned i = app->slot_count; i < count; i++)
+        app->slots[i] = (struct slot){.app = app, .retry_ns = now};
+    for (unsigned i = count; i < app->slot_count; i++)
+        slot_empty(&app->slots[i], now);
+    app->slot_count = count;
+}
+
+static void add_app(struct app_definition *def, int64_t now)
+{
+    struct app *app = calloc(1, sizeof(*app));
+
+    if (app == NULL) {
+        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
+        free(def);
+        return;
+    }
+    app->def = def;
+    app->is_defined = 1;
+    app->next = sv.apps;
+    sv.apps = app;
+    set_slots(app, def->instances, now);
+    app_show(app);
+    app_fill(app, now);
+    app_show(app);
+}
+
+/* Which of its properties does a running process have to be replaced for? */
+static int is_other_process(const struct app_definition *a, const struct app_definition *b)
+{
+    struct app_definition *x, *y;
+    int result = 1;
+
+    if (a->size != b->size)
+        return 1;
+    x = malloc(a->size);
+    y = malloc(b->size);
+    if (x != NULL && y != NULL) {
+        memcpy(x, a, a->size);
+        memcpy(y, b, b->size);
+        /* The supervisor's own business. */
+        x->instances = x->has_overlap = x->is_watched = x->reload_always = 0;
+        y->instances = y->has_overlap = y->is_watched = y->reload_always = 0;
+        x->max_requests = y->max_requests = 0;
+        x->max_age_ns = x->start_ns = x->stop_ns = x->busy_ns = 0;
+        y->max_age_ns = y->start_ns = y->stop_ns = y->busy_ns = 0;
+        x->backoff_min_ns = x->backoff_max_ns = y->backoff_min_ns = y->backoff_max_ns = 0;
+        result = memcmp(x, y, a->size) != 0;
+    }
+    free(x);
+    free(y);
+    return result;
+}
+
+static void change_app(struct app *app, struct app_definition *def, int64_t now)
+{
+    int is_other = is_other_process(app->def, def);
+    unsigned old_count = app->slot_count;
+
+    free(app->def);
+    app->def = def;
+    app->is_defined = 1;
+    app->is_removed = 0;
+    set_slots(app, def->instances, now);
+    for (unsigned i = 0; i < app->slot_count && i < old_count; i++) {
+        app->slots[i].failures = 0; /* an administrator's new try */
+        if (app->slots[i].current == NULL)
+            app->slots[i].retry_ns = now;
+        else if (is_other || def->reload_always)
+            slot_replace(&app->slots[i], is_other ? "its definition or program has changed"
+                                             : "httpd was restarted (reload=always)", now);
+        if (app->slots[i].current != NULL && app->slots[i].current->state == UP)
+            app->slots[i].current->look_ns = now;
+    }
+    app_fill(app, now);
+    app_show(app);
+}
+
+void app_define(void *data, size_t len, int64_t now)
+{
+    struct app *app;
+
+    if (!definition_is_whole(data, len)) {
+        output_log(LOG_ERR, "supervisor: got a definition that is none");
+        free(data);
+        return;
+    }
+    app = app_find(((struct app_definition *)data)->name);
+    if (app == NULL)
+        add_app(data, now);
+    else
+        change_app(app, data, now);
+}
+
+/* Whatever is wrong with its new definition, it goes on with the old one. */
+void app_keep(const char *name)
+{
+    struct app *app = app_find(name);
+
+    if (app != NULL)
+        app->is_defined = 1;
+}
+
+void app_begin_definitions(void)
+{
+    for (struct app *app = sv.apps; app != NULL; app = app->next)
+        app->is_defined = 0;
+}
+
+void app_end_definitions(int64_t now)
+{
+    struct app *app, *next;
+
+    for (app = sv.apps; app != NULL; app = next) {
+        next = app->next;
+        if (app->is_defined || app->is_removed)
+            continue;
+        app->is_removed = 1;
+        for (unsigned i = 0; i < app->slot_count; i++)
+            slot_empty(&app->slots[i], now);
+        app_show(app);
+        if (app_process_count(app) == 0)
+            app_remove(app);
+    }
+    sv.watch_ns = now;
+}
+
+void app_stop_all(int64_t now)
+{
+    if (sv.is_stopping)
+        return;
+    sv.is_stopping = 1;
+    for (struct app *app = sv.apps; app != NULL; app = app->next) {
+        for (unsigned i = 0; i < app->slot_count; i++)
+            slot_empty(&app->slots[i], now);
+        app_show(app);
+    }
+    /* Nobody is left to call: waiting for calls to end would be for nothing. */
+    for (struct process *p = sv.processes; p != NULL; p = p->next)
+        if (!p->is_told)
+            process_tell_to_end(p);
+}
+
+/* ---------------------------------------------------------------- programs */
+
+/* Programs that are other files than those that run; twice the same, as copying takes a while. */
+void app_watch(int64_t now)
+{
+    static struct app_program_id seen[APP_MAX];
+
+    if (now < sv.watch_ns)
+        return;
+    sv.watch_ns = NEVER;
+    for (struct app *app = sv.apps; app != NULL; app = app->next) {
+        struct app_strings *strings;
+        struct app_program_id id;
+
+        if (!app->def->is_watched || app->is_removed)
+            continue;
+        sv.watch_ns = now + WATCH_TICK;
+        strings = definition_strings(app->def);
+        if (strings == NULL)
+            continue;
+        if (definition_identify(strings->argv[0], &id) == 0 &&
+            memcmp(&id, &app->def->program, sizeof(id)) != 0 &&
+            memcmp(&id, &seen[app->def->row], sizeof(id)) == 0)
+            for (unsigned i = 0; i < app->slot_count; i++)
+                slot_replace(&app->slots[i], "its program is another file", now);
+        seen[app->def->row] = id;
+        free(strings);
+    }
+}

@@ -1,0 +1,130 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * state.h: what the supervisor knows, shared by its files; one thread uses it.
+ *
+ * An application has as many slots as it has instances.  A slot has a process
+ * that is up (or comes up), and during a replacement the next one:
+ *
+ *     (nothing) -> starting -> up -> leaving -> (gone)
+ *
+ * Times are door_now_ns()'s.
+ */
+#ifndef MOD_DOOR_SUPERVISOR_STATE_H
+#define MOD_DOOR_SUPERVISOR_STATE_H
+
+#include "supervisor.h"
+
+#define MS    1000000ll
+#define S     (1000 * MS)
+#define NEVER INT64_MAX
+
+enum process_state { STARTING, UP, LEAVING };
+
+struct process {
+    struct process *next;
+    struct app *app;
+    struct slot *slot; /* NULL once it is leaving */
+    struct app_definition *def; /* its own copy */
+    enum process_state state;
+    pid_t pid;
+    uint64_t serial;
+    uint32_t cell; /* index on the board */
+    int is_ready;  /* it has told so: it drains when SIGTERM asks it to */
+    int is_told;   /* SIGTERM was sent */
+    int is_killed; /* SIGKILL was */
+    int64_t started_ns, up_ns;
+    int64_t deadline_ns; /* of starting, or leaving */
+    int64_t look_ns;     /* when to look again: at its door, or its calls */
+    int status_fd, ready_fd;
+    struct output *output;
+    struct launch_failure failure; /* if it did not even run */
+};
+
+struct slot {
+    struct app *app;
+    struct process *current; /* up, or starting if there was none */
+    struct process *successor; /* starting, to take over from current */
+    unsigned failures; /* in a row */
+    int64_t retry_ns;  /* when to launch the next, or NEVER */
+    int is_due;        /* current is to be replaced, at retry_ns if that is set */
+    const char *due_reason;
+};
+
+struct app {
+    struct app *next;
+    struct app_definition *def;
+    int is_defined;  /* by the messages that come */
+    int is_removed;  /* all its processes leave */
+    unsigned slot_count;
+    struct slot slots[APP_INSTANCES_MAX];
+};
+
+struct supervisor {
+    struct supervisor_start start;
+    struct app *apps;
+    struct process *processes;
+    int dir_fd;
+    int is_stopping;
+    int must_ask_parent; /* the kernel does not tell of its end */
+    int signal_pipe[2];
+    int64_t watch_ns;
+    int64_t kill_strays_ns; /* when what an earlier supervisor left is killed, or NEVER */
+};
+
+extern struct supervisor sv;
+
+/* ------------------------------------------------------------- process.c */
+
+struct board_app *app_row(const struct app *app);
+struct board_cell *process_cell(const struct process *p);
+
+/* Brings the application's row up to date. */
+void app_show(const struct app *app);
+
+/* When the next slot is to be filled, or NEVER. */
+int64_t app_retry_ns(const struct app *app);
+unsigned app_process_count(const struct app *app);
+
+/* Launches what is due. */
+void app_fill(struct app *app, int64_t now);
+
+/* One that is removed, and has no process any more. */
+void app_remove(struct app *app);
+
+/* Begins to replace the slot's process, for a reason that goes to the log. */
+void slot_replace(struct slot *slot, const char *reason, int64_t now);
+void slot_empty(struct slot *slot, int64_t now);
+
+void process_come_up(struct process *p, int64_t now);
+void process_leave(struct process *p, int64_t now);
+void process_tell_to_end(struct process *p);
+
+/* Whether one that is up is to be replaced; all whose time to be looked at has come. */
+void process_look(struct process *p, int64_t now);
+void process_look_at_all(int64_t now);
+
+/* Those that have ended. */
+void process_reap(int64_t now);
+
+/* ----------------------------------------------------------------- app.c */
+
+struct app *app_find(const char *name);
+
+/* The messages of control.c; app_define() takes data over. */
+void app_begin_definitions(void);
+void app_define(void *data, size_t len, int64_t now);
+void app_keep(const char *name);
+void app_end_definitions(int64_t now);
+void app_stop_all(int64_t now);
+
+/* Programs that are other files than those that run. */
+void app_watch(int64_t now);
+
+/* --------------------------------------------------------------- stray.c */
+
+/* What an earlier supervisor has left behind. */
+void stray_find(int64_t now);
+void stray_end(int64_t now);
+
+#endif
