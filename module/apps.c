@@ -447,8 +447,7 @@ static const char *complete(apr_pool_t *pool, struct said_app *app)
             return apr_psprintf(pool, "there is no group '%s'", app->group);
         /* Who only asks whether a configuration is right need not be root. */
         if ((user->pw_uid != geteuid() || (group != NULL && group->gr_gid != getegid())) &&
-            !ap_exists_config_define("DUMP_VHOSTS") && ap_state_query(AP_SQ_RUN_MODE) ==
-            AP_SQ_RM_NORMAL)
+            ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
             return "user= and group= need an httpd that was started by root";
     }
     if (wrong != NULL)

@@ -78,7 +78,7 @@ PidFile run/httpd.pid
 ServerName localhost
 Listen 127.0.0.1:$self->{port}
 DocumentRoot "$dir/htdocs"
-ErrorLog logs/error_log
+ErrorLog @{[$self->{log} // 'logs/error_log']}
 $self->{modules}
 <IfModule mime_module>
     TypesConfig /dev/null
