@@ -50,11 +50,15 @@ my ($conf) = slurp('README.md') =~ /```apache\n(.*?)```/s;
 $conf =~ s{^ServerRoot .*}{ServerRoot "$root"}m;
 $conf =~ s{^(LoadModule door_module) .*}{$1 "$build/mod_door.so"}m;
 $conf =~ s{/usr/lib/apache2/modules}{$modules}g;
+$conf =~ s{/srv/www/bin}{$build/examples};
 accepted($conf, "httpd takes the README's configuration");
 
-my $base = $conf =~ s{<Location.*}{}sr;
+my $base = $conf =~ s{DoorApp.*}{}sr;
 accepted($base . slurp('conf/door.conf'), '... and conf/door.conf');
 my $all = slurp('conf/door.conf') =~ s/^#(?=\S|    \S)//mgr;
+my $me = getpwuid $>;
+$all =~ s{/usr/local/bin/door-hello|/srv/shop/bin/shop}{$build/examples/hello}g;
+$all =~ s{user=shop group=shop}{user=$me};
 accepted($base . $all, '... also with its examples switched on');
 
 my ($source) = slurp('README.md') =~ /```c\n(.*?)```/s;
@@ -67,7 +71,7 @@ like slurp('conf/door.load'), qr{^LoadModule door_module \S*mod_door\.so$}m,
 
 # A mistake is told with its line.
 for (
-    ['DoorHandler nowhere',   'a name without a slash'],
+    ['DoorHandler a*b',       'a name that none can have'],
     ['DoorProtocol http',     'an unknown protocol'],
     ['DoorTimeout soon',      'a time that is none'],
     ['DoorTimeout -1',        'a negative time'],
@@ -86,6 +90,7 @@ for (
         'a line without a limit'],
     ["DoorHandler /a\nDoorQueueTimeout 2", 'DoorQueueTimeout needs a DoorMaxConcurrent',
         'a wait without a limit'],
+    ['DoorHandler nowhere', 'DoorHandler nowhere: there is no DoorApp', 'an unknown application'],
     ['DoorMaxConcurrent 2', 'DoorMaxConcurrent must stand beside a DoorHandler',
         'a limit without a door'],
 ) {
