@@ -63,7 +63,7 @@ struct app_definition *definition_make(const struct app_definition *numbers,
     def->size = (uint32_t)(sizeof(*def) + len);
     def->argc = count(strings->argv);
     def->envc = count(strings->env);
-    write_strings(def->strings, len, strings);
+    write_strings((char *)(def + 1), len, strings);
     return def;
 }
 
@@ -75,7 +75,7 @@ int definition_is_whole(const void *data, size_t len)
     if (len <= sizeof(*def) || len > DEFINITION_MAX || def->size != len ||
         ((const char *)data)[len - 1] != '\0')
         return 0;
-    for (const char *at = def->strings; at < (const char *)data + len; at += strlen(at) + 1)
+    for (const char *at = (const char *)(def + 1); at < (const char *)data + len; at += strlen(at) + 1)
         strings++;
     return def->argc > 0 && def->argc < len && def->envc < len &&
            strings == 2 + (size_t)def->argc + def->envc && def->row < APP_MAX &&
@@ -96,7 +96,7 @@ static char **point(char **pointers, uint32_t n, const char **at)
 struct app_strings *definition_strings(const struct app_definition *def)
 {
     struct app_strings *strings;
-    const char *at = def->strings;
+    const char *at = (const char *)(def + 1);
     char **pointers;
 
     strings = malloc(sizeof(*strings) + (def->argc + def->envc + 2) * sizeof(char *));

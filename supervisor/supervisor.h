@@ -80,7 +80,6 @@ struct app_definition {
     struct app_program_id program;
     char name[APP_NAME_MAX + 1];
     char reserved_name[7];
-    char strings[];
 };
 
 /* The definition's strings; freed with free().  They point into it. */
