@@ -58,7 +58,7 @@ void door_rt_buffer_free(struct door_rt_buffer *buffer);
 
 /* ---------------------------------------------------------------- request.c */
 
-struct door_rt_header { /* of a response; in the arena */
+struct door_rt_header { /* of a response, or a form's field; in the arena */
     struct door_rt_header *next;
     char *name;
     char *value;
@@ -70,6 +70,8 @@ struct door_rt_file {
     off_t offset;
     off_t len; /* -1: to its end */
 };
+
+struct door_rt_multipart;
 
 /*
  * A request as the runtime knows it.  Handlers have a struct door_app_request *
@@ -83,6 +85,11 @@ struct door_rt_request {
     struct door_wire_reader message;     /* stands at the first field */
     const char *part[DOOR_WIRE_TYPE_END]; /* first value of each type, or NULL */
     const char *path;
+    const char *pattern; /* that led to the handler, or NULL */
+    struct door_rt_header *query; /* names and values, once query_is_read */
+    int query_is_read;
+    struct door_rt_header *form; /* likewise, by door_app_form_read() */
+    struct door_rt_multipart *multipart; /* the form's parts, once there was one; in the arena */
 
     /* The response, begun once its head has been sent on the response door. */
     int status;
@@ -214,7 +221,7 @@ struct door_rt_thread *door_rt_thread_if_any(void);
 /* The most that there have been at a time. */
 unsigned long door_rt_thread_max(void);
 
-/* ---------------------------------------------------------------- app.c */
+/* ---------------------------------------------------------------- route.c */
 
 struct door_rt_route {
     char *prefix; /* no '/' at the end: "/" is "" */
@@ -223,9 +230,18 @@ struct door_rt_route {
     void *data;
 };
 
+struct door_rt_pattern {
+    char *method;
+    char *pattern; /* "/a/{b}" */
+    door_app_handler *handler;
+    void *data;
+};
+
 struct door_app {
     struct door_rt_route *routes; /* longest prefix first; fixed once it runs */
     size_t route_count;
+    struct door_rt_pattern *patterns; /* in the order in which they were added */
+    size_t pattern_count;
     struct door_rt_line line;
     door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
     void *thread_data;
@@ -236,6 +252,17 @@ struct door_app {
 };
 
 const struct door_rt_route *door_rt_find_route(const struct door_app *app, const char *path_info);
+
+/* Has the request's handler answer it, or says why there is none. */
+void door_rt_route(const struct door_app *app, struct door_rt_request *req);
+
+/* ---------------------------------------------------------------- form.c */
+
+/* Answers a body that cannot be read, if nothing else was answered: -1 with that errno. */
+int door_rt_refuse_body(struct door_app_request *handle, int error);
+
+/* Whether a Content-Type or the like is that, whatever its parameters. */
+int door_rt_is_type(const char *header, const char *type);
 
 /* ---------------------------------------------------------------- serve.c */
 

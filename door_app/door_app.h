@@ -102,6 +102,21 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
                     void *data);
 
 /*
+ * Has handler answer requests with that method (GET's answers HEAD, too) whose
+ * path below httpd's <Location> is pattern: "/entries", "/entries/{id}".  A
+ * segment in braces stands for any segment that is not empty; door_app_param()
+ * gives it.  Of several patterns the one that was added first wins, before all
+ * prefixes.  A path that has patterns, but none with the method, gets a 405.
+ *
+ * Owner:   method and pattern are copied; data as with door_app_handle().
+ * Errors:  EINVAL it is no pattern; EEXIST it is there already; ENOMEM.
+ *          door_app_run() refuses the application then.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_route(struct door_app *app, const char *method, const char *pattern,
+                   door_app_handler *handler, void *data);
+
+/*
  * Has start run on each server thread before its first request, and stop when
  * that thread ends; either may be NULL.  What they set up, such as a
  * _Thread_local database connection, belongs to the thread.  Threads that are
@@ -232,6 +247,113 @@ const char *door_app_body(struct door_app_request *req, size_t max, size_t *len)
  */
 const char *door_app_trailer(const struct door_app_request *req, const char *name);
 
+/*
+ * The segment of the path that stands for "{name}" in the handler's pattern.
+ *
+ * Owner:   the request.
+ * Returns: the decoded segment, or NULL: there is none, or ENOMEM.
+ * Threads: the request's.
+ */
+const char *door_app_param(const struct door_app_request *req, const char *name);
+
+/* The most fields of a query or form, or parts of one, that are read. */
+#define DOOR_APP_FIELDS_MAX 1000
+
+/*
+ * The first value of that name in the query, decoded.
+ *
+ * Owner:   the request.
+ * Returns: the value, empty if the name stands alone; NULL if there is none, or
+ *          the query has a NUL in it or more than DOOR_APP_FIELDS_MAX fields.
+ * Threads: the request's.
+ */
+const char *door_app_query_value(const struct door_app_request *req, const char *name);
+
+/* Steps through the query's fields like door_app_header_next(). */
+int door_app_query_next(const struct door_app_request *req, size_t *position, const char **name,
+                        const char **value);
+
+/*
+ * Reads the body of a form (application/x-www-form-urlencoded) of at most max
+ * bytes; door_app_form_value() and door_app_form_next() then give its fields,
+ * as those of the query.
+ *
+ * Blocks:  until all of it has come.
+ * Errors:  EPROTONOSUPPORT it is sent in another way: the response is a 415;
+ *          EFBIG, E2BIG it is too long or has too many fields: 413; EBADMSG it
+ *          has a NUL in it: 400; ENOMEM: 503; and those of door_app_body().  The
+ *          response is made already: a handler need only return.
+ * Threads: the request's.
+ */
+int door_app_form_read(struct door_app_request *req, size_t max);
+const char *door_app_form_value(const struct door_app_request *req, const char *name);
+int door_app_form_next(const struct door_app_request *req, size_t *position, const char **name,
+                       const char **value);
+
+/* A part of a form; the texts are the request's. */
+struct door_app_part {
+    const char *name;
+    const char *filename;     /* as the client says, not to be trusted; NULL: no file */
+    const char *content_type; /* or NULL */
+};
+
+/*
+ * Goes on to the next part of a form that may have files in it
+ * (multipart/form-data); what is left of the one before is skipped.
+ *
+ * Blocks:  until it has come.
+ * Returns: 1 and *part, 0 after the last, or -1.
+ * Errors:  those of door_app_form_read(), answered likewise.
+ * Threads: the request's.
+ */
+int door_app_part_next(struct door_app_request *req, struct door_app_part *part);
+
+/*
+ * Reads from the part, as it comes.
+ *
+ * Returns: how many bytes, at most len; 0 at the part's end; or -1 with the
+ *          errors of door_app_part_next().
+ * Blocks:  until something has come.
+ * Threads: the request's.
+ */
+ssize_t door_app_part_read(struct door_app_request *req, void *buf, size_t len);
+
+/*
+ * The value of the first cookie of that name, without quotes.
+ *
+ * Owner:   the request.
+ * Returns: the value, or NULL: there is none, or ENOMEM.
+ * Threads: the request's.
+ */
+const char *door_app_cookie(const struct door_app_request *req, const char *name);
+
+/*
+ * The text with each "%41" decoded; with each byte encoded but the unreserved
+ * ones of RFC 3986.
+ *
+ * Owner:   the request.
+ * Returns: the text, or NULL: ENOMEM; EBADMSG decoding found a NUL.
+ * Threads: the request's.
+ */
+const char *door_app_percent_decode(struct door_app_request *req, const char *text);
+const char *door_app_percent_encode(struct door_app_request *req, const char *text);
+
+/*
+ * The number that mod_unique_id gave the request.
+ *
+ * Returns: it, or NULL if that module is not there.
+ * Threads: the request's.
+ */
+const char *door_app_request_id(struct door_app_request *req);
+
+/*
+ * Memory that is freed when the request ends, aligned for anything.
+ *
+ * Returns: len bytes, or NULL with ENOMEM.
+ * Threads: the request's.
+ */
+void *door_app_alloc(struct door_app_request *req, size_t len);
+
 /* What door_app_client_gone() knows. */
 enum {
     DOOR_APP_CLIENT_HERE = 0,
@@ -332,6 +454,47 @@ int door_app_write(struct door_app_request *req, const void *data, size_t len);
 int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_APP_PRINTF(2, 3);
 
 /*
+ * Appends text to the response's body so that it is text there: with &, <, >
+ * and quotes escaped, for HTML's content and quoted attributes; as a string of
+ * JSON, in quotes (null if text is NULL).  It should be UTF-8.
+ *
+ * Errors:  those of door_app_write().
+ * Threads: the request's.
+ */
+int door_app_write_html(struct door_app_request *req, const char *text);
+int door_app_write_json(struct door_app_request *req, const char *text);
+
+/*
+ * Sends the client elsewhere.  (A Location that begins with '/', set without a
+ * status, is something else: httpd serves that path in the request's place.)
+ *
+ * Errors:  EINVAL status is not 301, 302, 303, 307 or 308, or location is no
+ *          header's value; and those of door_app_header_set().
+ * Threads: the request's.
+ */
+int door_app_redirect(struct door_app_request *req, int status, const char *location);
+
+/*
+ * Adds a Set-Cookie; attributes are what follows the value: "Path=/; HttpOnly",
+ * or NULL.
+ *
+ * Owner:   all texts are copied.
+ * Errors:  EINVAL name or value has what RFC 6265 does not allow (encode it);
+ *          and those of door_app_header_add().
+ * Threads: the request's.
+ */
+int door_app_cookie_set(struct door_app_request *req, const char *name, const char *value,
+                        const char *attributes);
+
+/*
+ * What content a file is, by the last extension of its name.
+ *
+ * Returns: a media type, "application/octet-stream" if it is not known; static.
+ * Threads: any.
+ */
+const char *door_app_type_of(const char *file);
+
+/*
  * Sends what there is so far, headers and body, to the client now.
  *
  * Blocks:  like door_app_write().
@@ -373,6 +536,18 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);
+
+/* ---------------------------------------------------------------- the log */
+
+/*
+ * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  What
+ * mod_door has launched finds it in httpd's error log at that level.  The
+ * request's id is put in front; req may be NULL.  Keeps errno; %m works.
+ *
+ * Threads: any; with a request, the request's.
+ */
+void door_app_log(struct door_app_request *req, int level, const char *format, ...)
+    DOOR_APP_PRINTF(3, 4);
 
 /* ---------------------------------------------------------------- server threads */
 

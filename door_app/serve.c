@@ -12,25 +12,6 @@
 
 #include "app.h"
 
-static void not_found(struct door_app_request *req)
-{
-    door_app_status(req, 404);
-    door_app_printf(req, "Not found\n");
-}
-
-static void run_handler(const struct door_app *app, struct door_rt_request *req)
-{
-    struct door_app_request *handle = (struct door_app_request *)req->handle;
-    const char *path_info = door_app_path_info(handle);
-    const struct door_rt_route *route;
-
-    route = door_rt_find_route(app, path_info[0] != '\0' ? path_info : "/");
-    if (route != NULL)
-        route->handler(handle, route->data);
-    else
-        not_found(handle);
-}
-
 /* ---------------------------------------------------------------- answers */
 
 static void answer_bare(struct door_rt_answer *answer, enum door_wire_kind kind, unsigned flags)
@@ -113,7 +94,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     thread->serving = app;
     start_thread(app, thread);
     if (!has_waited || is_awaited(req))
-        run_handler(app, req);
+        door_rt_route(app, req);
     if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;

@@ -1,0 +1,173 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * text.c: what handlers write, made safe for where it goes; what kind of
+ * content a file is; the log.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "app.h"
+
+/* Writes text, with what replacement() gives instead of some of its bytes. */
+static int write_replaced(struct door_app_request *req, const char *text,
+                          const char *(*replacement)(char c, char *room))
+{
+    const char *from = text;
+    char room[8];
+
+    for (; *text != '\0'; text++) {
+        const char *instead = replacement(*text, room);
+
+        if (instead == NULL)
+            continue;
+        if (text > from && door_app_write(req, from, (size_t)(text - from)) == -1)
+            return -1;
+        if (door_app_write(req, instead, strlen(instead)) == -1)
+            return -1;
+        from = text + 1;
+    }
+    return text > from ? door_app_write(req, from, (size_t)(text - from)) : 0;
+}
+
+static const char *in_html(char c, char *room)
+{
+    (void)room;
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+int door_app_write_html(struct door_app_request *req, const char *text)
+{
+    return write_replaced(req, text, in_html);
+}
+
+/* "<" too, so that it may stand in a <script>. */
+static const char *in_json(char c, char *room)
+{
+    switch (c) {
+    case '"':
+        return "\\\"";
+    case '\\':
+        return "\\\\";
+    case '\n':
+        return "\\n";
+    case '\t':
+        return "\\t";
+    default:
+        if ((unsigned char)c >= 0x20 && c != '<' && c != 0x7f)
+            return NULL;
+        snprintf(room, 8, "\\u%04x", (unsigned char)c);
+        return room;
+    }
+}
+
+int door_app_write_json(struct door_app_request *req, const char *text)
+{
+    if (text == NULL)
+        return door_app_write(req, "null", 4);
+    if (door_app_write(req, "\"", 1) == -1 || write_replaced(req, text, in_json) == -1)
+        return -1;
+    return door_app_write(req, "\"", 1);
+}
+
+int door_app_redirect(struct door_app_request *req, int status, const char *location)
+{
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (door_app_header_set(req, "Location", location) == -1)
+        return -1;
+    return door_app_status(req, status);
+}
+
+const char *door_app_type_of(const char *file)
+{
+    static const struct {
+        const char *extension, *type;
+    } types[] = {
+        {"avif", "image/avif"},        {"bin", "application/octet-stream"},
+        {"css", "text/css; charset=utf-8"},
+        {"csv", "text/csv; charset=utf-8"},
+        {"gif", "image/gif"},          {"gz", "application/gzip"},
+        {"htm", "text/html; charset=utf-8"},
+        {"html", "text/html; charset=utf-8"},
+        {"ico", "image/vnd.microsoft.icon"},
+        {"jpeg", "image/jpeg"},        {"jpg", "image/jpeg"},
+        {"js", "text/javascript; charset=utf-8"},
+        {"json", "application/json"},  {"mjs", "text/javascript; charset=utf-8"},
+        {"mp3", "audio/mpeg"},         {"mp4", "video/mp4"},
+        {"ogg", "audio/ogg"},          {"pdf", "application/pdf"},
+        {"png", "image/png"},          {"svg", "image/svg+xml"},
+        {"tar", "application/x-tar"},  {"txt", "text/plain; charset=utf-8"},
+        {"wasm", "application/wasm"},  {"webm", "video/webm"},
+        {"webp", "image/webp"},        {"woff2", "font/woff2"},
+        {"xml", "application/xml"},    {"zip", "application/zip"},
+    };
+    const char *slash = strrchr(file, '/');
+    const char *dot = strrchr(slash != NULL ? slash : file, '.');
+
+    for (size_t i = 0; dot != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcasecmp(dot + 1, types[i].extension) == 0)
+            return types[i].type;
+    return "application/octet-stream";
+}
+
+/* ---------------------------------------------------------------- the log */
+
+const char *door_app_request_id(struct door_app_request *req)
+{
+    return door_app_cgi(req, "UNIQUE_ID");
+}
+
+/* One line in one write(2), so that those of several threads do not mix. */
+void door_app_log(struct door_app_request *req, int level, const char *format, ...)
+{
+    const char *id = req != NULL ? door_app_request_id(req) : NULL;
+    int error = errno;
+    char line[4096];
+    size_t len;
+    va_list args;
+
+    len = (size_t)snprintf(line, sizeof(line), "<%d>%s%s", level & LOG_PRIMASK,
+                           id != NULL ? id : "", id != NULL ? ": " : "");
+    va_start(args, format);
+    errno = error; /* for %m */
+    vsnprintf(line + len, sizeof(line) - len, format, args);
+    va_end(args);
+    for (char *at = line; *at != '\0'; at++)
+        if (*at == '\n')
+            *at = ' ';
+    len = strnlen(line, sizeof(line) - 1);
+    line[len++] = '\n';
+    if (write(STDERR_FILENO, line, len) == -1)
+        errno = error; /* nobody to tell */
+    errno = error;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+void *door_app_alloc(struct door_app_request *handle, size_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? door_rt_alloc(&req->thread->arena, len) : NULL;
+}
