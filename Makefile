@@ -44,6 +44,11 @@ objs         = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 APP_SRC     := $(sort $(wildcard door_app/*.c))
 MODULE_SRC  := $(wildcard mod_door.c) $(sort $(wildcard module/*.c supervisor/*.c))
 EXAMPLE_SRC := $(sort $(wildcard door_app/examples/*.c))
+# The guest book needs libraries that nothing else here does.
+GUESTBOOK_PC := libpq jansson
+ifeq ($(shell $(PKG_CONFIG) --exists $(GUESTBOOK_PC) 2>/dev/null && echo yes),)
+EXAMPLE_SRC := $(filter-out %/guestbook.c,$(EXAMPLE_SRC))
+endif
 
 ifeq ($(UNAME),SunOS)
 DOOR_SRC    :=
@@ -97,6 +102,8 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/door_app/examples/guestbook.o: \
+	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
 	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
 $(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
@@ -157,6 +164,7 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 		$(EXAMPLE_LIBS)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
+$(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # ---------------------------------------------------------------- C tests
 #

@@ -72,14 +72,13 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
 void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how)
 {
     struct board *board = mod_door_board();
-    const struct board_app *row = &board->apps[in->app->row];
     uint64_t left, max;
 
     if (in->cell == 0)
         return;
     left = board_leave(board, in->cell, how);
     in->cell = 0;
-    max = atomic_load(&row->max_requests);
+    max = atomic_load(&board->apps[in->app->row].max_requests);
     if (how == CALL_TIMED_OUT || (max > 0 && left >= max && left % 16 == max % 16))
         mod_door_ask_supervisor(in->app->name);
 }

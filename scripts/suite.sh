@@ -70,6 +70,7 @@ if [ -n "$user" ] && ! (as_user "$user" test -x "$stage"); then
 fi
 
 cp -R t "$stage/t"
+cp scripts/postgres.sh "$stage/postgres.sh"
 mkdir -p "$stage/build/t"
 cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$stage/build"
 cp -R "$apps/t/apps" "$stage/build/t"

@@ -1,0 +1,601 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * guestbook.c: a guest book on PostgreSQL.  Each server thread has a connection
+ * of its own, made at its first query and kept in a _Thread_local for all later
+ * ones.  There is no pool: the doors start another thread only when the others
+ * are busy, so there are as many connections as requests have run at once.
+ *
+ *     GET  /                      the entries as a page, with a form; ?page=N
+ *     POST /                      the form: name, message
+ *     POST /entries/{id}/delete   the button beside an entry
+ *     GET  /connections           server threads and their connections
+ *
+ *     GET    /entries             the entries as JSON; ?page=N
+ *     POST   /entries             adds {"name": ..., "message": ...}, or a form's fields
+ *     GET    /entries/{id}
+ *     DELETE /entries/{id}
+ *
+ * Which database it is, libpq's environment variables say: PGHOST, PGDATABASE
+ * and so on.  Where GUESTBOOK_FAULTS is set, POST /fault leaves a transaction
+ * open, for tests.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include <door_app.h>
+
+#define NAME_MAX_BYTES    200
+#define MESSAGE_MAX_BYTES 4000
+#define PER_PAGE          10
+#define FORM_MAX          (64 * 1024)
+
+/* ------------------------------------------------------------ the database */
+
+static _Thread_local PGconn *connection;
+
+/* What /connections shows: a place for each thread that has a connection. */
+static struct place {
+    _Atomic int is_taken;
+    _Atomic unsigned long thread;
+    _Atomic int backend; /* process id of PostgreSQL's end, 0: not connected */
+    _Atomic unsigned long served;
+} places[1024];
+static _Thread_local struct place *place;
+
+static const char *const statements[][2] = {
+    {"list", "SELECT id, name, message, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+             " FROM entries ORDER BY id DESC LIMIT $1 OFFSET $2"},
+    {"count", "SELECT count(*) FROM entries"},
+    {"one", "SELECT id, name, message, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+            " FROM entries WHERE id = $1"},
+    {"add", "INSERT INTO entries (name, message) VALUES ($1, $2) RETURNING id"},
+    {"delete", "DELETE FROM entries WHERE id = $1"},
+    {"backends", "SELECT pid, state, coalesce(to_char(backend_start AT TIME ZONE 'UTC',"
+                 " 'HH24:MI:SS'), '') FROM pg_stat_activity WHERE application_name = 'guestbook'"
+                 " AND datname = current_database() ORDER BY pid"},
+};
+
+/* One process creates the table; others that start at the same time wait for it. */
+static const char schema[] =
+    "BEGIN; SELECT pg_advisory_xact_lock(7302641);"
+    " CREATE TABLE IF NOT EXISTS entries (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " name text NOT NULL, message text NOT NULL, created timestamptz NOT NULL DEFAULT now());"
+    " COMMIT";
+
+static void disconnect(void)
+{
+    PQfinish(connection);
+    connection = NULL;
+    if (place != NULL)
+        atomic_store(&place->backend, 0);
+}
+
+static int succeeded(PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    PQclear(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+static int has_table(void)
+{
+    PGresult *result = PQexec(connection, "SELECT to_regclass('entries')");
+    int has = PQresultStatus(result) == PGRES_TUPLES_OK && !PQgetisnull(result, 0, 0);
+
+    PQclear(result);
+    return has;
+}
+
+static void ignore_notice(void *data, const PGresult *result)
+{
+    (void)data;
+    (void)result;
+}
+
+/* This thread's connection, with its statements prepared; or NULL, and the log tells. */
+static PGconn *connect_database(struct door_app_request *req)
+{
+    connection = PQconnectdb("application_name=guestbook connect_timeout=5");
+    PQsetNoticeReceiver(connection, ignore_notice, NULL);
+    int is_ready = PQstatus(connection) == CONNECTION_OK &&
+                   (has_table() || succeeded(PQexec(connection, schema)));
+
+    for (size_t i = 0; is_ready && i < sizeof(statements) / sizeof(statements[0]); i++)
+        is_ready = succeeded(PQprepare(connection, statements[i][0], statements[i][1], 0, NULL));
+    if (!is_ready) {
+        door_app_log(req, LOG_ERR, "cannot connect: %s", PQerrorMessage(connection));
+        disconnect();
+    } else if (place != NULL) {
+        atomic_store(&place->backend, PQbackendPID(connection));
+    }
+    return connection;
+}
+
+/*
+ * The connection as a request should find it: there, and in no transaction.
+ * What the server has closed meanwhile is noticed without asking it.
+ */
+static PGconn *database(struct door_app_request *req)
+{
+    if (connection != NULL &&
+        (!PQconsumeInput(connection) || PQstatus(connection) != CONNECTION_OK))
+        disconnect();
+    if (connection != NULL && PQtransactionStatus(connection) != PQTRANS_IDLE &&
+        !succeeded(PQexec(connection, "ROLLBACK")))
+        disconnect();
+    if (connection == NULL)
+        connect_database(req);
+    if (place != NULL) {
+        atomic_store(&place->thread, door_app_thread_number(req));
+        atomic_fetch_add(&place->served, 1);
+    }
+    return connection;
+}
+
+static int is_bad_input(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    return state != NULL && strncmp(state, "22", 2) == 0; /* data exception */
+}
+
+static void answer_error(struct door_app_request *req, int status, const char *text)
+{
+    door_app_status(req, status);
+    if (status == 503)
+        door_app_header_set(req, "Retry-After", "1");
+    door_app_content_type(req, "text/plain; charset=utf-8");
+    door_app_printf(req, "%s\n", text);
+}
+
+/* The result of a prepared statement; or NULL, and the request is answered. */
+static PGresult *query(struct door_app_request *req, const char *statement, int count,
+                       const char *const *values)
+{
+    PGresult *result;
+
+    if (connection == NULL) {
+        answer_error(req, 503, "The guest book is closed for a moment: no database.");
+        return NULL;
+    }
+    result = PQexecPrepared(connection, statement, count, values, NULL, NULL, 0);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK)
+        return result;
+    door_app_log(req, LOG_ERR, "%s: %s", statement, PQerrorMessage(connection));
+    if (is_bad_input(result))
+        answer_error(req, 400, "That is not text in UTF-8, or no number.");
+    else
+        answer_error(req, 503, "The guest book is closed for a moment: the database failed.");
+    PQclear(result);
+    if (PQstatus(connection) != CONNECTION_OK)
+        disconnect();
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static void start_thread(void *data)
+{
+    (void)data;
+    for (size_t i = 0; place == NULL && i < sizeof(places) / sizeof(places[0]); i++) {
+        int is_free = 0;
+
+        if (atomic_compare_exchange_strong(&places[i].is_taken, &is_free, 1))
+            place = &places[i];
+    }
+    if (place != NULL)
+        atomic_store(&place->served, 0);
+}
+
+static void stop_thread(void *data)
+{
+    (void)data;
+    disconnect();
+    if (place != NULL)
+        atomic_store(&place->is_taken, 0);
+}
+
+/* ---------------------------------------------------------------- the page */
+
+static const char page_head[] =
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+    "<title>Guest book</title><style>"
+    ":root{color-scheme:light dark;--ink:#1d2733;--soft:#5d6b7a;--paper:#f6f4ef;--card:#fff;"
+    "--line:#dcd7cb;--accent:#0b6e69}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e1;--soft:#9aa7b4;--paper:#171b20;"
+    "--card:#20262d;--line:#39424c;--accent:#4fc3bb}}"
+    "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
+    "font:1rem/1.5 system-ui,sans-serif}main{max-width:42rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
+    "h1{font-size:1.7rem;margin:.5rem 0 1rem}form.new,article{background:var(--card);"
+    "border:1px solid var(--line);border-radius:.6rem;padding:1rem;margin:0 0 1rem}"
+    "label{display:block;font-weight:600;margin:0 0 .8rem}"
+    "input,textarea{display:block;width:100%;margin-top:.25rem;padding:.55rem .7rem;font:inherit;"
+    "color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:.4rem}"
+    "button{font:inherit;padding:.5rem 1.1rem;border:0;border-radius:.4rem;"
+    "background:var(--accent);color:var(--card);cursor:pointer}"
+    "button.quiet{background:none;color:var(--soft);padding:.2rem .4rem;text-decoration:underline}"
+    "article header{display:flex;gap:.6rem;align-items:baseline;flex-wrap:wrap}"
+    "article header time{color:var(--soft);font-size:.85rem;margin-right:auto}"
+    "article p{margin:.5rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "nav{display:flex;justify-content:space-between;gap:1rem;margin:1.5rem 0}a{color:var(--accent)}"
+    ".error{border-left:.3rem solid #c0392b;padding:.5rem .8rem;background:var(--card)}"
+    ".note{color:var(--soft);font-size:.9rem}"
+    "table{border-collapse:collapse;width:100%;background:var(--card)}"
+    "th,td{text-align:left;padding:.45rem .6rem;border-bottom:1px solid var(--line)}"
+    "</style></head><body><main>";
+
+static const char page_foot[] = "</main></body></html>\n";
+
+static void begin_page(struct door_app_request *req, const char *title)
+{
+    door_app_content_type(req, "text/html; charset=utf-8");
+    door_app_header_set(req, "Content-Security-Policy",
+                        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
+    door_app_printf(req, "%s<h1>%s</h1>", page_head, title);
+}
+
+static long page_number(struct door_app_request *req)
+{
+    const char *text = door_app_query_value(req, "page");
+    char *end;
+    long page = text != NULL ? strtol(text, &end, 10) : 1;
+
+    return text != NULL && (*text == '\0' || *end != '\0' || page < 1 || page > 1000000) ? 1
+                                                                                          : page;
+}
+
+/* One page's entries, newest first; or NULL, and the request is answered. */
+static PGresult *entries_of_page(struct door_app_request *req, long page)
+{
+    char limit[24], offset[24];
+    const char *values[] = {limit, offset};
+
+    snprintf(limit, sizeof(limit), "%d", PER_PAGE);
+    snprintf(offset, sizeof(offset), "%ld", (page - 1) * PER_PAGE);
+    return query(req, "list", 2, values);
+}
+
+static void write_entry(struct door_app_request *req, const PGresult *entries, int row)
+{
+    door_app_printf(req, "<article><header><strong>");
+    door_app_write_html(req, PQgetvalue(entries, row, 1));
+    door_app_printf(req, "</strong><time>%s UTC</time>", PQgetvalue(entries, row, 3));
+    door_app_printf(req, "<form method=\"post\" action=\"%s/entries/%s/delete\">"
+                         "<button class=\"quiet\">delete</button></form></header><p>",
+                    door_app_script_name(req), PQgetvalue(entries, row, 0));
+    door_app_write_html(req, PQgetvalue(entries, row, 2));
+    door_app_printf(req, "</p></article>\n");
+}
+
+static void write_form(struct door_app_request *req, const char *error, const char *name,
+                       const char *message)
+{
+    if (error != NULL)
+        door_app_printf(req, "<p class=\"error\" role=\"alert\">%s</p>", error);
+    door_app_printf(req, "<form class=\"new\" method=\"post\" action=\"%s/\"><label>Your name"
+                         "<input name=\"name\" required maxlength=\"100\" autocomplete=\"name\""
+                         " value=\"", door_app_script_name(req));
+    door_app_write_html(req, name);
+    door_app_printf(req, "\"></label><label>Your message<textarea name=\"message\" rows=\"3\""
+                         " required maxlength=\"2000\">\n");
+    door_app_write_html(req, message);
+    door_app_printf(req, "</textarea></label><button>Sign the guest book</button></form>\n");
+}
+
+static void write_navigation(struct door_app_request *req, long page, long count)
+{
+    const char *base = door_app_script_name(req);
+
+    door_app_printf(req, "<nav>");
+    if (page > 1)
+        door_app_printf(req, "<a rel=\"prev\" href=\"%s/?page=%ld\">Newer</a>", base, page - 1);
+    else
+        door_app_printf(req, "<span></span>");
+    if (page * PER_PAGE < count)
+        door_app_printf(req, "<a rel=\"next\" href=\"%s/?page=%ld\">Older</a>", base, page + 1);
+    door_app_printf(req, "</nav><p class=\"note\">%ld entries &middot; "
+                         "<a href=\"%s/connections\">connections</a></p>", count, base);
+}
+
+static void write_page(struct door_app_request *req, const char *error, const char *name,
+                       const char *message)
+{
+    long page = error == NULL ? page_number(req) : 1;
+    PGresult *entries = entries_of_page(req, page);
+    PGresult *count = entries != NULL ? query(req, "count", 0, NULL) : NULL;
+
+    if (count != NULL) {
+        if (error != NULL)
+            door_app_status(req, 400);
+        begin_page(req, "Guest book");
+        write_form(req, error, name, message);
+        for (int row = 0; row < PQntuples(entries); row++)
+            write_entry(req, entries, row);
+        write_navigation(req, page, atol(PQgetvalue(count, 0, 0)));
+        door_app_printf(req, "%s", page_foot);
+    }
+    PQclear(count);
+    PQclear(entries);
+}
+
+static void show_page(struct door_app_request *req, void *data)
+{
+    (void)data;
+    database(req);
+    write_page(req, NULL, "", "");
+}
+
+/* What is wrong with an entry, or NULL. */
+static const char *fault(const char *name, const char *message)
+{
+    if (name == NULL || name[strspn(name, " \t\r\n")] == '\0')
+        return "Please tell us your name.";
+    if (message == NULL || message[strspn(message, " \t\r\n")] == '\0')
+        return "Please write a message.";
+    if (strlen(name) > NAME_MAX_BYTES || strlen(message) > MESSAGE_MAX_BYTES)
+        return "That is too long.";
+    return NULL;
+}
+
+/* The new entry's id; or NULL, and the request is answered. */
+static PGresult *add(struct door_app_request *req, const char *name, const char *message)
+{
+    const char *values[] = {name, message};
+
+    return query(req, "add", 2, values);
+}
+
+static void back_to_page(struct door_app_request *req)
+{
+    char *location = door_app_alloc(req, strlen(door_app_script_name(req)) + 2);
+
+    if (location == NULL)
+        return;
+    sprintf(location, "%s/", door_app_script_name(req));
+    door_app_redirect(req, 303, location);
+}
+
+static void post_form(struct door_app_request *req, void *data)
+{
+    const char *name, *message, *error;
+    PGresult *added;
+
+    (void)data;
+    if (door_app_form_read(req, FORM_MAX) == -1)
+        return;
+    name = door_app_form_value(req, "name");
+    message = door_app_form_value(req, "message");
+    error = fault(name, message);
+    database(req);
+    if (error != NULL) {
+        write_page(req, error, name != NULL ? name : "", message != NULL ? message : "");
+        return;
+    }
+    added = add(req, name, message);
+    if (added != NULL)
+        back_to_page(req);
+    PQclear(added);
+}
+
+/* Deletes the entry that the path names: how many that were; or -1, and the request is answered. */
+static int delete_entry(struct door_app_request *req)
+{
+    const char *values[] = {door_app_param(req, "id")};
+    PGresult *deleted;
+    int count;
+
+    database(req);
+    deleted = query(req, "delete", 1, values);
+    count = deleted != NULL ? atoi(PQcmdTuples(deleted)) : -1;
+    PQclear(deleted);
+    return count;
+}
+
+static void post_delete(struct door_app_request *req, void *data)
+{
+    (void)data;
+    if (delete_entry(req) >= 0)
+        back_to_page(req);
+}
+
+/* ---------------------------------------------------------------- JSON */
+
+static void write_json_entry(struct door_app_request *req, const PGresult *entries, int row)
+{
+    door_app_printf(req, "{\"id\":%s,\"name\":", PQgetvalue(entries, row, 0));
+    door_app_write_json(req, PQgetvalue(entries, row, 1));
+    door_app_printf(req, ",\"message\":");
+    door_app_write_json(req, PQgetvalue(entries, row, 2));
+    door_app_printf(req, ",\"created\":");
+    door_app_write_json(req, PQgetvalue(entries, row, 3));
+    door_app_printf(req, "}");
+}
+
+static void list_json(struct door_app_request *req, void *data)
+{
+    PGresult *entries;
+
+    (void)data;
+    database(req);
+    entries = entries_of_page(req, page_number(req));
+    if (entries == NULL)
+        return;
+    door_app_content_type(req, "application/json");
+    door_app_printf(req, "[");
+    for (int row = 0; row < PQntuples(entries); row++) {
+        door_app_printf(req, row > 0 ? ",\n" : "");
+        write_json_entry(req, entries, row);
+    }
+    door_app_printf(req, "]\n");
+    PQclear(entries);
+}
+
+static void get_json(struct door_app_request *req, void *data)
+{
+    const char *values[] = {door_app_param(req, "id")};
+    PGresult *entry;
+
+    (void)data;
+    database(req);
+    entry = query(req, "one", 1, values);
+    if (entry != NULL && PQntuples(entry) == 0) {
+        answer_error(req, 404, "There is no such entry.");
+    } else if (entry != NULL) {
+        door_app_content_type(req, "application/json");
+        write_json_entry(req, entry, 0);
+        door_app_printf(req, "\n");
+    }
+    PQclear(entry);
+}
+
+static int is_json(struct door_app_request *req)
+{
+    const char *type = door_app_header(req, "Content-Type");
+
+    return type != NULL && strncmp(type, "application/json", 16) == 0;
+}
+
+/* An object's text, which lives as long as the object; or NULL. */
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void add_and_tell(struct door_app_request *req, const char *name, const char *message)
+{
+    const char *error = fault(name, message);
+    PGresult *added;
+
+    if (error != NULL) {
+        answer_error(req, 400, error);
+        return;
+    }
+    database(req);
+    added = add(req, name, message);
+    if (added != NULL) {
+        char location[512];
+
+        snprintf(location, sizeof(location), "%s/entries/%s", door_app_script_name(req),
+                 PQgetvalue(added, 0, 0));
+        door_app_status(req, 201);
+        door_app_header_set(req, "Location", location);
+        door_app_content_type(req, "application/json");
+        door_app_printf(req, "{\"id\":%s}\n", PQgetvalue(added, 0, 0));
+    }
+    PQclear(added);
+}
+
+static void post_json(struct door_app_request *req, void *data)
+{
+    const char *body;
+    size_t len;
+    json_t *object;
+
+    (void)data;
+    if (!is_json(req)) {
+        if (door_app_form_read(req, FORM_MAX) == 0)
+            add_and_tell(req, door_app_form_value(req, "name"),
+                         door_app_form_value(req, "message"));
+        return;
+    }
+    body = door_app_body(req, FORM_MAX, &len);
+    object = body != NULL ? json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    if (object != NULL)
+        add_and_tell(req, text_of(object, "name"), text_of(object, "message"));
+    else if (body != NULL || errno == EFBIG)
+        answer_error(req, body != NULL ? 400 : 413,
+                     body != NULL ? "That is no JSON." : "That is too long.");
+    json_decref(object);
+}
+
+static void delete_json(struct door_app_request *req, void *data)
+{
+    int count = delete_entry(req);
+
+    (void)data;
+    if (count == 0)
+        answer_error(req, 404, "There is no such entry.");
+    else if (count > 0)
+        door_app_status(req, 204);
+}
+
+/* ------------------------------------------------------------- connections */
+
+static void write_places(struct door_app_request *req)
+{
+    door_app_printf(req, "<h2>Server threads</h2><table><tr><th>Thread</th><th>Backend</th>"
+                         "<th>Requests</th></tr>");
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (atomic_load(&places[i].is_taken))
+            door_app_printf(req, "<tr class=\"thread\"><td>%lu</td><td>%d</td><td>%lu</td></tr>",
+                            atomic_load(&places[i].thread), atomic_load(&places[i].backend),
+                            atomic_load(&places[i].served));
+    door_app_printf(req, "</table>");
+}
+
+static void show_connections(struct door_app_request *req, void *data)
+{
+    PGresult *backends;
+
+    (void)data;
+    database(req);
+    backends = query(req, "backends", 0, NULL);
+    if (backends == NULL)
+        return;
+    begin_page(req, "Connections");
+    door_app_printf(req, "<p>Each server thread keeps its connection; nobody hands them out."
+                         " There are as many as requests have run at once.</p>");
+    write_places(req);
+    door_app_printf(req, "<h2>What PostgreSQL says</h2><table><tr><th>Backend</th><th>State</th>"
+                         "<th>Since</th></tr>");
+    for (int row = 0; row < PQntuples(backends); row++)
+        door_app_printf(req, "<tr class=\"backend\"><td>%s</td><td>%s</td><td>%s UTC</td></tr>",
+                        PQgetvalue(backends, row, 0), PQgetvalue(backends, row, 1),
+                        PQgetvalue(backends, row, 2));
+    door_app_printf(req, "</table><p class=\"note\"><a href=\"%s/\">the guest book</a></p>%s",
+                    door_app_script_name(req), page_foot);
+    PQclear(backends);
+}
+
+static void leave_transaction_open(struct door_app_request *req, void *data)
+{
+    PGresult *added;
+
+    (void)data;
+    if (database(req) == NULL || !succeeded(PQexec(connection, "BEGIN"))) {
+        answer_error(req, 503, "No database.");
+        return;
+    }
+    added = add(req, "nobody", "never committed");
+    if (added != NULL)
+        answer_error(req, 500, "Left in the middle of a transaction.");
+    PQclear(added);
+}
+
+int main(int argc, char **argv)
+{
+    struct door_app *app = door_app_create();
+
+    door_app_on_thread(app, start_thread, stop_thread, NULL);
+    door_app_route(app, "GET", "/", show_page, NULL);
+    door_app_route(app, "POST", "/", post_form, NULL);
+    door_app_route(app, "POST", "/entries/{id}/delete", post_delete, NULL);
+    door_app_route(app, "GET", "/connections", show_connections, NULL);
+    door_app_route(app, "GET", "/entries", list_json, NULL);
+    door_app_route(app, "POST", "/entries", post_json, NULL);
+    door_app_route(app, "GET", "/entries/{id}", get_json, NULL);
+    door_app_route(app, "DELETE", "/entries/{id}", delete_json, NULL);
+    if (getenv("GUESTBOOK_FAULTS") != NULL)
+        door_app_route(app, "POST", "/fault", leave_transaction_open, NULL);
+    return door_app_run(app, argc > 1 ? argv[1] : NULL);
+}
