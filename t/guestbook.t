@@ -204,7 +204,9 @@ my @holders = map {
         if $pid == 0;
     $pid;
 } 1 .. 3;
-ok $httpd->wait_for(sub { ask(GET "$base/entries")->code == 503 }), 'too many clients: 503';
+my $held = q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'};
+ok $httpd->wait_for(sub { sql($held) == 3 }), 'others have all the connections';
+is ask(GET "$base/entries")->code, 503, 'too many clients: 503';
 ok $httpd->logs(qr/cannot connect: .*(?:too many clients|remaining connection slots)/, $mark),
     '... the log tells';
 kill 'TERM', @holders;

@@ -21,6 +21,7 @@
  * open, for tests.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,14 +121,22 @@ static PGconn *connect_database(struct door_app_request *req)
     return connection;
 }
 
-/*
- * The connection as a request should find it: there, and in no transaction.
- * What the server has closed meanwhile is noticed without asking it.
- */
+/* What the server has closed meanwhile is noticed without asking it: it has said so. */
+static int is_closed(void)
+{
+    struct pollfd said = {.fd = PQsocket(connection), .events = POLLIN};
+
+    if (poll(&said, 1, 0) == 0)
+        return 0;
+    PQconsumeInput(connection); /* why */
+    PQconsumeInput(connection); /* and the end */
+    return PQstatus(connection) != CONNECTION_OK;
+}
+
+/* The connection as a request should find it: there, and in no transaction. */
 static PGconn *database(struct door_app_request *req)
 {
-    if (connection != NULL &&
-        (!PQconsumeInput(connection) || PQstatus(connection) != CONNECTION_OK))
+    if (connection != NULL && is_closed())
         disconnect();
     if (connection != NULL && PQtransactionStatus(connection) != PQTRANS_IDLE &&
         !succeeded(PQexec(connection, "ROLLBACK")))
