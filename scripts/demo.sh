@@ -16,26 +16,52 @@ root=$build/demo
 run=$root
 app_dir=$build
 httpd_pid=
+pg_pid=
 temporary=
 
 say() {
     echo "demo: $*"
 }
 
-# httpd stops the applications; it gets ten seconds for all of it.
+# Tells a process to end with that signal, and insists after ten seconds.
+end_process() {
+    local pid=$1 tries=100
+    [ -n "$pid" ] || return 0
+    kill "-$2" "$pid" 2>/dev/null
+    while kill -0 "$pid" 2>/dev/null && [ $tries -gt 0 ]; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+}
+
+# httpd stops the applications.
 stop_all() {
-    local tries=100
     trap '' INT TERM HUP
-    if [ -n "$httpd_pid" ]; then
-        kill -TERM "$httpd_pid" 2>/dev/null
-        while kill -0 "$httpd_pid" 2>/dev/null && [ $tries -gt 0 ]; do
-            sleep 0.1
-            tries=$((tries - 1))
-        done
-        kill -KILL "$httpd_pid" 2>/dev/null
-        wait "$httpd_pid" 2>/dev/null
-    fi
+    end_process "$httpd_pid" TERM
+    end_process "$pg_pid" INT
     [ -z "$temporary" ] || rm -rf "$temporary"
+}
+
+# Its data stays for the next demo, unless it had to be in the temporary copy.
+start_postgres() {
+    local tries=300
+    pg_dir=$run/pg
+    mkdir -p "$pg_dir" || give_up "cannot write to $run"
+    [ -z "$user" ] || chown "$user" "$pg_dir"
+    rm -f "$pg_dir/sockets"
+    # From our stdin: the user need not be able to read this folder.
+    (as_user "$user" bash -s run "$pg_dir") <scripts/postgres.sh \
+        >>"$root/logs/startup.log" 2>&1 9>&- &
+    pg_pid=$!
+    until [ -s "$pg_dir/sockets" ] && pg_isready -q -h "$(cat "$pg_dir/sockets")"; do
+        kill -0 "$pg_pid" 2>/dev/null && [ $tries -gt 0 ] ||
+            give_up "PostgreSQL did not start: $(tail -n 3 "$pg_dir/log" 2>/dev/null)"
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    pg_host=$(cat "$pg_dir/sockets")
 }
 
 finish() {
@@ -78,7 +104,7 @@ write_files() {
     chmod 644 "$run/htdocs/index.html"
     echo "text/html html" >"$root/conf/mime.types"
     fill_in SERVER_ROOT="$root" ADDRESS="$address" PORT="$port" RUN="$run" \
-        MODULE="$build/mod_door.so" APPS="$app_dir" USER="$user_lines" \
+        MODULE="$build/mod_door.so" APPS="$app_dir" PGHOST="$pg_host" USER="$user_lines" \
         MODULES="$(load_modules mpm_event unixd authz_core log_config mime dir status http2)" \
         <conf/demo.conf.in >"$root/conf/httpd.conf"
 }
@@ -95,7 +121,7 @@ answers() {
 
 wait_until_up() {
     local name deadline=$((SECONDS + 15))
-    for name in hello kitchen/env raw; do
+    for name in hello kitchen/env raw guestbook/; do
         until answers "$name"; do
             kill -0 "$httpd_pid" 2>/dev/null || give_up "httpd did not start:
 $(tail -q -n 5 "$root/logs/startup.log" "$root/logs/error_log" 2>/dev/null)"
@@ -112,6 +138,7 @@ announce() {
 
 mod_door demo: httpd $httpd_pid, logs in $root/logs
 
+    $base/guestbook/          # for a browser
     curl $base/hello
     curl $base/kitchen/env
     curl --data-binary @README.md $base/kitchen/echo
@@ -138,6 +165,7 @@ fi
 
 trap 'finish 0' INT TERM HUP
 choose_user
+start_postgres
 write_files
 : >"$root/logs/startup.log"
 start_httpd

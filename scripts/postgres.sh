@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# postgres.sh start|stop DIR: a private PostgreSQL in DIR, for the demo and for
-# tests.  It listens on a Unix socket alone, and trusts whoever can reach that.
-# start prints the socket's directory (PGHOST); DIR/data stays when it stops.
+# postgres.sh start|run|stop DIR: a private PostgreSQL in DIR, for tests and the
+# demo.  It listens on a Unix socket alone, and trusts whoever can reach that.
+# The socket's directory (PGHOST) is in DIR/sockets; start prints it, and comes
+# back when the server is up; run is the server.  DIR/data stays when it stops.
 # Not for root: PostgreSQL refuses that.
 #
 #   PG_OPTIONS   more options for the server, such as "-c max_connections=10"
@@ -17,8 +18,9 @@ fail() {
     exit 1
 }
 
-start() {
-    local dir=$1 sockets=$1
+prepare() {
+    local dir=$1
+    sockets=$1
     mkdir -p "$dir" && chmod 700 "$dir" || fail "cannot use $dir"
     # A socket's address has room for 107 bytes.
     if [ ${#dir} -gt 80 ]; then
@@ -29,10 +31,20 @@ start() {
         "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 -N \
             >"$dir/initdb.log" 2>&1 || fail "initdb failed, see $dir/initdb.log"
     fi
+    options="-c listen_addresses='' -c unix_socket_directories='$sockets' ${PG_OPTIONS:-}"
+}
+
+run() {
+    prepare "$1"
+    eval "exec \"$bin/postgres\" -D \"$1/data\" $options" </dev/null >>"$1/log" 2>&1
+}
+
+start() {
+    local dir=$1
+    prepare "$dir"
     # No descriptor of ours may stay open in the server.
     "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s \
-        -o "-c listen_addresses='' -c unix_socket_directories='$sockets' ${PG_OPTIONS:-}" \
-        start </dev/null >/dev/null 2>&1 || fail "cannot start, see $dir/log"
+        -o "$options" start </dev/null >/dev/null 2>&1 || fail "cannot start, see $dir/log"
     echo "$sockets"
 }
 
@@ -48,6 +60,6 @@ stop() {
 
 [ -x "$bin/initdb" ] || fail "no PostgreSQL server found"
 case ${1-} in
-    start | stop) "$1" "${2:?directory}" ;;
-    *) fail "usage: postgres.sh start|stop DIR" ;;
+    start | run | stop) "$1" "${2:?directory}" ;;
+    *) fail "usage: postgres.sh start|run|stop DIR" ;;
 esac

@@ -131,6 +131,12 @@ my $pid = slurp("$dir/demo/logs/httpd.pid") + 0;
 ok $pid != $$ && kill(0, $pid), 'the pid file is where it should be';
 like slurp("/proc/$pid/cmdline"), qr/FOREGROUND/, "... and names the demo's httpd";
 
+# ---- the guest book
+
+like get($port, '/guestbook/'), qr{<form class="new"}, 'the guest book';
+is scalar(`curl -s -o /dev/null -w '%{http_code}' -d name=Ann -d message=remembered http://127.0.0.1:$port/guestbook/`),
+    303, '... is signed';
+
 # ---- others at the same time
 
 my $other = make_build(0755);
@@ -166,6 +172,7 @@ is get($port, '/hello'), '', '... nor listening';
 $port = free_port();
 $demo = start_demo($dir, $port);
 ok is_up($dir), 'the same folder again';
+like get($port, '/guestbook/'), qr{remembered}, '... the guest book has kept what was written';
 kill 'KILL', $demo;
 ended($demo);
 SKIP: {
