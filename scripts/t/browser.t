@@ -1,0 +1,165 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# The demo's guest book in a real browser: Chromium without a screen, driven by
+# chromedriver (WebDriver, W3C).  SCREENSHOTS=DIR keeps pictures there.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Temp ();
+use HTTP::Tiny ();
+use IO::Socket::INET ();
+use JSON::PP qw(decode_json encode_json);
+use MIME::Base64 qw(decode_base64);
+use POSIX qw(WNOHANG);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $build = abs_path($ENV{BUILD} // 'build');
+my @pids;
+
+END {
+    local $?;
+    kill 'TERM', @pids;
+    waitpid $_, 0 for @pids;
+}
+
+sub free_port { IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport }
+
+sub wait_for {
+    my ($check, $seconds) = @_;
+    my $deadline = time + ($seconds // 60);
+    until ($check->()) {
+        return 0 if time > $deadline;
+        sleep 0.05;
+    }
+    return 1;
+}
+
+sub start {
+    my ($log, @command) = @_;
+    my $pid = fork // die $!;
+    if ($pid == 0) {
+        $SIG{INT} = 'DEFAULT';
+        open STDIN,  '<', '/dev/null' or die;
+        open STDOUT, '>', $log        or die;
+        open STDERR, '>&', \*STDOUT   or die;
+        exec @command or POSIX::_exit(127);
+    }
+    push @pids, $pid;
+    return $pid;
+}
+
+# ---- the demo, in a folder of its own
+
+my $dir = File::Temp->newdir("$build/browser.XXXXXX");
+symlink "$build/$_", "$dir/$_"
+    for 'mod_door.so', 'examples', map { "lib$_.so.1" } qw(door door_app);
+chmod 0755, "$dir";
+my $port = free_port();
+start("$dir/output", 'bash', 'scripts/demo.sh', "$dir", $port);
+my $base = "http://127.0.0.1:$port/guestbook/";
+my $http = HTTP::Tiny->new(timeout => 60);
+ok wait_for(sub { $http->get($base)->{success} }), 'the demo runs'
+    or BAIL_OUT(join '', `cat $dir/output`);
+
+# ---- the browser
+
+my $driver_port = free_port();
+my $driver = "http://127.0.0.1:$driver_port";
+start("$dir/driver.log", 'chromedriver', "--port=$driver_port");
+ok wait_for(sub { $http->get("$driver/status")->{success} }), 'chromedriver runs';
+
+sub command {
+    my ($method, $path, $arguments) = @_;
+    my %content = $method eq 'POST'
+        ? (headers => {'Content-Type' => 'application/json'},
+            content => encode_json($arguments // {}))
+        : ();
+    my $answer = $http->request($method, "$driver$path", \%content);
+    my $value = eval { decode_json($answer->{content})->{value} };
+    die "$path: $answer->{content}" unless $answer->{success};
+    return $value;
+}
+
+my @arguments = ('--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars',
+    '--no-first-run', "--user-data-dir=$dir/profile");
+push @arguments, '--no-sandbox' if $> == 0;
+my $session = command(POST => '/session', {capabilities => {alwaysMatch =>
+    {browserName => 'chrome', 'goog:chromeOptions' => {args => \@arguments}}}});
+my $at = "/session/$session->{sessionId}";
+ok $session->{sessionId}, 'Chromium runs';
+
+sub script { command(POST => "$at/execute/sync", {script => $_[0], args => []}) }
+
+sub element {
+    my ($css) = @_;
+    my $found = command(POST => "$at/element", {using => 'css selector', value => $css});
+    return "$at/element/" . (values %$found)[0];
+}
+
+sub picture {
+    my ($name) = @_;
+    my $png = decode_base64(command(GET => "$at/screenshot"));
+    is substr($png, 1, 3), 'PNG', "a picture: $name";
+    return unless $ENV{SCREENSHOTS};
+    open my $file, '>', "$ENV{SCREENSHOTS}/$name.png" or die;
+    binmode $file;
+    print $file $png;
+    close $file;
+}
+
+sub size { command(POST => "$at/window/rect", {width => $_[0], height => $_[1]}) }
+
+sub sign {
+    my ($name, $message) = @_;
+    command(POST => element('input[name=name]') . '/value', {text => $name});
+    command(POST => element('textarea[name=message]') . '/value', {text => $message});
+    command(POST => element('form.new button') . '/click');
+}
+
+size(1100, 900);
+command(POST => "$at/url", {url => $base});
+is command(GET => "$at/title"), 'Guest book', 'the page';
+sign('Grace', "A door is a procedure call.\nIt returns.");
+is command(GET => "$at/url"), $base, 'the form is filled in and sent: back on the page';
+is script(q{return document.querySelector('article strong').textContent}), 'Grace', '... a name';
+is script(q{return document.querySelector('article p').textContent}),
+    "A door is a procedure call.\nIt returns.", '... and a message';
+my $evil = q{<img src=x onerror="document.title='evil'">};
+sign('Mallory', $evil);
+is script(q{return document.querySelector('article p').textContent}), $evil, 'what looks like HTML is text';
+is command(GET => "$at/title"), 'Guest book', '... and does nothing';
+command(POST => element('article button.quiet') . '/click');
+is script(q{return document.querySelector('article strong').textContent}), 'Grace', 'it is deleted';
+sign('Ada', 'I could not find the pool. There is none?');
+picture('guestbook');
+
+# The browser itself refuses what the form must not have; nothing is sent.
+command(POST => element('form.new button') . '/click');
+is script(q{return document.querySelectorAll('article').length}), 2, 'an empty form is not sent';
+
+# ---- on a phone
+
+size(400, 800);
+command(POST => "$at/url", {url => $base});
+cmp_ok script('return document.documentElement.scrollWidth'), '<=',
+    script('return window.innerWidth'), 'a narrow window: nothing sticks out';
+picture('guestbook-phone');
+
+# ---- connections
+
+system "wrk -c6 -t1 -d1s $base >$dir/wrk.log 2>&1";
+size(1100, 900);
+command(POST => "$at/url", {url => "${base}connections"});
+my $rows = script(q{return Array.from(document.querySelectorAll('tr.thread'),
+    row => row.children[1].textContent)});
+my $backends = script(q{return Array.from(document.querySelectorAll('tr.backend'),
+    row => row.children[0].textContent)});
+is_deeply [sort grep { $_ } @$rows], [sort @$backends], 'threads have the connections that there are';
+picture('guestbook-connections');
+
+command(DELETE => $at);
+done_testing;
