@@ -316,6 +316,34 @@ $(BUILD)/bench/call: $(call objs,$(CALL_BENCH)) $(BUILD)/libdoor.a
 bench-call: $(BUILD)/bench/call
 	@$(BUILD)/bench/call $(if $(QUICK),-q)
 
+# mod_door beside its peers: BUILD/bench/results.md.  QUICK=1 takes a minute.
+PEERS      := $(BUILD)/bench/peers
+$(PEERS)/mod_inprocess.so: bench/peers/mod_inprocess.c bench/peers/work.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -O2 -shared $(HTTPD_SYSTEM) -o $@ $<
+$(PEERS)/door: bench/peers/door.c bench/peers/work.h $(BUILD)/libdoor_app.so $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -O2 $(DOOR_CPP) -Idoor_app -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< \
+		$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+$(PEERS)/raw $(PEERS)/http: $(PEERS)/%: bench/peers/%.c bench/peers/work.h $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -O2 $(DOOR_CPP) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< $(LIBDOOR) $(SYSTEM_LIBS) \
+		$(if $(filter http,$(@F)),-lmicrohttpd)
+$(PEERS)/fcgi: bench/peers/fcgi.c bench/peers/work.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -O2 -o $@ $< -lfcgi
+$(PEERS)/cgi: bench/peers/cgi.c bench/peers/work.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -O2 -o $@ $<
+
+.PHONY: bench bench-peers deps-bench
+deps-bench:
+	@sh scripts/deps.sh bench
+bench-peers: $(addprefix $(PEERS)/,mod_inprocess.so door raw http fcgi cgi)
+bench: deps deps-bench
+	@+$(MAKE) --no-print-directory all bench-peers
+	@APXS='$(APXS)' perl bench/bench.pl '$(BUILD)'
+
 # ---------------------------------------------------------------- to install
 
 MODULE_DIR ?= $(shell $(APXS) -q LIBEXECDIR)

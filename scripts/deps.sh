@@ -20,6 +20,11 @@ if [ "${1-}" = analysis ]; then
     tools='clang-19 llvm-symbolizer-19 valgrind'
 fi
 
+if [ "${1-}" = bench ]; then
+    packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev gnuplot-nox'
+    tools='wrk gnuplot'
+fi
+
 without_dpkg() {
     missing=
     for tool in $tools; do

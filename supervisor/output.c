@@ -21,6 +21,7 @@
 #define QUEUE_MAX     1024 /* lines that wait to be written */
 #define QUEUE_BYTES   (1024 * 1024)
 #define LINES_PER_S   1000 /* of one process; more are dropped */
+#define LINES_FAIR    50   /* so many have a place in the queue that others have half filled */
 #define READ_LEN      16384
 
 struct line {
@@ -65,6 +66,17 @@ static void put(int level, const char *text)
         pthread_cond_signal(&queue.added);
     }
     pthread_mutex_unlock(&queue.lock);
+}
+
+/* Then a process that prints much must not take what is left from those that print little. */
+static int is_half_full(void)
+{
+    int result;
+
+    pthread_mutex_lock(&queue.lock);
+    result = queue.count >= QUEUE_MAX / 2 || queue.bytes >= QUEUE_BYTES / 2;
+    pthread_mutex_unlock(&queue.lock);
+    return result;
 }
 
 void output_log(int level, const char *format, ...)
@@ -219,11 +231,11 @@ static void end_line(struct output *out)
     out->line[out->len] = '\0';
     level = take_level(&text);
     if (*text != '\0') {
-        if (out->lines++ < LINES_PER_S)
+        if (out->lines++ < (is_half_full() ? LINES_FAIR : LINES_PER_S))
             output_log(level, "%s: %s%s", out->prefix, text, out->is_cut ? " [...]" : "");
         else if (out->dropped++ == 0)
-            output_log(LOG_WARNING, "%s: over %d lines in a second, others are dropped",
-                       out->prefix, LINES_PER_S);
+            output_log(LOG_WARNING, "%s: over %u lines in a second, others are dropped",
+                       out->prefix, out->lines - 1);
     }
     out->len = 0;
     out->is_cut = 0;

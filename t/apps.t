@@ -138,7 +138,7 @@ ok $httpd->logs(qr/\[door:error\] .*told\[$pid\]: an error/), '... a level';
 ok $httpd->logs(qr/told\[$pid\]: y{7000,8000} \[\.\.\.\]/), '... a long line, cut';
 
 is $httpd->status('/flood'), 200, 'one that floods the log answers';
-ok $httpd->logs(qr/flood\[\d+\]: over 1000 lines in a second/), '... the flood is limited';
+ok $httpd->logs(qr/flood\[\d+\]: over \d+ lines in a second/), '... the flood is limited';
 cmp_ok scalar(() = $httpd->log_text =~ /flooding/g), '<', 100_000, '... in fact';
 
 # ---- other programs
