@@ -14,6 +14,8 @@
  *
  *     /echo                   the request's body, with its content type
  *     /upload                 reads the body as it comes: bytes=N sha256=HEX
+ *     /form                   a form's fields, of the query and the body: NAME=VALUE
+ *     /parts                  a form's parts: NAME FILENAME TYPE bytes=N sha256=HEX
  *     /duplex                 writes each piece of the body back at once
  *
  *     /big?bytes=N            N bytes: the letters a to z over and over
@@ -150,32 +152,73 @@ static void echo(struct door_app_request *req, void *data)
     door_app_write(req, body, len);
 }
 
-static void upload(struct door_app_request *req, void *data)
+typedef ssize_t reader(struct door_app_request *req, void *buf, size_t len);
+
+/* What was read to its end: how many bytes, and their hash in hexadecimal digits; or -1. */
+static long long read_and_hash(struct door_app_request *req, reader *read_some, char *hex)
 {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_len = 0;
-    unsigned long long bytes = 0;
+    long long bytes = 0;
     char piece[65536];
     ssize_t len;
 
-    (void)data;
     EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
-    while ((len = door_app_read(req, piece, sizeof(piece))) > 0) {
+    while ((len = read_some(req, piece, sizeof(piece))) > 0) {
         EVP_DigestUpdate(hash, piece, (size_t)len);
-        bytes += (size_t)len;
+        bytes += len;
     }
     EVP_DigestFinal_ex(hash, digest, &digest_len);
     EVP_MD_CTX_free(hash);
-    if (len == -1) {
+    for (unsigned i = 0; i < digest_len; i++)
+        sprintf(hex + 2 * i, "%02x", digest[i]);
+    return len == 0 ? bytes : -1;
+}
+
+static void upload(struct door_app_request *req, void *data)
+{
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    long long bytes = read_and_hash(req, door_app_read, hex);
+
+    (void)data;
+    if (bytes == -1) {
         door_app_status(req, 400);
-        door_app_printf(req, "after %llu bytes: %s\n", bytes, strerror(errno));
+        door_app_printf(req, "not all of it: %s\n", strerror(errno));
         return;
     }
-    door_app_printf(req, "bytes=%llu sha256=", bytes);
-    for (unsigned i = 0; i < digest_len; i++)
-        door_app_printf(req, "%02x", digest[i]);
-    door_app_printf(req, "\n");
+    door_app_printf(req, "bytes=%lld sha256=%s\n", bytes, hex);
+}
+
+static void parts(struct door_app_request *req, void *data)
+{
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    struct door_app_part part;
+
+    (void)data;
+    while (door_app_part_next(req, &part) == 1) {
+        long long bytes = read_and_hash(req, door_app_part_read, hex);
+
+        if (bytes == -1)
+            return;
+        door_app_printf(req, "%s %s %s bytes=%lld sha256=%s\n", part.name,
+                        part.filename != NULL ? part.filename : "-",
+                        part.content_type != NULL ? part.content_type : "-", bytes, hex);
+    }
+}
+
+static void form(struct door_app_request *req, void *data)
+{
+    const char *name, *value;
+    size_t position = 0;
+
+    (void)data;
+    while (door_app_query_next(req, &position, &name, &value))
+        door_app_printf(req, "%s=%s\n", name, value);
+    if (strcmp(door_app_method(req), "POST") != 0 || door_app_form_read(req, 1000000) == -1)
+        return;
+    for (position = 0; door_app_form_next(req, &position, &name, &value);)
+        door_app_printf(req, "%s=%s\n", name, value);
 }
 
 static void duplex(struct door_app_request *req, void *data)
@@ -561,6 +604,8 @@ static const struct {
     {"/echo", echo, ""},
     {"/upload", upload, ""},
     {"/duplex", duplex, ""},
+    {"/form", form, "?NAME=VALUE"},
+    {"/parts", parts, ""},
     {"/big", big, "?bytes=N"},
     {"/trickle", trickle, "?bytes=N&chunk=K"},
     {"/stream", stream, "?lines=N&ms=M"},
