@@ -295,7 +295,7 @@ check-valgrind: deps-analysis c-tests
 	DOOR_TEST_EMULATED=1 $(PROVE) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' \
 		$(VALGRIND_TESTS)
 
-check-tree: all
+check-tree: all man
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t
 
@@ -353,7 +353,12 @@ CONF_DIR   ?= $(firstword $(wildcard $(shell $(APXS) -q SYSCONFDIR)/mods-availab
 
 HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h) compat/door_compat.h)
 SYS_HEADERS := $(if $(DOOR_SRC),$(wildcard libdoor/include/sys/*.h))
-MAN3       := $(strip $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3)) $(wildcard door_app/man/*.3))
+MAN3       := $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3))
+# The runtime's pages are made from its header.
+$(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl
+	perl scripts/man.pl $< $(@D) "$$(date -r $< '+%B %-d, %Y')"
+.PHONY: man
+man: $(BUILD)/man/door_app.3
 LIBS       := $(if $(DOOR_SRC),door) door_app
 CONF_FILES := $(wildcard conf/door.load conf/door.conf)
 
@@ -364,7 +369,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 .PHONY: install uninstall clean
 
-install: all
+install: all man
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
 		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
@@ -376,7 +381,7 @@ install: all
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
-	$(if $(MAN3),$(INSTALL) -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3)
+	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(if $(CONF_FILES),$(INSTALL) -m 644 $(CONF_FILES) $(DESTDIR)$(CONF_DIR))
 	@test -n '$(DESTDIR)' || ! command -v ldconfig >/dev/null || ldconfig || \
@@ -388,7 +393,7 @@ uninstall:
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
-		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3))) \
+		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3) \
 		$(addprefix $(DESTDIR)$(CONF_DIR)/,$(notdir $(CONF_FILES)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
