@@ -254,6 +254,7 @@ sub costs {
     my ($ticks, $switches) = (0, 0);
     for my $pid (processes($peer)) {
         my @field = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
+        next if @field < 15; # it has ended
         $ticks += $_ for @field[11 .. 14];
         for (glob "/proc/$pid/task/*/status") {
             my $status = slurp($_);
@@ -324,15 +325,19 @@ for my $peer (@peers) {
 }
 
 my (%samples, $done);
+$done = 0;
 my $total = 0;
 $total += $rounds * @concurrency * works_of($_) for @peers;
 for my $work (@works) {
     for my $clients (@concurrency) {
+        say_now("/$work, $clients clients, $done of $total samples done\n") unless -t STDERR;
         for my $round (1 .. $rounds) {
             for my $peer (@peers) {
                 next unless grep { $_ eq $work } works_of($peer);
                 push @{$samples{$work}{$clients}{$peer->{name}}}, sample($peer, $work, $clients);
-                say_now(sprintf "\r%d of %d: %s c=%d %-20s", ++$done, $total, $work, $clients, $peer->{name});
+                $done++;
+                say_now(sprintf "\r%d of %d: %s c=%d %-20s", $done, $total, $work, $clients,
+                    $peer->{name}) if -t STDERR;
             }
         }
     }

@@ -20,6 +20,9 @@
 
 #include "mod_door.h"
 
+/* A body up to this long fits into any socket's buffer. */
+#define SHORT_LEN 8192
+
 /* ------------------------------------------------------------- checking */
 
 /* Between application and httpd only (RFC 9110, 7.6.1); the connection to the client is httpd's. */
@@ -374,11 +377,31 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
     return result(call, pass(call, bb));
 }
 
+/*
+ * httpd keeps a short response back until it has looked for the client's next
+ * request, and then hands the connection to its listener.  Where the response
+ * goes out at once, the next request of a busy client near by is often there
+ * by then, and this thread takes it.  Past the content's filters: they have
+ * had the end.
+ */
+static void send_now(const struct mod_door_call *call, apr_bucket_brigade *bb)
+{
+    conn_rec *c = call->r->connection;
+
+    if (c->master != NULL || call->r->main != NULL || c->aborted)
+        return;
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(c->bucket_alloc));
+    ap_pass_brigade(c->output_filters, bb);
+    apr_brigade_cleanup(bb);
+}
+
 int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
                  struct door_wire_reader fields)
 {
     struct mod_door_response *response = &call->response;
     request_rec *r = call->r;
+    apr_status_t error;
     apr_off_t len;
 
     mod_door_body_discard(r, &call->body);
@@ -394,5 +417,8 @@ int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
     cut(call, bb, &len);
     add_trailers(r, fields);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
-    return result(call, pass(call, bb));
+    error = pass(call, bb);
+    if (error == APR_SUCCESS && len <= SHORT_LEN && response->sent == 0)
+        send_now(call, bb);
+    return result(call, error);
 }
