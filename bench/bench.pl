@@ -187,6 +187,9 @@ KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 30
 EnableSendfile On
+<Directory />
+AllowOverride None
+</Directory>
 $owner
 StartServers 2
 ServerLimit 8

@@ -284,6 +284,28 @@ static const char *set_queue_timeout(cmd_parms *cmd, void *config, const char *a
     return NULL;
 }
 
+static int wants_batch;
+
+int mod_door_wants_batch(void)
+{
+    return wants_batch;
+}
+
+void mod_door_forget_batch(void)
+{
+    wants_batch = 1;
+}
+
+static const char *set_batch(cmd_parms *cmd, void *config, int on)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)config;
+    if (wrong == NULL)
+        wants_batch = on;
+    return wrong;
+}
+
 const command_rec mod_door_commands[] = {
     AP_INIT_TAKE1("DoorHandler", set_handler, NULL, OR_FILEINFO,
                   "the application, or the path of the door, that answers requests here; or 'none'"),
@@ -301,6 +323,8 @@ const command_rec mod_door_commands[] = {
                   "how many more may wait for that"),
     AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
                   "how long they may, in seconds or with a unit"),
+    AP_INIT_FLAG("DoorBatchScheduling", set_batch, NULL, RSRC_CONF,
+                 "On: httpd's children are scheduled as SCHED_BATCH, where there is such a thing"),
     AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
                      "NAME \"COMMAND\" [key=value ...]: an application to launch"),
     AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,

@@ -86,6 +86,10 @@ struct mod_door_config {
 
 extern const command_rec mod_door_commands[];
 
+/* DoorBatchScheduling: on unless the configuration says otherwise. */
+int mod_door_wants_batch(void);
+void mod_door_forget_batch(void);
+
 void *mod_door_create_config(apr_pool_t *pool, char *dir);
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
 
