@@ -116,6 +116,18 @@ is $httpd->status('/added'), 200, '... the new one answers';
 ok $httpd->wait_for(sub { !$httpd->apps('bare') }), '... the old one ends';
 is $httpd->status('/bare'), 404, '... and is not found any more';
 
+# ---- reload=always, and a restart that is not graceful
+
+my $added = pid_of('added');
+$kept = pid_of('kept');
+ok $httpd->graceful, 'httpd restarts, and nothing has changed';
+sleep 0.5;
+is pid_of('added'), $added, '... nothing is replaced';
+$httpd->configure($current . app(added => "$dir/bin/added", 'reload=always'));
+ok $httpd->graceful, 'reload=always';
+ok is_replaced(added => $added), '... is replaced all the same';
+is pid_of('kept'), $kept, '... alone';
+
 # ---- what runs is not cut off
 
 my $kitchen = pid_of('kitchen');
@@ -141,7 +153,19 @@ is_deeply [keys %{$httpd->end_load($control)}], [200], 'and so were those for a 
 
 # ---- the end
 
-ok $httpd->stop('WINCH'), 'graceful-stop';
+$kept = pid_of('kept');
+$mark = $httpd->mark;
+kill 'HUP', $httpd->pid;
+ok $httpd->logs(qr/resuming normal operations/, $mark), 'a restart that is not graceful';
+is $httpd->status('/kept'), 200, '... and httpd serves';
+is pid_of('kept'), $kept, '... with the same process';
+
+$stream = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}");
+print $stream "GET /kitchen/stream?lines=20&ms=100 HTTP/1.0\r\n\r\n";
+sleep 0.3;
+ok $httpd->stop('WINCH'), 'graceful-stop, with a stream running';
+$lines = do { local $/; <$stream> };
+like $lines, qr/\b20\n\z/, '... which comes to its end';
 is_deeply [$httpd->processes(qr/./)], [], '... nothing is left';
 is_deeply [glob "$dir/run/*"], [], '... nor its directories';
 
