@@ -291,9 +291,10 @@ check-tsan: deps-analysis
 VALGRIND_TESTS := $(addprefix $(BUILD)/t/,test_attach test_attributes test_cred test_descriptors \
 	test_info test_param test_revoke test_request test_response test_wire \
 	$(notdir $(FUZZERS)))
-check-valgrind: deps-analysis c-tests
+check-valgrind: deps-analysis all c-tests
 	DOOR_TEST_EMULATED=1 $(PROVE) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' \
 		$(VALGRIND_TESTS)
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
 check-tree: all man
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \

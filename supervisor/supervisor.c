@@ -278,6 +278,8 @@ static void work(void)
         }
         take_events(&w, door_now_ns());
     }
+    free(w.fds);
+    free(w.of);
 }
 
 void supervisor_run(const struct supervisor_start *start)

@@ -7,6 +7,8 @@
 #     $httpd->configure("DoorApp ...");
 #     $httpd->start;
 #
+# under => ['valgrind', ...] has it run by that, in one process.
+#
 # Whatever belongs to it names its directory, which is how leftovers are found.
 
 package OwnHttpd;
@@ -99,7 +101,7 @@ CONF
     return $self;
 }
 
-sub command { ($_[0]{program}, '-d', $_[0]{dir}, '-f', "$_[0]{dir}/httpd.conf") }
+sub command { (@{$_[0]{under} // []}, $_[0]{program}, '-d', $_[0]{dir}, '-f', "$_[0]{dir}/httpd.conf") }
 
 # What httpd -t says; its exit status is in $?.
 sub check {
@@ -119,7 +121,7 @@ sub start {
         open STDERR, '>&', \*STDOUT;
         %ENV = (PATH => $ENV{PATH}, map({ ($_ => $ENV{$_}) } grep { /SAN_OPTIONS/ } keys %ENV),
             NOT_FOR_APPLICATIONS => 'x');
-        exec $self->command, '-DFOREGROUND' or POSIX::_exit(127);
+        exec $self->command, $self->{under} ? '-X' : '-DFOREGROUND' or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     return $self->wait_for(sub { $self->listens || $self->ended(0) }) && exists $self->{pid};
