@@ -136,8 +136,8 @@ const char *door_app_query_value(const struct door_app_request *handle, const ch
     return find(query(handle), name);
 }
 
-int door_app_query_next(const struct door_app_request *handle, size_t *position,
-                        const char **name, const char **value)
+int door_app_query_next(const struct door_app_request *handle, size_t *position, const char **name,
+                        const char **value)
 {
     return next(query(handle), position, name, value);
 }
@@ -297,8 +297,8 @@ const char *door_app_percent_decode(struct door_app_request *handle, const char 
 
 static int is_unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 const char *door_app_percent_encode(struct door_app_request *handle, const char *text)

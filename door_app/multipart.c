@@ -14,9 +14,9 @@
 
 #include "app.h"
 
-#define BUFFER_LEN    (32 * 1024)
-#define HEADERS_MAX   (8 * 1024) /* bytes of one part's headers */
-#define BOUNDARY_MAX  70         /* RFC 2046, 5.1.1 */
+#define BUFFER_LEN   (32 * 1024)
+#define HEADERS_MAX  (8 * 1024) /* bytes of one part's headers */
+#define BOUNDARY_MAX 70         /* RFC 2046, 5.1.1 */
 
 enum state { BEFORE_PART, IN_PART, AT_END };
 
@@ -207,8 +207,8 @@ static int begin_part(struct door_app_request *handle, struct door_rt_request *r
     }
     if (strncmp(m->start, "\r\n", 2) != 0 || headers_end == m->start)
         return EBADMSG;
-    error = read_headers(&req->thread->arena, m->start + 2, (size_t)(headers_end - m->start - 2),
-                         part);
+    error =
+        read_headers(&req->thread->arena, m->start + 2, (size_t)(headers_end - m->start - 2), part);
     m->start = headers_end + 4;
     m->state = IN_PART;
     return error;

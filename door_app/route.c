@@ -22,7 +22,7 @@ static size_t parameter_len(const char *pattern)
         return 0;
     len = strcspn(pattern + 1, "{}/");
     return pattern[1 + len] == '}' && (pattern[2 + len] == '/' || pattern[2 + len] == '\0') ? len
-                                                                                           : 0;
+                                                                                            : 0;
 }
 
 /* Starts with a slash; a brace only where it makes a whole segment a parameter. */

@@ -41,7 +41,7 @@ struct said_app {
     char **argv;
     const char *directory;
     apr_array_header_t *env; /* char *, "NAME=value" */
-    int has_busy; /* it says so itself */
+    int has_busy;            /* it says so itself */
     struct app_definition numbers;
     struct mod_door_app app;
 };
@@ -185,8 +185,7 @@ static const char *set_instances(cmd_parms *cmd, struct said_app *app, const cha
     const char *wrong = read_number(value, 1, APP_INSTANCES_MAX, &number);
 
     app->numbers.instances = (uint32_t)number;
-    return wrong == NULL ? NULL
-                         : apr_psprintf(cmd->pool, "must be 1 to %d", APP_INSTANCES_MAX);
+    return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "must be 1 to %d", APP_INSTANCES_MAX);
 }
 
 static const char *set_max_requests(cmd_parms *cmd, struct said_app *app, const char *value)
@@ -249,9 +248,8 @@ static const struct {
     const char *name;
     int resource;
 } rlimits[] = {
-    {"RLimitCPU", RLIMIT_CPU},       {"RLimitNOFILE", RLIMIT_NOFILE},
-    {"RLimitCORE", RLIMIT_CORE},     {"RLimitFSIZE", RLIMIT_FSIZE},
-    {"RLimitSTACK", RLIMIT_STACK},
+    {"RLimitCPU", RLIMIT_CPU},     {"RLimitNOFILE", RLIMIT_NOFILE}, {"RLimitCORE", RLIMIT_CORE},
+    {"RLimitFSIZE", RLIMIT_FSIZE}, {"RLimitSTACK", RLIMIT_STACK},
 #ifdef RLIMIT_AS
     {"RLimitMEM", RLIMIT_AS},
 #else
@@ -428,9 +426,8 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
 
 static const char *complete(apr_pool_t *pool, struct said_app *app)
 {
-    struct app_strings strings = {.directory = app->directory,
-                                  .command = app->command,
-                                  .argv = app->argv};
+    struct app_strings strings = {
+        .directory = app->directory, .command = app->command, .argv = app->argv};
     struct app_definition *def;
     const char *wrong = NULL;
 
@@ -479,9 +476,9 @@ static struct said_app *find_said(const char *name)
 static void complain(server_rec *s, const ap_directive_t *where, const char *name,
                      const char *problem)
 {
-    ap_log_error(APLOG_MARK, (mod_door_is_supervised() ? APLOG_ERR : APLOG_EMERG) | APLOG_STARTUP, 0, s,
-                 "%s:%d: %s %s: %s%s", where->filename, where->line_num, where->directive, name,
-                 problem, mod_door_is_supervised() ? "; it stays as it was" : "");
+    ap_log_error(APLOG_MARK, (mod_door_is_supervised() ? APLOG_ERR : APLOG_EMERG) | APLOG_STARTUP,
+                 0, s, "%s:%d: %s %s: %s%s", where->filename, where->line_num, where->directive,
+                 name, problem, mod_door_is_supervised() ? "; it stays as it was" : "");
 }
 
 const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
@@ -493,8 +490,10 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
 
     (void)config;
     if (wrong == NULL && !mod_door_is_app_name(name))
-        wrong = apr_psprintf(cmd->pool, "DoorApp: '%s' is no name: letters, digits, '.', '_', "
-                                        "'-', at most %d", name, APP_NAME_MAX);
+        wrong = apr_psprintf(cmd->pool,
+                             "DoorApp: '%s' is no name: letters, digits, '.', '_', "
+                             "'-', at most %d",
+                             name, APP_NAME_MAX);
     if (wrong == NULL && find_said(name) != NULL)
         wrong = apr_psprintf(cmd->pool, "DoorApp: there is an application '%s' already, in line %d",
                              name, find_said(name)->where->line_num);

@@ -32,8 +32,7 @@ apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint3
     return APR_SUCCESS;
 }
 
-static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool,
-                         struct mod_door_name *name)
+static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool, struct mod_door_name *name)
 {
     apr_status_t error = mod_door_name_instance(pool, in->app->name, in->cell, in->serial, name);
 

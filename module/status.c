@@ -25,8 +25,8 @@ struct counts {
 };
 
 static const char *const state_names[] = {
-    [APP_FREE] = "free",         [APP_DOWN] = "down", [APP_STARTING] = "starting",
-    [APP_UP] = "up",             [APP_BACKOFF] = "backing off",
+    [APP_FREE] = "free", [APP_DOWN] = "down",           [APP_STARTING] = "starting",
+    [APP_UP] = "up",     [APP_BACKOFF] = "backing off",
 };
 
 /* -------------------------------------------------------- asking a process */
@@ -81,8 +81,7 @@ static void ask(const struct mod_door *door, struct counts *counts)
         munmap(args.rbuf, args.rsize);
 }
 
-static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t cell,
-                               uint64_t serial)
+static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t cell, uint64_t serial)
 {
     struct counts counts = {-1, -1, -1, -1};
     struct mod_door_name door_name;
@@ -124,10 +123,14 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
         const struct {
             const char *name;
             apr_int64_t value;
-        } lines[] = {{"Pid", pid},         {"Uptime", uptime},
-                     {"Calls", calls},     {"Running", running},
-                     {"Errors", errors},   {"Waiting", counts.waiting},
-                     {"Threads", counts.threads}, {"ThreadsMax", counts.threads_max}};
+        } lines[] = {{"Pid", pid},
+                     {"Uptime", uptime},
+                     {"Calls", calls},
+                     {"Running", running},
+                     {"Errors", errors},
+                     {"Waiting", counts.waiting},
+                     {"Threads", counts.threads},
+                     {"ThreadsMax", counts.threads_max}};
         apr_size_t i;
 
         for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -136,9 +139,10 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
                            lines[i].name, lines[i].value);
         return;
     }
-    ap_rprintf(r, "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
-                  "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
-                  "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
+    ap_rprintf(r,
+               "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
+               "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
+               "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
                pid, uptime, calls, running, number(r->pool, counts.waiting), errors,
                number(r->pool, counts.threads), number(r->pool, counts.threads_max));
 }
@@ -160,14 +164,16 @@ static void write_app(request_rec *r, int flags, const char *name, const struct 
     apr_uint32_t i;
 
     if (flags & AP_STATUS_SHORT)
-        ap_rprintf(r, "DoorApp.%s.State: %s\nDoorApp.%s.Restarts: %" APR_INT64_T_FMT "\n"
-                      "DoorApp.%s.Crashes: %" APR_INT64_T_FMT "\nDoorApp.%s.LastCrash: %s\n"
-                      "DoorApp.%s.Leaving: %u\n",
+        ap_rprintf(r,
+                   "DoorApp.%s.State: %s\nDoorApp.%s.Restarts: %" APR_INT64_T_FMT "\n"
+                   "DoorApp.%s.Crashes: %" APR_INT64_T_FMT "\nDoorApp.%s.LastCrash: %s\n"
+                   "DoorApp.%s.Leaving: %u\n",
                    name, state_name, name, restarts, name, crashes, name, crash, name, leaving);
     else
-        ap_rprintf(r, "<tr><td><b>%s</b></td><td colspan=\"8\">%s, %" APR_INT64_T_FMT
-                      " restarts, %" APR_INT64_T_FMT " crashes, last crash %s, %u leaving"
-                      "</td></tr>\n",
+        ap_rprintf(r,
+                   "<tr><td><b>%s</b></td><td colspan=\"8\">%s, %" APR_INT64_T_FMT
+                   " restarts, %" APR_INT64_T_FMT " crashes, last crash %s, %u leaving"
+                   "</td></tr>\n",
                    name, state_name, restarts, crashes, crash, leaving);
     for (i = 0; i < APP_INSTANCES_MAX; i++) {
         apr_uint32_t cell = atomic_load(&row->instances[i]);
@@ -187,7 +193,8 @@ static int write_status(request_rec *r, int flags)
     if (!(flags & AP_STATUS_SHORT))
         ap_rputs("<hr>\n<h2>Door applications</h2>\n<table border=\"0\">\n<tr><th>Application</th>"
                  "<th>Pid</th><th>Up</th><th>Calls</th><th>Running</th><th>Waiting</th>"
-                 "<th>Errors</th><th>Threads</th><th>At most</th></tr>\n", r);
+                 "<th>Errors</th><th>Threads</th><th>At most</th></tr>\n",
+                 r);
     for (i = 0; i < APP_MAX; i++) {
         const struct board_app *row = &board->apps[i];
 

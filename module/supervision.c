@@ -44,7 +44,7 @@ static struct retained {
     int requests[2]; /* the children's end, the supervisor's */
     apr_time_t started;
     apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
-} *retained;
+} * retained;
 
 static server_rec *main_server;
 
@@ -79,7 +79,8 @@ static void take_log(int fd, void *data)
     dup2(fd, STDERR_FILENO);
     close(fd);
     if (s->error_log == NULL)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
+        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
+                        s->process->pool);
 }
 
 static void place_descriptor(int from, int to)
@@ -119,7 +120,8 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     closefrom(FIRST_CLOSED_FD);
     s->error_log = NULL;
     if (log != -1)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, s->process->pool);
+        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
+                        s->process->pool);
     supervisor_run(&start);
 }
 
@@ -144,8 +146,8 @@ static int send_definitions(void)
         const struct mod_door_app *app = apr_hash_this_val(i);
 
         if (app->definition != NULL)
-            result = control_send(fd, CONTROL_DEFINITION, app->definition, app->definition->size,
-                                  -1);
+            result =
+                control_send(fd, CONTROL_DEFINITION, app->definition, app->definition->size, -1);
         else
             result = control_send(fd, CONTROL_KEEP, app->name, strlen(app->name), -1);
     }

@@ -52,28 +52,29 @@ static void add_app(struct app_definition *def, int64_t now)
     app_show(app);
 }
 
-/* Which of its properties does a running process have to be replaced for? */
+/* A copy of what a process is, without how the supervisor treats it; NULL: ENOMEM. */
+static struct app_definition *copy_of_process(const struct app_definition *def)
+{
+    struct app_definition *copy = malloc(def->size);
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, def, def->size);
+    copy->instances = copy->has_overlap = copy->is_watched = copy->reload_always = 0;
+    copy->max_requests = 0;
+    copy->max_age_ns = copy->busy_ns = 0;
+    copy->start_ns = copy->stop_ns = 0;
+    copy->backoff_min_ns = copy->backoff_max_ns = 0;
+    return copy;
+}
+
+/* Does a process of the one have to be replaced by one of the other? */
 static int is_other_process(const struct app_definition *a, const struct app_definition *b)
 {
-    struct app_definition *x, *y;
-    int result = 1;
+    struct app_definition *x = copy_of_process(a);
+    struct app_definition *y = copy_of_process(b);
+    int result = x == NULL || y == NULL || x->size != y->size || memcmp(x, y, x->size) != 0;
 
-    if (a->size != b->size)
-        return 1;
-    x = malloc(a->size);
-    y = malloc(b->size);
-    if (x != NULL && y != NULL) {
-        memcpy(x, a, a->size);
-        memcpy(y, b, b->size);
-        /* The supervisor's own business. */
-        x->instances = x->has_overlap = x->is_watched = x->reload_always = 0;
-        y->instances = y->has_overlap = y->is_watched = y->reload_always = 0;
-        x->max_requests = y->max_requests = 0;
-        x->max_age_ns = x->start_ns = x->stop_ns = x->busy_ns = 0;
-        y->max_age_ns = y->start_ns = y->stop_ns = y->busy_ns = 0;
-        x->backoff_min_ns = x->backoff_max_ns = y->backoff_min_ns = y->backoff_max_ns = 0;
-        result = memcmp(x, y, a->size) != 0;
-    }
     free(x);
     free(y);
     return result;
@@ -94,8 +95,10 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
         if (app->slots[i].current == NULL)
             app->slots[i].retry_ns = now;
         else if (is_other || def->reload_always)
-            slot_replace(&app->slots[i], is_other ? "its definition or program has changed"
-                                             : "httpd was restarted (reload=always)", now);
+            slot_replace(&app->slots[i],
+                         is_other ? "its definition or program has changed"
+                                  : "httpd was restarted (reload=always)",
+                         now);
         if (app->slots[i].current != NULL && app->slots[i].current->state == UP)
             app->slots[i].current->look_ns = now;
     }

@@ -31,8 +31,8 @@ struct ledger *ledger_make(void)
 {
     void *ledger;
 
-    ledger = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1,
-                  0);
+    ledger =
+        mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
     return ledger != MAP_FAILED ? ledger : NULL;
 }
 

@@ -75,7 +75,8 @@ int definition_is_whole(const void *data, size_t len)
     if (len <= sizeof(*def) || len > DEFINITION_MAX || def->size != len ||
         ((const char *)data)[len - 1] != '\0')
         return 0;
-    for (const char *at = (const char *)(def + 1); at < (const char *)data + len; at += strlen(at) + 1)
+    for (const char *at = (const char *)(def + 1); at < (const char *)data + len;
+         at += strlen(at) + 1)
         strings++;
     return def->argc > 0 && def->argc < len && def->envc < len &&
            strings == 2 + (size_t)def->argc + def->envc && def->row < APP_MAX &&

@@ -21,8 +21,8 @@
 #include "supervisor.h"
 
 /* The process's descriptors. */
-#define READY_FD  3
-#define STATUS_FD 4
+#define READY_FD      3
+#define STATUS_FD     4
 #define FIRST_FREE_FD 10 /* where they are put aside */
 
 struct ends {

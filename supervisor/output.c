@@ -17,12 +17,12 @@
 
 #include "supervisor.h"
 
-#define LINE_MAX_LEN  8000 /* with what httpd puts in front, under its own 8 KiB */
-#define QUEUE_MAX     1024 /* lines that wait to be written */
-#define QUEUE_BYTES   (1024 * 1024)
-#define LINES_PER_S   1000 /* of one process; more are dropped */
-#define LINES_FAIR    50   /* so many have a place in the queue that others have half filled */
-#define READ_LEN      16384
+#define LINE_MAX_LEN 8000 /* with what httpd puts in front, under its own 8 KiB */
+#define QUEUE_MAX    1024 /* lines that wait to be written */
+#define QUEUE_BYTES  (1024 * 1024)
+#define LINES_PER_S  1000 /* of one process; more are dropped */
+#define LINES_FAIR   50   /* so many have a place in the queue that others have half filled */
+#define READ_LEN     16384
 
 struct line {
     struct line *next;
@@ -180,10 +180,10 @@ void output_flush(int64_t timeout_ns)
 struct output {
     int fd;
     char prefix[APP_NAME_MAX + 32];
-    int64_t second_ns;  /* in which lines are counted */
-    unsigned lines;     /* in it */
-    unsigned dropped;   /* in it */
-    int is_cut;         /* the rest of the line is not wanted */
+    int64_t second_ns; /* in which lines are counted */
+    unsigned lines;    /* in it */
+    unsigned dropped;  /* in it */
+    int is_cut;        /* the rest of the line is not wanted */
     size_t len;
     char line[LINE_MAX_LEN - APP_NAME_MAX - 32];
 };

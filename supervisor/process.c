@@ -313,8 +313,8 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
     if (slot->successor != NULL) { /* an older definition's */
         process_leave(slot->successor, now);
     } else if (slot->current != NULL && slot->current->state == UP) {
-        output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name,
-                   (long)slot->current->pid, reason);
+        output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
+                   reason);
         atomic_fetch_add(&app_row(app)->restarts, 1);
     }
     slot->is_due = 1;

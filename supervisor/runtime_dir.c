@@ -24,7 +24,7 @@
 
 #include "supervisor.h"
 
-#define PREFIX "mod_door."
+#define PREFIX    "mod_door."
 #define LOCK_NAME "lock"
 #define DOOR_NAME "door"
 
@@ -168,7 +168,8 @@ int runtime_dir_make(const char *parent, char *path, size_t size, int *fd)
     error = errno;
     close(parent_fd);
     errno = error;
-    /* The lock's descriptor is left to the process's end.  Everybody may search, nobody may list. */
+    /* The lock's descriptor is left to the process's end.  Everybody may search, nobody may list.
+     */
     return *fd != -1 && lock(*fd) != -1 && fchmod(*fd, 0711) == 0 ? 0 : -1;
 }
 

@@ -24,7 +24,7 @@ enum process_state { STARTING, UP, LEAVING };
 struct process {
     struct process *next;
     struct app *app;
-    struct slot *slot; /* NULL once it is leaving */
+    struct slot *slot;          /* NULL once it is leaving */
     struct app_definition *def; /* its own copy */
     enum process_state state;
     pid_t pid;
@@ -43,19 +43,19 @@ struct process {
 
 struct slot {
     struct app *app;
-    struct process *current; /* up, or starting if there was none */
+    struct process *current;   /* up, or starting if there was none */
     struct process *successor; /* starting, to take over from current */
-    unsigned failures; /* in a row */
-    int64_t retry_ns;  /* when to launch the next, or NEVER */
-    int is_due;        /* current is to be replaced, at retry_ns if that is set */
+    unsigned failures;         /* in a row */
+    int64_t retry_ns;          /* when to launch the next, or NEVER */
+    int is_due;                /* current is to be replaced, at retry_ns if that is set */
     const char *due_reason;
 };
 
 struct app {
     struct app *next;
     struct app_definition *def;
-    int is_defined;  /* by the messages that come */
-    int is_removed;  /* all its processes leave */
+    int is_defined; /* by the messages that come */
+    int is_removed; /* all its processes leave */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
 };

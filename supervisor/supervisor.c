@@ -20,7 +20,8 @@
 
 #include "state.h"
 
-#define ORPHAN_TICK (1 * S) /* how often the parent is looked for, where the kernel does not tell */
+#define ORPHAN_TICK (1 * S) /* how often the parent is looked for, where the kernel does not tell  \
+                             */
 #define FLUSH_MAX   (2 * S)
 
 struct supervisor sv;
@@ -61,8 +62,7 @@ static void read_requests(int64_t now)
     struct request_message message;
     struct app *app;
 
-    while (recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) ==
-           sizeof(message)) {
+    while (recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
         message.name[APP_NAME_MAX] = '\0';
         if (message.version != SUPERVISOR_VERSION || message.verb != REQUEST_LOOK)
             continue;

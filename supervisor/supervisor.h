@@ -32,11 +32,11 @@
 
 /* ---------------------------------------------------------- definition.c */
 
-#define APP_NAME_MAX      64   /* bytes of an application's name */
-#define APP_MAX           128  /* applications */
-#define APP_INSTANCES_MAX 64   /* processes of one application that are up at a time */
-#define APP_GROUPS_MAX    64   /* supplementary groups */
-#define APP_RLIMITS_MAX   8    /* limits that can be set */
+#define APP_NAME_MAX      64           /* bytes of an application's name */
+#define APP_MAX           128          /* applications */
+#define APP_INSTANCES_MAX 64           /* processes of one application that are up at a time */
+#define APP_GROUPS_MAX    64           /* supplementary groups */
+#define APP_RLIMITS_MAX   8            /* limits that can be set */
 #define DEFINITION_MAX    (128 * 1024) /* bytes of one definition */
 
 struct app_rlimit {
@@ -60,8 +60,8 @@ struct app_definition {
     uint32_t size; /* bytes, strings included */
     uint32_t row;  /* on the board */
     uint32_t argc, envc;
-    uint32_t uid, gid; /* the process's */
-    uint32_t door_gid; /* the group that may call its door: httpd's */
+    uint32_t uid, gid;        /* the process's */
+    uint32_t door_gid;        /* the group that may call its door: httpd's */
     uint32_t has_credentials; /* 0: it runs as whoever runs httpd */
     uint32_t group_count;
     uint32_t groups[APP_GROUPS_MAX];
@@ -71,8 +71,8 @@ struct app_definition {
     uint32_t is_watched;    /* replaced when its program is another file */
     uint32_t reload_always; /* replaced at each of httpd's restarts */
     uint32_t reserved;
-    uint64_t max_requests; /* 0: no limit */
-    int64_t max_age_ns;    /* 0: no limit */
+    uint64_t max_requests;     /* 0: no limit */
+    int64_t max_age_ns;        /* 0: no limit */
     int64_t start_ns, stop_ns; /* how long it may take */
     int64_t backoff_min_ns, backoff_max_ns;
     int64_t busy_ns; /* hung if calls wait and none ends for so long; 0: never */
@@ -115,7 +115,7 @@ enum app_state {
     APP_DOWN,     /* not to be launched: its definition is wrong */
     APP_STARTING, /* a process is expected to be up soon */
     APP_UP,
-    APP_BACKOFF   /* it failed, and waits for its next try */
+    APP_BACKOFF /* it failed, and waits for its next try */
 };
 
 /* What is counted of one process; by httpd's children, without locks. */
@@ -137,12 +137,12 @@ struct board_app {
     _Atomic uint32_t state;      /* enum app_state */
     _Atomic uint32_t leaving;    /* processes that come to their end */
     _Atomic uint64_t max_requests;
-    _Atomic int64_t start_ns;    /* how long a request may wait for a process */
-    _Atomic int64_t retry_ns;    /* in APP_BACKOFF: when the next try is */
-    _Atomic uint64_t restarts;   /* processes that were launched in place of another one */
-    _Atomic uint64_t crashes;    /* that ended unasked */
-    _Atomic int64_t crash_time;  /* of the last, in seconds since the epoch; 0: never */
-    _Atomic uint32_t turn;       /* which instance is looked at first */
+    _Atomic int64_t start_ns;   /* how long a request may wait for a process */
+    _Atomic int64_t retry_ns;   /* in APP_BACKOFF: when the next try is */
+    _Atomic uint64_t restarts;  /* processes that were launched in place of another one */
+    _Atomic uint64_t crashes;   /* that ended unasked */
+    _Atomic int64_t crash_time; /* of the last, in seconds since the epoch; 0: never */
+    _Atomic uint32_t turn;      /* which instance is looked at first */
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
@@ -258,9 +258,9 @@ void output_close(struct output *out);
 enum control_kind {
     CONTROL_BEGIN = 1, /* definitions follow; with a descriptor of the error log, or none */
     CONTROL_DEFINITION,
-    CONTROL_KEEP,      /* the application of that name stays as it is */
-    CONTROL_END,       /* and those were all: others are stopped */
-    CONTROL_STOP       /* everything is stopped */
+    CONTROL_KEEP, /* the application of that name stays as it is */
+    CONTROL_END,  /* and those were all: others are stopped */
+    CONTROL_STOP  /* everything is stopped */
 };
 
 /* A stream of messages in one direction.  fd may be -1.  Blocks up to ten seconds (EAGAIN). */
@@ -288,7 +288,7 @@ void request_send(int socket, enum request_verb verb, const char *name);
 /* ---------------------------------------------------------- supervisor.c */
 
 struct supervisor_start {
-    int control_fd;  /* these two are the supervisor's from now on */
+    int control_fd; /* these two are the supervisor's from now on */
     int request_fd;
     pid_t parent;
     struct board *board;

@@ -92,7 +92,8 @@ static int listen_at(const char *address)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     strncpy(path.sun_path, address, sizeof(path.sun_path) - 1);
     if (bind(fd, is_path ? (struct sockaddr *)&path : (struct sockaddr *)&port,
-             is_path ? sizeof(path) : sizeof(port)) == -1 || listen(fd, 1024) == -1)
+             is_path ? sizeof(path) : sizeof(port)) == -1 ||
+        listen(fd, 1024) == -1)
         exit(1);
     return fd;
 }
@@ -116,8 +117,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "epoll") == 0) {
         flags = MHD_USE_EPOLL_INTERNAL_THREAD;
         MHD_start_daemon(flags, 0, NULL, NULL, answer, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                         MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_THREAD_POOL_SIZE,
-                         4u, MHD_OPTION_CONNECTION_LIMIT, 2000u, MHD_OPTION_END);
+                         MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_THREAD_POOL_SIZE, 4u,
+                         MHD_OPTION_CONNECTION_LIMIT, 2000u, MHD_OPTION_END);
     } else {
         MHD_start_daemon(flags, 0, NULL, NULL, answer, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
                          MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_LIMIT,

@@ -224,7 +224,8 @@ static const char page_head[] =
     "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e1;--soft:#9aa7b4;--paper:#171b20;"
     "--card:#20262d;--line:#39424c;--accent:#4fc3bb}}"
     "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
-    "font:1rem/1.5 system-ui,sans-serif}main{max-width:42rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
+    "font:1rem/1.5 system-ui,sans-serif}main{max-width:42rem;margin:0 auto;padding:1.5rem 1rem "
+    "4rem}"
     "h1{font-size:1.7rem;margin:.5rem 0 1rem}form.new,article{background:var(--card);"
     "border:1px solid var(--line);border-radius:.6rem;padding:1rem;margin:0 0 1rem}"
     "label{display:block;font-weight:600;margin:0 0 .8rem}"
@@ -259,8 +260,7 @@ static long page_number(struct door_app_request *req)
     char *end;
     long page = text != NULL ? strtol(text, &end, 10) : 1;
 
-    return text != NULL && (*text == '\0' || *end != '\0' || page < 1 || page > 1000000) ? 1
-                                                                                          : page;
+    return text != NULL && (*text == '\0' || *end != '\0' || page < 1 || page > 1000000) ? 1 : page;
 }
 
 /* One page's entries, newest first; or NULL, and the request is answered. */
@@ -279,8 +279,9 @@ static void write_entry(struct door_app_request *req, const PGresult *entries, i
     door_app_printf(req, "<article><header><strong>");
     door_app_write_html(req, PQgetvalue(entries, row, 1));
     door_app_printf(req, "</strong><time>%s UTC</time>", PQgetvalue(entries, row, 3));
-    door_app_printf(req, "<form method=\"post\" action=\"%s/entries/%s/delete\">"
-                         "<button class=\"quiet\">delete</button></form></header><p>",
+    door_app_printf(req,
+                    "<form method=\"post\" action=\"%s/entries/%s/delete\">"
+                    "<button class=\"quiet\">delete</button></form></header><p>",
                     door_app_script_name(req), PQgetvalue(entries, row, 0));
     door_app_write_html(req, PQgetvalue(entries, row, 2));
     door_app_printf(req, "</p></article>\n");
@@ -291,9 +292,11 @@ static void write_form(struct door_app_request *req, const char *error, const ch
 {
     if (error != NULL)
         door_app_printf(req, "<p class=\"error\" role=\"alert\">%s</p>", error);
-    door_app_printf(req, "<form class=\"new\" method=\"post\" action=\"%s/\"><label>Your name"
-                         "<input name=\"name\" required maxlength=\"100\" autocomplete=\"name\""
-                         " value=\"", door_app_script_name(req));
+    door_app_printf(req,
+                    "<form class=\"new\" method=\"post\" action=\"%s/\"><label>Your name"
+                    "<input name=\"name\" required maxlength=\"100\" autocomplete=\"name\""
+                    " value=\"",
+                    door_app_script_name(req));
     door_app_write_html(req, name);
     door_app_printf(req, "\"></label><label>Your message<textarea name=\"message\" rows=\"3\""
                          " required maxlength=\"2000\">\n");
@@ -312,8 +315,10 @@ static void write_navigation(struct door_app_request *req, long page, long count
         door_app_printf(req, "<span></span>");
     if (page * PER_PAGE < count)
         door_app_printf(req, "<a rel=\"next\" href=\"%s/?page=%ld\">Older</a>", base, page + 1);
-    door_app_printf(req, "</nav><p class=\"note\">%ld entries &middot; "
-                         "<a href=\"%s/connections\">connections</a></p>", count, base);
+    door_app_printf(req,
+                    "</nav><p class=\"note\">%ld entries &middot; "
+                    "<a href=\"%s/connections\">connections</a></p>",
+                    count, base);
 }
 
 static void write_page(struct door_app_request *req, const char *error, const char *name,

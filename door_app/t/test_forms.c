@@ -29,7 +29,9 @@ static void message_of(struct message *message, const struct sent *sent)
     if (sent->cookie != NULL)
         message_field(message, DOOR_WIRE_HEADER, "Cookie", sent->cookie);
     message_end(message, DOOR_WIRE_REQUEST, 0, sent->body,
-                sent->body == NULL ? 0 : sent->body_len > 0 ? sent->body_len : strlen(sent->body));
+                sent->body == NULL   ? 0
+                : sent->body_len > 0 ? sent->body_len
+                                     : strlen(sent->body));
 }
 
 static void gets(struct door_app *app, struct sent sent, unsigned status, const char *body)
@@ -80,7 +82,8 @@ START_TEST(patterns_have_parameters)
     gets(app, (struct sent){.method = "GET", .path = "/entries/12"}, 200, "one id=12 page=-");
     gets(app, (struct sent){.method = "HEAD", .path = "/entries/12"}, 200, NULL);
     gets(app, (struct sent){.method = "DELETE", .path = "/entries/a b"}, 200, "gone id=a b page=-");
-    gets(app, (struct sent){.method = "GET", .path = "/entries/1/pages/2"}, 200, "page id=1 page=2");
+    gets(app, (struct sent){.method = "GET", .path = "/entries/1/pages/2"}, 200,
+         "page id=1 page=2");
     gets(app, (struct sent){.method = "GET", .path = "/static/entries"}, 200, "static id=- page=-");
     gets(app, (struct sent){.method = "GET", .path = "/entries/"}, 404, NULL);
     gets(app, (struct sent){.method = "GET", .path = "/entries/1/"}, 404, NULL);
@@ -111,8 +114,8 @@ END_TEST
 
 START_TEST(what_is_no_pattern_is_refused)
 {
-    static const char *const wrong[] = {"", "a", "a/b", "/{", "/}", "/{}", "/a{b}", "/{b}c",
-                                        "/{a/b}", "/{a}{b}", "/a}"};
+    static const char *const wrong[] = {"",      "a",     "a/b",    "/{",      "/}", "/{}",
+                                        "/a{b}", "/{b}c", "/{a/b}", "/{a}{b}", "/a}"};
     struct door_app *app;
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -232,7 +235,7 @@ static void show_parts(struct door_app_request *req, void *data)
         door_app_printf(req, ".");
 }
 
-#define PARTS "multipart/form-data; boundary=XX"
+#define PARTS       "multipart/form-data; boundary=XX"
 #define NAMED(name) "Content-Disposition: form-data; name=\"" name "\"\r\n"
 
 static const struct {
@@ -242,13 +245,16 @@ static const struct {
 } parts[] = {
     {PARTS, "--XX\r\n" NAMED("a") "\r\none\r\n--XX--\r\n", 200, "[a|-|-|one|3]."},
     {PARTS, "--XX\r\n" NAMED("a") "\r\n\r\n--XX--", 200, "[a|-|-||0]."},
-    {PARTS, "preamble\r\n--XX\r\n" NAMED("a") "\r\n1\r\n--XX\r\n" NAMED("b")
-            "\r\n2\r\n--XX--\r\nepilogue", 200, "[a|-|-|1|1][b|-|-|2|1]."},
-    {PARTS, "--XX\r\nContent-Disposition: form-data; name=f; filename=\"a \\\"b\\\".txt\"\r\n"
-            "content-type: text/plain\r\n\r\n\r\n--X\r\n-\r\n--XX--\r\n", 200,
-     "[f|a \"b\".txt|text/plain|\r\n--X\r\n-|8]."},
-    {PARTS, "--XX\r\n" NAMED("skipped") "\r\nlong long long\r\n--XX\r\n" NAMED("b")
-            "\r\n2\r\n--XX--", 200, "[skipped|-|-||0][b|-|-|2|1]."},
+    {PARTS,
+     "preamble\r\n--XX\r\n" NAMED("a") "\r\n1\r\n--XX\r\n" NAMED("b") "\r\n2\r\n--XX--\r\nepilogue",
+     200, "[a|-|-|1|1][b|-|-|2|1]."},
+    {PARTS,
+     "--XX\r\nContent-Disposition: form-data; name=f; filename=\"a \\\"b\\\".txt\"\r\n"
+     "content-type: text/plain\r\n\r\n\r\n--X\r\n-\r\n--XX--\r\n",
+     200, "[f|a \"b\".txt|text/plain|\r\n--X\r\n-|8]."},
+    {PARTS,
+     "--XX\r\n" NAMED("skipped") "\r\nlong long long\r\n--XX\r\n" NAMED("b") "\r\n2\r\n--XX--", 200,
+     "[skipped|-|-||0][b|-|-|2|1]."},
     {"multipart/form-data; charset=x; boundary=\"X X\"",
      "--X X\r\n" NAMED("a") "\r\none\r\n--X X--", 200, "[a|-|-|one|3]."},
     {PARTS, "--XX--\r\n", 200, "."},
@@ -262,7 +268,8 @@ static const struct {
     {"multipart/form-data", "--\r\n\r\n----", 400, NULL},
     {"multipart/form-data; boundary=", "x", 400, NULL},
     {"multipart/form-data; boundary=0123456789012345678901234567890123456789012345678901234567"
-     "890123", "x", 400, NULL},
+     "890123",
+     "x", 400, NULL},
     {"multipart/mixed; boundary=XX", "x", 415, NULL},
 };
 
@@ -332,7 +339,7 @@ END_TEST
 
 static void set_cookies(struct door_app_request *req, void *data)
 {
-    static const char *const wrong[][2] = {{"", "x"}, {"a b", "x"}, {"a=", "x"}, {"a", "x;y"},
+    static const char *const wrong[][2] = {{"", "x"},    {"a b", "x"},  {"a=", "x"},   {"a", "x;y"},
                                            {"a", "x y"}, {"a", "x\ny"}, {"a", "\"x\""}};
 
     (void)data;

@@ -101,8 +101,9 @@ static void ask_status(struct door_app *app, struct answer *answer)
     message_begin(&message);
     message_end(&message, DOOR_WIRE_STATUS, 0, NULL, 0);
     door_rt_answer(app, message.bytes, message.len, -1, &answer->answer);
-    ck_assert_int_eq(door_wire_read(&answer->reader, DOOR_WIRE_STATUS, answer->answer.bytes,
-                                    answer->answer.len), 0);
+    ck_assert_int_eq(
+        door_wire_read(&answer->reader, DOOR_WIRE_STATUS, answer->answer.bytes, answer->answer.len),
+        0);
 }
 
 static void nothing(struct door_app_request *req, void *data)
