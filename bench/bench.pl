@@ -404,7 +404,7 @@ sub plot {
     close $gnuplot;
     $md .= "![$title]($name.svg)\n\n";
 }
-if (@concurrency > 1 && `command -v gnuplot`) {
+if (@concurrency > 1 && `sh -c "command -v gnuplot"`) {
     for my $work (@works) {
         plot("rate-$work", "/$work", 'requests/s', $work, sub { $_[0]{rate} });
     }
