@@ -172,7 +172,10 @@ is get($port, '/hello'), '', '... nor listening';
 $port = free_port();
 $demo = start_demo($dir, $port);
 ok is_up($dir), 'the same folder again';
-like get($port, '/guestbook/'), qr{remembered}, '... the guest book has kept what was written';
+SKIP: {
+    skip "the data went with the copy that httpd's user can reach", 1 if run_dir($dir) ne "$dir/demo";
+    like get($port, '/guestbook/'), qr{remembered}, '... the guest book has kept what was written';
+}
 kill 'KILL', $demo;
 ended($demo);
 SKIP: {

@@ -33,7 +33,8 @@ sub new {
     File::Path::make_path(map { "$self->{dir}/$_" } qw(logs run bin htdocs));
     chmod 0755, $self->{dir};
     # Programs of its own: they can be replaced, and found among all processes.
-    symlink $_, "$self->{dir}/" . s{.*/}{}r for glob "$self->{build}/lib*.so*";
+    # Copies: whom they run as need not reach the build.
+    File::Copy::copy($_, "$self->{dir}/" . s{.*/}{}r) for glob "$self->{build}/lib*.so*";
     $self->install($_) for qw(hello kitchen raw);
     open my $file, '>', "$self->{dir}/htdocs/static.txt" or die $!;
     print $file "static\n";
