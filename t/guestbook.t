@@ -198,6 +198,7 @@ like recovers(), qr/^(?:503)?$/, 'it is up again: requests are answered';
 
 # Full: the others have all the connections that there are.
 cut();
+ok $httpd->wait_for(sub { backends() == 0 }), 'none of its connections is left';
 my @holders = map {
     my $pid = fork // die;
     exec 'psql', '-h', $sockets, '-U', 'guest', '-d', 'guestbook', '-qAtXc', 'SELECT pg_sleep(60)'
