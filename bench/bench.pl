@@ -87,8 +87,7 @@ my @peers = (
             . "<Directory $peers_dir/cgi-bin>\nRequire all granted\n</Directory>\n",
         more => ['alias'], setup => \&cgi_scripts},
     {name => 'mhd-door', label => 'libmicrohttpd, a door behind it, no httpd', only => ['tiny'],
-        bare => ['http', 'door', '@PORT@'], program => ['raw'],
-        label_of_program => 'first prototype'},
+        bare => ['http', 'door', '@PORT@'], program => ['raw']},
 );
 
 sub link_scripts {

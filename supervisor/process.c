@@ -8,7 +8,6 @@
  * gets are counted already.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "state.h"
 
 #define ATTACH_TICK     (10 * MS) /* how often a starting process's door is looked for */
+#define LAST_READS      16        /* of a pipe, which holds less */
 #define LEAVE_TICK      (50 * MS) /* how often the calls of one that is to be ended are counted */
 #define KILL_AGAIN      (5 * S)
 #define SHORT_LIFE      (1 * S) /* a process that ends sooner has failed to come up */
@@ -138,7 +138,6 @@ static struct process *new_process(struct slot *slot, int64_t now)
     memcpy(p->def, def, def->size);
     p->app = slot->app;
     p->slot = slot;
-    p->started_ns = now;
     p->deadline_ns = now + def->start_ns;
     p->look_ns = now + ATTACH_TICK;
     p->serial = atomic_fetch_add(&sv.start.board->last_serial, 1) + 1;
@@ -435,12 +434,9 @@ static void bury(struct process *p, int status, int64_t now)
     *link = p->next;
     atomic_store(&sv.start.ledger->pids[p->cell], 0);
     read_failure(p);
-    while (p->output != NULL && output_read(p->output, now) && now - p->started_ns >= 0) {
-        struct pollfd more = {.fd = output_fd(p->output), .events = POLLIN};
-
-        if (poll(&more, 1, 0) != 1)
-            break;
-    }
+    /* What it said last; not for ever, as what it has started may go on to print. */
+    for (int i = 0; i < LAST_READS && p->output != NULL && output_read(p->output, now); i++)
+        continue;
     describe_end(p, status, how, sizeof(how));
     if (p->slot != NULL)
         crash(p, how, now);

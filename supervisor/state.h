@@ -33,7 +33,7 @@ struct process {
     int is_ready;  /* it has told so: it drains when SIGTERM asks it to */
     int is_told;   /* SIGTERM was sent */
     int is_killed; /* SIGKILL was */
-    int64_t started_ns, up_ns;
+    int64_t up_ns;
     int64_t deadline_ns; /* of starting, or leaving */
     int64_t look_ns;     /* when to look again: at its door, or its calls */
     int status_fd, ready_fd;
