@@ -221,12 +221,31 @@ static int has_call(const struct mailbox *m, unsigned slot)
            (atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) == 0;
 }
 
+/*
+ * A descriptor of our own for the socket of that cookie: another thread may give
+ * the number d to another door meanwhile.  -1 with EBADF if it has done so.
+ */
+static int hold_socket(int d, uint64_t cookie)
+{
+    int own = fd_hide(fcntl(d, F_DUPFD_CLOEXEC, 0));
+
+    if (own < 0 || (fd_cookie(own) == cookie && fd_is_door(own) == 1))
+        return own;
+    fd_close(own);
+    errno = EBADF;
+    return -1;
+}
+
 /* Fills in a channel that the table holds as opening. */
 static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
 {
-    int fds[3];
+    int fds[3], own = hold_socket(d, ch->cookie), result;
 
-    if (client_ask(d, MSG_OPEN, -1, deadline_ns, &ch->answer, fds, 3) < 0)
+    if (own < 0)
+        return -1;
+    result = client_ask(own, MSG_OPEN, -1, deadline_ns, &ch->answer, fds, 3);
+    fd_close(own);
+    if (result < 0)
         return -1;
     ch->control.fd = fd_hide(fds[0]);
     mailbox_init(&ch->mailbox, ch->control.fd, NULL, has_call);
@@ -340,9 +359,6 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
     while (result == 0 && (found = find_seat(cookie, seat)) != 1) {
         if (found < 0) {
             result = wait_for_opening(deadline_ns);
-        } else if (fd_is_door(d) != 1) {
-            errno = EBADF;
-            result = -1;
         } else {
             result = loop_start() < 0 ? -1 : make_channel(d, cookie, deadline_ns);
         }

@@ -84,6 +84,7 @@ int door_info(int d, door_info_t *info)
 {
     struct msg_answer answer;
     int is_door = fd_is_door(d);
+    uint64_t cookie = fd_cookie(d);
 
     if (d == DOOR_QUERY)
         return query(info);
@@ -91,10 +92,12 @@ int door_info(int d, door_info_t *info)
         errno = EBADF;
         return -1;
     }
-    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) == 0)
-        remember(fd_cookie(d), &answer.info);
-    else if (guess(d, &answer) < 0)
-        return -1;
+    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0) {
+        if (guess(d, &answer) < 0)
+            return -1;
+    } else if (fd_cookie(d) == cookie) { /* else another thread has replaced it meanwhile */
+        remember(cookie, &answer.info);
+    }
     *info = answer.info;
     if (answer.instance_id != 0 && answer.instance_id == door_instance_id())
         info->di_attributes |= DOOR_LOCAL;
