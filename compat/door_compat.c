@@ -9,6 +9,8 @@
  * thread sends one to the callers whose deadline has passed, and sends it again
  * until their call has returned: a signal that is handled just before the
  * thread falls asleep would go unnoticed.
+ *
+ * Nothing can be shared here: what would be is copied by the system's doors.
  */
 #include "door_compat.h"
 
@@ -16,6 +18,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -178,4 +183,98 @@ int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_n
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = result < 0 && error == EINTR && call.is_late ? ETIMEDOUT : error;
     return result;
+}
+
+int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
+                   const _Atomic int64_t *deadline_ns, struct door_loan *loan)
+{
+    door_arg_t whole = *params;
+    size_t head_len = params->data_ptr != NULL ? params->data_size : 0;
+    char *joined = NULL;
+    int result, error;
+
+    *loan = (struct door_loan){NULL, 0, NULL, 0};
+    if (tail_len > 0) {
+        joined = tail_len <= SIZE_MAX - head_len ? malloc(head_len + tail_len) : NULL;
+        if (joined == NULL) {
+            errno = EAGAIN;
+            return -1;
+        }
+        if (head_len > 0)
+            memcpy(joined, params->data_ptr, head_len);
+        memcpy(joined + head_len, tail, tail_len);
+        whole.data_ptr = joined;
+        whole.data_size = head_len + tail_len;
+    }
+    result = door_call_until(d, &whole, deadline_ns);
+    error = errno;
+    free(joined);
+    if (result == 0 && whole.rbuf != params->rbuf) {
+        loan->mapping = whole.rbuf;
+        loan->mapping_size = whole.rsize;
+        whole.rbuf = params->rbuf;
+        whole.rsize = params->rsize;
+    }
+    if (result == 0)
+        *params = whole;
+    errno = error;
+    return result;
+}
+
+void door_end_loan(struct door_loan *loan)
+{
+    if (loan->mapping != NULL)
+        munmap(loan->mapping, loan->mapping_size);
+    *loan = (struct door_loan){NULL, 0, NULL, 0};
+}
+
+int door_share_arguments(int d)
+{
+    struct door_info info;
+
+    if (door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL))
+        return 0;
+    errno = EBADF;
+    return -1;
+}
+
+/* A server thread's; its pages are given back when it ends. */
+static pthread_key_t buffer_key;
+static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+static int buffer_error;
+
+struct result_buffer {
+    size_t size;
+    max_align_t bytes[];
+};
+
+static void make_buffer_key(void)
+{
+    buffer_error = pthread_key_create(&buffer_key, free);
+}
+
+void *door_result_buffer(size_t size)
+{
+    struct result_buffer *buffer;
+
+    pthread_once(&buffer_once, make_buffer_key);
+    if (buffer_error != 0 || size > SIZE_MAX - sizeof(*buffer)) {
+        errno = buffer_error != 0 ? ENOMEM : E2BIG;
+        return NULL;
+    }
+    buffer = pthread_getspecific(buffer_key);
+    if (buffer != NULL && buffer->size >= size)
+        return buffer->bytes;
+    pthread_setspecific(buffer_key, NULL);
+    free(buffer);
+    buffer = malloc(sizeof(*buffer) + size);
+    if (buffer == NULL)
+        return NULL;
+    buffer->size = size;
+    if (pthread_setspecific(buffer_key, buffer) != 0) {
+        free(buffer);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return buffer->bytes;
 }

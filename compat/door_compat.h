@@ -9,6 +9,7 @@
 #define DOOR_COMPAT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <door.h>
@@ -39,5 +40,52 @@ int64_t door_now_ns(void);
  * Threads: any.
  */
 int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns);
+
+/*
+ * What door_call() and door_return() copy between two processes is copied once
+ * more than it need be on each side.  The rest of this page is for data so large
+ * that it matters.  Where the system cannot do better it is as correct, and no
+ * faster.
+ *
+ * Memory that is *shared* may be written by the other process at any time: what
+ * is to be believed is copied first and then checked.
+ */
+
+/* A result that was lent to the caller; for door_end_loan() alone.  Zeroed: none. */
+struct door_loan {
+    void *owner;
+    unsigned slot;
+    void *mapping;
+    size_t mapping_size; /* bytes */
+};
+
+/*
+ * door_call_until() of params' data followed by tail_len bytes at tail.  A result
+ * that does not fit into rbuf does not come as a new mapping but is lent: rbuf and
+ * rsize stay, data_ptr is where it is, and it is there, shared, until door_end_loan().
+ * Its descriptors are the caller's own.  loan->owner and ->mapping are NULL if
+ * nothing was lent; ending that is no error.
+ *
+ * Errors: those of door_call_until().
+ * Threads: any; the loan may be ended by another one.  A forked child must not.
+ */
+int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
+                   const _Atomic int64_t *deadline_ns, struct door_loan *loan);
+void door_end_loan(struct door_loan *loan);
+
+/*
+ * From now on the arguments of calls of d, a door of this process, may be shared;
+ * otherwise they are the procedure's own.  0, or -1 with EBADF.
+ */
+int door_share_arguments(int d);
+
+/*
+ * In a door's procedure: size bytes, shared, from which door_return() need not
+ * copy: its data_ptr may be anywhere in them.  They are undefined at first, stay
+ * until door_return(), and are the same ones if asked for again with no larger size.
+ * NULL with errno: ENOMEM, E2BIG; EINVAL the thread runs no call; EBUSY the
+ * shared arguments lie there.
+ */
+void *door_result_buffer(size_t size);
 
 #endif

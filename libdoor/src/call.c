@@ -1,10 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * call.c: door_call() and its form with a deadline.
+ * call.c: door_call() and its forms with a deadline and with large data.
  */
 #include <door.h>
 #include <door_compat.h>
+
+#include <sys/mman.h>
 
 #include "client.h"
 #include "fork.h"
@@ -15,14 +17,37 @@ int64_t door_now_ns(void)
     return thread_now_ns();
 }
 
-int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
+static int call(int d, door_arg_t *params, const struct client_extra *extra)
 {
     struct client_seat seat;
-    int64_t until_ns = deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
+    int64_t until_ns = extra->deadline_ns == NULL ? 0 : atomic_load(extra->deadline_ns);
 
     if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0)
         return -1;
-    return client_call(seat, params, deadline_ns);
+    return client_call(seat, params, extra);
+}
+
+int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
+{
+    return call(d, params, &(struct client_extra){.deadline_ns = deadline_ns});
+}
+
+int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
+                   const _Atomic int64_t *deadline_ns, struct door_loan *loan)
+{
+    struct client_extra extra = {tail, tail_len, deadline_ns, loan};
+
+    *loan = (struct door_loan){NULL, 0, NULL, 0};
+    return call(d, params, &extra);
+}
+
+void door_end_loan(struct door_loan *loan)
+{
+    if (loan->owner != NULL)
+        client_end_loan((struct client_seat){loan->owner, loan->slot});
+    if (loan->mapping != NULL)
+        munmap(loan->mapping, loan->mapping_size);
+    *loan = (struct door_loan){NULL, 0, NULL, 0};
 }
 
 int door_call(int d, door_arg_t *params)

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include <door.h>
+#include <door_compat.h>
 
 #include "shm.h"
 
@@ -47,12 +48,22 @@ int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct m
  */
 int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
 
+/* What a call has beside its door_arg_t; see door_call_lend(). */
+struct client_extra {
+    const void *tail; /* of the argument */
+    size_t tail_len;  /* bytes */
+    const _Atomic int64_t *deadline_ns; /* NULL or 0: never; may move meanwhile */
+    struct door_loan *loan; /* where a large result is lent, or NULL */
+};
+
 /*
- * One call: arguments from *arg, results to *arg as door_call(3C) says.
- * *deadline_ns (or deadline_ns) may be 0 for never, and may move meanwhile.
- * Gives the seat back.
+ * One call: arguments from *arg, results to *arg as door_call(3C) says.  Gives
+ * the seat back, or leaves it to the loan.
  */
-int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns);
+int client_call(struct client_seat seat, door_arg_t *arg, const struct client_extra *extra);
+
+/* The result that was lent from the seat is not needed any more. */
+void client_end_loan(struct client_seat seat);
 
 /* In a forked child: the parent's channels are not ours. */
 void client_lock(void);

@@ -23,12 +23,14 @@
 /* How a call goes, beside its errno. */
 struct course {
     const door_arg_t *passed; /* as the caller passed it */
+    const struct client_extra *extra;
     int *sent_fds; /* the passed descriptors as they are sent; while the call runs */
     int *fds;      /* descriptors that came with the reply, before it is complete */
     unsigned count;
     int error; /* errno: descriptors could not be sent, or taken; both sides hear of it */
     int handed_over; /* the server could see the call */
     int keep_slot;   /* the server still has it */
+    int is_lent;     /* the caller has: the result is there */
 };
 
 static int is_reply_awaited(uint32_t state)
@@ -111,25 +113,29 @@ static void trim_window(struct client_channel *ch, unsigned slot)
     shm_window_unmap(w);
 }
 
-static int put_arguments(struct client_channel *ch, unsigned slot, const door_arg_t *arg)
+static int put_arguments(struct client_channel *ch, unsigned slot, const struct course *course)
 {
+    const door_arg_t *arg = course->passed;
+    size_t head_len = arg->data_ptr != NULL ? arg->data_size : 0, size;
     struct shm_slot *s = shm_slot(ch->shm, slot);
     char *to = s->data;
 
-    s->arg_size = arg != NULL && arg->data_ptr != NULL ? arg->data_size : 0;
-    if (s->arg_size == 0)
-        return 0;
-    if (arg->data_size > SHM_WINDOW_SIZE) {
+    if (__builtin_add_overflow(head_len, course->extra->tail_len, &size) ||
+        size > SHM_WINDOW_SIZE) {
         errno = E2BIG;
         return -1;
     }
-    if (arg->data_size > SHM_INLINE_SIZE)
-        to = map_window(ch, slot, arg->data_size);
+    s->arg_size = size;
+    if (size > SHM_INLINE_SIZE)
+        to = map_window(ch, slot, size);
     if (to == NULL) {
         errno = EAGAIN;
         return -1;
     }
-    memcpy(to, arg->data_ptr, arg->data_size);
+    if (head_len > 0)
+        memcpy(to, arg->data_ptr, head_len);
+    if (size > head_len)
+        memcpy(to + head_len, course->extra->tail, size - head_len);
     return 0;
 }
 
@@ -159,26 +165,66 @@ static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t *
     return 0;
 }
 
+/* Where the server says that its result is; NULL if that cannot be. */
+static char *find_result(struct client_channel *ch, unsigned slot, uint64_t size)
+{
+    struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint64_t at = SHM_READ(s->result_at);
+    char *window;
+
+    if (at == SHM_IN_SLOT)
+        return size <= SHM_INLINE_SIZE ? s->data : NULL;
+    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size)
+        return NULL;
+    window = map_window(ch, slot, at + size);
+    return window != NULL ? window + at : NULL;
+}
+
+/* Only the descriptors need room in rbuf; a mapping that is made for them is the loan's. */
+static int lend_result(struct client_channel *ch, unsigned slot, door_arg_t *arg,
+                       struct course *course, door_desc_t **descs)
+{
+    struct door_loan *loan = course->extra->loan;
+    door_arg_t room = *arg;
+
+    if (make_room(&room, 0, course->count, descs) < 0)
+        return -1;
+    *loan = (struct door_loan){.owner = ch, .slot = slot};
+    if (room.rbuf != arg->rbuf) {
+        loan->mapping = room.rbuf;
+        loan->mapping_size = room.rsize;
+    }
+    course->is_lent = 1;
+    return 0;
+}
+
+static int fits(const door_arg_t *arg, uint64_t size)
+{
+    return size <= (arg->rbuf != NULL ? arg->rsize : 0);
+}
+
 static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg,
                        struct course *course)
 {
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint64_t size = SHM_READ(s->result_size);
-    const char *from = s->data;
+    uint64_t size = SHM_READ(shm_slot(ch->shm, slot)->result_size);
+    char *from = arg == NULL ? NULL : find_result(ch, slot, size);
     door_desc_t *descs;
+    int result;
 
     if (arg == NULL)
         return 0; /* nobody wants them: free_results() closes what came */
-    if (size > SHM_INLINE_SIZE)
-        from = size > SHM_WINDOW_SIZE ? NULL : map_window(ch, slot, size);
-    if (from == NULL || make_room(arg, size, course->count, &descs) < 0) {
+    if (course->extra->loan != NULL && !fits(arg, size))
+        result = from == NULL ? -1 : lend_result(ch, slot, arg, course, &descs);
+    else
+        result = from == NULL ? -1 : make_room(arg, size, course->count, &descs);
+    if (result < 0) {
         errno = EOVERFLOW;
         return -1;
     }
-    if (size > 0)
+    if (!course->is_lent && size > 0)
         memcpy(arg->rbuf, from, size);
     desc_receive(course->fds, course->count, descs);
-    arg->data_ptr = arg->rbuf;
+    arg->data_ptr = course->is_lent ? from : arg->rbuf;
     arg->data_size = size;
     arg->desc_ptr = descs;
     arg->desc_num = course->count;
@@ -446,13 +492,13 @@ static int run(struct client_channel *ch, unsigned slot, struct course *course,
 }
 
 static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                     const _Atomic int64_t *deadline_ns, struct course *course)
+                     struct course *course)
 {
     int error;
 
-    if (put_arguments(ch, slot, arg) < 0 || put_descriptors(ch, slot, course) < 0)
+    if (put_arguments(ch, slot, course) < 0 || put_descriptors(ch, slot, course) < 0)
         return -1;
-    error = run(ch, slot, course, deadline_ns);
+    error = run(ch, slot, course, course->extra->deadline_ns);
     free_passed(course, error);
     if (error == 0)
         return get_results(ch, slot, arg, course);
@@ -460,26 +506,47 @@ static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
     return -1;
 }
 
-int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns)
+/* The slot is anybody's again. */
+static void give_back(struct client_seat seat)
+{
+    if (atomic_load(&seat.ch->mailbox.held) > 0)
+        mailbox_close(&seat.ch->mailbox, seat.slot);
+    trim_window(seat.ch, seat.slot);
+    free_slot(seat.ch, seat.slot);
+    client_release(seat.ch);
+}
+
+/* The server has the slot until its reply, which nobody waits for. */
+static void abandon(struct client_seat seat)
+{
+    if (atomic_load(&seat.ch->mailbox.held) > 0)
+        mailbox_close(&seat.ch->mailbox, seat.slot);
+    mailbox_send_abandoned(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call);
+    atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
+    client_release(seat.ch);
+}
+
+int client_call(struct client_seat seat, door_arg_t *arg, const struct client_extra *extra)
 {
     door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
-    struct course course = {.passed = &passed};
-    int result = call_slot(seat.ch, seat.slot, arg, deadline_ns, &course);
+    struct course course = {.passed = &passed, .extra = extra};
+    int result = call_slot(seat.ch, seat.slot, arg, &course);
     int error = errno;
 
     free_results(&course);
-    if (atomic_load(&seat.ch->mailbox.held) > 0)
-        mailbox_close(&seat.ch->mailbox, seat.slot);
-    if (course.keep_slot) {
-        mailbox_send_abandoned(&seat.ch->mailbox, seat.slot,
-                               shm_slot(seat.ch->shm, seat.slot)->call);
-        atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
-    } else {
-        trim_window(seat.ch, seat.slot);
-        free_slot(seat.ch, seat.slot);
-    }
-    client_release(seat.ch);
+    if (course.keep_slot)
+        abandon(seat);
+    else if (!course.is_lent)
+        give_back(seat);
     if (result < 0)
         errno = error;
     return result;
+}
+
+void client_end_loan(struct client_seat seat)
+{
+    int saved = errno;
+
+    give_back(seat);
+    errno = saved;
 }

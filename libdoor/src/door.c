@@ -295,3 +295,16 @@ int door_setparam(int d, int param, size_t val)
     door_drop(door);
     return result;
 }
+
+int door_share_arguments(int d)
+{
+    struct door *door = door_find_own(d);
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    atomic_store(&door->shares_arguments, 1);
+    door_drop(door);
+    return 0;
+}

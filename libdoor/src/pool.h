@@ -66,6 +66,7 @@ struct server_thread {
     door_desc_t *descs;             /* its argument descriptors, malloc'ed, or NULL */
     char *arguments;                /* buffer for its arguments, mmap'ed */
     size_t arguments_cap;
+    int shares_window;              /* its arguments lie in the slot's window */
     jmp_buf base;                   /* where door_return() goes back to */
 };
 

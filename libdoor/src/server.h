@@ -49,6 +49,7 @@ struct door {
     _Atomic size_t data_max, data_min; /* bytes of argument data */
     _Atomic size_t desc_max;           /* argument descriptors */
     _Atomic int revoked;
+    _Atomic int shares_arguments; /* door_share_arguments() */
     struct pool *pool;
     int owns_pool; /* DOOR_PRIVATE */
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
@@ -161,6 +162,12 @@ int server_channel_look_out(struct server_channel *ch);
 void server_channel_heard(struct server_channel *ch);
 
 /*
+ * Where the arg_size bytes of arguments of the call in slot are, which their
+ * caller can change; NULL and the errno for the caller.
+ */
+char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t arg_size);
+
+/*
  * Copies arg_size bytes of arguments of the call in slot to *buf, an mmap'ed
  * buffer of *cap bytes that grows as needed.  0, or -1 and the errno for the
  * caller.
@@ -171,9 +178,12 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t ar
 /* Gives a buffer back that grew large. */
 void server_channel_trim(char **buf, size_t *cap);
 
+/* Memory of size bytes for the result of the call in slot; NULL with E2BIG or ENOMEM. */
+char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, size_t size);
+
 /*
- * Puts the result of the call in slot in its place.  0, or -1 with E2BIG or
- * ENOMEM: the call goes on.
+ * Puts the result of the call in slot in its place, unless it is in that buffer
+ * already.  0, or -1 with E2BIG or ENOMEM: the call goes on.
  */
 int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size);
 

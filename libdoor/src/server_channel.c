@@ -369,27 +369,36 @@ int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t n
     return -1;
 }
 
+char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t size)
+{
+    off_t window = shm_window_offset(slot);
+    char *from;
+
+    if (size <= SHM_INLINE_SIZE)
+        return shm_slot(ch->shm, slot)->data;
+    if (size > SHM_WINDOW_SIZE) {
+        errno = E2BIG;
+        return NULL;
+    }
+    /* What the caller never wrote would cost us the memory that it did not spend. */
+    if (lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size) {
+        errno = EFAULT;
+        return NULL;
+    }
+    from = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
+    if (from == NULL)
+        errno = EAGAIN;
+    return from;
+}
+
 int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t size, char **buf,
                              size_t *cap)
 {
-    const char *from = shm_slot(ch->shm, slot)->data;
-    off_t window = shm_window_offset(slot);
+    const char *from = server_channel_shared_arguments(ch, slot, size);
 
-    if (size == 0)
-        return 0;
-    if (size > SHM_WINDOW_SIZE) {
-        errno = E2BIG;
+    if (from == NULL)
         return -1;
-    }
-    /* What the caller never wrote would cost us the memory that it did not spend. */
-    if (size > SHM_INLINE_SIZE &&
-        lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size) {
-        errno = EFAULT;
-        return -1;
-    }
-    if (size > SHM_INLINE_SIZE)
-        from = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
-    if (from == NULL || grow_buffer(buf, cap, size) < 0) {
+    if (grow_buffer(buf, cap, size) < 0) {
         errno = EAGAIN;
         return -1;
     }
@@ -397,21 +406,40 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t si
     return 0;
 }
 
+char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, size_t size)
+{
+    if (size <= SHM_WINDOW_SIZE)
+        return shm_window_map(&ch->window[slot], ch->memory_fd, slot, size > 0 ? size : 1);
+    errno = E2BIG;
+    return NULL;
+}
+
+/* How far into the slot's window data is; SHM_IN_SLOT if it is elsewhere. */
+static uint64_t offset_in_window(const struct server_channel *ch, unsigned slot, const char *data,
+                                 size_t size)
+{
+    const struct shm_window *w = &ch->window[slot];
+    uintptr_t at = (uintptr_t)data - (uintptr_t)w->base;
+
+    return at < w->size && size <= w->size - at ? at : SHM_IN_SLOT;
+}
+
 int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
+    uint64_t at = offset_in_window(ch, slot, data, size);
     char *to = s->data;
 
-    if (size > SHM_WINDOW_SIZE) {
-        errno = E2BIG;
-        return -1;
-    }
-    if (size > SHM_INLINE_SIZE)
-        to = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
-    if (to == NULL)
-        return -1;
-    if (size > 0)
+    if (at == SHM_IN_SLOT && size > SHM_INLINE_SIZE) {
+        to = server_channel_result_buffer(ch, slot, size);
+        if (to == NULL)
+            return -1;
         memcpy(to, data, size);
+        at = 0;
+    } else if (at == SHM_IN_SLOT && size > 0) {
+        memcpy(to, data, size);
+    }
+    s->result_at = at;
     s->result_size = size;
     return 0;
 }

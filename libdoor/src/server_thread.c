@@ -6,6 +6,8 @@
  */
 #include "server_thread.h"
 
+#include <door_compat.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -146,6 +148,25 @@ static int receive_descriptors(struct server_thread *t, const struct server_call
     return result;
 }
 
+/* Copied, unless the door says that they need not be; 0, or -1 and the errno for the caller. */
+static int find_arguments(struct server_thread *t, const struct door *door, size_t size,
+                          char **argp)
+{
+    t->shares_window = 0;
+    *argp = NULL;
+    if (size == 0)
+        return 0;
+    if (!atomic_load(&door->shares_arguments)) {
+        int result = server_channel_arguments(t->channel, t->slot, size, &t->arguments,
+                                              &t->arguments_cap);
+        *argp = t->arguments;
+        return result;
+    }
+    t->shares_window = size > SHM_INLINE_SIZE;
+    *argp = server_channel_shared_arguments(t->channel, t->slot, size);
+    return *argp != NULL ? 0 : -1;
+}
+
 /* From here on a client that gives up cancels this thread, if both sides agree. */
 static void allow_cancelling(struct server_thread *t, const struct door *door)
 {
@@ -175,17 +196,16 @@ static void run_call(struct server_thread *t)
     struct door *door = t->channel->door;
     struct server_call call = server_channel_call(t->channel, t->slot);
     int error = atomic_load(&door->revoked) ? EBADF : check_limits(door, &call);
+    char *argp;
 
     t->call_number = call.number;
-    if (error == 0 && (server_channel_arguments(t->channel, t->slot, call.arg_size, &t->arguments,
-                                                &t->arguments_cap) < 0 ||
+    if (error == 0 && (find_arguments(t, door, call.arg_size, &argp) < 0 ||
                        receive_descriptors(t, &call) < 0))
         error = errno;
     if (error != 0)
         end_call(t, error);
     else
-        run_procedure(t, door, call.arg_size > 0 ? t->arguments : NULL, call.arg_size,
-                      call.desc_count);
+        run_procedure(t, door, argp, call.arg_size, call.desc_count);
 }
 
 /* ------------------------------------------------ the thread */
@@ -379,6 +399,16 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
     yield_to_wakers();
     serve(t);
     return 0;
+}
+
+void *door_result_buffer(size_t size)
+{
+    struct server_thread *t = self;
+
+    if (t != NULL && t->channel != NULL && !t->shares_window)
+        return server_channel_result_buffer(t->channel, t->slot, size);
+    errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
+    return NULL;
 }
 
 int server_thread_identify(struct credentials *credentials)

@@ -36,7 +36,7 @@
 
 #include <door.h>
 
-#define SHM_VERSION 2
+#define SHM_VERSION 3
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -48,6 +48,8 @@
 #define SHM_WINDOWS ((off_t)1 << 32)
 #define SHM_WINDOW_SIZE ((uint64_t)1 << 32) /* the longest argument or result */
 #define SHM_FILE_SIZE (SHM_WINDOWS + (off_t)(SHM_SLOT_COUNT * SHM_WINDOW_SIZE))
+
+#define SHM_IN_SLOT UINT64_MAX
 
 /* A window longer than this is given back after the call. */
 #define SHM_WINDOW_KEEP ((size_t)1 << 20)
@@ -72,7 +74,8 @@ struct shm_slot {
     alignas(64) _Atomic uint32_t state; /* enum slot_state; the caller's futex */
     uint32_t error;                     /* reply: errno, 0 for success */
     uint64_t arg_size;                  /* bytes; in data, or in the window if longer; 0: argp is NULL */
-    uint64_t result_size;               /* bytes; likewise */
+    uint64_t result_size;               /* bytes */
+    uint64_t result_at;                 /* where in the window; SHM_IN_SLOT: in data */
     uint32_t call;                      /* the client counts: which call's letters */
     uint32_t reply;                     /* the server counts: which reply's letters */
     uint32_t arg_desc_count;            /* descriptors to be sent with the call */

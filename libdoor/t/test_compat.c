@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * test_compat.c: what door_compat.h adds to the doors API, in both forms that
- * there are: the library's own, and the one for systems with doors of their
- * own, which is compiled in here under other names.
+ * test_compat.c: opening and calling by door_compat.h, in both forms that there
+ * are: the library's own, and the one for systems with doors of their own.
  */
 #include "door_test.h"
 
@@ -17,15 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "door_compat.h"
-
-#define door_now_ns portable_now_ns
-#define door_openat portable_openat
-#define door_call_until portable_call_until
-#include "../../compat/door_compat.c"
-#undef door_now_ns
-#undef door_openat
-#undef door_call_until
+#include "portable_compat.h"
 
 #define MS 1000000ll
 

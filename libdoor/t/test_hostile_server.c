@@ -131,13 +131,19 @@ static void set_state(struct hostile_peer *p, unsigned slot, uint32_t state)
     syscall(SYS_futex, &hostile_slot(p, slot)->state, FUTEX_WAKE, 100, NULL, NULL, 0);
 }
 
-static void end_call(struct hostile_peer *p, uint64_t size, uint32_t error)
+static void end_call_at(struct hostile_peer *p, uint64_t at, uint64_t size, uint32_t error)
 {
     unsigned slot = (unsigned)first_call(p);
 
+    hostile_slot(p, slot)->result_at = at;
     hostile_slot(p, slot)->result_size = size;
     hostile_slot(p, slot)->error = error;
     set_state(p, slot, SLOT_DONE);
+}
+
+static void end_call(struct hostile_peer *p, uint64_t size, uint32_t error)
+{
+    end_call_at(p, 0, size, error);
 }
 
 static void never_take(struct hostile_peer *p)
@@ -158,6 +164,21 @@ static void give_huge_result(struct hostile_peer *p)
 static void give_endless_result(struct hostile_peer *p)
 {
     end_call(p, UINT64_MAX, 0);
+}
+
+static void give_result_behind_the_window(struct hostile_peer *p)
+{
+    end_call_at(p, SHM_WINDOW_SIZE, 1, 0);
+}
+
+static void give_result_that_wraps(struct hostile_peer *p)
+{
+    end_call_at(p, UINT64_MAX - 1, 2, 0);
+}
+
+static void give_result_beyond_the_slot(struct hostile_peer *p)
+{
+    end_call_at(p, SHM_IN_SLOT, SHM_INLINE_SIZE + 1, 0);
 }
 
 static void give_odd_error(struct hostile_peer *p)
@@ -349,6 +370,9 @@ static const struct plan calls[] = {
     {"says it is revoked", GOOD, good_memory, good_bell, 0, say_revoked},
     {"a huge result", GOOD, good_memory, good_bell, 0, give_huge_result},
     {"an endless result", GOOD, good_memory, good_bell, 0, give_endless_result},
+    {"behind the window", GOOD, good_memory, good_bell, 0, give_result_behind_the_window},
+    {"it wraps", GOOD, good_memory, good_bell, 0, give_result_that_wraps},
+    {"beyond the slot", GOOD, good_memory, good_bell, 0, give_result_beyond_the_slot},
     {"an odd error", GOOD, good_memory, good_bell, 0, give_odd_error},
     {"a result that cannot be mapped", GOOD, memory_to_freeze, good_bell, 0, give_frozen_result},
     {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},

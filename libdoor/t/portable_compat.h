@@ -1,0 +1,29 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * portable_compat.h: compat/door_compat.c, the form of door_compat.h for systems
+ * with doors of their own, under names that begin with portable_: so both forms
+ * can be tested in one program.
+ */
+#ifndef PORTABLE_COMPAT_H
+#define PORTABLE_COMPAT_H
+
+#include "door_compat.h"
+
+#define door_now_ns portable_now_ns
+#define door_openat portable_openat
+#define door_call_until portable_call_until
+#define door_call_lend portable_call_lend
+#define door_end_loan portable_end_loan
+#define door_share_arguments portable_share_arguments
+#define door_result_buffer portable_result_buffer
+#include "../../compat/door_compat.c"
+#undef door_now_ns
+#undef door_openat
+#undef door_call_until
+#undef door_call_lend
+#undef door_end_loan
+#undef door_share_arguments
+#undef door_result_buffer
+
+#endif

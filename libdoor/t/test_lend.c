@@ -1,0 +1,303 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_lend.c: large data by door_compat.h: arguments in two pieces, results that
+ * are lent, results made in place and arguments that are shared, in both forms
+ * that there are.
+ */
+#include "door_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "portable_compat.h"
+
+static const struct {
+    int (*call_lend)(int, door_arg_t *, const void *, size_t, const _Atomic int64_t *,
+                     struct door_loan *);
+    void (*end_loan)(struct door_loan *);
+    int (*share_arguments)(int);
+    void *(*result_buffer)(size_t);
+} forms[] = {
+    {door_call_lend, door_end_loan, door_share_arguments, door_result_buffer},
+    {portable_call_lend, portable_end_loan, portable_share_arguments, portable_result_buffer},
+};
+
+/* Around what fits into a slot, a small window, and one that is not kept. */
+static const size_t sizes[] = {1,     100,   16000,   16320,   16321,
+                               16384, 65537, 1000000, 1100000, 9000000};
+#define SIZE_COUNT ((int)(sizeof(sizes) / sizeof(sizes[0])))
+
+/* What a call asks for; more bytes may follow, which are door_test_fill()'s. */
+struct order {
+    int form;
+    size_t size;  /* of the result */
+    size_t at;    /* where in a result buffer, if in_place */
+    int in_place;
+    int desc_count;
+};
+
+struct shop {
+    int form;
+    int shares;
+};
+
+static void deliver(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    static _Thread_local char *own;
+    struct order order;
+    door_desc_t descs[2];
+    char *result;
+
+    (void)c;
+    (void)dp;
+    (void)n_desc;
+    door_test_require(arg_size >= sizeof(order));
+    memcpy(&order, argp, sizeof(order));
+    door_test_require(door_test_filled(argp + sizeof(order), arg_size - sizeof(order), 7));
+    if (order.in_place) {
+        result = forms[order.form].result_buffer(order.at + order.size / 2);
+        door_test_require(result != NULL);
+        result = forms[order.form].result_buffer(order.at + order.size);
+        door_test_require(result != NULL);
+        door_test_require(forms[order.form].result_buffer(1) == result);
+        result += order.at;
+    } else {
+        own = realloc(own, order.size);
+        door_test_require(own != NULL);
+        result = own;
+    }
+    door_test_fill(result, order.size, 3);
+    for (int i = 0; i < order.desc_count; i++)
+        descs[i] = (door_desc_t){.d_attributes = DOOR_DESCRIPTOR,
+                                 .d_data.d_desc.d_descriptor = STDERR_FILENO};
+    door_return(result, order.size, descs, (uint_t)order.desc_count);
+    door_test_die(__FILE__, __LINE__, "door_return");
+}
+
+static void serve(void *arg)
+{
+    struct shop *shop = arg;
+    int d = door_create(deliver, NULL, 0);
+
+    if (shop->shares)
+        door_test_require(forms[shop->form].share_arguments(d) == 0);
+    door_test_attach(d, door_test_path("shop"));
+    door_test_ready();
+    door_test_pause();
+}
+
+static int open_shop(int form, int shares)
+{
+    struct shop shop = {form, shares};
+
+    door_test_spawn(serve, &shop);
+    return door_test_open(door_test_path("shop"));
+}
+
+/* A call with a tail of tail_len bytes; the result is lent or in rbuf. */
+static void buy(int form, int d, struct order order, size_t tail_len, char *rbuf, size_t rsize)
+{
+    char *tail = malloc(tail_len + 1);
+    struct door_loan loan;
+    door_arg_t params = {.data_ptr = (char *)&order,
+                         .data_size = sizeof(order),
+                         .rbuf = rbuf,
+                         .rsize = rsize};
+
+    order.form = form;
+    door_test_fill(tail, tail_len, 7);
+    ck_assert_int_eq(forms[form].call_lend(d, &params, tail, tail_len, NULL, &loan), 0);
+    free(tail);
+    ck_assert_ptr_eq(params.rbuf, rbuf);
+    ck_assert_uint_eq(params.rsize, rsize);
+    ck_assert_uint_eq(params.data_size, order.size);
+    ck_assert(door_test_filled(params.data_ptr, order.size, 3));
+    ck_assert_int_eq((int)params.desc_num, order.desc_count);
+    ck_assert(order.size > rsize || order.desc_count > 0 || params.data_ptr == rbuf);
+    ck_assert(order.size <= rsize || loan.owner != NULL || loan.mapping != NULL);
+    for (uint_t i = 0; i < params.desc_num; i++)
+        ck_assert_int_eq(close(params.desc_ptr[i].d_data.d_desc.d_descriptor), 0);
+    forms[form].end_loan(&loan);
+    forms[form].end_loan(&loan); /* nothing is lent any more */
+}
+
+START_TEST(arguments_in_two_pieces)
+{
+    int d = open_shop(_i, 0);
+
+    for (int i = 0; i < SIZE_COUNT; i++)
+        buy(_i, d, (struct order){.size = 10}, sizes[i], (char[16]){0}, 16);
+    buy(_i, d, (struct order){.size = 10}, 0, (char[16]){0}, 16);
+}
+END_TEST
+
+START_TEST(results_that_are_lent)
+{
+    int d = open_shop(_i, 0);
+    char rbuf[64];
+
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        buy(_i, d, (struct order){.size = sizes[i]}, 0, rbuf, sizeof(rbuf));
+        buy(_i, d, (struct order){.size = sizes[i]}, 0, NULL, 0);
+    }
+}
+END_TEST
+
+START_TEST(results_with_descriptors)
+{
+    int d = open_shop(_i, 0);
+    char rbuf[256];
+
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        buy(_i, d, (struct order){.size = sizes[i], .desc_count = 2}, 0, rbuf, sizeof(rbuf));
+        buy(_i, d, (struct order){.size = sizes[i], .desc_count = 2}, 0, NULL, 0);
+    }
+}
+END_TEST
+
+START_TEST(results_made_in_place)
+{
+    static const size_t places[] = {0, 1, 1000, 70000};
+    int d = open_shop(_i, 0);
+    char rbuf[200];
+
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        for (int j = 0; j < 4; j++) {
+            struct order order = {.size = sizes[i], .at = places[j], .in_place = 1};
+
+            buy(_i, d, order, 0, rbuf, sizeof(rbuf));
+            /* Whoever calls as ever gets it as ever. */
+            char *copy = malloc(order.size);
+            order.form = _i;
+            ck_assert_int_eq(door_test_call(d, &order, sizeof(order), copy, order.size),
+                             (int)order.size);
+            ck_assert(door_test_filled(copy, order.size, 3));
+            free(copy);
+        }
+    }
+}
+END_TEST
+
+START_TEST(arguments_that_are_shared)
+{
+    int d = open_shop(_i, 1);
+
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        buy(_i, d, (struct order){.size = 10}, sizes[i], (char[16]){0}, 16);
+        buy(_i, d, (struct order){.size = sizes[i]}, sizes[i], NULL, 0);
+    }
+    buy(_i, d, (struct order){.size = 100000, .in_place = 1}, 0, NULL, 0);
+}
+END_TEST
+
+/* A loan is one call's: others go on beside it, and it stays what it was. */
+START_TEST(many_loans_at_a_time)
+{
+    enum { COUNT = 300 }; /* more than a channel has slots */
+    int d = open_shop(_i, 0);
+    struct door_loan loans[COUNT];
+    char *lent[COUNT];
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            struct order order = {.form = _i, .size = 20000 + (size_t)i, .in_place = i % 2};
+            door_arg_t params = {.data_ptr = (char *)&order, .data_size = sizeof(order)};
+
+            ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, 0, NULL, &loans[i]), 0);
+            lent[i] = params.data_ptr;
+        }
+        buy(_i, d, (struct order){.size = 100}, 0, NULL, 0);
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert(door_test_filled(lent[i], 20000 + (size_t)i, 3));
+            forms[_i].end_loan(&loans[i]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_loan_outlives_its_server)
+{
+    struct shop shop = {_i, 0};
+    pid_t server = door_test_spawn(serve, &shop);
+    int d = door_test_open(door_test_path("shop"));
+    struct order order = {.form = _i, .size = 100000, .in_place = 1};
+    door_arg_t params = {.data_ptr = (char *)&order, .data_size = sizeof(order)};
+    struct door_loan loan;
+
+    ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, 0, NULL, &loan), 0);
+    door_test_stop(server);
+    close(d);
+    ck_assert(door_test_filled(params.data_ptr, order.size, 3));
+    forms[_i].end_loan(&loan);
+    params = (door_arg_t){.data_ptr = (char *)&order, .data_size = sizeof(order)};
+    ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, 0, NULL, &loan), -1);
+    ck_assert_int_eq(errno, EBADF);
+    forms[_i].end_loan(&loan);
+}
+END_TEST
+
+static void in_the_way(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    char answer;
+
+    (void)c;
+    (void)argp;
+    (void)dp;
+    (void)n_desc;
+    answer = door_result_buffer(100) == NULL && errno == EBUSY ? 'b' : '-';
+    if (arg_size < 1000)
+        answer = door_result_buffer(100) != NULL ? 'o' : '-';
+    door_return(&answer, 1, NULL, 0);
+}
+
+static void serve_in_the_way(void *unused)
+{
+    int d = door_create(in_the_way, NULL, 0);
+
+    (void)unused;
+    door_test_require(door_share_arguments(d) == 0);
+    door_test_attach(d, door_test_path("shop"));
+    door_test_ready();
+    door_test_pause();
+}
+
+/* The library's own form only: in the other nothing is ever in the way. */
+START_TEST(what_is_refused)
+{
+    static char large[100000];
+    char answer;
+    int d;
+
+    ck_assert_ptr_null(door_result_buffer(10));
+    ck_assert_int_eq(errno, EINVAL);
+    door_test_spawn(serve_in_the_way, NULL);
+    d = door_test_open(door_test_path("shop"));
+    ck_assert_int_eq(door_share_arguments(d), -1); /* not ours */
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq(door_share_arguments(STDERR_FILENO), -1);
+    ck_assert_int_eq(door_test_call(d, large, sizeof(large), &answer, 1), 1);
+    ck_assert_int_eq(answer, 'b');
+    ck_assert_int_eq(door_test_call(d, large, 10, &answer, 1), 1);
+    ck_assert_int_eq(answer, 'o');
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lend");
+    TCase *tc = door_test_tcase(suite, "lend", 60);
+
+    tcase_add_loop_test(tc, arguments_in_two_pieces, 0, 2);
+    tcase_add_loop_test(tc, results_that_are_lent, 0, 2);
+    tcase_add_loop_test(tc, results_with_descriptors, 0, 2);
+    tcase_add_loop_test(tc, results_made_in_place, 0, 2);
+    tcase_add_loop_test(tc, arguments_that_are_shared, 0, 2);
+    tcase_add_loop_test(tc, many_loans_at_a_time, 0, 2);
+    tcase_add_loop_test(tc, a_loan_outlives_its_server, 0, 2);
+    tcase_add_test(tc, what_is_refused);
+    return door_test_run(suite);
+}
