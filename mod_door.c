@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -134,19 +133,20 @@ static void free_result(struct mod_door_call *call)
 {
     if (call->result_fd != -1)
         close(call->result_fd);
-    if (call->mapping != NULL)
-        munmap(call->mapping, call->mapping_len);
     call->result_fd = -1;
-    call->mapping = NULL;
+    door_end_loan(&call->loan);
 }
 
-/* Frees what no bucket has taken over. */
 static void free_call(struct mod_door_call *call)
 {
     free_result(call);
     free(call->long_arg);
-    if (call->buffer != NULL)
-        apr_bucket_free(call->buffer);
+    apr_bucket_free(call->buffer);
+}
+
+static int is_raw(const struct mod_door_call *call)
+{
+    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
 }
 
 /* Takes note of where the result is.  One descriptor has a meaning in it: others are closed. */
@@ -164,17 +164,29 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     }
     call->result = args->data_ptr;
     call->result_len = args->data_size;
-    if (args->rbuf != call->buffer) {
-        call->mapping = args->rbuf;
-        call->mapping_len = args->rsize;
+    call->head = NULL;
+    /* What is lent the application can still change: the head is believed only as a copy. */
+    if (call->result != call->buffer && !is_raw(call)) {
+        call->head_len = door_wire_head_len(call->result, call->result_len);
+        call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
     }
+}
+
+/* The result as a message: 0, or -1 and errno. */
+static int read_message(const struct mod_door_call *call, enum door_wire_kind kind,
+                        struct door_wire_reader *message)
+{
+    if (call->head == NULL)
+        return door_wire_read(message, kind, call->result, call->result_len);
+    return door_wire_read_copied(message, kind, call->head, call->head_len,
+                                 call->result + call->head_len,
+                                 call->result_len - call->head_len);
 }
 
 /* One call; while it runs, the application may call back.  descriptor: to go along, or -1. */
 static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
                               int descriptor)
 {
-    int is_raw = call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
     door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
                           .d_data.d_desc.d_descriptor = descriptor};
     door_arg_t args = {
@@ -183,17 +195,17 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
         .desc_ptr = descriptor != -1 ? &passed : NULL,
         .desc_num = descriptor != -1,
         .rbuf = call->buffer,
-        .rsize = MOD_DOOR_BUFFER_LEN,
+        .rsize = MOD_DOOR_COPIED_LEN,
     };
     apr_status_t error;
 
-    if (!is_raw) {
+    if (!is_raw(call)) {
         call->serial = door->serial;
         mod_door_name_response_door(call, door);
         mod_door_open_token(call);
     }
-    error = mod_door_invoke(door, &args, &call->deadline_ns);
-    if (!is_raw)
+    error = mod_door_invoke(door, &args, &call->deadline_ns, &call->loan);
+    if (!is_raw(call))
         mod_door_close_token(call);
     if (error == APR_SUCCESS)
         keep_result(&args, call);
@@ -258,7 +270,7 @@ static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
 {
     struct door_wire_reader message;
 
-    return door_wire_read(&message, kind, call->result, call->result_len) == 0;
+    return read_message(call, kind, &message) == 0;
 }
 
 /*
@@ -297,43 +309,17 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
 
 /* --------------------------------------------------------------- answering */
 
-/* A body up to this long is cheaper copied than the whole buffer kept for a slow client. */
-#define COPIED_LEN 4096
-
-/* The result's last len bytes, in a bucket that owns them. */
-static void take_body(struct mod_door_call *call, apr_size_t len, apr_bucket_brigade *bb)
-{
-    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
-    apr_size_t offset = call->result_len - len;
-    apr_bucket *b;
-
-    if (len == 0)
-        return;
-    if (call->mapping != NULL) {
-        offset += (apr_size_t)(call->result - (char *)call->mapping);
-        b = mod_door_mapping_bucket(call->mapping, call->mapping_len, offset, len, list);
-        call->mapping = NULL;
-    } else if (len <= COPIED_LEN) {
-        b = apr_bucket_heap_create(call->result + offset, len, NULL, list);
-    } else {
-        b = apr_bucket_heap_create(call->buffer, MOD_DOOR_BUFFER_LEN, apr_bucket_free, list);
-        b->start = (call->result - call->buffer) + (apr_off_t)offset;
-        b->length = len;
-        call->buffer = NULL;
-    }
-    APR_BRIGADE_INSERT_TAIL(bb, b);
-}
-
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
-    if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW) {
+    if (is_raw(call)) {
         memset(message, 0, sizeof(*message));
+        message->body = call->result;
         message->body_len = call->result_len;
         mod_door_begin_raw(call);
         return APR_SUCCESS;
     }
-    if (door_wire_read(message, DOOR_WIRE_ANY, call->result, call->result_len) == -1)
+    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
         return errno;
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
@@ -354,7 +340,9 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
     apr_status_t error = APR_SUCCESS;
     apr_off_t len;
 
-    take_body(call, (apr_size_t)message->body_len, bb);
+    if (message->body_len > 0)
+        APR_BRIGADE_INSERT_TAIL(
+            bb, mod_door_body_bucket(call, message->body, (apr_size_t)message->body_len));
     if (call->result_fd != -1) {
         error = mod_door_add_descriptor(call, bb, call->result_fd, *message);
         call->result_fd = -1;
@@ -417,7 +405,7 @@ static unsigned max_in_door(const struct mod_door_call *call)
     if (call->limit == NULL)
         return 0;
     max = (unsigned)call->limit->max;
-    if (call->conf->protocol != MOD_DOOR_PROTOCOL_RAW)
+    if (!is_raw(call))
         max += (unsigned)call->limit->queue_len;
     return call->instance.app != NULL ? max * call->instance.app->instances : max;
 }

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include <door.h>
+#include <door_compat.h>
 
 #include "door_app.h"
 #include "wire.h"
@@ -45,11 +46,16 @@ char *door_rt_copy(struct door_rt_arena *arena, const char *text, size_t len); /
 void door_rt_arena_reset(struct door_rt_arena *arena);
 void door_rt_arena_free(struct door_rt_arena *arena);
 
-/* The response: DOOR_RT_HEAD_ROOM bytes, len bytes of body, free room up to cap. */
+/*
+ * The response: DOOR_RT_HEAD_ROOM bytes, len bytes of body, free room up to cap.  A
+ * short one is in the thread's own memory, a longer one is made where httpd gets it.
+ */
 struct door_rt_buffer {
-    char *bytes; /* NULL while cap is 0 */
+    char *bytes; /* own, or the call's result buffer; NULL while cap is 0 */
     size_t cap;
     size_t len;
+    char *own; /* malloc()ed, or NULL */
+    size_t own_cap;
 };
 
 int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more); /* or -1, ENOMEM */
@@ -109,6 +115,7 @@ struct door_rt_request {
     int body_is_touched;           /* by door_app_read() */
     int body_error;                /* errno of what ended it early, or 0 */
     char *body_buffer;             /* for what httpd sends later; malloc()ed, or NULL */
+    struct door_loan body_loan;    /* a long piece of that is there instead */
     struct door_rt_header *body_trailers;
 
     /* The client, as far as is known. */
@@ -140,11 +147,11 @@ int door_rt_same_name(const char *a, const char *b);
 /* ---------------------------------------------------------------- response.c */
 
 /*
- * Completes the message whose body is in the thread's buffer, in front of it:
- * 0 and *message, *len, or -1 with errno.
+ * Completes the message whose body is in the thread's buffer, in front of it;
+ * tail_len bytes more are to follow.  0 and *message, *len, or -1 with errno.
  */
 int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                    char **message, size_t *len);
+                    size_t tail_len, char **message, size_t *len);
 
 /* The request's final message, likewise. */
 int door_rt_response(struct door_rt_request *req, char **message, size_t *len);
@@ -156,14 +163,18 @@ size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned fl
 /* ---------------------------------------------------------------- stream.c */
 
 /*
- * Sends what was written so far: 0, or -1 with errno.  Whatever it was, that is
- * out of the buffer then.
+ * Sends what was written so far, and behind it the tail: 0, or -1 with errno.
+ * Whatever it was, that is out of the buffer then.
  */
-int door_rt_send(struct door_rt_request *req, unsigned flags);
+int door_rt_send(struct door_rt_request *req, unsigned flags, const char *tail, size_t tail_len);
 
-/* Calls the response door with a message without body: the reply, or -1 with errno. */
+/*
+ * Calls the response door with a message without body: the reply, or -1 with errno.
+ * Up to cap bytes of it are in reply; if it is longer, its body is there until the
+ * loan is ended (NULL: then it is refused).
+ */
 int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
-                struct door_wire_reader *answer);
+                struct door_wire_reader *answer, struct door_loan *loan);
 
 /* ---------------------------------------------------------------- caller.c */
 

@@ -10,8 +10,8 @@
 
 #include "app.h"
 
-/* A piece, its head, and trailers that are not longer than httpd lets headers be. */
-#define PIECE_CAP (DOOR_WIRE_PART_MAX + 4096)
+/* A piece that is longer, head included, is looked at where httpd has put it. */
+#define PIECE_CAP 4096
 
 static int fail(struct door_rt_request *req, int error)
 {
@@ -41,7 +41,9 @@ static int read_more(struct door_rt_request *req)
         req->body_buffer = malloc(PIECE_CAP);
     if (req->body_buffer == NULL)
         return -1;
-    if (door_rt_ask(req, DOOR_WIRE_READ, req->body_buffer, PIECE_CAP, &answer) == -1)
+    door_end_loan(&req->body_loan); /* of the last piece, which has been read */
+    if (door_rt_ask(req, DOOR_WIRE_READ, req->body_buffer, PIECE_CAP, &answer,
+                    &req->body_loan) == -1)
         return fail(req, errno == EPIPE ? ECONNRESET : errno);
     if (answer.kind == DOOR_WIRE_PART)
         return take_part(req, &answer) == 0 ? 0 : fail(req, ENOMEM);

@@ -16,6 +16,9 @@
 #define CHUNK_MIN ((size_t)8 << 10)
 #define BODY_MIN  ((size_t)16 << 10)
 
+/* What goes back with the reply is made there, unless it is shorter than BODY_MIN. */
+#define RESULT_CAP (DOOR_RT_HEAD_ROOM + DOOR_RT_INLINE_MAX)
+
 struct door_rt_chunk {
     struct door_rt_chunk *next;
     size_t cap;
@@ -100,40 +103,66 @@ void door_rt_arena_free(struct door_rt_arena *arena)
     }
 }
 
-/* Doubles, so that a body written byte by byte is copied a constant number of times. */
-int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more)
+static int use_result_buffer(struct door_rt_buffer *buffer, size_t used)
 {
-    size_t used = DOOR_RT_HEAD_ROOM + buffer->len;
-    size_t cap = buffer->cap > 0 ? buffer->cap : BODY_MIN;
-    char *bytes;
+    char *bytes = door_result_buffer(RESULT_CAP);
 
-    if (buffer->cap > 0 && buffer->cap - used >= more)
-        return 0;
+    if (bytes == NULL)
+        return -1;
+    if (buffer->len > 0)
+        memcpy(bytes + DOOR_RT_HEAD_ROOM, buffer->bytes + DOOR_RT_HEAD_ROOM,
+               used - DOOR_RT_HEAD_ROOM);
+    buffer->bytes = bytes;
+    buffer->cap = RESULT_CAP;
+    return 0;
+}
+
+/* Doubles, so that a body written byte by byte is copied a constant number of times. */
+static int grow_own(struct door_rt_buffer *buffer, size_t used, size_t more)
+{
+    size_t cap = buffer->own_cap > 0 ? buffer->own_cap : BODY_MIN;
+    char *own;
+
     if (more > SIZE_MAX / 4 || used > SIZE_MAX / 4) {
         errno = ENOMEM;
         return -1;
     }
-    while (cap - used < more)
+    while (cap - used < more || cap < used)
         cap *= 2;
-    bytes = realloc(buffer->bytes, cap);
-    if (bytes == NULL)
+    own = realloc(buffer->own, cap);
+    if (own == NULL)
         return -1;
-    buffer->bytes = bytes;
-    buffer->cap = cap;
+    if (buffer->bytes != buffer->own && buffer->len > 0)
+        memcpy(own + DOOR_RT_HEAD_ROOM, buffer->bytes + DOOR_RT_HEAD_ROOM, buffer->len);
+    buffer->own = buffer->bytes = own;
+    buffer->own_cap = buffer->cap = cap;
     return 0;
 }
 
+int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more)
+{
+    size_t used = DOOR_RT_HEAD_ROOM + buffer->len;
+
+    if (buffer->cap > 0 && buffer->cap - used >= more)
+        return 0;
+    if (used + more > BODY_MIN && more <= RESULT_CAP && used + more <= RESULT_CAP &&
+        use_result_buffer(buffer, used) == 0)
+        return 0;
+    return grow_own(buffer, used, more);
+}
+
+/* The call whose result buffer it may have been is over. */
 void door_rt_buffer_reset(struct door_rt_buffer *buffer)
 {
-    if (buffer->cap > DOOR_RT_KEEP_MAX)
+    if (buffer->own_cap > DOOR_RT_KEEP_MAX)
         door_rt_buffer_free(buffer);
+    buffer->bytes = buffer->own;
+    buffer->cap = buffer->own_cap;
     buffer->len = 0;
 }
 
 void door_rt_buffer_free(struct door_rt_buffer *buffer)
 {
-    free(buffer->bytes);
-    buffer->bytes = NULL;
-    buffer->cap = 0;
-    buffer->len = 0;
+    free(buffer->own);
+    *buffer = (struct door_rt_buffer){NULL, 0, 0, NULL, 0};
 }

@@ -210,11 +210,9 @@ static size_t fitting(struct door_rt_request *req, size_t len)
 }
 
 /* How many bytes are collected before they are sent. */
-static size_t piece_max(const struct door_rt_request *req)
+static size_t collected_max(const struct door_rt_request *req)
 {
-    if (req->caller == NULL)
-        return SIZE_MAX;
-    return req->is_begun ? DOOR_WIRE_PART_MAX : DOOR_RT_INLINE_MAX;
+    return req->caller == NULL ? SIZE_MAX : DOOR_RT_INLINE_MAX;
 }
 
 static int want_room(struct door_rt_request *req, size_t len)
@@ -225,32 +223,36 @@ static int want_room(struct door_rt_request *req, size_t len)
     return -1;
 }
 
-/* More body is coming: what does not go with the final message has to go before it. */
-static int make_way(struct door_rt_request *req)
+static int collect(struct door_rt_request *req, const char *data, size_t len)
 {
-    if (req->file.fd == -1 && req->thread->body.len < piece_max(req))
-        return 0;
-    return door_rt_send(req, 0);
+    struct door_rt_buffer *body = &req->thread->body;
+
+    if (want_room(req, len) == -1)
+        return -1;
+    memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, len);
+    body->len += len;
+    return 0;
 }
 
+/*
+ * What is too much to be collected goes with what was, from where it is.  A file
+ * ends a message: what comes behind it needs another one.
+ */
 static int append(struct door_rt_request *req, const char *data, size_t len)
 {
     struct door_rt_buffer *body = &req->thread->body;
 
     while (len > 0 && !req->no_body) {
-        size_t piece;
+        size_t piece = DOOR_WIRE_PART_MAX - body->len;
 
-        if (make_way(req) == -1)
-            return -1;
-        if (req->no_body)
-            break;
-        piece = piece_max(req) - body->len;
+        if (req->file.fd == -1 && len <= collected_max(req) - body->len)
+            return collect(req, data, len);
         if (piece > len)
             piece = len;
-        if (want_room(req, piece) == -1)
+        if (req->file.fd != -1)
+            piece = 0;
+        if (door_rt_send(req, 0, data, piece) == -1)
             return -1;
-        memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, piece);
-        body->len += piece;
         data += piece;
         len -= piece;
     }
@@ -317,7 +319,7 @@ int door_app_flush(struct door_app_request *handle)
         return fail(ENOTSUP);
     if (req->failed != 0)
         return fail(req->failed);
-    return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH);
+    return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH, NULL, 0);
 }
 
 int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_t len)
@@ -340,7 +342,7 @@ int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_
         return fail(EMSGSIZE);
     if (req->failed != 0)
         return fail(req->failed);
-    if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
+    if (req->file.fd != -1 && door_rt_send(req, 0, NULL, 0) == -1)
         return -1;
     req->written += (uint64_t)part;
     if (req->no_body)
@@ -370,7 +372,7 @@ static void put_number(struct door_wire_writer *writer, enum door_wire_type type
 
 /* The head of a message; on the response door with the token. */
 static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind kind,
-                          unsigned flags, int is_final, char *buf, size_t cap)
+                          unsigned flags, int is_final, size_t tail_len, char *buf, size_t cap)
 {
     struct door_wire_writer writer;
 
@@ -387,7 +389,7 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
     if (req->file.fd != -1 && req->file.len != -1)
         put_number(&writer, DOOR_WIRE_FILE_LENGTH, req->file.len);
     return door_wire_end(&writer, kind, kind == DOOR_WIRE_RESPONSE ? (unsigned)req->status : 0,
-                         flags, req->thread->body.len);
+                         flags, req->thread->body.len + tail_len);
 }
 
 /* Moves the body up if the head is one of the rare ones that find no room before it. */
@@ -405,17 +407,17 @@ static char *place_head(struct door_rt_buffer *body, size_t head_len)
 }
 
 static int make_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                        int is_final, char **message, size_t *len)
+                        int is_final, size_t tail_len, char **message, size_t *len)
 {
     struct door_rt_buffer *body = &req->thread->body;
-    size_t head_len = encode_head(req, kind, flags, is_final, NULL, 0);
+    size_t head_len = encode_head(req, kind, flags, is_final, tail_len, NULL, 0);
 
     if (head_len == 0 || door_rt_buffer_room(body, 0) == -1)
         return -1;
     *message = place_head(body, head_len);
     if (*message == NULL)
         return -1;
-    encode_head(req, kind, flags, is_final, *message, head_len);
+    encode_head(req, kind, flags, is_final, tail_len, *message, head_len);
     *len = head_len + body->len;
     return 0;
 }
@@ -428,11 +430,11 @@ static void default_type(struct door_rt_request *req)
 }
 
 int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                    char **message, size_t *len)
+                    size_t tail_len, char **message, size_t *len)
 {
     if (kind == DOOR_WIRE_RESPONSE)
         default_type(req);
-    return make_message(req, kind, flags, 0, message, len);
+    return make_message(req, kind, flags, 0, tail_len, message, len);
 }
 
 int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
@@ -441,12 +443,12 @@ int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
 
     if (req->is_begun)
         return make_message(req, DOOR_WIRE_END, flags | (req->failed != 0 ? DOOR_WIRE_FAILED : 0),
-                            1, message, len);
+                            1, 0, message, len);
     if (req->failed != 0)
         return fail(req->failed);
     if (req->thread->body.len > 0 || req->file.fd != -1)
         default_type(req);
-    return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, message, len);
+    return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, 0, message, len);
 }
 
 size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags)

@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,22 +35,42 @@ static int lost(struct door_rt_request *req)
     return -1;
 }
 
-/* Results longer than reply make no sense here, and are given back. */
-static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer)
+/* The reply is in rbuf, or lent: then its head is copied there, or into the arena. */
+static int read_reply(struct door_rt_request *req, const door_arg_t *arg,
+                      struct door_wire_reader *answer)
 {
-    char *reply = arg->rbuf;
+    size_t head_len;
+    char *head = arg->rbuf;
+
+    if (arg->data_ptr == arg->rbuf)
+        return door_wire_read(answer, DOOR_WIRE_ANY, arg->data_ptr, arg->data_size);
+    head_len = door_wire_head_len(arg->data_ptr, arg->data_size);
+    if (head_len > arg->rsize)
+        head = door_rt_alloc(&req->thread->arena, head_len);
+    if (head_len == 0 || head == NULL)
+        return -1;
+    memcpy(head, arg->data_ptr, head_len);
+    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, arg->data_ptr + head_len,
+                                 arg->data_size - head_len);
+}
+
+/* A reply that is too long for rbuf is lent, or where loan is NULL refused. */
+static int call(struct door_rt_request *req, door_arg_t *arg, const char *tail, size_t tail_len,
+                struct door_wire_reader *answer, struct door_loan *loan)
+{
+    struct door_loan unwanted;
     int error = 0;
 
-    if (door_call(door_rt_caller_fd(req->caller), arg) == -1)
+    if (door_call_lend(door_rt_caller_fd(req->caller), arg, tail, tail_len, NULL,
+                       loan != NULL ? loan : &unwanted) == -1)
         return lost(req);
     for (unsigned i = 0; i < arg->desc_num; i++)
         if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
             close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
-    if (door_wire_read(answer, DOOR_WIRE_ANY, arg->data_ptr, arg->data_size) == -1 ||
-        arg->rbuf != reply)
+    if ((loan == NULL && arg->data_ptr != arg->rbuf) || read_reply(req, arg, answer) == -1)
         error = EPROTO;
-    if (arg->rbuf != reply)
-        munmap(arg->rbuf, arg->rsize);
+    if (loan == NULL)
+        door_end_loan(&unwanted);
     errno = error;
     return error == 0 ? 0 : -1;
 }
@@ -70,7 +89,8 @@ static int take_ack(struct door_rt_request *req, const struct door_wire_reader *
 }
 
 /* The message goes with the file, which is closed here whatever becomes of the call. */
-static int send_message(struct door_rt_request *req, char *message, size_t len)
+static int send_message(struct door_rt_request *req, char *message, size_t len, const char *tail,
+                        size_t tail_len)
 {
     char reply[256];
     struct door_wire_reader answer;
@@ -82,7 +102,7 @@ static int send_message(struct door_rt_request *req, char *message, size_t len)
                       .desc_num = fd != -1,
                       .rbuf = reply,
                       .rsize = sizeof(reply)};
-    int result = call(req, &arg, &answer);
+    int result = call(req, &arg, tail, tail_len, &answer, NULL);
     int error = errno;
 
     req->file.fd = -1;
@@ -92,7 +112,7 @@ static int send_message(struct door_rt_request *req, char *message, size_t len)
     return result == 0 ? take_ack(req, &answer) : -1;
 }
 
-int door_rt_send(struct door_rt_request *req, unsigned flags)
+int door_rt_send(struct door_rt_request *req, unsigned flags, const char *tail, size_t tail_len)
 {
     enum door_wire_kind kind = req->is_begun ? DOOR_WIRE_PART : DOOR_WIRE_RESPONSE;
     char *message;
@@ -102,11 +122,11 @@ int door_rt_send(struct door_rt_request *req, unsigned flags)
         errno = ENOTSUP;
         return -1;
     }
-    if (door_rt_message(req, kind, flags, &message, &len) == -1) {
+    if (door_rt_message(req, kind, flags, tail_len, &message, &len) == -1) {
         req->failed = errno;
         return -1;
     }
-    if (send_message(req, message, len) == -1) {
+    if (send_message(req, message, len, tail, tail_len) == -1) {
         req->failed = errno;
         req->is_begun = 1; /* as far as this handler is concerned */
     }
@@ -117,7 +137,7 @@ int door_rt_send(struct door_rt_request *req, unsigned flags)
 }
 
 int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
-                struct door_wire_reader *answer)
+                struct door_wire_reader *answer, struct door_loan *loan)
 {
     char message[128];
     struct door_wire_writer writer;
@@ -126,7 +146,7 @@ int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *rep
     door_wire_begin(&writer, message, sizeof(message));
     door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN], DOOR_WIRE_ID_LEN);
     arg.data_size = door_wire_end(&writer, kind, 0, 0, 0);
-    return call(req, &arg, answer);
+    return call(req, &arg, NULL, 0, answer, loan);
 }
 
 /* ---------------------------------------------------------------- client */
@@ -144,7 +164,7 @@ int door_app_client_gone(struct door_app_request *handle)
     if (req->caller == NULL || req->client == DOOR_APP_CLIENT_GONE ||
         now_ns() - req->asked_ns < CLIENT_KNOWN_NS)
         return req->client;
-    if (door_rt_ask(req, DOOR_WIRE_ASK, reply, sizeof(reply), &answer) == -1 ||
+    if (door_rt_ask(req, DOOR_WIRE_ASK, reply, sizeof(reply), &answer, NULL) == -1 ||
         take_ack(req, &answer) == -1)
         req->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : req->client;
     else if (answer.flags & DOOR_WIRE_GONE)
@@ -194,5 +214,5 @@ int door_app_early_hints(struct door_app_request *handle)
         arg.data_size = writer.len;
     }
     door_wire_end(&writer, DOOR_WIRE_RESPONSE, 103, DOOR_WIRE_FLUSH, 0);
-    return call(req, &arg, &answer) == 0 ? take_ack(req, &answer) : -1;
+    return call(req, &arg, NULL, 0, &answer, NULL) == 0 ? take_ack(req, &answer) : -1;
 }

@@ -104,30 +104,59 @@ static int check_kind(const struct door_wire_head *head, enum door_wire_kind kin
     return head->status == 0 || kinds[head->kind].has_status ? 0 : fail(EBADMSG);
 }
 
-int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
-                   size_t len)
+size_t door_wire_head_len(const void *data, size_t len)
+{
+    uint32_t head_len;
+
+    if (data == NULL || len < sizeof(struct door_wire_head)) {
+        errno = EBADMSG;
+        return 0;
+    }
+    memcpy(&head_len, (const char *)data + offsetof(struct door_wire_head, head_len),
+           sizeof(head_len));
+    if (head_len >= sizeof(struct door_wire_head) && head_len <= len)
+        return head_len;
+    errno = EBADMSG;
+    return 0;
+}
+
+int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
+                          size_t head_len, const void *body, size_t body_len)
 {
     struct door_wire_head head;
     const char *bytes = data;
 
-    if (check_version(data, len) == -1)
+    if (check_version(data, head_len) == -1)
         return -1;
-    if (len < sizeof(head))
+    if (head_len < sizeof(head))
         return fail(EBADMSG);
     memcpy(&head, bytes, sizeof(head));
     if (check_kind(&head, kind) == -1)
         return -1;
-    if (head.head_len < sizeof(head) || head.head_len > len || head.body_len != len - head.head_len)
+    if (head.head_len != head_len || head.body_len != body_len)
         return fail(EBADMSG);
     r->kind = head.kind;
     r->status = head.status;
     r->flags = head.flags;
     r->body_len = head.body_len;
-    r->body = bytes + head.head_len;
+    r->body = body;
     r->remaining = head.field_count;
     r->next = bytes + sizeof(head);
-    r->end = bytes + head.head_len;
+    r->end = bytes + head_len;
     return check_fields(r->next, r->end, r->remaining);
+}
+
+int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
+                   size_t len)
+{
+    size_t head_len;
+
+    if (check_version(data, len) == -1)
+        return -1;
+    head_len = door_wire_head_len(data, len);
+    return head_len == 0 ? -1
+                         : door_wire_read_copied(r, kind, data, head_len,
+                                                 (const char *)data + head_len, len - head_len);
 }
 
 int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field)

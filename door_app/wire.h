@@ -142,6 +142,15 @@ struct door_wire_reader {
 int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
                    size_t len);
 
+/*
+ * The same for a message in memory that a peer can still write, of which only the
+ * head is to be trusted: its size, to be copied first; 0, with EBADMSG, if that
+ * cannot be.  Then the copy, and the body where it is.
+ */
+size_t door_wire_head_len(const void *data, size_t len);
+int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *head,
+                          size_t head_len, const void *body, size_t body_len);
+
 /* The next field: 1 and *field filled, or 0 at the end. */
 int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field);
 

@@ -472,14 +472,14 @@ apr_status_t mod_door_init(apr_pool_t *child_pool)
 /* -------------------------------------------------------------- calling */
 
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
-                             const _Atomic int64_t *deadline_ns)
+                             const _Atomic int64_t *deadline_ns, struct door_loan *loan)
 {
     apr_status_t error = APR_SUCCESS;
     sigset_t before;
 
     if (!doors.is_threaded)
         pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
-    if (door_call_until(door->fd, args, deadline_ns) == -1)
+    if (door_call_lend(door->fd, args, NULL, 0, deadline_ns, loan) == -1)
         error = errno;
     if (!doors.is_threaded)
         pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -4,8 +4,8 @@
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
  * story of a request; config.c reads the directives, doors.c keeps this
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
- * response.c turns its answer into a checked HTTP response, bucket.c owns
- * answers that came as a mapping, file.c passes on descriptors.
+ * response.c turns its answer into a checked HTTP response, file.c passes on
+ * descriptors.
  * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
@@ -252,11 +252,11 @@ void mod_door_discard(struct mod_door *door);
 int mod_door_response_fd(struct mod_door *door);
 
 /*
- * door_call_until() with the signals blocked that httpd sends a child to end
+ * door_call_lend() with the signals blocked that httpd sends a child to end
  * it gracefully: they would end the call too.  Returns APR_SUCCESS or errno.
  */
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
-                             const _Atomic int64_t *deadline_ns);
+                             const _Atomic int64_t *deadline_ns, struct door_loan *loan);
 
 /* ------------------------------------------------------------- status.c */
 
@@ -314,13 +314,14 @@ struct mod_door_response {
 /* -------------------------------------------------------------- a call */
 
 /*
- * Bytes of the buffer that holds a request's message and then its answer.  An
- * answer that is longer comes as a fresh mapping, whose page faults and
- * unmapping cost more than the rest of the request.  APR's allocator keeps
- * blocks of up to 80 KiB in lists by size, the bucket's and its own headers
+ * Bytes of the buffer that holds a request's message and then a short answer.
+ * APR's allocator keeps blocks of up to 80 KiB in lists by size, its own headers
  * included; pages of one that are not touched cost nothing.
  */
 #define MOD_DOOR_BUFFER_LEN (80 * 1024 - 128)
+
+/* An answer that is longer than this is lent, and not copied into the buffer. */
+#define MOD_DOOR_COPIED_LEN (8 * 1024)
 
 /* Room for the head and the few fields of a message that carries a body. */
 #define MOD_DOOR_HEAD_ROOM 1024
@@ -341,16 +342,17 @@ struct mod_door_call {
     unsigned long serial; /* of the response door that the token is good for */
     int busy;             /* a door thread has the request; response_door.c's lock */
     int client_fd;        /* a copy of the client's socket, or -1; likewise */
-    char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes; NULL once a bucket owns it */
+    char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes */
     char *arg;            /* the argument: in buffer, or in long_arg */
     apr_size_t arg_len;   /* bytes at arg */
     apr_size_t arg_cap;   /* bytes that have room there */
     char *long_arg;       /* malloc()ed when buffer is too small, otherwise NULL */
-    const char *result;   /* the result: in buffer, or in mapping */
+    const char *result;   /* the result: in buffer, or lent */
     apr_size_t result_len;
+    struct door_loan loan;
+    const char *head;      /* a copy of the head of a result that is lent; or NULL */
+    apr_size_t head_len;
     int result_fd; /* a descriptor that came with it, or -1 */
-    void *mapping; /* of a result longer than buffer; NULL once a bucket owns it */
-    apr_size_t mapping_len;
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
@@ -377,8 +379,9 @@ int mod_door_write_request(struct mod_door_call *call);
 void mod_door_name_response_door(struct mod_door_call *call, const struct mod_door *door);
 
 /*
- * Makes the last PART of a body, with the trailers, of len bytes that lie
- * behind a head without fields; returns its bytes.
+ * Makes the last PART of a body, with the trailers, in the cap bytes at reply, of
+ * len bytes that lie behind a head without fields.  Returns its bytes, or 0 if
+ * they do not fit.
  */
 apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *reply, apr_size_t cap,
                                     apr_size_t len);
@@ -396,6 +399,13 @@ void mod_door_begin_raw(struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
 apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
+
+/*
+ * A bucket of some of the body: of bytes that may be shared with the application,
+ * and are there until the brigade has been passed.
+ */
+apr_bucket *mod_door_body_bucket(const struct mod_door_call *call, const char *bytes,
+                                 apr_size_t len);
 
 /*
  * Passes on some of the body, with a FLUSH bucket if asked for; bb is left
@@ -419,15 +429,22 @@ apr_status_t mod_door_check_length(const struct mod_door_call *call, apr_off_t m
 
 /* ------------------------------------------------------------- stream.c */
 
-/*
- * Does what a message on the response door asks for, and writes the reply's
- * bytes to reply.  *fd came along, or is -1; it becomes -1 if it was taken.
- */
-apr_size_t mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message,
-                          int *fd, char *reply, apr_size_t cap);
+/* What goes back on the response door. */
+struct mod_door_reply {
+    char *bytes; /* in storage, or in the door's result buffer */
+    apr_size_t len;
+    char storage[256];
+};
 
-/* Writes an ACK; returns its bytes. */
-apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigned flags);
+/*
+ * Does what a message on the response door asks for.  *fd came along, or is -1;
+ * it becomes -1 if it was taken.
+ */
+void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
+                    struct mod_door_reply *reply);
+
+/* Makes the reply an ACK. */
+void mod_door_ack(struct mod_door_reply *reply, apr_status_t error, unsigned flags);
 
 /* ------------------------------------------------------ response_door.c */
 
@@ -460,11 +477,5 @@ void mod_door_close_token(struct mod_door_call *call);
  */
 apr_status_t mod_door_add_descriptor(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
                                      struct door_wire_reader fields);
-
-/* ------------------------------------------------------------- bucket.c */
-
-/* A bucket of len bytes at offset in a mapping, which is unmapped with its last copy. */
-apr_bucket *mod_door_mapping_bucket(void *mapping, apr_size_t mapping_len, apr_size_t offset,
-                                    apr_size_t len, apr_bucket_alloc_t *list);
 
 #endif

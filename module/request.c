@@ -418,8 +418,8 @@ apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *repl
     door_wire_begin(&w, NULL, 0);
     head_len = w.len;
     put_trailers(call->r, &w);
-    if (w.len > cap - len) /* longer than httpd's own limits on headers allow */
-        return mod_door_ack(reply, cap, EFBIG, 0);
+    if (w.len > cap - len)
+        return 0;
     memmove(reply + w.len, reply + head_len, len);
     door_wire_begin(&w, reply, cap);
     put_trailers(call->r, &w);

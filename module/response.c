@@ -3,13 +3,13 @@
  *
  * response.c: what the application says as an HTTP response: how it begins,
  * goes on and ends.  No header reaches the request before all of them have been
- * checked.  A message is this process's own memory, which the application
+ * checked.  A message's head is this process's own memory, which the application
  * cannot change any more; the strings are still copied, because the request is
- * logged after its body's memory has gone.  Knows nothing of doors.
+ * logged after that memory has gone.  Its body may be shared with the application
+ * until it has been passed on.  Knows nothing of doors.
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -297,6 +297,21 @@ static apr_status_t cut(const struct mod_door_call *call, apr_bucket_brigade *bb
     }
     *len = room;
     return MOD_DOOR_ELONG;
+}
+
+/* Filters that make another body of it may look at it more than once. */
+static int has_content_filter(const request_rec *r)
+{
+    return r->output_filters != NULL && r->output_filters->frec->ftype < AP_FTYPE_PROTOCOL;
+}
+
+apr_bucket *mod_door_body_bucket(const struct mod_door_call *call, const char *bytes,
+                                 apr_size_t len)
+{
+    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
+
+    return has_content_filter(call->r) ? apr_bucket_heap_create(bytes, len, NULL, list)
+                                       : apr_bucket_transient_create(bytes, len, list);
 }
 
 static apr_status_t pass(struct mod_door_call *call, apr_bucket_brigade *bb)

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -160,24 +161,43 @@ static const char *find_token(struct door_wire_reader message)
     return NULL;
 }
 
-static apr_size_t answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
-                         char *reply, apr_size_t cap)
+static void answer_message(unsigned long serial, const struct door_wire_reader *message, int *fd,
+                           struct mod_door_reply *reply)
 {
-    struct door_wire_reader message;
+    const char *token = find_token(*message);
     struct mod_door_call *call;
-    const char *token;
-    apr_size_t len;
-    apr_status_t error;
+    apr_status_t error = token == NULL ? EINVAL : enter(serial, token, &call);
 
-    if (door_wire_read(&message, DOOR_WIRE_ANY, argp, arg_size) == -1)
-        return mod_door_ack(reply, cap, EINVAL, 0);
-    token = find_token(message);
-    error = token == NULL ? EINVAL : enter(serial, token, &call);
-    if (error != APR_SUCCESS)
-        return mod_door_ack(reply, cap, error, 0);
-    len = mod_door_serve(call, &message, fd, reply, cap);
+    if (error != APR_SUCCESS) {
+        mod_door_ack(reply, error, 0);
+        return;
+    }
+    mod_door_serve(call, message, fd, reply);
     leave(call);
-    return len;
+}
+
+/* The arguments are shared with the application: their head is believed only as a copy. */
+static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
+                   struct mod_door_reply *reply)
+{
+    apr_size_t head_len = door_wire_head_len(argp, arg_size);
+    struct door_wire_reader message;
+    char small[1024];
+    char *head = head_len <= sizeof(small) ? small : malloc(head_len);
+
+    if (head == NULL) {
+        mod_door_ack(reply, ENOMEM, 0);
+        return;
+    }
+    if (head_len > 0)
+        memcpy(head, argp, head_len);
+    if (door_wire_read_copied(&message, DOOR_WIRE_ANY, head, head_len, argp + head_len,
+                              arg_size - head_len) == 0)
+        answer_message(serial, &message, fd, reply);
+    else
+        mod_door_ack(reply, EINVAL, 0);
+    if (head != small)
+        free(head);
 }
 
 /* Descriptors that nobody has taken are closed: one at most makes sense. */
@@ -200,14 +220,13 @@ static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
 /* The procedure.  The cookie is a number: the door of a late call may be gone. */
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
-    char reply[DOOR_WIRE_PART_MAX + MOD_DOOR_HEAD_ROOM];
+    struct mod_door_reply reply;
     int fd = take_descriptor(dp, n_desc);
-    apr_size_t len;
 
-    len = answer((unsigned long)cookie, argp, arg_size, &fd, reply, sizeof(reply));
+    answer((unsigned long)cookie, argp, arg_size, &fd, &reply);
     if (fd != -1)
         close(fd);
-    door_return(reply, len, NULL, 0);
+    door_return(reply.bytes, reply.len, NULL, 0);
     /* Back here, the reply cannot be delivered: nobody waits for one. */
     door_return(NULL, 0, NULL, 0);
 }
@@ -223,6 +242,8 @@ int mod_door_make_response_door(unsigned long serial)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     fd = door_create(serve, (void *)serial, DOOR_NO_CANCEL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (fd != -1)
+        door_share_arguments(fd); /* what it gets is passed on, not looked at */
     return fd;
 }
 

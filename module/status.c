@@ -6,7 +6,6 @@
  * knows, so each of its processes is asked, and not waited for long.
  */
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -67,18 +66,19 @@ static void ask(const struct mod_door *door, struct counts *counts)
     char question[64], answer[ANSWER_LEN];
     struct door_wire_writer w;
     door_arg_t args = {.data_ptr = question, .rbuf = answer, .rsize = sizeof(answer)};
+    struct door_loan loan;
     uint_t i;
 
     door_wire_begin(&w, question, sizeof(question));
     args.data_size = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
-    if (mod_door_invoke(door, &args, &deadline) != APR_SUCCESS)
+    if (mod_door_invoke(door, &args, &deadline, &loan) != APR_SUCCESS)
         return;
-    read_counts(args.data_ptr, args.data_size, counts);
+    if (args.data_ptr == answer) /* more than that is no answer to this */
+        read_counts(args.data_ptr, args.data_size, counts);
     for (i = 0; i < args.desc_num; i++)
         if (args.desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
             close(args.desc_ptr[i].d_data.d_desc.d_descriptor);
-    if (args.rbuf != answer)
-        munmap(args.rbuf, args.rsize);
+    door_end_loan(&loan);
 }
 
 static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t cell, uint64_t serial)

@@ -16,12 +16,13 @@
 
 #include "mod_door.h"
 
-apr_size_t mod_door_ack(char *reply, apr_size_t cap, apr_status_t error, unsigned flags)
+void mod_door_ack(struct mod_door_reply *reply, apr_status_t error, unsigned flags)
 {
     struct door_wire_writer w;
 
-    door_wire_begin(&w, reply, cap);
-    return door_wire_end(&w, DOOR_WIRE_ACK, (unsigned)error, flags, 0);
+    reply->bytes = reply->storage;
+    door_wire_begin(&w, reply->storage, sizeof(reply->storage));
+    reply->len = door_wire_end(&w, DOOR_WIRE_ACK, (unsigned)error, flags, 0);
 }
 
 /* ------------------------------------------------------------- response */
@@ -50,13 +51,12 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
 static apr_status_t pass_message(struct mod_door_call *call,
                                  const struct door_wire_reader *message, int *fd)
 {
-    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
     apr_bucket_brigade *bb = call->brigade;
     apr_status_t error = APR_SUCCESS;
 
     if (message->body_len > 0)
         APR_BRIGADE_INSERT_TAIL(
-            bb, apr_bucket_transient_create(message->body, (apr_size_t)message->body_len, list));
+            bb, mod_door_body_bucket(call, message->body, (apr_size_t)message->body_len));
     if (*fd != -1) {
         error = mod_door_add_descriptor(call, bb, *fd, *message);
         *fd = -1;
@@ -68,9 +68,8 @@ static apr_status_t pass_message(struct mod_door_call *call,
     return mod_door_pass(call, bb, message->flags & DOOR_WIRE_FLUSH);
 }
 
-static apr_size_t serve_response(struct mod_door_call *call,
-                                 const struct door_wire_reader *message, int *fd, char *reply,
-                                 apr_size_t cap)
+static void serve_response(struct mod_door_call *call, const struct door_wire_reader *message,
+                           int *fd, struct mod_door_reply *reply)
 {
     apr_status_t error;
 
@@ -86,19 +85,17 @@ static apr_size_t serve_response(struct mod_door_call *call,
         if (call->r->header_only)
             call->response.no_body = 1;
     }
-    return mod_door_ack(reply, cap, explain(call, error),
-                        call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+    mod_door_ack(reply, explain(call, error), call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
 }
 
-static apr_size_t serve_part(struct mod_door_call *call, const struct door_wire_reader *message,
-                             int *fd, char *reply, apr_size_t cap)
+static void serve_part(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
+                       struct mod_door_reply *reply)
 {
     apr_status_t error = EINVAL;
 
     if (call->response.is_begun)
         error = pass_message(call, message, fd);
-    return mod_door_ack(reply, cap, explain(call, error),
-                        call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+    mod_door_ack(reply, explain(call, error), call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
 }
 
 /* ----------------------------------------------------------------- body */
@@ -111,22 +108,28 @@ static apr_status_t explain_read(apr_status_t error)
 }
 
 /* The bytes are read right to where they are sent from: behind a head without fields. */
-static apr_size_t serve_read(struct mod_door_call *call, char *reply, apr_size_t cap)
+static void serve_read(struct mod_door_call *call, struct mod_door_reply *reply)
 {
+    apr_size_t cap = MOD_DOOR_HEAD_ROOM + DOOR_WIRE_PART_MAX;
+    char *bytes = call->body.is_ended ? NULL : door_result_buffer(cap);
     struct door_wire_writer w;
-    apr_size_t room = cap - MOD_DOOR_HEAD_ROOM;
     apr_size_t len;
     apr_status_t error;
 
-    door_wire_begin(&w, reply, cap);
-    if (call->body.is_ended)
-        return mod_door_ack(reply, cap, EINVAL, 0);
-    error = mod_door_body_read(call->r, &call->body, reply + w.len, room, &len, APR_BLOCK_READ);
+    if (bytes == NULL) {
+        mod_door_ack(reply, call->body.is_ended ? EINVAL : errno, 0);
+        return;
+    }
+    door_wire_begin(&w, bytes, cap);
+    error = mod_door_body_read(call->r, &call->body, bytes + w.len, DOOR_WIRE_PART_MAX, &len,
+                               APR_BLOCK_READ);
+    reply->bytes = bytes;
     if (error != APR_SUCCESS)
-        return mod_door_ack(reply, cap, explain_read(error), 0);
-    if (call->body.is_ended)
-        return mod_door_write_last_part(call, reply, cap, len);
-    return door_wire_end(&w, DOOR_WIRE_PART, 0, DOOR_WIRE_MORE, len) + len;
+        mod_door_ack(reply, explain_read(error), 0);
+    else if (!call->body.is_ended)
+        reply->len = door_wire_end(&w, DOOR_WIRE_PART, 0, DOOR_WIRE_MORE, len) + len;
+    else if ((reply->len = mod_door_write_last_part(call, bytes, cap, len)) == 0)
+        mod_door_ack(reply, EFBIG, 0); /* trailers: httpd's own limits allow no such */
 }
 
 /* --------------------------------------------------------------- client */
@@ -157,7 +160,7 @@ static unsigned socket_state(conn_rec *c)
 #endif
 }
 
-static apr_size_t serve_ask(const struct mod_door_call *call, char *reply, apr_size_t cap)
+static void serve_ask(const struct mod_door_call *call, struct mod_door_reply *reply)
 {
     conn_rec *c = call->r->connection;
     unsigned flags = 0;
@@ -166,22 +169,26 @@ static apr_size_t serve_ask(const struct mod_door_call *call, char *reply, apr_s
         flags = DOOR_WIRE_GONE;
     else if (c->master == NULL) /* a stream of HTTP/2 is aborted, or it is not */
         flags = socket_state(c);
-    return mod_door_ack(reply, cap, 0, flags);
+    mod_door_ack(reply, 0, flags);
 }
 
-apr_size_t mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message,
-                          int *fd, char *reply, apr_size_t cap)
+void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
+                    struct mod_door_reply *reply)
 {
     switch (message->kind) {
     case DOOR_WIRE_RESPONSE:
-        return serve_response(call, message, fd, reply, cap);
+        serve_response(call, message, fd, reply);
+        break;
     case DOOR_WIRE_PART:
-        return serve_part(call, message, fd, reply, cap);
+        serve_part(call, message, fd, reply);
+        break;
     case DOOR_WIRE_READ:
-        return serve_read(call, reply, cap);
+        serve_read(call, reply);
+        break;
     case DOOR_WIRE_ASK:
-        return serve_ask(call, reply, cap);
+        serve_ask(call, reply);
+        break;
     default:
-        return mod_door_ack(reply, cap, EINVAL, 0);
+        mod_door_ack(reply, EINVAL, 0);
     }
 }
