@@ -13,86 +13,53 @@
 #include "app.h"
 
 struct door_rt_waiter { /* on its thread's stack */
-    struct door_rt_waiter *next;
+    TAILQ_ENTRY(door_rt_waiter) link;
     pthread_cond_t called;
     int is_called; /* it runs, and is counted */
 };
-
-static void append(struct door_rt_line *line, struct door_rt_waiter *waiter)
-{
-    if (line->last != NULL)
-        line->last->next = waiter;
-    else
-        line->first = waiter;
-    line->last = waiter;
-    line->waiting++;
-}
-
-static void take_out(struct door_rt_line *line, struct door_rt_waiter *waiter)
-{
-    struct door_rt_waiter *before = NULL;
-    struct door_rt_waiter *at = line->first;
-
-    for (; at != waiter; at = at->next)
-        before = at;
-    if (before != NULL)
-        before->next = waiter->next;
-    else
-        line->first = waiter->next;
-    if (line->last == waiter)
-        line->last = before;
-    line->waiting--;
-}
 
 static int is_full(const struct door_rt_line *line)
 {
     return line->max > 0 && line->running >= line->max;
 }
 
+static void leave(struct door_rt_line *line, struct door_rt_waiter *waiter)
+{
+    TAILQ_REMOVE(&line->waiters, waiter, link);
+    line->waiting--;
+}
+
 /* With the lock held: as many as may run, run. */
 static void call_next(struct door_rt_line *line)
 {
-    while (line->first != NULL && !is_full(line)) {
-        struct door_rt_waiter *waiter = line->first;
+    while (line->waiting > 0 && !is_full(line)) {
+        struct door_rt_waiter *waiter = TAILQ_FIRST(&line->waiters);
 
-        take_out(line, waiter);
+        leave(line, waiter);
         waiter->is_called = 1;
         line->running++;
         pthread_cond_signal(&waiter->called);
     }
 }
 
-static struct timespec later(uint64_t ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return until;
-}
-
 /* With the lock held, which it gives up while it waits. */
 static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
 {
-    struct timespec until = later(timeout_ms);
-    struct door_rt_waiter waiter = {0};
-    pthread_condattr_t clock;
+    struct door_rt_waiter waiter = {.called = PTHREAD_COND_INITIALIZER};
+    struct timespec until;
+    long ns;
     int error = 0;
 
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter.called, &clock);
-    pthread_condattr_destroy(&clock);
-    append(line, &waiter);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    ns = until.tv_nsec + (long)(timeout_ms % 1000) * 1000000;
+    until.tv_sec += (time_t)(timeout_ms / 1000) + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    TAILQ_INSERT_TAIL(&line->waiters, &waiter, link);
+    line->waiting++;
     while (!waiter.is_called && error == 0)
-        error = pthread_cond_timedwait(&waiter.called, &line->lock, &until);
+        error = pthread_cond_clockwait(&waiter.called, &line->lock, CLOCK_MONOTONIC, &until);
     if (!waiter.is_called)
-        take_out(line, &waiter);
+        leave(line, &waiter);
     pthread_cond_destroy(&waiter.called);
     return waiter.is_called ? 1 : -1;
 }
@@ -109,7 +76,7 @@ int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
     if (is_limited)
         line->max = max < UINT32_MAX ? (unsigned)max : UINT32_MAX;
     call_next(line); /* the limit may be higher than it was */
-    if (!is_limited || (!is_full(line) && line->first == NULL))
+    if (!is_limited || !is_full(line))
         line->running++;
     else if (line->waiting >= queue_len || timeout_ms == 0)
         result = -1;

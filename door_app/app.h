@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <door.h>
@@ -64,10 +65,18 @@ void door_rt_buffer_free(struct door_rt_buffer *buffer);
 
 /* ---------------------------------------------------------------- request.c */
 
-struct door_rt_header { /* of a response, or a form's field; in the arena */
+struct door_rt_header { /* of a response, or a trailer; in the arena */
     struct door_rt_header *next;
     char *name;
     char *value;
+};
+
+/* Names and values, of a query, a form or the CGI variables; in the arena. */
+struct door_rt_fields {
+    size_t count;
+    struct door_rt_field {
+        const char *name, *value;
+    } at[];
 };
 
 /* What a handler has added by door_app_send_fd() and nobody has been told of yet. */
@@ -92,9 +101,10 @@ struct door_rt_request {
     const char *part[DOOR_WIRE_TYPE_END]; /* first value of each type, or NULL */
     const char *path;
     const char *pattern; /* that led to the handler, or NULL */
-    struct door_rt_header *query; /* names and values, once query_is_read */
-    int query_is_read;
-    struct door_rt_header *form; /* likewise, by door_app_form_read() */
+    int is_oversized;    /* more header fields, or longer ones, than are served */
+    const struct door_rt_fields *query;     /* NULL: nobody has asked for them yet */
+    const struct door_rt_fields *variables; /* likewise */
+    const struct door_rt_fields *form;      /* NULL before door_app_form_read() */
     struct door_rt_multipart *multipart; /* the form's parts, once there was one; in the arena */
 
     /* The response, begun once its head has been sent on the response door. */
@@ -137,12 +147,19 @@ int door_rt_number(const struct door_rt_request *req, enum door_wire_type type, 
 
 const char *door_rt_header(const struct door_rt_request *req, const char *name); /* or NULL */
 
+/* The reader's next header, of that name unless it is NULL: 1 and *field, or 0. */
+int door_rt_next_header(struct door_wire_reader *reader, const char *name,
+                        struct door_wire_field *field);
+
 /* Copies the fields of that type, which are about to go: 0, or -1 with ENOMEM. */
 int door_rt_copy_fields(struct door_rt_arena *arena, struct door_wire_reader message,
                         enum door_wire_type type, struct door_rt_header **headers);
 
 /* Compares header names: ASCII letters in any case, whatever the locale. */
 int door_rt_same_name(const char *a, const char *b);
+
+/* Is name what the len bytes at text say?  Likewise. */
+int door_rt_is_name(const char *name, const char *text, size_t len);
 
 /* ---------------------------------------------------------------- response.c */
 
@@ -197,14 +214,13 @@ int door_rt_caller_has_room(void);
 
 /* ---------------------------------------------------------------- admit.c */
 
-/* A door's line of requests; zeroed but for the lock it is empty. */
-struct door_rt_waiter;
+/* A door's line of requests. */
 struct door_rt_line {
     pthread_mutex_t lock;
     unsigned running;
     unsigned max; /* what the last request said; 0: no limit */
     unsigned waiting;
-    struct door_rt_waiter *first, *last;
+    TAILQ_HEAD(, door_rt_waiter) waiters; /* as many, first come first */
 };
 
 /* In its turn, which it gives back with depart; 0, 1 if it had to wait, or -1 with EBUSY. */
@@ -235,24 +251,24 @@ unsigned long door_rt_thread_max(void);
 /* ---------------------------------------------------------------- route.c */
 
 struct door_rt_route {
-    char *prefix; /* no '/' at the end: "/" is "" */
-    size_t len;
+    struct door_rt_route *next;
+    const char *method; /* behind the path; "": of a prefix, with any method */
+    size_t path_len;
     door_app_handler *handler;
     void *data;
+    char path[]; /* a prefix, with no '/' at the end; or a pattern: "/a/{b}" */
 };
 
-struct door_rt_pattern {
-    char *method;
-    char *pattern; /* "/a/{b}" */
-    door_app_handler *handler;
-    void *data;
-};
+/* Has the request's handler answer it, or says why there is none. */
+void door_rt_route(const struct door_app *app, struct door_rt_request *req);
+
+/* Answers with a status and a line of text. */
+void door_rt_tell(struct door_app_request *handle, int status, const char *text);
+
+/* ---------------------------------------------------------------- app.c */
 
 struct door_app {
-    struct door_rt_route *routes; /* longest prefix first; fixed once it runs */
-    size_t route_count;
-    struct door_rt_pattern *patterns; /* in the order in which they were added */
-    size_t pattern_count;
+    struct door_rt_route *routes; /* in the order in which they were added; fixed once it runs */
     struct door_rt_line line;
     door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
     void *thread_data;
@@ -262,10 +278,13 @@ struct door_app {
     _Atomic unsigned long long served;  /* requests that have ended */
 };
 
-const struct door_rt_route *door_rt_find_route(const struct door_app *app, const char *path_info);
+/* Remembers why app is incomplete: -1 with that errno, or ENOMEM if there is no app. */
+int door_rt_mistake(struct door_app *app, int error);
 
-/* Has the request's handler answer it, or says why there is none. */
-void door_rt_route(const struct door_app *app, struct door_rt_request *req);
+/* ---------------------------------------------------------------- text.c */
+
+/* The texts one behind the other, up to a NULL; or NULL with ENOMEM. */
+char *door_rt_join(struct door_rt_arena *arena, ...) __attribute__((__sentinel__));
 
 /* ---------------------------------------------------------------- form.c */
 
@@ -274,6 +293,13 @@ int door_rt_refuse_body(struct door_app_request *handle, int error);
 
 /* Whether a Content-Type or the like is that, whatever its parameters. */
 int door_rt_is_type(const char *header, const char *type);
+
+/* The first value of that name, or NULL; fields may be NULL. */
+const char *door_rt_find(const struct door_rt_fields *fields, const char *name);
+
+/* Steps through them: 1 and all set, or 0 at the end. */
+int door_rt_next(const struct door_rt_fields *fields, size_t *position, const char **name,
+                 const char **value);
 
 /* ---------------------------------------------------------------- serve.c */
 

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * cgi.c: CGI/1.1 variables (RFC 3875), each computed when it is asked for;
+ * cgi.c: CGI/1.1 variables (RFC 3875), computed when a handler asks for one;
  * names and values are those that httpd's own CGI modules would give.  What
  * httpd knows itself comes before headers, and headers before what SetEnv and
  * modules have set, so that no client can replace a variable of httpd's.
@@ -43,270 +43,146 @@ static const struct variable {
 };
 
 #define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
+#define MORE_COUNT     4 /* that take more than looking: add_own() */
 
-/* Those that take more than looking: the places after variables[]. */
-enum special { GATEWAY_INTERFACE, CONTENT_TYPE, CONTENT_LENGTH, SPECIAL_COUNT };
-
-static const char *const specials[SPECIAL_COUNT] = {
-    [GATEWAY_INTERFACE] = "GATEWAY_INTERFACE",
-    [CONTENT_TYPE] = "CONTENT_TYPE",
-    [CONTENT_LENGTH] = "CONTENT_LENGTH",
-};
-
-#define FIXED_COUNT (VARIABLE_COUNT + SPECIAL_COUNT)
-
-static const char *fixed_name(size_t at)
+/* Unless value is NULL, or the variable is there already. */
+static void add(struct door_rt_fields *all, const char *name, const char *value)
 {
-    return at < VARIABLE_COUNT ? variables[at].name : specials[at - VARIABLE_COUNT];
+    if (value != NULL && door_rt_find(all, name) == NULL)
+        all->at[all->count++] = (struct door_rt_field){name, value};
 }
 
-/* Both 1 and *value, 0 if it is not set, -1 with ENOMEM: so do all that look one up. */
-static int found(const char *text, const char **value)
+/* What httpd knows itself. */
+static int add_own(struct door_rt_fields *all, struct door_rt_request *req)
 {
-    *value = text;
-    return text != NULL;
-}
-
-/* RFC 3875, 4.1.2: set if there is a body, though a chunked one has no such header. */
-static int content_length(struct door_rt_request *req, const char **value)
-{
+    const char *length = door_rt_header(req, "Content-Length");
     char digits[24];
-    int len;
 
-    if (req->message.body_len == 0 || req->message.flags & DOOR_WIRE_MORE ||
-        door_rt_header(req, "Content-Length") != NULL)
-        return found(door_rt_header(req, "Content-Length"), value);
-    len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)req->message.body_len);
-    *value = door_rt_copy(&req->thread->arena, digits, (size_t)len);
-    return *value != NULL ? 1 : -1;
-}
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        const char *text = req->part[variables[i].type];
 
-static int fixed_value(struct door_rt_request *req, size_t at, const char **value)
-{
-    if (at < VARIABLE_COUNT) {
-        const char *text = req->part[variables[at].type];
-
-        if (variables[at].type == DOOR_WIRE_QUERY && text == NULL)
-            text = ""; /* RFC 3875, 4.1.7: always set */
-        if (variables[at].type == DOOR_WIRE_PATH_INFO && text != NULL && text[0] == '\0')
-            text = NULL;
-        return found(text, value);
+        if (variables[i].type != DOOR_WIRE_PATH_INFO || (text != NULL && *text != '\0'))
+            add(all, variables[i].name, text);
     }
-    switch ((enum special)(at - VARIABLE_COUNT)) {
-    case GATEWAY_INTERFACE:
-        return found("CGI/1.1", value);
-    case CONTENT_TYPE:
-        return found(door_rt_header(req, "Content-Type"), value);
-    case CONTENT_LENGTH:
-        return content_length(req, value);
-    default:
-        return found(NULL, value);
+    add(all, "QUERY_STRING", ""); /* RFC 3875, 4.1.7: always set */
+    add(all, "GATEWAY_INTERFACE", "CGI/1.1");
+    add(all, "CONTENT_TYPE", door_rt_header(req, "Content-Type"));
+    /* RFC 3875, 4.1.2: set if there is a body, though a chunked one has no such header. */
+    if (length == NULL && req->message.body_len > 0 && !(req->message.flags & DOOR_WIRE_MORE)) {
+        snprintf(digits, sizeof(digits), "%llu", (unsigned long long)req->message.body_len);
+        length = door_rt_join(&req->thread->arena, digits, NULL);
+        if (length == NULL)
+            return -1;
     }
+    add(all, "CONTENT_LENGTH", length);
+    return 0;
 }
 
-static int find_fixed(struct door_rt_request *req, const char *name, const char **value)
-{
-    for (size_t at = 0; at < FIXED_COUNT; at++) {
-        if (strcmp(fixed_name(at), name) == 0)
-            return fixed_value(req, at, value);
-    }
-    return found(NULL, value);
-}
-
-/* How a header's letter shows in HTTP_*, or 0 if a header with it does not. */
-static char variable_char(char c)
-{
-    if (c >= 'a' && c <= 'z')
-        return (char)(c - 'a' + 'A');
-    if ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-        return c;
-    return c == '-' ? '_' : '\0';
-}
-
-/* Is the header called name the variable HTTP_<suffix>?  A '_' in a name never is. */
-static int names_variable(const char *name, const char *suffix)
-{
-    while (*name != '\0' && *suffix != '\0' && variable_char(*name) == *suffix) {
-        name++;
-        suffix++;
-    }
-    return *name == '\0' && *suffix == '\0';
-}
-
-/* Proxy would be HTTP_PROXY, which many HTTP clients obey: a client must not set it. */
+/*
+ * A '_' in a header's name would let it pose as another.  Proxy would be
+ * HTTP_PROXY, which many HTTP clients obey: a client must not set it.
+ */
 static int is_variable(const char *name)
 {
-    if (*name == '\0' || door_rt_same_name(name, "Content-Type") ||
-        door_rt_same_name(name, "Content-Length") || door_rt_same_name(name, "Proxy"))
-        return 0;
-    while (*name != '\0' && variable_char(*name) != '\0')
-        name++;
-    return *name == '\0';
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-";
+
+    return name[0] != '\0' && name[strspn(name, letters)] == '\0' &&
+           !door_rt_same_name(name, "Content-Type") && !door_rt_same_name(name, "Content-Length") &&
+           !door_rt_same_name(name, "Proxy");
 }
 
-static int is_http_field(const struct door_wire_field *field, const char *suffix)
+/* The values of first and of the headers of its name that are yet to be read; or NULL. */
+static const char *joined(struct door_rt_arena *arena, const struct door_wire_field *first,
+                          struct door_wire_reader rest)
 {
-    return field->type == DOOR_WIRE_HEADER && names_variable(field->name, suffix) &&
-           is_variable(field->name);
-}
-
-static int join_http(struct door_rt_request *req, const char *suffix, size_t len,
-                     const char **value)
-{
-    const char *separator = strcmp(suffix, "COOKIE") == 0 ? "; " : ", ";
-    struct door_wire_reader reader = req->message;
+    const char *separator = door_rt_same_name(first->name, "Cookie") ? "; " : ", ";
+    struct door_wire_reader reader = rest;
     struct door_wire_field field;
-    char *joined = door_rt_alloc(&req->thread->arena, len);
-    char *end = joined;
-
-    if (joined == NULL)
-        return -1;
-    while (door_wire_next(&reader, &field)) {
-        if (!is_http_field(&field, suffix))
-            continue;
-        if (end != joined) {
-            memcpy(end, separator, 2);
-            end += 2;
-        }
-        memcpy(end, field.value, (size_t)field.value_len + 1);
-        end += field.value_len;
-    }
-    *value = joined;
-    return 1;
-}
-
-static int find_http(struct door_rt_request *req, const char *name, const char **value)
-{
-    struct door_wire_reader reader = req->message;
-    struct door_wire_field field;
-    size_t count = 0;
     size_t len = 0;
+    char *text, *end;
 
-    *value = NULL;
-    if (strncmp(name, "HTTP_", 5) != 0)
-        return 0;
-    while (door_wire_next(&reader, &field)) {
-        if (!is_http_field(&field, name + 5))
-            continue;
-        *value = field.value;
-        len += (size_t)field.value_len + 2;
-        count++;
-    }
-    return count < 2 ? (int)count : join_http(req, name + 5, len, value);
-}
-
-static int find_env(struct door_rt_request *req, const char *name, const char **value)
-{
-    struct door_wire_reader reader = req->message;
-    struct door_wire_field field;
-
-    while (door_wire_next(&reader, &field)) {
-        if (field.type == DOOR_WIRE_ENV && strcmp(field.name, name) == 0)
-            return found(field.value, value);
-    }
-    return found(NULL, value);
-}
-
-static const char *find(struct door_rt_request *req, const char *name)
-{
-    const char *value;
-    int result = find_fixed(req, name, &value);
-
-    if (result == 0)
-        result = find_http(req, name, &value);
-    if (result == 0)
-        result = find_env(req, name, &value);
-    if (result == 0)
-        errno = ENOENT;
-    return result == 1 ? value : NULL;
-}
-
-/* The name of a field's variable, NULL if it has none; ENOMEM if *error. */
-static const char *field_variable(struct door_rt_request *req, const struct door_wire_field *field,
-                                  int *error)
-{
-    char *name;
-
-    *error = 0;
-    if (field->type == DOOR_WIRE_ENV && field->name_len > 0)
-        return field->name;
-    if (field->type != DOOR_WIRE_HEADER || !is_variable(field->name))
+    while (door_rt_next_header(&reader, first->name, &field))
+        len += 2 + (size_t)field.value_len;
+    if (len == 0)
+        return first->value;
+    text = door_rt_alloc(arena, first->value_len + len + 1);
+    if (text == NULL)
         return NULL;
-    name = door_rt_alloc(&req->thread->arena, 5 + (size_t)field->name_len + 1);
-    if (name == NULL) {
-        *error = 1;
-        return NULL;
-    }
-    memcpy(name, "HTTP_", 5);
-    for (size_t i = 0; i <= field->name_len; i++)
-        name[5 + i] = variable_char(field->name[i]);
-    return name;
+    end = stpcpy(text, first->value);
+    while (door_rt_next_header(&rest, first->name, &field))
+        end = stpcpy(stpcpy(end, separator), field.value);
+    return text;
 }
 
-/* Is this the field that door_app_cgi() would first take name from? */
-static int is_first(struct door_rt_request *req, const char *name, const char *at)
+/* A header as HTTP_*; what comes behind it, if there are more of its name, is in rest. */
+static int add_header(struct door_rt_fields *all, struct door_rt_arena *arena,
+                      const struct door_wire_field *header, struct door_wire_reader rest)
 {
-    struct door_wire_reader reader = req->message;
-    struct door_wire_field field;
-    const char *env = NULL;
+    char *name = door_rt_join(arena, "HTTP_", header->name, NULL);
     const char *value;
 
-    if (find_fixed(req, name, &value) != 0)
-        return 0;
-    while (door_wire_next(&reader, &field)) {
-        if (strncmp(name, "HTTP_", 5) == 0 && is_http_field(&field, name + 5))
-            return field.name == at;
-        if (env == NULL && field.type == DOOR_WIRE_ENV && strcmp(field.name, name) == 0)
-            env = field.name;
+    if (name == NULL)
+        return -1;
+    for (char *at = name; *at != '\0'; at++) {
+        if (*at == '-')
+            *at = '_';
+        else if (*at >= 'a' && *at <= 'z')
+            *at += 'A' - 'a';
     }
-    return env == at;
+    if (door_rt_find(all, name) != NULL)
+        return 0;
+    value = joined(arena, header, rest);
+    add(all, name, value);
+    return value != NULL ? 0 : -1;
 }
 
-static int next_field(struct door_rt_request *req, size_t *position, const char **name,
-                      const char **value)
+static const struct door_rt_fields *read_variables(struct door_rt_request *req)
 {
+    size_t max = VARIABLE_COUNT + MORE_COUNT + req->message.remaining;
+    struct door_rt_arena *arena = &req->thread->arena;
+    struct door_rt_fields *all = door_rt_alloc(arena, sizeof(*all) + max * sizeof(all->at[0]));
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
-    size_t at = FIXED_COUNT;
-    int error;
 
-    while (door_wire_next(&reader, &field)) {
-        if (at++ < *position)
-            continue;
-        *name = field_variable(req, &field, &error);
-        if (error)
-            return -1;
-        if (*name == NULL || !is_first(req, *name, field.name))
-            continue;
-        *position = at;
-        *value = find(req, *name);
-        return *value != NULL ? 1 : -1;
-    }
-    *position = at;
-    return 0;
+    if (all == NULL)
+        return NULL;
+    all->count = 0;
+    if (add_own(all, req) == -1)
+        return NULL;
+    while (door_rt_next_header(&reader, NULL, &field))
+        if (is_variable(field.name) && add_header(all, arena, &field, reader) == -1)
+            return NULL;
+    reader = req->message;
+    while (door_wire_next(&reader, &field))
+        if (field.type == DOOR_WIRE_ENV && field.name_len > 0)
+            add(all, field.name, field.value);
+    return all;
+}
+
+static const struct door_rt_fields *variables_of(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req != NULL && req->variables == NULL)
+        req->variables = read_variables(req);
+    return req != NULL ? req->variables : NULL;
 }
 
 const char *door_app_cgi(struct door_app_request *handle, const char *name)
 {
-    struct door_rt_request *req = door_rt_request(handle);
+    const struct door_rt_fields *all = variables_of(handle);
+    const char *value = door_rt_find(all, name);
 
-    return req != NULL ? find(req, name) : NULL;
+    if (all != NULL && value == NULL)
+        errno = ENOENT;
+    return value;
 }
 
-/* *position counts the fixed variables and then the fields that were looked at. */
 int door_app_cgi_next(struct door_app_request *handle, size_t *position, const char **name,
                       const char **value)
 {
-    struct door_rt_request *req = door_rt_request(handle);
+    const struct door_rt_fields *all = variables_of(handle);
 
-    if (req == NULL)
-        return -1;
-    while (*position < FIXED_COUNT) {
-        int result = fixed_value(req, *position, value);
-
-        *name = fixed_name((*position)++);
-        if (result != 0)
-            return result;
-    }
-    return next_field(req, position, name, value);
+    return all != NULL ? door_rt_next(all, position, name, value) : -1;
 }

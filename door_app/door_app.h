@@ -190,6 +190,17 @@ const char *door_app_path_info(const struct door_app_request *req);
 const char *door_app_query(const struct door_app_request *req);
 const char *door_app_remote_addr(const struct door_app_request *req);
 
+/* The most header fields that a request may have, fields of a query or form, or parts of one. */
+#define DOOR_APP_FIELDS_MAX 1000
+
+/*
+ * The most bytes of names and values in a request's header fields.  One that has
+ * more, or more than DOOR_APP_FIELDS_MAX fields, gets a 431 and no handler; what
+ * httpd takes is less unless its LimitRequestFields or LimitRequestFieldSize was
+ * raised.
+ */
+#define DOOR_APP_HEADERS_MAX (1024 * 1024)
+
 /*
  * The value of the first request header of that name, in any case of letters.
  *
@@ -255,9 +266,6 @@ const char *door_app_trailer(const struct door_app_request *req, const char *nam
  * Threads: the request's.
  */
 const char *door_app_param(const struct door_app_request *req, const char *name);
-
-/* The most fields of a query or form, or parts of one, that are read. */
-#define DOOR_APP_FIELDS_MAX 1000
 
 /*
  * The first value of that name in the query, decoded.
@@ -374,14 +382,14 @@ int door_app_client_gone(struct door_app_request *req);
 /*
  * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
  * REQUEST_URI, HTTP_ACCEPT ..., and what SetEnv and httpd's modules have set.
- * Computed when asked for.  Headers become HTTP_* if their name has letters,
- * digits and '-' only; repeated ones are joined by ", ", cookies by "; ".
+ * They are computed when one is asked for.  Headers become HTTP_* if their name has
+ * letters, digits and '-' only; repeated ones are joined by ", ", cookies by "; ".
  * There is no HTTP_PROXY from a client, and HTTP_AUTHORIZATION only where
  * CGIPassAuth is on.
  *
  * Owner:   the request.
  * Returns: the value; or NULL with errno ENOENT if the variable is not set,
- *          ENOMEM if a joined value found no room.
+ *          ENOMEM if there was no room for them.
  * Threads: the request's.
  */
 const char *door_app_cgi(struct door_app_request *req, const char *name);

@@ -9,8 +9,8 @@
  * the buffer before anything is read.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "app.h"
 
@@ -29,85 +29,88 @@ struct door_rt_multipart {
     char buffer[BUFFER_LEN];
 };
 
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
 /* ---------------------------------------------------------------- headers */
+
+/* Where a value ends that may be quoted; unless to is NULL it is copied there, as it is meant. */
+static const char *take_value(const char *from, char *to)
+{
+    int is_quoted = *from == '"';
+
+    from += is_quoted;
+    for (; *from != '\0' && strchr(is_quoted ? "\"" : "; \t", *from) == NULL; from++) {
+        if (is_quoted && *from == '\\' && (from[1] == '"' || from[1] == '\\'))
+            from++;
+        if (to != NULL)
+            *to++ = *from;
+    }
+    if (to != NULL)
+        *to = '\0';
+    return from;
+}
 
 /* The parameter's value in "form-data; name=\"a\"; x=y", decoded; or NULL. */
 static const char *parameter(struct door_rt_arena *arena, const char *header, const char *name)
 {
-    size_t name_len = strlen(name);
     const char *at = strchr(header, ';');
 
-    while (at != NULL && *at == ';') {
+    while (at != NULL) {
         const char *key = at + 1 + strspn(at + 1, " \t");
-        size_t key_len = strcspn(key, "=; \t");
-        const char *value = key + key_len;
-        char *copy;
-        size_t len = 0;
+        const char *equals = key + strcspn(key, "=; \t");
 
-        if (*value != '=') {
-            at = strchr(value, ';');
-            continue;
-        }
-        value++;
-        copy = door_rt_alloc(arena, strlen(value) + 1);
-        if (copy == NULL)
-            return NULL;
-        if (*value == '"') {
-            for (value++; *value != '\0' && *value != '"'; value++) {
-                if (*value == '\\' && (value[1] == '"' || value[1] == '\\'))
-                    value++;
-                copy[len++] = *value;
-            }
-            at = strchr(value, ';');
-        } else {
-            len = strcspn(value, "; \t");
-            memcpy(copy, value, len);
-            at = strchr(value + len, ';');
-        }
-        copy[len] = '\0';
-        if (key_len == name_len && strncasecmp(key, name, name_len) == 0)
+        at = equals;
+        if (*equals == '=' && door_rt_is_name(name, key, (size_t)(equals - key))) {
+            char *copy = door_rt_alloc(arena, strlen(equals));
+
+            if (copy != NULL)
+                take_value(equals + 1, copy);
             return copy;
+        }
+        if (*equals == '=')
+            at = take_value(equals + 1, NULL);
+        at = strchr(at, ';');
     }
     return NULL;
 }
 
-/* Reads the header lines of len bytes at text, which this cuts into strings. */
-static int read_headers(struct door_rt_arena *arena, char *text, size_t len,
+/* Reads the header lines of len bytes at text. */
+static int read_headers(struct door_rt_arena *arena, const char *text, size_t len,
                         struct door_app_part *part)
 {
     const char *disposition = NULL;
-    char *copy = door_rt_copy(arena, text, len);
+    char *line = door_rt_copy(arena, text, len);
+    char *end, *value;
 
-    memset(part, 0, sizeof(*part));
-    if (copy == NULL)
-        return ENOMEM;
-    if (strlen(copy) != len)
-        return EBADMSG;
-    while (*copy != '\0') {
-        char *end = strstr(copy, "\r\n");
-        char *colon;
-        char *value;
-
-        if (end != NULL)
+    if (line == NULL)
+        return -1;
+    if (strlen(line) != len)
+        return fail(EBADMSG);
+    for (; line != NULL; line = end) {
+        end = strstr(line, "\r\n");
+        if (end != NULL) {
             *end = '\0';
-        colon = strchr(copy, ':');
-        if (colon == NULL)
-            return EBADMSG;
-        *colon = '\0';
-        value = colon + 1 + strspn(colon + 1, " \t");
-        if (door_rt_same_name(copy, "Content-Disposition"))
+            end += 2;
+        }
+        value = strchr(line, ':');
+        if (value == NULL)
+            return fail(EBADMSG);
+        *value++ = '\0';
+        value += strspn(value, " \t");
+        if (door_rt_same_name(line, "Content-Disposition"))
             disposition = value;
-        else if (door_rt_same_name(copy, "Content-Type"))
+        else if (door_rt_same_name(line, "Content-Type"))
             part->content_type = value;
-        if (end == NULL)
-            break;
-        copy = end + 2;
     }
-    if (disposition == NULL || !door_rt_is_type(disposition, "form-data"))
-        return EBADMSG;
+    if (!door_rt_is_type(disposition, "form-data"))
+        return fail(EBADMSG);
     part->name = parameter(arena, disposition, "name");
     part->filename = parameter(arena, disposition, "filename");
-    return part->name != NULL ? 0 : EBADMSG;
+    return part->name != NULL ? 0 : fail(EBADMSG);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -117,101 +120,67 @@ static size_t available(const struct door_rt_multipart *m)
     return (size_t)(m->end - m->start);
 }
 
-/* More bytes behind those that there are: 0, or an errno value; EBADMSG at the end. */
+/* More bytes behind those that there are; EBADMSG at the end. */
 static int fill(struct door_app_request *handle, struct door_rt_multipart *m)
 {
     ssize_t got;
 
-    if (m->start > m->buffer) {
-        memmove(m->buffer, m->start, available(m));
-        m->end = m->buffer + available(m);
-        m->start = m->buffer;
-    }
+    memmove(m->buffer, m->start, available(m));
+    m->end = m->buffer + available(m);
+    m->start = m->buffer;
     if (m->end == m->buffer + BUFFER_LEN)
-        return EBADMSG;
+        return fail(EBADMSG);
     got = door_app_read(handle, m->end, (size_t)(m->buffer + BUFFER_LEN - m->end));
     if (got == -1)
-        return errno;
+        return -1;
     m->end += got;
-    return got > 0 ? 0 : EBADMSG;
+    return got > 0 ? 0 : fail(EBADMSG);
 }
 
-static int need(struct door_app_request *handle, struct door_rt_multipart *m, size_t len)
-{
-    int error = 0;
-
-    while (error == 0 && available(m) < len)
-        error = fill(handle, m);
-    return error;
-}
-
-/* How many bytes from start on belong to the part; 0 with *is_end: the delimiter is next. */
-static int find_content(struct door_app_request *handle, struct door_rt_multipart *m, size_t *len,
-                        int *is_end)
+/* How many bytes from start on belong to the part; 0: the delimiter is next; or -1. */
+static ssize_t content_len(struct door_app_request *handle, struct door_rt_multipart *m)
 {
     for (;;) {
         char *delimiter = memmem(m->start, available(m), m->delimiter, m->delimiter_len);
-        int error;
 
-        *is_end = delimiter != NULL;
         if (delimiter != NULL)
-            *len = (size_t)(delimiter - m->start);
-        else if (available(m) >= m->delimiter_len)
-            *len = available(m) - m->delimiter_len + 1;
-        else
-            *len = 0;
-        if (*len > 0 || *is_end)
-            return 0;
-        error = fill(handle, m);
-        if (error != 0)
-            return error;
+            return delimiter - m->start;
+        if (available(m) >= m->delimiter_len) /* of which the last may begin a delimiter */
+            return (ssize_t)(available(m) - m->delimiter_len + 1);
+        if (fill(handle, m) == -1)
+            return -1;
     }
-}
-
-static int skip_content(struct door_app_request *handle, struct door_rt_multipart *m)
-{
-    int error, is_end;
-    size_t len;
-
-    do {
-        error = find_content(handle, m, &len, &is_end);
-        if (error == 0)
-            m->start += len;
-    } while (error == 0 && !is_end);
-    return error;
 }
 
 /* What stands behind a delimiter: "--" at the end, otherwise a line end and headers. */
 static int begin_part(struct door_app_request *handle, struct door_rt_request *req,
                       struct door_rt_multipart *m, struct door_app_part *part)
 {
-    int error = need(handle, m, m->delimiter_len + 2);
-    char *headers_end;
+    char *headers, *end;
 
-    if (error != 0)
-        return error;
+    while (available(m) < m->delimiter_len + 2)
+        if (fill(handle, m) == -1)
+            return -1;
     m->start += m->delimiter_len;
-    if (m->start[0] == '-' && m->start[1] == '-') {
+    if (strncmp(m->start, "--", 2) == 0) {
         m->state = AT_END;
         return 0;
     }
     if (++m->parts > DOOR_APP_FIELDS_MAX)
-        return E2BIG;
+        return fail(E2BIG);
     /* Two line ends in a row; the first may be the delimiter's own: no headers. */
-    while ((headers_end = memmem(m->start, available(m), "\r\n\r\n", 4)) == NULL) {
-        if (available(m) > HEADERS_MAX)
-            return E2BIG;
-        error = fill(handle, m);
-        if (error != 0)
-            return error;
-    }
-    if (strncmp(m->start, "\r\n", 2) != 0 || headers_end == m->start)
-        return EBADMSG;
-    error =
-        read_headers(&req->thread->arena, m->start + 2, (size_t)(headers_end - m->start - 2), part);
-    m->start = headers_end + 4;
+    while ((end = memmem(m->start, available(m), "\r\n\r\n", 4)) == NULL &&
+           available(m) <= HEADERS_MAX)
+        if (fill(handle, m) == -1)
+            return -1;
+    if (end == NULL || end - m->start > HEADERS_MAX)
+        return fail(E2BIG);
+    headers = m->start + 2;
+    if (strncmp(m->start, "\r\n", 2) != 0 || end < headers)
+        return fail(EBADMSG);
+    m->start = end + 4;
     m->state = IN_PART;
-    return error;
+    return read_headers(&req->thread->arena, headers, (size_t)(end - headers), part);
 }
 
 /* ---------------------------------------------------------------- public */
@@ -223,21 +192,18 @@ static int start(struct door_app_request *handle, struct door_rt_request *req)
     const char *boundary;
 
     if (!door_rt_is_type(type, "multipart/form-data"))
-        return EPROTONOSUPPORT;
+        return fail(EPROTONOSUPPORT);
     boundary = parameter(&req->thread->arena, type, "boundary");
     if (boundary == NULL || *boundary == '\0' || strlen(boundary) > BOUNDARY_MAX)
-        return EBADMSG;
+        return fail(EBADMSG);
     m = door_rt_alloc(&req->thread->arena, sizeof(*m));
     if (m == NULL)
-        return ENOMEM;
+        return -1;
     m->state = BEFORE_PART;
     m->parts = 0;
-    strcpy(m->delimiter, "\r\n--");
-    strcat(m->delimiter, boundary);
-    m->delimiter_len = strlen(m->delimiter);
-    memcpy(m->buffer, "\r\n", 2);
+    m->delimiter_len = (size_t)sprintf(m->delimiter, "\r\n--%s", boundary);
     m->start = m->buffer;
-    m->end = m->buffer + 2;
+    m->end = mempcpy(m->buffer, "\r\n", 2);
     req->multipart = m;
     return 0;
 }
@@ -245,41 +211,37 @@ static int start(struct door_app_request *handle, struct door_rt_request *req)
 int door_app_part_next(struct door_app_request *handle, struct door_app_part *part)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    int error = 0;
+    struct door_rt_multipart *m;
+    ssize_t len;
 
     memset(part, 0, sizeof(*part));
     if (req == NULL)
         return -1;
-    if (req->multipart == NULL)
-        error = start(handle, req);
-    if (error == 0 && req->multipart->state == AT_END)
+    if (req->multipart == NULL && start(handle, req) == -1)
+        return door_rt_refuse_body(handle, errno);
+    m = req->multipart;
+    if (m->state == AT_END)
         return 0;
-    if (error == 0)
-        error = skip_content(handle, req->multipart);
-    if (error == 0)
-        error = begin_part(handle, req, req->multipart, part);
-    if (error != 0)
-        return door_rt_refuse_body(handle, error);
-    return req->multipart->state == IN_PART;
+    while ((len = content_len(handle, m)) > 0)
+        m->start += len;
+    if (len == -1 || begin_part(handle, req, m, part) == -1)
+        return door_rt_refuse_body(handle, errno);
+    return m->state == IN_PART;
 }
 
 ssize_t door_app_part_read(struct door_app_request *handle, void *buf, size_t len)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    struct door_rt_multipart *m;
-    size_t content;
-    int error, is_end;
+    struct door_rt_multipart *m = req != NULL ? req->multipart : NULL;
+    ssize_t content;
 
-    if (req == NULL)
-        return -1;
-    m = req->multipart;
     if (m == NULL || m->state != IN_PART || len == 0)
-        return 0;
-    error = find_content(handle, m, &content, &is_end);
-    if (error != 0)
-        return door_rt_refuse_body(handle, error);
-    if (len > content)
-        len = content;
+        return req != NULL ? 0 : -1;
+    content = content_len(handle, m);
+    if (content == -1)
+        return door_rt_refuse_body(handle, errno);
+    if (len > (size_t)content)
+        len = (size_t)content;
     memcpy(buf, m->start, len);
     m->start += len;
     return (ssize_t)len;

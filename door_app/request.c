@@ -19,46 +19,22 @@ static void collect_parts(struct door_rt_request *req)
 {
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
+    size_t count = 0, len = 0;
 
-    memset(req->part, 0, sizeof(req->part));
     while (door_wire_next(&reader, &field)) {
+        if (field.type == DOOR_WIRE_HEADER) {
+            count++;
+            len += (size_t)field.name_len + field.value_len;
+        }
         if (field.type < DOOR_WIRE_TYPE_END && req->part[field.type] == NULL)
             req->part[field.type] = field.value;
     }
+    req->is_oversized = count > DOOR_APP_FIELDS_MAX || len > DOOR_APP_HEADERS_MAX;
 }
 
 static const char *part(const struct door_rt_request *req, enum door_wire_type type)
 {
     return req->part[type] != NULL ? req->part[type] : "";
-}
-
-/* Joined now, so that door_app_path() cannot fail. */
-static int join_path(struct door_rt_request *req)
-{
-    const char *script_name = part(req, DOOR_WIRE_SCRIPT_NAME);
-    const char *path_info = part(req, DOOR_WIRE_PATH_INFO);
-    size_t script_len = strlen(script_name);
-    size_t path_len = strlen(path_info);
-    char *path;
-
-    if (script_len == 0 || path_len == 0) {
-        req->path = script_len == 0 ? path_info : script_name;
-        return 0;
-    }
-    path = door_rt_alloc(&req->thread->arena, script_len + path_len + 1);
-    if (path == NULL)
-        return -1;
-    memcpy(path, script_name, script_len);
-    memcpy(path + script_len, path_info, path_len + 1);
-    req->path = path;
-    return 0;
-}
-
-/* Headers, or trailers, of a message that will not stay. */
-static int collect_trailers(struct door_rt_request *req)
-{
-    return door_rt_copy_fields(&req->thread->arena, req->message, DOOR_WIRE_TRAILER,
-                               &req->body_trailers);
 }
 
 int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len)
@@ -77,7 +53,13 @@ int door_rt_request_read(struct door_rt_request *req, const void *data, size_t l
     req->body_len = (size_t)req->message.body_len;
     req->body_more = (req->message.flags & DOOR_WIRE_MORE) != 0;
     collect_parts(req);
-    return join_path(req) == 0 && collect_trailers(req) == 0 ? 0 : -1;
+    /* Joined now, so that door_app_path() cannot fail. */
+    req->path = door_rt_join(&thread->arena, part(req, DOOR_WIRE_SCRIPT_NAME),
+                             part(req, DOOR_WIRE_PATH_INFO), NULL);
+    if (req->path == NULL)
+        return -1;
+    return door_rt_copy_fields(&thread->arena, req->message, DOOR_WIRE_TRAILER,
+                               &req->body_trailers);
 }
 
 void door_rt_request_end(struct door_rt_request *req)
@@ -123,13 +105,28 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+int door_rt_is_name(const char *name, const char *text, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && lower(name[i]) == lower(text[i]) && name[i] != '\0')
+        i++;
+    return i == len && name[i] == '\0';
+}
+
 int door_rt_same_name(const char *a, const char *b)
 {
-    while (*a != '\0' && lower(*a) == lower(*b)) {
-        a++;
-        b++;
-    }
-    return lower(*a) == lower(*b);
+    return door_rt_is_name(a, b, strlen(b));
+}
+
+int door_rt_next_header(struct door_wire_reader *reader, const char *name,
+                        struct door_wire_field *field)
+{
+    while (door_wire_next(reader, field))
+        if (field->type == DOOR_WIRE_HEADER &&
+            (name == NULL || door_rt_is_name(name, field->name, field->name_len)))
+            return 1;
+    return 0;
 }
 
 const char *door_rt_header(const struct door_rt_request *req, const char *name)
@@ -137,11 +134,7 @@ const char *door_rt_header(const struct door_rt_request *req, const char *name)
     struct door_wire_reader reader = req->message;
     struct door_wire_field field;
 
-    while (door_wire_next(&reader, &field)) {
-        if (field.type == DOOR_WIRE_HEADER && door_rt_same_name(field.name, name))
-            return field.value;
-    }
-    return NULL;
+    return door_rt_next_header(&reader, name, &field) ? field.value : NULL;
 }
 
 /* ---------------------------------------------------------------- public */
@@ -192,26 +185,20 @@ const char *door_app_header(const struct door_app_request *handle, const char *n
     return req != NULL ? door_rt_header(req, name) : NULL;
 }
 
-/* *position counts the fields that were looked at. */
 int door_app_header_next(const struct door_app_request *handle, size_t *position,
                          const char **name, const char **value)
 {
     const struct door_rt_request *req = door_rt_request(handle);
-    struct door_wire_reader reader;
+    struct door_wire_reader reader = req != NULL ? req->message : (struct door_wire_reader){0};
     struct door_wire_field field;
-    size_t at = 0;
 
-    if (req == NULL)
-        return 0;
-    reader = req->message;
-    while (door_wire_next(&reader, &field)) {
-        if (at++ < *position || field.type != DOOR_WIRE_HEADER)
+    for (size_t at = 0; door_rt_next_header(&reader, NULL, &field); at++) {
+        if (at < *position)
             continue;
-        *position = at;
+        *position = at + 1;
         *name = field.name;
         *value = field.value;
         return 1;
     }
-    *position = at;
     return 0;
 }

@@ -13,242 +13,183 @@
 
 /* ---------------------------------------------------------------- patterns */
 
-/* "{name}" where pattern stands: the bytes of name, or 0 if it is something else. */
+/* "{name}" up to a '/' or the end, where pattern stands: the bytes of name, else 0. */
 static size_t parameter_len(const char *pattern)
 {
-    size_t len;
+    size_t len = pattern[0] == '{' ? strcspn(pattern + 1, "{}/") : 0;
 
-    if (pattern[0] != '{')
-        return 0;
-    len = strcspn(pattern + 1, "{}/");
-    return pattern[1 + len] == '}' && (pattern[2 + len] == '/' || pattern[2 + len] == '\0') ? len
-                                                                                            : 0;
+    return len > 0 && pattern[1 + len] == '}' && strchr("/", pattern[2 + len]) != NULL ? len : 0;
 }
 
-/* Starts with a slash; a brace only where it makes a whole segment a parameter. */
-static int is_pattern(const char *pattern)
+/* A slash before each segment; a brace only where it makes a whole one a parameter. */
+static int is_pattern(const char *at)
 {
-    if (pattern[0] != '/')
+    if (*at != '/')
         return 0;
-    for (const char *at = pattern; *at != '\0'; at++) {
-        if (*at == '{' && (at[-1] != '/' || parameter_len(at) == 0))
-            return 0;
-        if (*at == '{')
-            at += parameter_len(at) + 1;
-        else if (*at == '}')
+    for (; *at != '\0'; at += strcspn(at, "/")) {
+        at++;
+        if (strcspn(at, "{}") < strcspn(at, "/") && parameter_len(at) == 0)
             return 0;
     }
     return 1;
 }
 
-int door_app_route(struct door_app *app, const char *method, const char *pattern,
-                   door_app_handler *handler, void *data)
-{
-    struct door_rt_pattern *grown;
-
-    if (app == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    if (method == NULL || *method == '\0' || pattern == NULL || !is_pattern(pattern) ||
-        handler == NULL) {
-        app->error = errno = EINVAL;
-        return -1;
-    }
-    for (size_t i = 0; i < app->pattern_count; i++)
-        if (strcmp(app->patterns[i].method, method) == 0 &&
-            strcmp(app->patterns[i].pattern, pattern) == 0) {
-            app->error = errno = EEXIST;
-            return -1;
-        }
-    grown = realloc(app->patterns, (app->pattern_count + 1) * sizeof(*grown));
-    if (grown != NULL) {
-        app->patterns = grown;
-        grown += app->pattern_count;
-        *grown = (struct door_rt_pattern){strdup(method), strdup(pattern), handler, data};
-    }
-    if (grown == NULL || grown->method == NULL || grown->pattern == NULL) {
-        if (grown != NULL) {
-            free(grown->method);
-            free(grown->pattern);
-        }
-        app->error = errno = ENOMEM;
-        return -1;
-    }
-    app->pattern_count++;
-    return 0;
-}
-
-static int is_match(const char *pattern, const char *path)
+/* Whether path is as pattern says; unless name is NULL, *value is what its parameter stands for. */
+static int is_match(const char *pattern, const char *path, const char *name, const char **value)
 {
     while (*pattern != '\0') {
         size_t len = parameter_len(pattern);
+        size_t segment_len = strcspn(path, "/");
 
-        if (len > 0) {
-            size_t segment = strcspn(path, "/");
-
-            if (segment == 0)
+        if (len == 0) {
+            if (*pattern++ != *path++)
                 return 0;
-            pattern += len + 2;
-            path += segment;
-        } else if (*pattern++ != *path++) {
-            return 0;
+            continue;
         }
+        if (segment_len == 0)
+            return 0;
+        if (name != NULL && *value == NULL && strlen(name) == len &&
+            strncmp(pattern + 1, name, len) == 0)
+            *value = path;
+        pattern += len + 2;
+        path += segment_len;
     }
     return *path == '\0';
 }
 
+const char *door_app_param(const struct door_app_request *handle, const char *name)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    const char *value = NULL;
+
+    if (req == NULL || req->pattern == NULL ||
+        !is_match(req->pattern, door_app_path_info(handle), name, &value) || value == NULL)
+        return NULL;
+    return door_rt_copy(&req->thread->arena, value, strcspn(value, "/"));
+}
+
+/* ---------------------------------------------------------------- adding */
+
+/* With no method it is a prefix. */
+static int add(struct door_app *app, const char *method, const char *path, size_t len,
+               door_app_handler *handler, void *data)
+{
+    struct door_rt_route **link = &app->routes;
+    struct door_rt_route *route;
+
+    for (; *link != NULL; link = &(*link)->next)
+        if (strcmp((*link)->method, method) == 0 && (*link)->path_len == len &&
+            strncmp((*link)->path, path, len) == 0)
+            return door_rt_mistake(app, EEXIST);
+    route = calloc(1, sizeof(*route) + len + 1 + strlen(method) + 1);
+    if (route == NULL)
+        return door_rt_mistake(app, ENOMEM);
+    memcpy(route->path, path, len);
+    route->path_len = len;
+    route->method = strcpy(route->path + len + 1, method);
+    route->handler = handler;
+    route->data = data;
+    *link = route;
+    return 0;
+}
+
+int door_app_route(struct door_app *app, const char *method, const char *pattern,
+                   door_app_handler *handler, void *data)
+{
+    if (app == NULL || method == NULL || *method == '\0' || pattern == NULL ||
+        !is_pattern(pattern) || handler == NULL)
+        return door_rt_mistake(app, EINVAL);
+    return add(app, method, pattern, strlen(pattern), handler, data);
+}
+
+int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *handler, void *data)
+{
+    size_t len;
+
+    if (app == NULL || prefix == NULL || prefix[0] != '/' || handler == NULL)
+        return door_rt_mistake(app, EINVAL);
+    len = strlen(prefix);
+    while (len > 0 && prefix[len - 1] == '/')
+        len--;
+    return add(app, "", prefix, len, handler, data);
+}
+
+/* --------------------------------------------------------------- a request */
+
+static int is_pattern_of(const struct door_rt_route *route, const char *path)
+{
+    return route->method[0] != '\0' && is_match(route->path, path, NULL, NULL);
+}
+
+static int is_prefix_of(const struct door_rt_route *route, const char *path)
+{
+    return route->method[0] == '\0' && strncmp(path, route->path, route->path_len) == 0 &&
+           (path[route->path_len] == '/' || path[route->path_len] == '\0');
+}
+
+/* GET's answers HEAD, too. */
 static int is_method(const char *wanted, const char *method)
 {
     return strcmp(wanted, method) == 0 ||
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* 405: with the methods that the path has. */
-static void refuse_method(const struct door_app *app, struct door_app_request *handle,
-                          const char *path)
+static const struct door_rt_route *find(const struct door_app *app, const char *method,
+                                        const char *path)
 {
-    for (size_t i = 0; i < app->pattern_count; i++)
-        if (is_match(app->patterns[i].pattern, path))
-            door_app_header_add(handle, "Allow", app->patterns[i].method);
-    door_app_status(handle, 405);
-    door_app_printf(handle, "Method not allowed\n");
-}
+    const struct door_rt_route *longest = NULL;
+    int is_known = 0;
 
-/* ---------------------------------------------------------------- prefixes */
-
-/* Where a prefix of len bytes belongs; EEXIST if it is there. */
-static int find_place(const struct door_app *app, const char *prefix, size_t len, size_t *place)
-{
-    size_t i = 0;
-
-    for (; i < app->route_count && app->routes[i].len >= len; i++) {
-        if (app->routes[i].len == len && memcmp(app->routes[i].prefix, prefix, len) == 0) {
-            errno = EEXIST;
-            return -1;
+    for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next) {
+        if (is_pattern_of(route, path)) {
+            if (is_method(route->method, method))
+                return route;
+            is_known = 1;
+        } else if (is_prefix_of(route, path) &&
+                   (longest == NULL || route->path_len > longest->path_len)) {
+            longest = route;
         }
     }
-    *place = i;
-    return 0;
+    return is_known ? NULL : longest;
 }
 
-static int insert_route(struct door_app *app, size_t place, const struct door_rt_route *route)
+void door_rt_tell(struct door_app_request *handle, int status, const char *text)
 {
-    struct door_rt_route *routes;
-
-    routes = realloc(app->routes, (app->route_count + 1) * sizeof(*routes));
-    if (routes == NULL)
-        return -1;
-    memmove(routes + place + 1, routes + place, (app->route_count - place) * sizeof(*routes));
-    routes[place] = *route;
-    app->routes = routes;
-    app->route_count++;
-    return 0;
+    if (door_app_status(handle, status) == 0)
+        door_app_printf(handle, "%s\n", text);
 }
 
-static int add_route(struct door_app *app, const char *prefix, door_app_handler *handler,
-                     void *data)
+/* 405 with the methods that the path has, or 404. */
+static void refuse(const struct door_app *app, struct door_app_request *handle, const char *path)
 {
-    struct door_rt_route route = {.handler = handler, .data = data};
-    size_t place;
+    int is_known = 0;
 
-    if (prefix == NULL || prefix[0] != '/' || handler == NULL) {
-        errno = EINVAL;
-        return -1;
+    for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next) {
+        if (!is_pattern_of(route, path))
+            continue;
+        door_app_header_add(handle, "Allow", route->method);
+        is_known = 1;
     }
-    route.len = strlen(prefix);
-    while (route.len > 0 && prefix[route.len - 1] == '/')
-        route.len--;
-    if (find_place(app, prefix, route.len, &place) == -1)
-        return -1;
-    route.prefix = strndup(prefix, route.len);
-    if (route.prefix == NULL)
-        return -1;
-    if (insert_route(app, place, &route) == -1) {
-        free(route.prefix);
-        return -1;
-    }
-    return 0;
+    door_rt_tell(handle, is_known ? 405 : 404, is_known ? "Method not allowed" : "Not found");
 }
-
-int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *handler, void *data)
-{
-    if (app == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    if (add_route(app, prefix, handler, data) == -1) {
-        app->error = errno;
-        return -1;
-    }
-    return 0;
-}
-
-const struct door_rt_route *door_rt_find_route(const struct door_app *app, const char *path_info)
-{
-    for (size_t i = 0; i < app->route_count; i++) {
-        const struct door_rt_route *route = &app->routes[i];
-
-        if (strncmp(path_info, route->prefix, route->len) == 0 &&
-            (path_info[route->len] == '/' || path_info[route->len] == '\0'))
-            return route;
-    }
-    return NULL;
-}
-
-/* --------------------------------------------------------------- a request */
 
 void door_rt_route(const struct door_app *app, struct door_rt_request *req)
 {
     struct door_app_request *handle = (struct door_app_request *)req->handle;
     const char *path = door_app_path_info(handle);
-    const char *method = door_app_method(handle);
     const struct door_rt_route *route;
-    int is_known = 0;
 
+    if (req->is_oversized) {
+        door_rt_tell(handle, 431, "Too many or too long header fields");
+        return;
+    }
     if (path[0] == '\0')
         path = "/";
-    for (size_t i = 0; i < app->pattern_count; i++) {
-        const struct door_rt_pattern *pattern = &app->patterns[i];
-
-        if (!is_match(pattern->pattern, path))
-            continue;
-        is_known = 1;
-        if (is_method(pattern->method, method)) {
-            req->pattern = pattern->pattern;
-            pattern->handler(handle, pattern->data);
-            return;
-        }
+    route = find(app, door_app_method(handle), path);
+    if (route == NULL) {
+        refuse(app, handle, path);
+        return;
     }
-    route = door_rt_find_route(app, path);
-    if (is_known) {
-        refuse_method(app, handle, path);
-    } else if (route != NULL) {
-        route->handler(handle, route->data);
-    } else {
-        door_app_status(handle, 404);
-        door_app_printf(handle, "Not found\n");
-    }
-}
-
-const char *door_app_param(const struct door_app_request *handle, const char *name)
-{
-    struct door_rt_request *req = door_rt_request(handle);
-    const char *path = door_app_path_info(handle);
-    const char *pattern = req != NULL ? req->pattern : NULL;
-
-    while (pattern != NULL && *pattern != '\0') {
-        size_t len = parameter_len(pattern);
-
-        if (len == 0) {
-            pattern++;
-            path++;
-            continue;
-        }
-        if (strlen(name) == len && strncmp(pattern + 1, name, len) == 0)
-            return door_rt_copy(&req->thread->arena, path, strcspn(path, "/"));
-        pattern += len + 2;
-        path += strcspn(path, "/");
-    }
-    return NULL;
+    req->pattern = route->method[0] != '\0' ? route->path : NULL;
+    route->handler(handle, route->data);
 }

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,10 +50,10 @@ static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit); /* as it was, at the worst */
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit); /* as it was, at the worst */
+    }
 }
 
 /* O_EXCL, so that whatever has the name is neither opened nor waited for. */
@@ -158,14 +157,14 @@ static int close_door(struct door_app *app, int door, const char *path, const si
 static int ready_fd(void)
 {
     const char *text = getenv("DOOR_READY_FD");
-    char *end;
-    long fd = text != NULL ? strtol(text, &end, 10) : -1;
+    char rest;
+    int fd;
 
-    if (text == NULL || end == text || *end != '\0' || fd < 0 || fd > INT_MAX)
+    if (text == NULL || sscanf(text, "%d%c", &fd, &rest) != 1)
         return -1;
     /* Programs that this one starts neither have nor know it. */
     unsetenv("DOOR_READY_FD");
-    return fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0 ? (int)fd : -1;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
 /* Unless the door has another name than the one that is waited for. */

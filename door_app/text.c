@@ -5,6 +5,7 @@
  * content a file is; the log.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,16 +15,31 @@
 
 #include "app.h"
 
-/* Writes text, with what replacement() gives instead of some of its bytes. */
+/* What stands for the bytes that do not stand for themselves. */
+static const char *const html[UCHAR_MAX + 1] = {
+    ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;",
+};
+
+/* "<" too, so that it may stand in a <script>. */
+static const char *const json[UCHAR_MAX + 1] = {
+    ['"'] = "\\\"", ['\\'] = "\\\\",   ['\n'] = "\\n",
+    ['\t'] = "\\t", ['<'] = "\\u003c", [0x7f] = "\\u007f",
+};
+
+/* In JSON no control character stands for itself either. */
 static int write_replaced(struct door_app_request *req, const char *text,
-                          const char *(*replacement)(char c, char *room))
+                          const char *const *replacements)
 {
     const char *from = text;
-    char room[8];
+    char number[8];
 
     for (; *text != '\0'; text++) {
-        const char *instead = replacement(*text, room);
+        const char *instead = replacements[(unsigned char)*text];
 
+        if (instead == NULL && replacements == json && (unsigned char)*text < 0x20) {
+            snprintf(number, sizeof(number), "\\u%04x", (unsigned char)*text);
+            instead = number;
+        }
         if (instead == NULL)
             continue;
         if (text > from && door_app_write(req, from, (size_t)(text - from)) == -1)
@@ -35,55 +51,16 @@ static int write_replaced(struct door_app_request *req, const char *text,
     return text > from ? door_app_write(req, from, (size_t)(text - from)) : 0;
 }
 
-static const char *in_html(char c, char *room)
-{
-    (void)room;
-    switch (c) {
-    case '&':
-        return "&amp;";
-    case '<':
-        return "&lt;";
-    case '>':
-        return "&gt;";
-    case '"':
-        return "&quot;";
-    case '\'':
-        return "&#39;";
-    default:
-        return NULL;
-    }
-}
-
 int door_app_write_html(struct door_app_request *req, const char *text)
 {
-    return write_replaced(req, text, in_html);
-}
-
-/* "<" too, so that it may stand in a <script>. */
-static const char *in_json(char c, char *room)
-{
-    switch (c) {
-    case '"':
-        return "\\\"";
-    case '\\':
-        return "\\\\";
-    case '\n':
-        return "\\n";
-    case '\t':
-        return "\\t";
-    default:
-        if ((unsigned char)c >= 0x20 && c != '<' && c != 0x7f)
-            return NULL;
-        snprintf(room, 8, "\\u%04x", (unsigned char)c);
-        return room;
-    }
+    return write_replaced(req, text, html);
 }
 
 int door_app_write_json(struct door_app_request *req, const char *text)
 {
     if (text == NULL)
         return door_app_write(req, "null", 4);
-    if (door_app_write(req, "\"", 1) == -1 || write_replaced(req, text, in_json) == -1)
+    if (door_app_write(req, "\"", 1) == -1 || write_replaced(req, text, json) == -1)
         return -1;
     return door_app_write(req, "\"", 1);
 }
@@ -105,7 +82,6 @@ const char *door_app_type_of(const char *file)
         const char *extension, *type;
     } types[] = {
         {"avif", "image/avif"},
-        {"bin", "application/octet-stream"},
         {"css", "text/css; charset=utf-8"},
         {"csv", "text/csv; charset=utf-8"},
         {"gif", "image/gif"},
@@ -162,19 +138,36 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
                            id != NULL ? id : "", id != NULL ? ": " : "");
     va_start(args, format);
     errno = error; /* for %m */
-    vsnprintf(line + len, sizeof(line) - len, format, args);
+    vsnprintf(line + len, sizeof(line) - 1 - len, format, args); /* 1: for the line end */
     va_end(args);
-    for (char *at = line; *at != '\0'; at++)
-        if (*at == '\n')
-            *at = ' ';
-    len = strnlen(line, sizeof(line) - 1);
-    line[len++] = '\n';
-    if (write(STDERR_FILENO, line, len) == -1)
+    for (char *at = line; (at = strchr(at, '\n')) != NULL;)
+        *at = ' ';
+    strcat(line, "\n");
+    if (write(STDERR_FILENO, line, strlen(line)) == -1)
         errno = error; /* nobody to tell */
     errno = error;
 }
 
 /* ---------------------------------------------------------------- memory */
+
+char *door_rt_join(struct door_rt_arena *arena, ...)
+{
+    const char *text;
+    size_t len = 0;
+    char *joined, *end;
+    va_list args;
+
+    va_start(args, arena);
+    while ((text = va_arg(args, const char *)) != NULL)
+        len += strlen(text);
+    va_end(args);
+    joined = end = door_rt_alloc(arena, len + 1);
+    va_start(args, arena);
+    while (joined != NULL && (text = va_arg(args, const char *)) != NULL)
+        end = stpcpy(end, text);
+    va_end(args);
+    return joined;
+}
 
 void *door_app_alloc(struct door_app_request *handle, size_t len)
 {

@@ -11,6 +11,9 @@
 
 #include "app.h"
 
+static _Thread_local struct door_rt_thread *own; /* or NULL */
+
+/* To be told when a thread ends. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_error;
@@ -24,6 +27,7 @@ static void end_thread(void *state)
 {
     struct door_rt_thread *thread = state;
 
+    own = NULL;
     if (thread->serving != NULL)
         door_rt_end_serving(thread);
     if (thread->hooked != NULL && thread->hooked->stop_thread != NULL)
@@ -48,14 +52,18 @@ static void count_thread(void)
         continue;
 }
 
-static struct door_rt_thread *new_thread(void)
+struct door_rt_thread *door_rt_thread(void)
 {
-    struct door_rt_thread *thread = calloc(1, sizeof(*thread));
+    struct door_rt_thread *thread;
     int error;
 
+    if (own != NULL)
+        return own;
+    thread = calloc(1, sizeof(*thread));
     if (thread == NULL)
         return NULL;
-    error = pthread_setspecific(key, thread);
+    pthread_once(&once, make_key);
+    error = key_error != 0 ? key_error : pthread_setspecific(key, thread);
     if (error != 0) {
         free(thread);
         errno = error;
@@ -65,26 +73,13 @@ static struct door_rt_thread *new_thread(void)
     thread->req.thread = thread;
     thread->req.file.fd = -1;
     count_thread();
+    own = thread;
     return thread;
-}
-
-struct door_rt_thread *door_rt_thread(void)
-{
-    struct door_rt_thread *thread;
-
-    pthread_once(&once, make_key);
-    if (key_error != 0) {
-        errno = key_error;
-        return NULL;
-    }
-    thread = pthread_getspecific(key);
-    return thread != NULL ? thread : new_thread();
 }
 
 struct door_rt_thread *door_rt_thread_if_any(void)
 {
-    pthread_once(&once, make_key);
-    return key_error == 0 ? pthread_getspecific(key) : NULL;
+    return own;
 }
 
 unsigned long door_app_thread_number(const struct door_app_request *handle)

@@ -4,6 +4,7 @@
  * test_routes.c: which handler answers which path.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support.h"
@@ -27,17 +28,31 @@ static void teardown(void)
     door_app_destroy(app);
 }
 
+static void say_data(struct door_app_request *req, void *data)
+{
+    door_app_printf(req, "%s", (const char *)data);
+}
+
 /* Each route's data is its own prefix. */
 static void add(const char *prefix)
 {
-    ck_assert_int_eq(door_app_handle(app, prefix, nothing, (void *)prefix), 0);
+    ck_assert_int_eq(door_app_handle(app, prefix, say_data, (void *)prefix), 0);
 }
 
 static const char *route_of(const char *path)
 {
-    const struct door_rt_route *route = door_rt_find_route(app, path);
+    static char prefix[64];
+    struct message message;
+    struct answer answer;
 
-    return route != NULL ? route->data : "none";
+    message_get(&message, "", path);
+    ask(app, &message, &answer);
+    if (answer.reader.status == 404)
+        return "none";
+    ck_assert_uint_lt(answer.reader.body_len, sizeof(prefix));
+    memcpy(prefix, answer.reader.body, answer.reader.body_len);
+    prefix[answer.reader.body_len] = '\0';
+    return prefix;
 }
 
 START_TEST(prefixes_end_at_segments)
@@ -77,6 +92,7 @@ START_TEST(a_slash_at_the_end_says_nothing)
     ck_assert_str_eq(route_of("/dir/x"), "/dir/");
     ck_assert_int_eq(door_app_handle(app, "/dir", nothing, NULL), -1);
     ck_assert_int_eq(errno, EEXIST);
+    ck_assert_int_eq(door_app_handle(app, "/di", nothing, NULL), 0);
 }
 END_TEST
 
@@ -147,6 +163,40 @@ START_TEST(no_route_is_not_found)
 }
 END_TEST
 
+/* Of a request with so many headers, of which the last has a value of so many bytes. */
+static unsigned status_of(unsigned header_count, size_t value_len)
+{
+    size_t cap = header_count * 16 + value_len + 1024;
+    char *bytes = malloc(cap), *value = malloc(value_len + 1);
+    struct door_rt_answer answer;
+    struct door_wire_writer writer;
+    struct door_wire_reader reader;
+
+    ck_assert(bytes != NULL && value != NULL);
+    memset(value, 'x', value_len);
+    door_wire_begin(&writer, bytes, cap);
+    door_wire_field(&writer, DOOR_WIRE_METHOD, "", 0, "GET", 3);
+    door_wire_field(&writer, DOOR_WIRE_PATH_INFO, "", 0, "/", 1);
+    for (unsigned i = 1; i < header_count; i++)
+        door_wire_field(&writer, DOOR_WIRE_HEADER, "A", 1, "", 0);
+    door_wire_field(&writer, DOOR_WIRE_HEADER, "B", 1, value, value_len);
+    door_rt_answer(app, bytes, door_wire_end(&writer, DOOR_WIRE_REQUEST, 0, 0, 0), -1, &answer);
+    ck_assert_int_eq(door_wire_read(&reader, DOOR_WIRE_RESPONSE, answer.bytes, answer.len), 0);
+    free(bytes);
+    free(value);
+    return reader.status;
+}
+
+START_TEST(headers_are_limited)
+{
+    add("/");
+    ck_assert_uint_eq(status_of(DOOR_APP_FIELDS_MAX, 0), 200);
+    ck_assert_uint_eq(status_of(DOOR_APP_FIELDS_MAX + 1, 0), 431);
+    ck_assert_uint_eq(status_of(1, DOOR_APP_HEADERS_MAX - 1), 200);
+    ck_assert_uint_eq(status_of(1, DOOR_APP_HEADERS_MAX), 431);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("routes");
@@ -158,5 +208,6 @@ int main(void)
     tcase_add_test(tests, mistakes_are_told_and_remembered);
     tcase_add_test(tests, requests_are_routed_below_their_location);
     tcase_add_test(tests, no_route_is_not_found);
+    tcase_add_test(tests, headers_are_limited);
     return run_tests(tests);
 }
