@@ -195,7 +195,10 @@ CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_L
 # Linked with the archives, so that tests reach what the libraries do not export.
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += -DFUZZ_REPLAY
+FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
+FUZZ_LINK :=
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
@@ -215,12 +218,12 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 # ---------------------------------------------------------------- to run
 
 .PHONY: deps deps-analysis demo check check-c check-tree check-asan check-asan-apps check-tsan \
-	check-valgrind $(MPMS:%=check-%)
+	check-valgrind fuzz $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
 
-# What check-asan, check-tsan and check-valgrind need besides.
+# What check-asan, check-tsan, check-valgrind and fuzz need besides.
 deps-analysis:
 	@sh scripts/deps.sh analysis
 
@@ -245,8 +248,9 @@ check-c: tests
 # The leak checker's notes of threads that it could not stop are no reports.
 no_reports = if grep -qE 'SUMMARY|runtime error' $(1).* 2>/dev/null; then cat $(1).*; exit 1; fi
 C_TESTS = $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC))
-.PHONY: c-tests
+.PHONY: c-tests fuzzers
 c-tests: $(C_TESTS)
+fuzzers: $(FUZZERS)
 
 # The runtimes of gcc 12 and of older clangs leave their locks held in forked children.
 ANALYSIS_CC := clang-19
@@ -286,6 +290,22 @@ check-tsan: deps-analysis
 	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
+
+# Each fuzz target for FUZZ_SECONDS, from its corpus on.  What is found lies in
+# BUILD/fuzz; make it smaller, and put it into the corpus with what mends it.
+FUZZ_SECONDS := 30
+fuzz: deps-analysis
+	@+$(call build_analysed,fuzz,$(ASAN_CFLAGS)$(comma)fuzzer-no-link,FUZZ_CPP= FUZZ_LINK=-fsanitize=fuzzer fuzzers)
+	@failed=; for source in $(FUZZ_SRC:.c=); do \
+		name=$${source##*/} found='$(BUILD)/fuzz/corpus'/$${source##*/}; \
+		echo "== $$name"; mkdir -p $$found; \
+		ASAN_OPTIONS='suppressions=libdoor/t/asan.supp $(SYMBOLIZER)' \
+		UBSAN_OPTIONS='print_stacktrace=1 $(SYMBOLIZER)' '$(BUILD)/fuzz/t'/$$name \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=60 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix='$(BUILD)/fuzz/'$$name- $$found \
+			$${source%/*}/corpus/$${name#fuzz_} || failed="$$failed $$name"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make fuzz: found something in$$failed" >&2; exit 1; fi
 
 # Twenty to fifty times slower: what has no million of calls in it.
 VALGRIND_TESTS := $(addprefix $(BUILD)/t/,test_attach test_attributes test_cred test_descriptors \
