@@ -136,7 +136,11 @@ struct door_rt_request {
 /* The request of that handle if this thread runs it, otherwise NULL with EINVAL. */
 struct door_rt_request *door_rt_request(const struct door_app_request *handle);
 
-/* Makes req ready for the handler: 0, or -1 with door_wire_read()'s errno, ENOMEM. */
+/*
+ * Makes req ready for the handler: 0, or -1 with door_wire_read()'s errno, ENOMEM.
+ * httpd can still change the bytes at data: the head is copied, the body is read
+ * from there.
+ */
 int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len);
 
 /* Gives back what the request holds, whether or not it came to its end. */

@@ -70,7 +70,7 @@ ssize_t door_app_read(struct door_app_request *handle, void *buf, size_t len)
     return (ssize_t)len;
 }
 
-/* Everything that is to come, behind what is there; at most max bytes in all. */
+/* A copy of what is there, and everything that is to come behind it; at most max bytes in all. */
 static const char *read_all(struct door_rt_request *req, size_t max, size_t *len)
 {
     char *whole = NULL;
@@ -119,14 +119,11 @@ const char *door_app_body(struct door_app_request *handle, size_t max, size_t *l
         errno = EINVAL;
         return NULL;
     }
-    if (req->body_more)
-        return read_all(req, max, len);
-    if (req->body_len > max) {
-        errno = EFBIG;
-        return NULL;
+    if (req->body != NULL && req->body == req->body_buffer && req->body_len <= max) { /* asked again */
+        *len = req->body_len;
+        return req->body;
     }
-    *len = req->body_len;
-    return req->body;
+    return read_all(req, max, len);
 }
 
 /* ---------------------------------------------------------------- trailers */

@@ -39,13 +39,21 @@ static const char *part(const struct door_rt_request *req, enum door_wire_type t
 
 int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len)
 {
+    const char *bytes = data;
+    size_t head_len = door_wire_head_len(data, len);
+    void *head = door_rt_alloc(&req->thread->arena, head_len);
     static _Atomic uintptr_t last_handle;
     struct door_rt_thread *thread = req->thread;
 
     memset(req, 0, sizeof(*req));
     req->thread = thread;
     req->file.fd = -1;
-    if (door_wire_read(&req->message, DOOR_WIRE_REQUEST, data, len) == -1)
+    if (head == NULL)
+        return -1;
+    if (head_len > 0)
+        memcpy(head, data, head_len);
+    if (door_wire_read_copied(&req->message, DOOR_WIRE_REQUEST, head, head_len, bytes + head_len,
+                              len - head_len) == -1)
         return -1;
     req->handle = atomic_fetch_add(&last_handle, 1) + 1;
     req->status = 200;
@@ -185,8 +193,8 @@ const char *door_app_header(const struct door_app_request *handle, const char *n
     return req != NULL ? door_rt_header(req, name) : NULL;
 }
 
-int door_app_header_next(const struct door_app_request *handle, size_t *position,
-                         const char **name, const char **value)
+int door_app_header_next(const struct door_app_request *handle, size_t *position, const char **name,
+                         const char **value)
 {
     const struct door_rt_request *req = door_rt_request(handle);
     struct door_wire_reader reader = req != NULL ? req->message : (struct door_wire_reader){0};

@@ -77,6 +77,8 @@ static int create_door(struct door_app *app)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     door = door_create(door_rt_serve, app, DOOR_NO_CANCEL);
+    if (door != -1)
+        door_share_arguments(door);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (door != -1)
         door_setparam(door, DOOR_PARAM_DESC_MAX, 1);

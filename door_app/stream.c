@@ -39,15 +39,14 @@ static int lost(struct door_rt_request *req)
 static int read_reply(struct door_rt_request *req, const door_arg_t *arg,
                       struct door_wire_reader *answer)
 {
-    size_t head_len;
+    size_t head_len = door_wire_head_len(arg->data_ptr, arg->data_size);
     char *head = arg->rbuf;
 
     if (arg->data_ptr == arg->rbuf)
         return door_wire_read(answer, DOOR_WIRE_ANY, arg->data_ptr, arg->data_size);
-    head_len = door_wire_head_len(arg->data_ptr, arg->data_size);
     if (head_len > arg->rsize)
         head = door_rt_alloc(&req->thread->arena, head_len);
-    if (head_len == 0 || head == NULL)
+    if (head == NULL)
         return -1;
     memcpy(head, arg->data_ptr, head_len);
     return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, arg->data_ptr + head_len,

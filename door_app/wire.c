@@ -108,16 +108,13 @@ size_t door_wire_head_len(const void *data, size_t len)
 {
     uint32_t head_len;
 
-    if (data == NULL || len < sizeof(struct door_wire_head)) {
-        errno = EBADMSG;
-        return 0;
-    }
+    if (data == NULL || len < sizeof(struct door_wire_head))
+        return data == NULL ? 0 : len;
     memcpy(&head_len, (const char *)data + offsetof(struct door_wire_head, head_len),
            sizeof(head_len));
-    if (head_len >= sizeof(struct door_wire_head) && head_len <= len)
-        return head_len;
-    errno = EBADMSG;
-    return 0;
+    return head_len >= sizeof(struct door_wire_head) && head_len <= len
+               ? head_len
+               : sizeof(struct door_wire_head);
 }
 
 int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
@@ -149,14 +146,10 @@ int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, 
 int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
                    size_t len)
 {
-    size_t head_len;
+    size_t head_len = door_wire_head_len(data, len);
 
-    if (check_version(data, len) == -1)
-        return -1;
-    head_len = door_wire_head_len(data, len);
-    return head_len == 0 ? -1
-                         : door_wire_read_copied(r, kind, data, head_len,
-                                                 (const char *)data + head_len, len - head_len);
+    return door_wire_read_copied(r, kind, data, head_len, (const char *)data + head_len,
+                                 len - head_len);
 }
 
 int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field)

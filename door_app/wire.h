@@ -144,8 +144,9 @@ int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const v
 
 /*
  * The same for a message in memory that a peer can still write, of which only the
- * head is to be trusted: its size, to be copied first; 0, with EBADMSG, if that
- * cannot be.  Then the copy, and the body where it is.
+ * head is to be believed: how many bytes of it are to be copied first, head and
+ * fields, or enough to tell what is wrong; at most len.  Then the copy, and the body
+ * where it is.
  */
 size_t door_wire_head_len(const void *data, size_t len);
 int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *head,
