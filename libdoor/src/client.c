@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * client.c: finding and making channels; see client.h.  What happens to a call
- * inside a channel is client_call.c's business.
+ * inside a channel is client_call.c's business, large data client_window.c's.
  */
 #include "client.h"
 
@@ -365,6 +365,21 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
     }
     pthread_mutex_unlock(&table_lock);
     return result;
+}
+
+int client_give_back_idle(void)
+{
+    int is_left = 0;
+
+    pthread_mutex_lock(&table_lock);
+    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
+        for (struct client_channel *ch = table[i]; ch != NULL; ch = ch->next) {
+            if (!ch->opening)
+                is_left |= client_windows_give_back(ch);
+        }
+    }
+    pthread_mutex_unlock(&table_lock);
+    return is_left;
 }
 
 void client_lock(void)

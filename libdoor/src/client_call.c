@@ -93,26 +93,6 @@ void client_channel_died(struct client_channel *ch)
     }
 }
 
-static char *map_window(struct client_channel *ch, unsigned slot, size_t size)
-{
-    if (ch->window[slot].size < size && !own_fd_check(&ch->memory))
-        return NULL;
-    return shm_window_map(&ch->window[slot], ch->memory.fd, slot, size);
-}
-
-/* A window that grew large is not kept: neither the mapping nor its memory. */
-static void trim_window(struct client_channel *ch, unsigned slot)
-{
-    struct shm_window *w = &ch->window[slot];
-
-    if (w->size <= SHM_WINDOW_KEEP)
-        return;
-    if (own_fd_check(&ch->memory))
-        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  shm_window_offset(slot), (off_t)w->size);
-    shm_window_unmap(w);
-}
-
 static int put_arguments(struct client_channel *ch, unsigned slot, const struct course *course)
 {
     const door_arg_t *arg = course->passed;
@@ -127,7 +107,7 @@ static int put_arguments(struct client_channel *ch, unsigned slot, const struct 
     }
     s->arg_size = size;
     if (size > SHM_INLINE_SIZE)
-        to = map_window(ch, slot, size);
+        to = client_window_map(ch, slot, size);
     if (to == NULL) {
         errno = EAGAIN;
         return -1;
@@ -176,7 +156,7 @@ static char *find_result(struct client_channel *ch, unsigned slot, uint64_t size
         return size <= SHM_INLINE_SIZE ? s->data : NULL;
     if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size)
         return NULL;
-    window = map_window(ch, slot, at + size);
+    window = client_window_map(ch, slot, at + size);
     return window != NULL ? window + at : NULL;
 }
 
@@ -511,7 +491,7 @@ static void give_back(struct client_seat seat)
 {
     if (atomic_load(&seat.ch->mailbox.held) > 0)
         mailbox_close(&seat.ch->mailbox, seat.slot);
-    trim_window(seat.ch, seat.slot);
+    client_window_release(seat.ch, seat.slot);
     free_slot(seat.ch, seat.slot);
     client_release(seat.ch);
 }

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * client_channel.h: the inside of a client_channel, for client.c, which makes
- * and finds channels, and client_call.c, which calls through them.
+ * and finds channels, client_call.c, which calls through them, and
+ * client_window.c, which has their memory for large data.
  */
 #ifndef LIBDOOR_CLIENT_CHANNEL_H
 #define LIBDOOR_CLIENT_CHANNEL_H
@@ -33,6 +34,7 @@ struct client_channel {
     /* Slots given up on: the server still has them. */
     _Atomic uint64_t abandoned[SHM_WORD_COUNT];
     struct shm_window window[SHM_SLOT_COUNT];
+    _Atomic uint64_t used_windows[SHM_WORD_COUNT]; /* since they were last looked at */
     struct msg_answer answer;
 };
 
@@ -47,5 +49,17 @@ void client_forget(struct client_channel *ch);
 
 /* Drops a reference; the last one frees the channel. */
 void client_release(struct client_channel *ch);
+
+/* The window of a slot that the caller has, for at least size bytes; NULL: it cannot be mapped. */
+char *client_window_map(struct client_channel *ch, unsigned slot, size_t size);
+
+/* The call is over, and the slot about to be free. */
+void client_window_release(struct client_channel *ch, unsigned slot);
+
+/* Gives back windows that nobody has used since the last time; non-zero if some are left. */
+int client_windows_give_back(struct client_channel *ch);
+
+/* The same for all channels; the loop calls it. */
+int client_give_back_idle(void);
 
 #endif

@@ -18,7 +18,6 @@
 #include "fd.h"
 #include "thread.h"
 
-#define TICK_MS 1
 #define PAUSE_MS 100
 #define PAUSED_MAX 16
 
@@ -27,7 +26,12 @@ static struct own_fd epoll = {.fd = -1}; /* changed under start_lock, when a thr
 static struct own_fd wake = {.fd = -1};
 static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
 
-static int (*_Atomic tick_function)(void); /* NULL: no ticks wanted */
+/* What is called again and again, as long as it wants to be. */
+static struct timer {
+    int period_ms;
+    int (*_Atomic function)(void); /* NULL: none */
+    int64_t last_ns;               /* when it was called last; loop thread only */
+} tick = {.period_ms = 1}, second = {.period_ms = 1000};
 
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
@@ -55,29 +59,33 @@ void loop_pause(struct watch *w)
 
 static int wait_ms(void)
 {
-    if (atomic_load(&tick_function) != NULL)
-        return TICK_MS;
-    return paused_count > 0 ? PAUSE_MS : -1;
+    if (atomic_load(&tick.function) != NULL)
+        return tick.period_ms;
+    if (paused_count > 0)
+        return PAUSE_MS;
+    return atomic_load(&second.function) != NULL ? second.period_ms : -1;
 }
 
-static void run_tick(void)
+static void run_timer(struct timer *t, int64_t now_ns)
 {
-    int (*tick)(void) = atomic_exchange(&tick_function, NULL);
+    int (*function)(void);
 
-    if (tick != NULL && tick())
-        atomic_store(&tick_function, tick);
+    if (now_ns - t->last_ns < t->period_ms * 1000000ll)
+        return;
+    t->last_ns = now_ns;
+    function = atomic_exchange(&t->function, NULL);
+    if (function != NULL && function())
+        atomic_store(&t->function, function);
 }
 
 /* By the clock, not by epoll's timeout: a flood of events must not stop it. */
 static void run_timers(void)
 {
-    static int64_t ticked_ns, resumed_ns;
+    static int64_t resumed_ns;
     int64_t now_ns = thread_now_ns();
 
-    if (now_ns - ticked_ns >= TICK_MS * 1000000) {
-        ticked_ns = now_ns;
-        run_tick();
-    }
+    run_timer(&tick, now_ns);
+    run_timer(&second, now_ns);
     if (now_ns - resumed_ns >= PAUSE_MS * 1000000) {
         resumed_ns = now_ns;
         resume_paused();
@@ -166,12 +174,24 @@ void loop_remove(struct watch *w)
     }
 }
 
-void loop_tick(int (*tick)(void))
+static void set_timer(struct timer *t, int (*function)(void))
 {
     uint64_t one = 1;
 
-    if (atomic_exchange(&tick_function, tick) == NULL && write(wake.fd, &one, sizeof(one)) < 0)
+    if (atomic_load(&t->function) == function)
+        return;
+    if (atomic_exchange(&t->function, function) == NULL && write(wake.fd, &one, sizeof(one)) < 0)
         return; /* the counter is full: a wake-up is on its way anyway */
+}
+
+void loop_tick(int (*function)(void))
+{
+    set_timer(&tick, function);
+}
+
+void loop_each_second(int (*function)(void))
+{
+    set_timer(&second, function);
 }
 
 void loop_forked(void)
@@ -179,6 +199,7 @@ void loop_forked(void)
     own_fd_close(&epoll);
     own_fd_close(&wake);
     paused_count = 0;
-    atomic_store(&tick_function, NULL);
+    atomic_store(&tick.function, NULL);
+    atomic_store(&second.function, NULL);
     pthread_mutex_init(&start_lock, NULL);
 }

@@ -34,10 +34,13 @@ void loop_remove(struct watch *w);
 void loop_pause(struct watch *w);
 
 /*
- * Has the loop call tick() every millisecond for as long as it returns
+ * Has the loop call function() every millisecond for as long as it returns
  * non-zero.  May be called from any thread; there is one tick function.
  */
-void loop_tick(int (*tick)(void));
+void loop_tick(int (*function)(void));
+
+/* The same, once a second. */
+void loop_each_second(int (*function)(void));
 
 /* In a forked child: the thread is gone, forget it. */
 void loop_forked(void);

@@ -499,6 +499,29 @@ START_TEST(mapped_results_leak_nothing)
 }
 END_TEST
 
+static bool has_shrunk_to(void *kb)
+{
+    return door_test_resident_kb(getpid()) < *(long *)kb;
+}
+
+/* Whatever large data went through is not kept for ever, and comes again if it is needed. */
+START_TEST(large_data_leave_no_memory)
+{
+    static char large[1000000];
+    int d = start(note);
+    long bound_kb;
+
+    memset(large, 1, sizeof(large));
+    ck_assert_int_eq(door_test_call(d, large, 1, NULL, 0), 0);
+    bound_kb = door_test_resident_kb(getpid()) + 512;
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(door_test_call(d, large, sizeof(large), NULL, 0), 0);
+        if (!door_test_sanitized())
+            ck_assert(door_test_await(has_shrunk_to, &bound_kb));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("call");
@@ -526,5 +549,6 @@ int main(void)
     tcase_add_test(tc, a_door_of_the_same_process);
     tcase_add_test(tc, opening_and_closing_leaks_no_descriptor);
     tcase_add_test(tc, mapped_results_leak_nothing);
+    tcase_add_test(tc, large_data_leave_no_memory);
     return door_test_run(suite);
 }
