@@ -41,7 +41,7 @@ ok serves($_), "$_ answers" for qw(kitchen/env pair/env bystander hung/env stubb
 
 sleep 1.2; # it has been up for more than a moment
 my $load = $httpd->load('/kitchen/sleep?ms=20', 4);
-sleep 0.3;
+$httpd->goes_on($load, 10) or die;
 my $killed = pid_of('kitchen');
 my $mark = $httpd->mark;
 my $began = time;
@@ -49,7 +49,7 @@ kill 'KILL', $killed;
 ok $httpd->wait_for(sub { (pid_of('kitchen') || $killed) != $killed && serves('kitchen/env') }),
     'kill -9: the next is served';
 cmp_ok time - $began, '<', 10, '... soon';
-sleep 0.3;
+$httpd->goes_on($load, 20) or die;
 my $statuses = $httpd->end_load($load);
 cmp_ok $statuses->{200}, '>', 20, 'requests go on';
 cmp_ok delete($statuses->{502}) // 0, '<=', 4, '... those that ran have failed';
@@ -60,9 +60,9 @@ is $httpd->status('/kitchen/env'), 200, '... is there for the next';
 
 # Of two the other one serves on.
 $load = $httpd->load('/pair/env', 2);
-sleep 0.2;
+$httpd->goes_on($load, 10) or die;
 kill 'KILL', pid_of('pair');
-sleep 0.5;
+$httpd->goes_on($load, 50) or die;
 $statuses = $httpd->end_load($load);
 delete $statuses->{502};
 is_deeply [keys %$statuses], [200], 'one of two instances is killed' or diag explain $statuses;
@@ -88,6 +88,8 @@ like $httpd->body('/hung/stream?lines=12&ms=250'), qr/\b12\n\z/, 'a long stream'
 sleep 1.5;
 is pid_of('hung'), $hung, '... is no reason';
 
+ok $httpd->wait_for(sub { !$httpd->zombies }), 'those that ended leave no zombies';
+
 # ---- the supervisor is killed
 
 my $supervisor = $httpd->supervisor;
@@ -96,7 +98,7 @@ is OwnHttpd::parent_of(pid_of('bystander')), $supervisor, '... the parent of app
 $load = $httpd->load('/bystander', 2);
 $mark = $httpd->mark;
 my @old = map { $httpd->apps($_) } qw(kitchen pair bystander hung);
-sleep 0.2;
+$httpd->goes_on($load, 10) or die;
 kill 'KILL', $supervisor;
 ok $httpd->logs(qr/the supervisor has ended \(signal 9\), another one is started/, $mark),
     'kill -9 of the supervisor: there is another';
@@ -106,9 +108,12 @@ delete $statuses->{502};
 is_deeply [keys %$statuses], [200], '... and no request was turned away' or diag explain $statuses;
 ok $httpd->wait_for(sub { my %now = map { $_ => 1 } $httpd->processes(qr/./);
     !grep { $now{$_} } @old }), '... the old processes have ended';
-is scalar($httpd->apps($_)), 1, "... one $_ runs" for qw(kitchen bystander hung);
+for my $name (qw(kitchen bystander hung)) {
+    ok $httpd->wait_for(sub { $httpd->apps($name) == 1 }), "... one $name runs";
+}
 ok $httpd->graceful, '... and httpd restarts';
 ok serves('kitchen/env'), '... with it';
+ok $httpd->wait_for(sub { !$httpd->zombies }), '... there are no zombies';
 
 # ---- httpd's parent is killed
 
@@ -122,7 +127,7 @@ ok $httpd->wait_for(sub { my @left = $httpd->processes(qr/./); !@left }), '... n
 is_deeply [glob "$dir/run/mod_door.*"], [], '... nor its directory';
 ok $httpd->start, 'httpd starts again';
 ok serves($_), "... $_ answers" for qw(kitchen/env bystander);
-is scalar($httpd->apps('bystander')), 1, '... and runs once';
+ok $httpd->wait_for(sub { $httpd->apps('bystander') == 1 }), '... and runs once';
 
 # ---- both at once
 
@@ -131,9 +136,11 @@ kill 'KILL', $httpd->supervisor, $httpd->pid;
 ok $httpd->ended, "kill -9 of both";
 ok $httpd->wait_for(sub { my %now = map { $_ => 1 } $httpd->processes(qr/./);
     !grep { $now{$_} } @apps }), '... ends the applications, too';
+ok $httpd->wait_for(sub { !$httpd->listens }), '... and frees the ports';
 ok $httpd->start, 'httpd starts again';
 ok serves('kitchen/env'), '... and serves';
-is scalar(my @dirs = glob "$dir/run/mod_door.*"), 1, '... the old directory is gone';
+ok $httpd->wait_for(sub { 1 == (my @dirs = glob "$dir/run/mod_door.*") }),
+    '... the old directory is gone';
 
 ok $httpd->wait_for(sub { $httpd->apps('stubborn') == 1 }), '... what did not listen is killed';
 

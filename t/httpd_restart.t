@@ -35,6 +35,7 @@ sub restarted { log_like($_[0], qr/resuming normal operations/) }
 
 # Streams of each kind, all of which are running.
 sub streams {
+    wait_for(sub { GET('/kitchen/gone?running')->content == 0 }) or die;
     my @sockets = (
         begin('GET /kitchen/stream?lines=15&ms=100'),
         begin('GET /kitchen/stream?lines=15&ms=100'),
@@ -44,7 +45,9 @@ sub streams {
         begin('GET /kitchen/sleep?ms=1200'),
         begin('GET /kitchen/big?bytes=300000000'),
     );
-    sleep 0.4;
+    raw_begins($sockets[$_]) or die for 0, 1, 6;
+    wait_for(sub { GET('/kitchen/gone?running')->content > 0 }) or die;
+    sleep 0.4; # nothing tells of the others
     return @sockets;
 }
 

@@ -13,24 +13,24 @@ use Apache::TestRequest qw(GET HEAD);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 43;
+plan tests => 46;
 
 my $get = sub { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n" . ($_[1] // '') . "\r\n" };
 
 # What is flushed is there before the handler goes on.
 {
     my ($socket, $text) = (raw_open(), '');
-    raw_send($socket, $get->('/kitchen/stream?lines=4&ms=400', "Connection: close\r\n"));
-    my %seen;
-    while (sysread $socket, my $bytes, 65_536) {
+    raw_send($socket, $get->('/kitchen/events?events=30&ms=100', "Connection: close\r\n"));
+    my @delays = event_delays(sub {
+        sysread $socket, my $bytes, 65_536;
         $text .= $bytes;
-        $seen{$_} //= time for $text =~ /line (\d)\n/g;
-    }
-    my $answer = parse_response($text);
-    is $answer->{body}, join('', map { "line $_\n" } 1 .. 4), 'lines, flushed one by one';
-    ok $answer->{complete}, '... to the end';
-    cmp_ok $seen{4} - $seen{1}, '>', 1, '... come when they are written';
-    cmp_ok $seen{2} - $seen{1}, '>', 0.2, '... the second after the first';
+        return $bytes;
+    });
+    is scalar(() = parse_response($text)->{body} =~ /^id: \d+$/mg), 30, 'events, flushed one by one';
+    ok parse_response($text)->{complete}, '... to the end';
+    is parse_response($text)->{headers}{'content-type'}[0], 'text/event-stream', '... as such';
+    # Under 50 ms, and ten times that where others use the machine; a few may be later.
+    cmp_ok $delays[26], '<', 0.5, '... come when they are written';
 }
 
 # However it is written, it comes.
@@ -112,6 +112,11 @@ is $answer->{headers}{location}[0], 'http://example.com/x', '... to there';
 $answer = GET '/overridden/status?code=404';
 is $answer->code, 404, 'DoorErrorOverride keeps the status';
 like $answer->content, qr/httpd's own page/, '... with a page of httpd';
+$answer = GET '/documented/status?code=404';
+is $answer->code, 404, 'ErrorDocument that is another request for a door keeps the status';
+like $answer->content, qr{^QUERY_STRING=document$.*^REDIRECT_STATUS=404$.*^REDIRECT_URL=/documented/status$}ms,
+    '... which that request is told';
+is GET('/documented/status?code=500')->code, 500, '... also if there is no such door';
 is GET('/overridden/status?code=299')->code, 299, '... and leaves the rest alone';
 is GET('/kitchen/status?code=404')->content, "status 404\n", 'without it the page is the handler\'s';
 

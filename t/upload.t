@@ -14,7 +14,7 @@ use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 45;
+plan tests => 47;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -117,6 +117,15 @@ for my $framing ('chunked', 'length') {
     like $text, qr{^HTTP/1\.1 200 .*^Connection: close\r.*Well}smi,
         '10 GB that nobody reads: answered, and the connection ends';
     cmp_ok time - $start, '<', 10, '... at once';
+}
+# httpd does not hang up on a client that is still sending: that would take the answer back.
+{
+    my $socket = raw_open();
+    raw_send($socket, head_of('/kitchen/status?code=403', 'Content-Length: 10000000000'));
+    my $piece = pattern(1_000_000);
+    my $sent = grep { raw_send($socket, $piece) } 1 .. 20;
+    is $sent, 20, '... a client that sends 20 MB first can do so';
+    like raw_rest($socket), qr{^HTTP/1\.1 403 .*status 403\n\z}s, '... and has the answer';
 }
 {
     my $socket = raw_open();

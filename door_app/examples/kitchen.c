@@ -13,7 +13,8 @@
  *     /redirect?to=URL        a Location and nothing else
  *
  *     /echo                   the request's body, with its content type
- *     /upload                 reads the body as it comes: bytes=N sha256=HEX
+ *     /upload                 reads the body as it comes: bytes=N sha256=HEX;
+ *                             /upload?count tells the bytes alone
  *     /form                   a form's fields, of the query and the body: NAME=VALUE
  *     /parts                  a form's parts: NAME FILENAME TYPE bytes=N sha256=HEX
  *     /duplex                 writes each piece of the body back at once
@@ -21,13 +22,15 @@
  *     /big?bytes=N            N bytes: the letters a to z over and over
  *     /trickle?bytes=N&chunk=K    the same, written K bytes at a time
  *     /stream?lines=N&ms=M    a numbered line every M milliseconds, at once
+ *     /events?events=N&ms=M   the same as server-sent events, with the time of each
  *     /file?name=NAME         a file of the folder KITCHEN_FILES, by descriptor;
  *                             &offset=N&length=N a part of it; &kept=1 of a file
  *                             that was opened once and is never opened again
  *     /pipe?bytes=N           what /big sends, through a pipe
  *
  *     /sleep?ms=N             answers after N milliseconds
- *     /gone                   computes until the client has gone; /gone?count how often it had
+ *     /gone                   computes until the client has gone; /gone?count how often it had,
+ *                             /gone?running how many compute now
  *     /short?promise=N&bytes=M    a Content-Length of N, and M bytes
  *     /die?after=N            sends N bytes and ends the process
  *     /keep                   uses a request where it should not be used
@@ -176,10 +179,23 @@ static long long read_and_hash(struct door_app_request *req, reader *read_some, 
     return len == 0 ? bytes : -1;
 }
 
+/* What was read to its end: how many bytes; or -1. */
+static long long read_and_count(struct door_app_request *req)
+{
+    long long bytes = 0;
+    char piece[65536];
+    ssize_t len;
+
+    while ((len = door_app_read(req, piece, sizeof(piece))) > 0)
+        bytes += len;
+    return len == 0 ? bytes : -1;
+}
+
 static void upload(struct door_app_request *req, void *data)
 {
+    int is_count = strcmp(door_app_query(req), "count") == 0;
     char hex[2 * EVP_MAX_MD_SIZE + 1];
-    long long bytes = read_and_hash(req, door_app_read, hex);
+    long long bytes = is_count ? read_and_count(req) : read_and_hash(req, door_app_read, hex);
 
     (void)data;
     if (bytes == -1) {
@@ -187,7 +203,10 @@ static void upload(struct door_app_request *req, void *data)
         door_app_printf(req, "not all of it: %s\n", strerror(errno));
         return;
     }
-    door_app_printf(req, "bytes=%lld sha256=%s\n", bytes, hex);
+    if (is_count)
+        door_app_printf(req, "bytes=%lld\n", bytes);
+    else
+        door_app_printf(req, "bytes=%lld sha256=%s\n", bytes, hex);
 }
 
 static void parts(struct door_app_request *req, void *data)
@@ -333,6 +352,30 @@ static void stream(struct door_app_request *req, void *data)
     }
 }
 
+/* The time is that of the clock which the client has, too: CLOCK_REALTIME. */
+static void events(struct door_app_request *req, void *data)
+{
+    unsigned long count, ms;
+    struct timespec now;
+
+    (void)data;
+    if (query_number(req, "events", 0, ULONG_MAX, &count) == -1 ||
+        query_number(req, "ms", 0, SLEEP_MAX_MS, &ms) == -1) {
+        refuse(req, "usage: /events?events=N&ms=M");
+        return;
+    }
+    door_app_content_type(req, "text/event-stream");
+    for (unsigned long event = 1; event <= count; event++) {
+        if (event > 1)
+            pause_ms(ms);
+        clock_gettime(CLOCK_REALTIME, &now);
+        door_app_printf(req, "id: %lu\ndata: %lld.%06ld\n\n", event, (long long)now.tv_sec,
+                        now.tv_nsec / 1000);
+        if (door_app_flush(req) == -1)
+            return;
+    }
+}
+
 /* ---------------------------------------------------------------- descriptors */
 
 /* The value after "name=" in the query, which ends at '&'; its bytes, 0 if there is none. */
@@ -467,7 +510,7 @@ static void sleep_ms(struct door_app_request *req, void *data)
 
 static void gone(struct door_app_request *req, void *data)
 {
-    static _Atomic unsigned long count;
+    static _Atomic unsigned long count, running;
     volatile unsigned long work = 0;
 
     (void)data;
@@ -475,8 +518,14 @@ static void gone(struct door_app_request *req, void *data)
         door_app_printf(req, "%lu\n", atomic_load(&count));
         return;
     }
+    if (strcmp(door_app_query(req), "running") == 0) {
+        door_app_printf(req, "%lu\n", atomic_load(&running));
+        return;
+    }
+    atomic_fetch_add(&running, 1);
     while (door_app_client_gone(req) == DOOR_APP_CLIENT_HERE)
         work++;
+    atomic_fetch_sub(&running, 1);
     atomic_fetch_add(&count, 1);
 }
 
@@ -609,6 +658,7 @@ static const struct {
     {"/big", big, "?bytes=N"},
     {"/trickle", trickle, "?bytes=N&chunk=K"},
     {"/stream", stream, "?lines=N&ms=M"},
+    {"/events", events, "?events=N&ms=M"},
     {"/file", file, "?name=NAME"},
     {"/pipe", pipe_through, "?bytes=N"},
     {"/sleep", sleep_ms, "?ms=N"},

@@ -109,12 +109,12 @@ static void *move_deadline(void *arg)
 START_TEST(a_deadline_that_is_moved_later)
 {
     int d = start(_i);
-    _Atomic int64_t deadline = forms[_i].now_ns() + 400 * MS;
+    _Atomic int64_t deadline = forms[_i].now_ns() + 2000 * MS;
     struct mover mover = {&deadline, forms[_i].now_ns() + 60000 * MS};
     pthread_t thread;
 
     ck_assert_int_eq(pthread_create(&thread, NULL, move_deadline, &mover), 0);
-    ck_assert_int_eq(call(_i, d, 800, &deadline), 0);
+    ck_assert_int_eq(call(_i, d, 2300, &deadline), 0);
     pthread_join(thread, NULL);
 }
 END_TEST

@@ -199,13 +199,12 @@ my $statuses = $httpd->end_load($load);
 my $files = $httpd->end_load($control);
 is_deeply [keys %$statuses], [200], 'a minute of restarts: no request has failed'
     or diag explain $statuses;
-diag "$statuses->{200} requests, $graceful restarts, $replaced new programs, ",
-    scalar(() = $httpd->log_text =~ /has had max-requests/g), ' recyclings';
+my $recyclings = () = $httpd->log_text =~ /busy\[\d+\]: is replaced: it has had max-requests/g;
+diag "$statuses->{200} requests, $graceful restarts, $replaced new programs, $recyclings recyclings";
 is_deeply [keys %$files], [200], '... nor one for a file' or diag explain $files;
-cmp_ok $statuses->{200}, '>=', 300 * $seconds, '... requests were under way';
+cmp_ok $statuses->{200}, '>=', 20 * $seconds, '... requests were under way';
 is "$graceful $replaced", '10 5', '... and all restarts were made';
-cmp_ok scalar(() = $httpd->log_text =~ /busy\[\d+\]: is replaced: it has had max-requests/g), '>=',
-    $seconds / 4, '... and recyclings';
+cmp_ok $recyclings, '>=', int($statuses->{200} / 4000), '... and recyclings';
 ok $httpd->wait_for(sub { $httpd->apps('busy') == 1 }), '... one process is left';
 ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... no process is left';

@@ -20,8 +20,8 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
-    app_count files_path child_descriptors door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
-    raw_open raw_send raw_rest raw_request parse_response read_response);
+    app_count app_kib files_path child_descriptors child_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
+    raw_open raw_send raw_begins raw_rest raw_request parse_response read_response event_delays);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
 my $run = "$t/run";
@@ -36,6 +36,7 @@ my %program = (
     victim   => 'examples/kitchen',
     queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
+    tokens   => 't/apps/tokens',
 );
 
 # ---------------------------------------------------------------- applications
@@ -59,7 +60,7 @@ sub freeze_app {
     return wait_for(sub {
         for my $stat (glob "/proc/$pid/task/*/stat") {
             open my $file, '<', $stat or next;
-            return 0 unless <$file> =~ /^\d+ \(.*\) T/;
+            return 0 unless (<$file> // '') =~ /^\d+ \(.*\) T/;
         }
         return 1;
     });
@@ -68,7 +69,7 @@ sub freeze_app {
 # True once check->() is; gives up after so many seconds.
 sub wait_for {
     my ($check, $seconds) = @_;
-    my $deadline = time + ($seconds // 10);
+    my $deadline = time + ($seconds // 30);
     until ($check->()) {
         return 0 if time > $deadline;
         sleep 0.02;
@@ -82,7 +83,10 @@ sub alive {
     return 0 unless $pid;
     waitpid $pid, WNOHANG;
     open my $stat, '<', "/proc/$pid/stat" or return kill 0, $pid;
-    return <$stat> !~ /\) Z /;
+    return 1 unless (<$stat> // ') Z ') =~ /\) Z /;
+    # Its other threads may still have what was open.
+    my @threads = glob "/proc/$pid/task/*";
+    return @threads > 1;
 }
 
 # What has the door's name, to see when it is another one.
@@ -172,6 +176,16 @@ sub app_count {
     return { threads => $threads, descriptors => $descriptors, kib => $kib };
 }
 
+# The memory of a process, shared parts by their share; 0 if it is gone.
+sub process_kib {
+    my ($pid) = @_;
+    open my $file, '<', "/proc/$pid/smaps_rollup" or return 0;
+    my ($kib) = join('', <$file>) =~ /^Pss:\s+(\d+)/m;
+    return $kib // 0;
+}
+
+sub app_kib { process_kib(app_pid($_[0])) }
+
 # ---------------------------------------------------------------- httpd
 
 sub mpm { $ENV{DOOR_TEST_MPM} // 'event' }
@@ -205,7 +219,7 @@ sub log_like {
     wait_for(sub {
         ($line) = grep { $_ =~ $regex } split /\n/, log_since($mark);
         return defined $line;
-    }, 3);
+    }, 20);
     return $line // '';
 }
 
@@ -233,6 +247,15 @@ sub child_descriptors {
     for my $pid (httpd_children()) {
         my $count = () = glob "/proc/$pid/fd/*";
         $most = $count if $count > $most;
+    }
+    return $most;
+}
+
+# The most memory that any of them has.
+sub child_kib {
+    my $most = 0;
+    for my $kib (map { process_kib($_) } httpd_children()) {
+        $most = $kib if $kib > $most;
     }
     return $most;
 }
@@ -268,6 +291,12 @@ sub raw_read {
     my $bytes = '';
     sysread $socket, $bytes, 65_536;
     return $bytes;
+}
+
+# True once there is something to read: whoever answers has begun.
+sub raw_begins {
+    my ($socket, $seconds) = @_;
+    return scalar IO::Select->new($socket)->can_read($seconds // 20);
 }
 
 # Everything until the server closes; dies if it does not in time.
@@ -356,6 +385,20 @@ sub read_response {
         substr $$rest, 0, $line + $size + 2, '';
         return $response if $size == 0;
     }
+}
+
+# How late each of kitchen's /events came, by the handler's clock, in seconds, the
+# latest last.  $more->() reads what is there, '' at the end.
+sub event_delays {
+    my ($more) = @_;
+    my ($text, @delays) = ('');
+    while (length(my $bytes = $more->())) {
+        my $now = time;
+        $text .= $bytes;
+        push @delays, $now - $1 while $text =~ s/^.*?data: ([\d.]+)\n\n//s;
+    }
+    @delays = sort { $a <=> $b } @delays;
+    return @delays;
 }
 
 # ---------------------------------------------------------------- other clients

@@ -7,7 +7,7 @@
 #     $httpd->configure("DoorApp ...");
 #     $httpd->start;
 #
-# under => ['valgrind', ...] has it run by that, in one process.
+# under => ['valgrind', ...] has it run by that, in one process unless has_children => 1.
 #
 # Whatever belongs to it names its directory, which is how leftovers are found.
 
@@ -42,8 +42,15 @@ sub new {
     return $self;
 }
 
+# Below those that the system gives to clients: it is free also while httpd restarts.
 sub free_port {
-    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+    for (1 .. 100) {
+        my $port = 30_300 + int rand 2_400;
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+            Listen => 1) or next;
+        return $port;
+    }
+    die "no free port\n";
 }
 
 sub dir { $_[0]{dir} . (@_ > 1 ? "/$_[1]" : '') }
@@ -122,7 +129,7 @@ sub start {
         open STDERR, '>&', \*STDOUT;
         %ENV = (PATH => $ENV{PATH}, map({ ($_ => $ENV{$_}) } grep { /SAN_OPTIONS/ } keys %ENV),
             NOT_FOR_APPLICATIONS => 'x');
-        exec $self->command, $self->{under} ? '-X' : '-DFOREGROUND' or POSIX::_exit(127);
+        exec $self->command, $self->{under} && !$self->{has_children} ? '-X' : '-DFOREGROUND' or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     return $self->wait_for(sub { $self->listens || $self->ended(0) }) && exists $self->{pid};
@@ -186,12 +193,25 @@ sub processes {
     return @pids;
 }
 
+# What httpd or its supervisor has left unreaped.
+sub zombies {
+    my ($self) = @_;
+    my %parent = map { $_ => 1 } $self->pid // 0, $self->supervisor;
+    my @pids;
+    for my $path (glob '/proc/[0-9]*/stat') {
+        open my $file, '<', $path or next;
+        my ($pid, $ppid) = (<$file> // '') =~ /^(\d+) \(.*\) Z (\d+)/ or next;
+        push @pids, $pid if $parent{$ppid};
+    }
+    return @pids;
+}
+
 sub apps { my ($self, $name) = @_; $self->processes(qr{/bin/$name\b}) }
 
 sub parent_of {
     my ($pid) = @_;
     open my $file, '<', "/proc/$pid/stat" or return 0;
-    return (split ' ', <$file> =~ s/.*\) //r)[1];
+    return (split ' ', (<$file> // ') ? 0') =~ s/.*\) //r)[1];
 }
 
 sub supervisor {
@@ -219,7 +239,7 @@ sub logs {
 
 sub wait_for {
     my ($self, $check, $seconds) = @_;
-    my $deadline = time + ($seconds // 20);
+    my $deadline = time + ($seconds // 30);
     until ($check->()) {
         return 0 if time > $deadline;
         sleep 0.02;
@@ -250,6 +270,7 @@ sub body { ($_[0]->get($_[1]))[1] }
 sub load {
     my ($self, $path, $clients, $per_second) = @_;
     pipe my $results, my $report or die $!;
+    open my $progress, '+>>', undef or die $!;
     my @pids;
     for (1 .. $clients) {
         my $pid = fork // die $!;
@@ -260,7 +281,9 @@ sub load {
             my $parent = getppid;
             while (!$stop && getppid == $parent) {
                 my ($status) = eval { $self->get($path) };
-                $statuses{$status // 0}++ unless $stop && !$status;
+                next if $stop && !$status;
+                $statuses{$status // 0}++;
+                syswrite $progress, '.';
                 $next += $clients / $per_second if $per_second;
                 my $pause = $next - time;
                 sleep $pause if $per_second && $pause > 0;
@@ -271,7 +294,14 @@ sub load {
         push @pids, $pid;
     }
     close $report;
-    return {pids => \@pids, results => $results};
+    return {pids => \@pids, results => $results, progress => $progress};
+}
+
+# True once they have had so many answers more.
+sub goes_on {
+    my ($self, $load, $more) = @_;
+    my $enough = (-s $load->{progress}) + $more;
+    return $self->wait_for(sub { -s $load->{progress} >= $enough }, 60);
 }
 
 # How many answers of each status there were.
