@@ -85,7 +85,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
 # Nobody waits for ever.  A call that timed out keeps its place until the handler is through.
 {
     my $start = time;
-    my @sockets = map { start('/queue/sleep?ms=9000') } 1 .. 2;
+    my @sockets = map { start('/queue/sleep?ms=10000') } 1 .. 2;
     sleep 0.5;
     my $asked = time;
     is GET('/queue/env')->code, 503, 'the wait has an end';
@@ -93,7 +93,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
     is statuses(answers(@sockets)), '504 504', 'two time out';
     my ($next) = answers(start('/queue/events?events=1&ms=0'));
     is $next->{status}, 200, '... the next one is served';
-    cmp_ok ran_at($next) - $start, '>=', 9, '... when they are through';
+    cmp_ok ran_at($next) - $start, '>=', 10, '... when they are through';
 }
 
 # An application that does not even count cannot take more than its share.

@@ -456,8 +456,8 @@ static void *pour(void *arg)
     while (at < job->bytes) {
         unsigned long start = at % PATTERN_LEN;
         unsigned long len = PATTERN_LEN - start;
-        ssize_t written = write(job->fd, pattern() + start,
-                                len < job->bytes - at ? len : job->bytes - at);
+        ssize_t written =
+            write(job->fd, pattern() + start, len < job->bytes - at ? len : job->bytes - at);
 
         if (written == -1)
             break;

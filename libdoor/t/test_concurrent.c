@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define CALLERS 16
-#define CALLS 1000
+#define CALLS   1000
 
 struct shared {
     sem_t entered;  /* posted by each procedure of block() */
