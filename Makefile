@@ -295,7 +295,7 @@ check-tsan: deps-analysis
 # BUILD/fuzz; make it smaller, and put it into the corpus with what mends it.
 FUZZ_SECONDS := 30
 fuzz: deps-analysis
-	@+$(call build_analysed,fuzz,$(ASAN_CFLAGS)$(comma)fuzzer-no-link,FUZZ_CPP= FUZZ_LINK=-fsanitize=fuzzer fuzzers)
+	@+$(call build_analysed,fuzz,-fsanitize=fuzzer-no-link $(ASAN_CFLAGS),FUZZ_CPP= FUZZ_LINK=-fsanitize=fuzzer fuzzers)
 	@failed=; for source in $(FUZZ_SRC:.c=); do \
 		name=$${source##*/} found='$(BUILD)/fuzz/corpus'/$${source##*/}; \
 		echo "== $$name"; mkdir -p $$found; \

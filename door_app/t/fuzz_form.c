@@ -134,7 +134,7 @@ static void show_query(struct door_app_request *req)
         encoded_end = stpcpy(encoded_end, "=");
         encode_again(req, value);
         encoded_end = stpcpy(encoded_end, "&");
-        door_app_printf(req, "[%s=%s|%s]", name, value, cookie != NULL ? cookie : "");
+        door_app_printf(req, "[%s=%s|%zu]", name, value, cookie != NULL ? strlen(cookie) : 0);
     }
     *encoded_end = '\0';
 }
