@@ -365,6 +365,13 @@ bench: deps deps-bench
 	@+$(MAKE) --no-print-directory all bench-peers
 	@APXS='$(APXS)' perl bench/bench.pl '$(BUILD)'
 
+# How the cost grows with clients, threads, applications and httpd's children:
+# BUILD/bench/scale.md.  QUICK=1 is under a minute, FILL=1 puts it into bench/SCALE.md.
+.PHONY: bench-scale
+bench-scale: deps deps-bench
+	@+$(MAKE) --no-print-directory all $(addprefix $(PEERS)/,mod_inprocess.so door)
+	@APXS='$(APXS)' perl bench/scale.pl '$(BUILD)'
+
 # ---------------------------------------------------------------- to install
 
 MODULE_DIR ?= $(shell $(APXS) -q LIBEXECDIR)

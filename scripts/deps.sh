@@ -13,7 +13,7 @@ set -u
 # service is in the package apache2.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
-    fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl'
+    fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'

@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- For scale.pl: asks for the given paths in turn, and says in one line what wrk has measured.
+local requests, next_one = {}, 0
+
+function init(paths)
+  for i, path in ipairs(paths) do
+    requests[i] = wrk.format("GET", path)
+  end
+end
+
+function request()
+  next_one = next_one % #requests + 1
+  return requests[next_one]
+end
+
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format("RESULT %d %d %d %d %d\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end

@@ -1,0 +1,378 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# scale.pl BUILD: how the cost of mod_door and door_app grows: with clients, with
+# server threads, with applications, and with httpd's children.  Each part has
+# httpds of its own that differ in one thing; they run at once and are asked one
+# after the other, round after round, so that whatever else the machine does
+# meets all of them.
+#
+#   QUICK=1    under a minute; every row, but a single short round of the fewest
+#   PARTS      abcd; which
+#   ROUNDS, SECONDS    other than the default
+#   FILL=1     puts the tables into bench/SCALE.md, too
+#
+# Writes BUILD/bench/scale.json and scale.md.  As root, so that it may raise the
+# limit of descriptors and read what others' processes have.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Path ();
+use HTTP::Tiny ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(sleep time);
+
+my $bench = abs_path(dirname(__FILE__));
+my $build = abs_path($ARGV[0] // 'build');
+my $dir = "$build/bench/scale";
+my $peers_dir = "$build/bench/peers";
+my $quick = $ENV{QUICK};
+my $parts = $ENV{PARTS} // 'abcd';
+my $rounds = $ENV{ROUNDS} // ($quick ? 1 : 3);
+my $seconds = $ENV{SECONDS} // 1;
+my $descriptors = 32768;
+
+my $apxs = $ENV{APXS} // 'apxs';
+chomp(my $modules = `$apxs -q LIBEXECDIR`);
+chomp(my $httpd = `bash -c '. $bench/../scripts/httpd.sh; httpd_program'`);
+my $user = 'nobody';
+my (@started, @running);
+
+# ---------------------------------------------------------------- an httpd
+
+my %conf = (
+    door => sub {
+        my ($apps) = @_;
+        my $text = "LoadModule door_module \"$build/mod_door.so\"\n";
+        $text .= "DoorApp app$_ $peers_dir/door\n" for 0 .. $apps - 1;
+        return $text . join '',
+            map { "<Location /$_>\nDoorHandler app" . $_ % $apps . "\n</Location>\n" } 0 .. 9;
+    },
+    inprocess => sub {
+        return "LoadModule inprocess_module \"$peers_dir/mod_inprocess.so\"\n"
+            . "<Location />\nSetHandler inprocess\n</Location>\n";
+    },
+);
+
+sub free_port { IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport }
+
+# All children are there from the start: what is measured is not how they are made.
+sub start {
+    my ($name, %is) = @_;
+    my $self = {name => $name, apps => 1, %is, dir => "$dir/$name", port => free_port()};
+    File::Path::make_path("$self->{dir}/run");
+    my $threads = $self->{children} * $self->{threads};
+    my $owner = $> == 0 ? "User $user\nGroup nogroup\n" : '';
+    open my $file, '>', "$self->{dir}/httpd.conf" or die $!;
+    print $file <<"CONF", $conf{$self->{handler}}->($self->{apps});
+LoadModule authz_core_module "$modules/mod_authz_core.so"
+LoadModule mpm_event_module "$modules/mod_mpm_event.so"
+ServerRoot "$self->{dir}"
+DefaultRuntimeDir "$self->{dir}/run"
+PidFile run/httpd.pid
+Listen 127.0.0.1:$self->{port}
+ListenBacklog 4096
+ServerName localhost
+ErrorLog log
+LogLevel error
+MaxKeepAliveRequests 0
+KeepAliveTimeout 30
+<Directory />
+AllowOverride None
+</Directory>
+$owner
+StartServers $self->{children}
+ServerLimit $self->{children}
+ThreadLimit $self->{threads}
+ThreadsPerChild $self->{threads}
+MinSpareThreads $threads
+MaxSpareThreads $threads
+MaxRequestWorkers $threads
+CONF
+    close $file or die $!;
+    my $pid = fork // die $!;
+    if ($pid == 0) {
+        POSIX::setsid();
+        open STDIN,  '<',  '/dev/null';
+        open STDOUT, '>>', "$self->{dir}/log";
+        open STDERR, '>&', \*STDOUT;
+        exec 'sh', '-c', "ulimit -n $descriptors; exec \"\$@\"", 'sh', $httpd, '-d', $self->{dir},
+            '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND' or POSIX::_exit(127);
+    }
+    push @started, $pid;
+    $self->{pid} = $pid;
+    return $self;
+}
+
+sub wait_until_right {
+    my ($self, @paths) = @_;
+    my $http = HTTP::Tiny->new(timeout => 10);
+    for my $path (@paths) {
+        my $until = time + 30;
+        until ((my $answer = $http->get("http://127.0.0.1:$self->{port}$path"))->{success}) {
+            die "$self->{name}: $path says $answer->{status}, see $self->{dir}/log\n" if time > $until;
+            sleep 0.1;
+        }
+    }
+}
+
+sub end_all {
+    kill 'TERM', @started;
+    my $until = time + 20;
+    for my $pid (@started) {
+        while (waitpid($pid, WNOHANG) == 0) {
+            kill 'KILL', $pid if time > $until;
+            sleep 0.02;
+        }
+    }
+    @started = ();
+}
+
+my $main = $$;
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+END { local $?; end_all() if $$ == $main }
+
+# ---------------------------------------------------------------- what it costs
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<', $path or return '';
+    local $/;
+    return <$file> // '';
+}
+
+# Its processes: httpd's own, the supervisor among them, and the applications'.
+sub processes {
+    my ($self) = @_;
+    my %parent;
+    for (glob '/proc/[0-9]*/stat') {
+        my ($pid, $ppid) = slurp($_) =~ /^(\d+) \(.*\) \S (\d+)/s or next;
+        $parent{$pid} = $ppid;
+    }
+    my %own = ($self->{pid} => 1);
+    for (my $count = 0; $count != keys %own;) {
+        $count = keys %own;
+        $own{$_} = 1 for grep { $own{$parent{$_}} } keys %parent;
+    }
+    my %found = (httpd => [], app => []);
+    for my $pid (keys %own) {
+        my $is_app = (readlink "/proc/$pid/exe" // '') eq "$peers_dir/door";
+        push @{$found{$is_app ? 'app' : 'httpd'}}, $pid;
+    }
+    return \%found;
+}
+
+# CPU seconds so far.
+sub cpu {
+    my ($pids) = @_;
+    my $ticks = 0;
+    for my $pid (@$pids) {
+        my @field = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
+        next if @field < 15; # it has ended
+        $ticks += $_ for @field[11, 12];
+    }
+    return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# KiB, threads and descriptors of these processes together; the latter also by kind.
+sub size {
+    my ($pids) = @_;
+    my %size = (pss => 0, threads => 0, processes => scalar @$pids, fds => 0, sockets => 0,
+        eventfds => 0, memory_files => 0);
+    for my $pid (@$pids) {
+        $size{pss} += $1 if slurp("/proc/$pid/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
+        $size{threads} += $1 if slurp("/proc/$pid/status") =~ /^Threads:\s+(\d+)/m;
+        for (glob "/proc/$pid/fd/*") {
+            my $what = readlink // next;
+            $size{fds}++;
+            $size{sockets}++ if $what =~ /^socket:/;
+            $size{eventfds}++ if $what =~ /eventfd/;
+            $size{memory_files}++ if $what =~ /memfd:door/;
+        }
+    }
+    return \%size;
+}
+
+sub sample {
+    my ($self, $clients, @paths) = @_;
+    my $before = processes($self);
+    my %cpu = map { $_ => cpu($before->{$_}) } keys %$before;
+    my $said = `ulimit -n $descriptors; wrk -t1 -c$clients -d${seconds}s --timeout 10s \\
+        -s $bench/scale.lua http://127.0.0.1:$self->{port} -- @paths 2>&1`;
+    my ($requests, $us, $p50, $p99, $errors) = $said =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/m
+        or die "wrk: $said";
+    my $after = processes($self);
+    my %sample = (rate => $requests / ($us / 1e6), p50 => $p50, p99 => $p99, errors => $errors);
+    for my $part (keys %$after) {
+        my $used = cpu($after->{$part}) - $cpu{$part};
+        $sample{"${part}_cpu"} = $requests ? $used * 1e6 / $requests : 0;
+        my $size = size($after->{$part});
+        $sample{"${part}_$_"} = $size->{$_} for keys %$size;
+    }
+    return \%sample;
+}
+
+sub median {
+    my @sorted = sort { $a <=> $b } @_;
+    return @sorted % 2 ? $sorted[@sorted / 2] : ($sorted[@sorted / 2 - 1] + $sorted[@sorted / 2]) / 2;
+}
+
+# Medians of the rounds; errors are added up.
+sub summary {
+    my ($samples) = @_;
+    my %row;
+    for my $key (keys %{$samples->[0]}) {
+        $row{$key} = median(map { $_->{$key} } @$samples);
+    }
+    $row{errors} = 0;
+    $row{errors} += $_->{errors} for @$samples;
+    return \%row;
+}
+
+# Asks all of them in turn: {name}{clients} of their medians.
+sub measure {
+    my ($what, $instances, $clients, @paths) = @_;
+    my %rows;
+    wait_until_right($_, @paths) for @$instances;
+    for my $count (@$clients) {
+        print STDERR "$what, $count clients\n";
+        my %samples;
+        for (1 .. $rounds) {
+            push @{$samples{$_->{name}}}, sample($_, $count, @paths) for @$instances;
+        }
+        $rows{$_->{name}}{$count} = summary($samples{$_->{name}}) for @$instances;
+    }
+    return \%rows;
+}
+
+# ---------------------------------------------------------------- the parts
+
+my %table;
+
+sub row { join('', map { "| $_ " } @_) . "|\n" }
+sub head { row(@_) . '|--:' x @_ . "|\n" }
+sub mib { sprintf '%.1f', $_[0] / 1024 }
+sub us { sprintf '%.0f', $_[0] }
+
+sub clients {
+    my $door = start('a-door', handler => 'door', children => 8, threads => 256);
+    my $limit = start('a-inprocess', handler => 'inprocess', children => 8, threads => 256);
+    my @clients = $quick ? (1, 32, 512, 2000) : (1, 8, 32, 128, 512, 1000, 2000);
+    my $rows = measure('a', [$limit, $door], \@clients, '/0/tiny');
+    my $md = head('clients', 'requests/s', 'in httpd', 'share', 'p99 ms', 'in httpd', 'CPU us: httpd',
+        'application', 'in httpd', 'PSS MiB: httpd', 'application', 'in httpd', 'application\'s threads',
+        'errors', 'in httpd');
+    for my $count (@clients) {
+        my ($d, $l) = map { $rows->{$_}{$count} } 'a-door', 'a-inprocess';
+        $md .= row($count, us($d->{rate}), us($l->{rate}), sprintf('%.2f', $d->{rate} / $l->{rate}),
+            map({ sprintf '%.1f', $_->{p99} / 1000 } $d, $l), us($d->{httpd_cpu}), us($d->{app_cpu}),
+            us($l->{httpd_cpu}), mib($d->{httpd_pss}), mib($d->{app_pss}), mib($l->{httpd_pss}),
+            $d->{app_threads}, $d->{errors}, $l->{errors});
+    }
+    return ($rows, "`/tiny`, 8 children of 256 threads; \"in httpd\" is the handler inside httpd.\n\n$md");
+}
+
+# N clients of a handler that sleeps 10 ms: N calls run at once.
+sub threads {
+    my $door = start('b-door', handler => 'door', children => 4, threads => 128);
+    my $limit = start('b-inprocess', handler => 'inprocess', children => 4, threads => 128);
+    my @clients = $quick ? (1, 16, 256) : (1, 4, 16, 64, 128, 256);
+    my $rows = measure('b', [$limit, $door], \@clients, '/0/sleep');
+    my $first = $rows->{'b-door'}{1};
+    my $md = head('clients', 'application\'s threads', 'requests/s', 'in httpd', 'p99 ms',
+        'CPU us: httpd', 'application', 'in httpd', 'PSS MiB: httpd', 'application',
+        'application, KiB per further thread');
+    for my $count (@clients) {
+        my ($d, $l) = map { $rows->{$_}{$count} } 'b-door', 'b-inprocess';
+        my $more = $d->{app_threads} - $first->{app_threads};
+        $md .= row($count, $d->{app_threads}, us($d->{rate}), us($l->{rate}),
+            sprintf('%.1f', $d->{p99} / 1000), us($d->{httpd_cpu}), us($d->{app_cpu}),
+            us($l->{httpd_cpu}), mib($d->{httpd_pss}), mib($d->{app_pss}),
+            $more > 0 ? sprintf('%.1f', ($d->{app_pss} - $first->{app_pss}) / $more) : '');
+    }
+    return ($rows, "`/sleep` (10 ms), 4 children of 128 threads.\n\n$md");
+}
+
+sub applications {
+    my @instances = map { start("c-$_", handler => 'door', apps => $_, children => 4, threads => 128) }
+        1, 10;
+    my @clients = $quick ? (32) : (32, 128);
+    my @paths = map { "/$_/tiny" } 0 .. 9;
+    my $rows = measure('c', \@instances, \@clients, @paths);
+    my $md = head('clients', 'applications', 'requests/s', 'p99 ms', 'CPU us: httpd', 'applications',
+        'PSS MiB: httpd', 'applications', 'threads of all', 'descriptors: httpd', 'applications', 'errors');
+    for my $count (@clients) {
+        for my $apps (1, 10) {
+            my $r = $rows->{"c-$apps"}{$count};
+            $md .= row($count, $apps, us($r->{rate}), sprintf('%.1f', $r->{p99} / 1000),
+                us($r->{httpd_cpu}), us($r->{app_cpu}), mib($r->{httpd_pss}), mib($r->{app_pss}),
+                $r->{app_threads}, $r->{httpd_fds}, $r->{app_fds}, $r->{errors});
+        }
+    }
+    return ($rows, "`/tiny` below ten locations in turn, 4 children of 128 threads.\n\n$md");
+}
+
+# A long answer, so that the response doors are in use.
+sub children {
+    my @shapes = ([2, 192], [24, 16], [24, 64]);
+    my @instances = map { start("d-$$_[0]x$$_[1]", handler => 'door', children => $$_[0],
+        threads => $$_[1]) } @shapes;
+    my $rows = measure('d', \@instances, [128], '/0/tiny', '/0/1m');
+    my $md = head('children', 'threads each', 'requests/s', 'p99 ms', 'CPU us: httpd', 'application',
+        'PSS MiB: httpd', 'application', 'application\'s threads', 'its descriptors', 'sockets',
+        'bells', 'memory files', 'errors');
+    for (@shapes) {
+        my $r = $rows->{"d-$$_[0]x$$_[1]"}{128};
+        $md .= row(@$_, us($r->{rate}), sprintf('%.1f', $r->{p99} / 1000), us($r->{httpd_cpu}),
+            us($r->{app_cpu}), mib($r->{httpd_pss}), mib($r->{app_pss}), $r->{app_threads},
+            $r->{app_fds}, $r->{app_sockets}, $r->{app_eventfds}, $r->{app_memory_files}, $r->{errors});
+    }
+    return ($rows, "`/tiny` and `/1m` in turn, 128 clients. Each child has a channel to the"
+        . " application, and the application one to the response door of each.\n\n$md");
+}
+
+# ---------------------------------------------------------------- the run
+
+File::Path::remove_tree($dir);
+File::Path::make_path($dir);
+my %results;
+for (['a', 'Clients', \&clients], ['b', 'Server threads', \&threads],
+    ['c', 'Applications', \&applications], ['d', 'Children of httpd', \&children]) {
+    my ($letter, $title, $measure) = @$_;
+    next if index($parts, $letter) < 0;
+    ($results{$letter}, my $md) = $measure->();
+    $table{$letter} = "**$title.** $md";
+    end_all();
+}
+
+chomp(my $kernel = `uname -srm`);
+chomp(my $version = `$httpd -v | head -n 1`);
+chomp(my $commit = `git -C $bench rev-parse --short HEAD 2>/dev/null`);
+my ($processor) = slurp('/proc/cpuinfo') =~ /^model name\s*:\s*(.*)/m;
+my $processors = () = slurp('/proc/cpuinfo') =~ /^processor/mg;
+$table{head} = POSIX::strftime('%Y-%m-%d', gmtime) . ", commit $commit. $processors processors ("
+    . ($processor // '?') . "), $kernel. " . ($version =~ s/Server version: //r)
+    . ", event MPM; one `wrk` thread, kept connections; medians of $rounds rounds of $seconds s,"
+    . " interleaved. CPU is per request, PSS after the round.\n";
+
+sub save {
+    my ($path, $text) = @_;
+    open my $file, '>', $path or die "$path: $!";
+    print $file $text;
+    close $file or die $!;
+}
+
+my $md = join "\n", map { $table{$_} } grep { $table{$_} } 'head', 'a' .. 'd';
+save("$build/bench/scale.md", $md);
+save("$build/bench/scale.json", JSON::PP->new->canonical->pretty->encode(\%results));
+if ($ENV{FILL}) {
+    my $page = slurp("$bench/SCALE.md");
+    $page =~ s/(<!-- scale:$_ -->\n).*?(?=<!-- end -->)/$1$table{$_}/s for keys %table;
+    save("$bench/SCALE.md", $page);
+}
+print $md;
