@@ -1,10 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- For scale.pl: asks for the given paths in turn, and says in one line what wrk has measured.
+-- For scale.pl: asks for the given paths in turn, after -close each on a connection of its own,
+-- and says in one line what wrk has measured.
 local requests, next_one = {}, 0
 
-function init(paths)
-  for i, path in ipairs(paths) do
-    requests[i] = wrk.format("GET", path)
+function init(arguments)
+  for _, argument in ipairs(arguments) do
+    if argument == "-close" then
+      wrk.headers["Connection"] = "close"
+    else
+      requests[#requests + 1] = wrk.format("GET", argument)
+    end
   end
 end
 

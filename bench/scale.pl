@@ -35,7 +35,7 @@ my $quick = $ENV{QUICK};
 my $parts = $ENV{PARTS} // 'abcd';
 my $rounds = $ENV{ROUNDS} // ($quick ? 1 : 3);
 my $seconds = $ENV{SECONDS} // 1;
-my $descriptors = 32768;
+my $descriptors = 16384; # httpd's, the applications', and wrk's limit
 
 my $apxs = $ENV{APXS} // 'apxs';
 chomp(my $modules = `$apxs -q LIBEXECDIR`);
@@ -179,33 +179,36 @@ sub cpu {
     return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
-# KiB, threads and descriptors of these processes together; the latter also by kind.
+# KiB, threads and descriptors of these processes together; a channel of libdoor has one memory file.
 sub size {
     my ($pids) = @_;
-    my %size = (pss => 0, threads => 0, processes => scalar @$pids, fds => 0, sockets => 0,
-        eventfds => 0, memory_files => 0);
+    my %size = (pss => 0, threads => 0, processes => scalar @$pids, fds => 0, memory_files => 0);
     for my $pid (@$pids) {
         $size{pss} += $1 if slurp("/proc/$pid/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
         $size{threads} += $1 if slurp("/proc/$pid/status") =~ /^Threads:\s+(\d+)/m;
         for (glob "/proc/$pid/fd/*") {
             my $what = readlink // next;
             $size{fds}++;
-            $size{sockets}++ if $what =~ /^socket:/;
-            $size{eventfds}++ if $what =~ /eventfd/;
             $size{memory_files}++ if $what =~ /memfd:door/;
         }
     }
     return \%size;
 }
 
+sub wrk {
+    my ($self, $clients, @arguments) = @_;
+    my $said = `ulimit -n $descriptors; wrk -t1 -c$clients -d${seconds}s --timeout 10s \\
+        -s $bench/scale.lua http://127.0.0.1:$self->{port} -- @arguments 2>&1`;
+    my @result = $said =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/m;
+    die "wrk: $said" unless @result;
+    return @result;
+}
+
 sub sample {
     my ($self, $clients, @paths) = @_;
     my $before = processes($self);
     my %cpu = map { $_ => cpu($before->{$_}) } keys %$before;
-    my $said = `ulimit -n $descriptors; wrk -t1 -c$clients -d${seconds}s --timeout 10s \\
-        -s $bench/scale.lua http://127.0.0.1:$self->{port} -- @paths 2>&1`;
-    my ($requests, $us, $p50, $p99, $errors) = $said =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/m
-        or die "wrk: $said";
+    my ($requests, $us, $p50, $p99, $errors) = wrk($self, $clients, @paths);
     my $after = processes($self);
     my %sample = (rate => $requests / ($us / 1e6), p50 => $p50, p99 => $p99, errors => $errors);
     for my $part (keys %$after) {
@@ -257,24 +260,27 @@ my %table;
 sub row { join('', map { "| $_ " } @_) . "|\n" }
 sub head { row(@_) . '|--:' x @_ . "|\n" }
 sub mib { sprintf '%.1f', $_[0] / 1024 }
-sub us { sprintf '%.0f', $_[0] }
+sub ms { sprintf '%.1f', $_[0] / 1000 }
+sub whole { sprintf '%.0f', $_[0] }
+
+# "ours : the handler inside httpd"
+sub both { my ($how, $key, @rows) = @_; join ' : ', map { $how->($_->{$key}) } @rows }
 
 sub clients {
     my $door = start('a-door', handler => 'door', children => 8, threads => 256);
     my $limit = start('a-inprocess', handler => 'inprocess', children => 8, threads => 256);
     my @clients = $quick ? (1, 32, 512, 2000) : (1, 8, 32, 128, 512, 1000, 2000);
     my $rows = measure('a', [$limit, $door], \@clients, '/0/tiny');
-    my $md = head('clients', 'requests/s', 'in httpd', 'share', 'p99 ms', 'in httpd', 'CPU us: httpd',
-        'application', 'in httpd', 'PSS MiB: httpd', 'application', 'in httpd', 'application\'s threads',
-        'errors', 'in httpd');
+    my $md = head('clients', 'requests/s', 'share', 'p99 ms', 'CPU us of httpd', 'of the application',
+        'MiB of httpd', 'of the application', 'its threads', 'its descriptors', 'errors');
     for my $count (@clients) {
         my ($d, $l) = map { $rows->{$_}{$count} } 'a-door', 'a-inprocess';
-        $md .= row($count, us($d->{rate}), us($l->{rate}), sprintf('%.2f', $d->{rate} / $l->{rate}),
-            map({ sprintf '%.1f', $_->{p99} / 1000 } $d, $l), us($d->{httpd_cpu}), us($d->{app_cpu}),
-            us($l->{httpd_cpu}), mib($d->{httpd_pss}), mib($d->{app_pss}), mib($l->{httpd_pss}),
-            $d->{app_threads}, $d->{errors}, $l->{errors});
+        $md .= row($count, both(\&whole, rate => $d, $l), sprintf('%.2f', $d->{rate} / $l->{rate}),
+            both(\&ms, p99 => $d, $l), both(\&whole, httpd_cpu => $d, $l), whole($d->{app_cpu}),
+            both(\&mib, httpd_pss => $d, $l), mib($d->{app_pss}), $d->{app_threads}, $d->{app_fds},
+            both(\&whole, errors => $d, $l));
     }
-    return ($rows, "`/tiny`, 8 children of 256 threads; \"in httpd\" is the handler inside httpd.\n\n$md");
+    return ($rows, "`/tiny`, 8 children of 256 threads; mod_door : the handler inside httpd.\n\n$md");
 }
 
 # N clients of a handler that sleeps 10 ms: N calls run at once.
@@ -284,18 +290,17 @@ sub threads {
     my @clients = $quick ? (1, 16, 256) : (1, 4, 16, 64, 128, 256);
     my $rows = measure('b', [$limit, $door], \@clients, '/0/sleep');
     my $first = $rows->{'b-door'}{1};
-    my $md = head('clients', 'application\'s threads', 'requests/s', 'in httpd', 'p99 ms',
-        'CPU us: httpd', 'application', 'in httpd', 'PSS MiB: httpd', 'application',
-        'application, KiB per further thread');
+    my $md = head('clients', 'threads of the application', 'requests/s', 'p99 ms', 'CPU us of httpd',
+        'of the application', 'MiB of httpd', 'of the application', 'KiB for each further thread');
     for my $count (@clients) {
         my ($d, $l) = map { $rows->{$_}{$count} } 'b-door', 'b-inprocess';
         my $more = $d->{app_threads} - $first->{app_threads};
-        $md .= row($count, $d->{app_threads}, us($d->{rate}), us($l->{rate}),
-            sprintf('%.1f', $d->{p99} / 1000), us($d->{httpd_cpu}), us($d->{app_cpu}),
-            us($l->{httpd_cpu}), mib($d->{httpd_pss}), mib($d->{app_pss}),
+        $md .= row($count, $d->{app_threads}, both(\&whole, rate => $d, $l), both(\&ms, p99 => $d, $l),
+            both(\&whole, httpd_cpu => $d, $l), whole($d->{app_cpu}), both(\&mib, httpd_pss => $d, $l),
+            mib($d->{app_pss}),
             $more > 0 ? sprintf('%.1f', ($d->{app_pss} - $first->{app_pss}) / $more) : '');
     }
-    return ($rows, "`/sleep` (10 ms), 4 children of 128 threads.\n\n$md");
+    return ($rows, "`/sleep` (10 ms), 4 children of 128 threads; mod_door : the handler inside httpd.\n\n$md");
 }
 
 sub applications {
@@ -304,36 +309,51 @@ sub applications {
     my @clients = $quick ? (32) : (32, 128);
     my @paths = map { "/$_/tiny" } 0 .. 9;
     my $rows = measure('c', \@instances, \@clients, @paths);
-    my $md = head('clients', 'applications', 'requests/s', 'p99 ms', 'CPU us: httpd', 'applications',
-        'PSS MiB: httpd', 'applications', 'threads of all', 'descriptors: httpd', 'applications', 'errors');
+    my $md = head('clients', 'applications', 'requests/s', 'p99 ms', 'CPU us of httpd',
+        'of the applications', 'MiB of httpd', 'of the applications', 'their threads',
+        'their descriptors', 'httpd\'s descriptors', 'errors');
     for my $count (@clients) {
         for my $apps (1, 10) {
             my $r = $rows->{"c-$apps"}{$count};
-            $md .= row($count, $apps, us($r->{rate}), sprintf('%.1f', $r->{p99} / 1000),
-                us($r->{httpd_cpu}), us($r->{app_cpu}), mib($r->{httpd_pss}), mib($r->{app_pss}),
-                $r->{app_threads}, $r->{httpd_fds}, $r->{app_fds}, $r->{errors});
+            $md .= row($count, $apps, whole($r->{rate}), ms($r->{p99}), whole($r->{httpd_cpu}),
+                whole($r->{app_cpu}), mib($r->{httpd_pss}), mib($r->{app_pss}), $r->{app_threads},
+                $r->{app_fds}, $r->{httpd_fds}, $r->{errors});
         }
     }
     return ($rows, "`/tiny` below ten locations in turn, 4 children of 128 threads.\n\n$md");
 }
 
-# A long answer, so that the response doors are in use.
+# Kept connections stay with the few children that took them; closed ones come to all.
+# Until the application has a channel from each, and one to its response door.
+sub reach_all_children {
+    my ($self, @paths) = @_;
+    for (1 .. 20) {
+        wrk($self, 64, '-close', @paths);
+        return if size(processes($self)->{app})->{memory_files} >= 2 * $self->{children};
+    }
+    die "$self->{name}: some children got no request, or not all of them a long answer\n";
+}
+
+# Long answers, so that the response doors are in use.
 sub children {
     my @shapes = ([2, 192], [24, 16], [24, 64]);
     my @instances = map { start("d-$$_[0]x$$_[1]", handler => 'door', children => $$_[0],
         threads => $$_[1]) } @shapes;
-    my $rows = measure('d', \@instances, [128], '/0/tiny', '/0/1m');
-    my $md = head('children', 'threads each', 'requests/s', 'p99 ms', 'CPU us: httpd', 'application',
-        'PSS MiB: httpd', 'application', 'application\'s threads', 'its descriptors', 'sockets',
-        'bells', 'memory files', 'errors');
+    my @paths = ('/0/tiny', '/0/1m');
+    wait_until_right($_, @paths) for @instances;
+    reach_all_children($_, @paths) for @instances;
+    my $rows = measure('d', \@instances, [128], @paths);
+    my $md = head('children', 'threads each', 'requests/s', 'p99 ms', 'CPU us of httpd',
+        'of the application', 'MiB of httpd', 'of the application', 'its threads', 'its channels',
+        'its descriptors', 'httpd\'s descriptors', 'errors');
     for (@shapes) {
         my $r = $rows->{"d-$$_[0]x$$_[1]"}{128};
-        $md .= row(@$_, us($r->{rate}), sprintf('%.1f', $r->{p99} / 1000), us($r->{httpd_cpu}),
-            us($r->{app_cpu}), mib($r->{httpd_pss}), mib($r->{app_pss}), $r->{app_threads},
-            $r->{app_fds}, $r->{app_sockets}, $r->{app_eventfds}, $r->{app_memory_files}, $r->{errors});
+        $md .= row(@$_, whole($r->{rate}), ms($r->{p99}), whole($r->{httpd_cpu}), whole($r->{app_cpu}),
+            mib($r->{httpd_pss}), mib($r->{app_pss}), $r->{app_threads}, $r->{app_memory_files},
+            $r->{app_fds}, $r->{httpd_fds}, $r->{errors});
     }
-    return ($rows, "`/tiny` and `/1m` in turn, 128 clients. Each child has a channel to the"
-        . " application, and the application one to the response door of each.\n\n$md");
+    return ($rows, "`/tiny` and `/1m` in turn, 128 clients, after each child has served some: it has a"
+        . " channel to the application, and the application one to its response door.\n\n$md");
 }
 
 # ---------------------------------------------------------------- the run
@@ -358,7 +378,8 @@ my $processors = () = slurp('/proc/cpuinfo') =~ /^processor/mg;
 $table{head} = POSIX::strftime('%Y-%m-%d', gmtime) . ", commit $commit. $processors processors ("
     . ($processor // '?') . "), $kernel. " . ($version =~ s/Server version: //r)
     . ", event MPM; one `wrk` thread, kept connections; medians of $rounds rounds of $seconds s,"
-    . " interleaved. CPU is per request, PSS after the round.\n";
+    . " interleaved. CPU is per request; MiB are PSS after"
+    . " the round, of httpd with its supervisor.\n";
 
 sub save {
     my ($path, $text) = @_;
