@@ -278,24 +278,32 @@ static void push_ready(struct pool *pool, struct server_channel *ch)
         kick(pool);
 }
 
-/* A channel that has calls, with a reference, or NULL; timeout_ms -1 waits. */
-static struct server_channel *next_channel(struct pool *pool, int timeout_ms)
+/* The channel that rings, with a reference, or NULL; timeout_ms -1 waits. */
+static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
 {
     struct epoll_event event;
     struct server_channel *ch = NULL;
-    int count = 0;
+    int count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
 
-    /* Idle first, then the queues: who fills them looks the other way round. */
-    atomic_fetch_add(&pool->idle_count, 1);
-    if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
-        count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
-    atomic_fetch_sub(&pool->idle_count, 1);
     if (count < 0 && errno != EINTR)
         atomic_store(&pool->closed, 1); /* the program has closed our descriptors */
     if (count == 1 && event.data.u64 != KICK)
         ch = find_channel(pool, event.data.u64);
     if (ch != NULL)
         server_channel_heard(ch);
+    return ch;
+}
+
+/* Waits for a channel that has calls, with a reference; or NULL. */
+static struct server_channel *next_channel(struct pool *pool)
+{
+    struct server_channel *ch = NULL;
+
+    /* Idle first, then the queues: who fills them looks the other way round. */
+    atomic_fetch_add(&pool->idle_count, 1);
+    if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
+        ch = listen_for_bell(pool, -1);
+    atomic_fetch_sub(&pool->idle_count, 1);
     return ch != NULL ? ch : pop_ready(pool);
 }
 
@@ -324,20 +332,28 @@ void pool_leave_channel(struct server_thread *t)
     t->hot = NULL;
 }
 
-/* After a streak, others come first: what is left of this channel queues up. */
+/*
+ * After a streak, others come first: what is left of this channel queues up behind
+ * them.  The bell is asked whatever stands in the queue: channels that have many
+ * calls always do, and who rings would never get there.
+ */
 static void change_channel(struct server_thread *t)
 {
-    struct server_channel *other;
+    struct server_channel *rings;
 
     look(t);
-    other = next_channel(t->pool, 0);
     t->streak = 0;
-    if (other == NULL)
+    rings = listen_for_bell(t->pool, 0);
+    if (rings == NULL && atomic_load(&t->pool->ready_count) == 0)
         return;
+    if (rings != NULL) {
+        push_ready(t->pool, rings);
+        server_channel_release(rings);
+    }
     if (server_channel_pending(t->hot) > 0)
         push_ready(t->pool, t->hot);
     server_channel_release(t->hot);
-    t->hot = other;
+    t->hot = pop_ready(t->pool);
 }
 
 /* One call from the thread's channel, if there is any. */
@@ -380,7 +396,7 @@ int pool_take_call(struct server_thread *t)
             return -1;
         }
         if (t->hot == NULL) {
-            t->hot = next_channel(t->pool, -1);
+            t->hot = next_channel(t->pool);
             t->streak = 0;
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);
