@@ -337,33 +337,52 @@ $(BUILD)/bench/call: $(call objs,$(CALL_BENCH)) $(BUILD)/libdoor.a
 bench-call: $(BUILD)/bench/call
 	@$(BUILD)/bench/call $(if $(QUICK),-q)
 
-# mod_door beside its peers: BUILD/bench/results.md.  QUICK=1 takes a minute.
+# mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
+# minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers
-$(PEERS)/mod_inprocess.so: bench/peers/mod_inprocess.c bench/peers/work.h
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -O2 -shared $(HTTPD_SYSTEM) -o $@ $<
-$(PEERS)/door: bench/peers/door.c bench/peers/work.h $(BUILD)/libdoor_app.so $(LIBDOOR)
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -O2 $(DOOR_CPP) -Idoor_app -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< \
-		$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
-$(PEERS)/raw $(PEERS)/http: $(PEERS)/%: bench/peers/%.c bench/peers/work.h $(LIBDOOR)
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -O2 $(DOOR_CPP) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< $(LIBDOOR) $(SYSTEM_LIBS) \
-		$(if $(filter http,$(@F)),-lmicrohttpd)
-$(PEERS)/fcgi: bench/peers/fcgi.c bench/peers/work.h
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -O2 -o $@ $< -lfcgi
-$(PEERS)/cgi: bench/peers/cgi.c bench/peers/work.h
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -O2 -o $@ $<
+PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi)
+define peer_build
+@mkdir -p $(@D)
+$(CC) $(BASE) -O2 -o $@ $< $(1)
+endef
+PEER_PATH  := -Wl,-rpath,'$$ORIGIN/../..'
+PQ_CPP      = $(shell $(PKG_CONFIG) --cflags libpq)
 
-.PHONY: bench bench-peers deps-bench
+$(PEER_FILES): $(wildcard bench/peers/*.h) $(BUILD)/flags
+$(PEERS)/door $(PEERS)/door_db: $(BUILD)/libdoor_app.so $(LIBDOOR)
+$(PEERS)/raw $(PEERS)/http_door: $(LIBDOOR)
+$(PEERS)/door_db $(PEERS)/fcgi_db: PEER_LIBS = $(PQ_CPP) -lpq
+$(PEERS)/http_door: PEER_LIBS = -lmicrohttpd
+
+$(PEERS)/mod_inprocess.so: bench/peers/mod_inprocess.c
+	$(call peer_build,-shared $(HTTPD_SYSTEM))
+$(PEERS)/door $(PEERS)/door_db: $(PEERS)/%: bench/peers/%.c
+	$(call peer_build,$(DOOR_CPP) -Idoor_app $(PEER_PATH) $(BUILD)/libdoor_app.so $(LIBDOOR) \
+		$(SYSTEM_LIBS) $(PEER_LIBS))
+$(PEERS)/raw $(PEERS)/http_door: $(PEERS)/%: bench/peers/%.c
+	$(call peer_build,$(DOOR_CPP) $(PEER_PATH) $(LIBDOOR) $(SYSTEM_LIBS) $(PEER_LIBS))
+$(PEERS)/http: bench/peers/http.c
+	$(call peer_build,-lmicrohttpd)
+$(PEERS)/fcgi $(PEERS)/fcgi_db: $(PEERS)/%: bench/peers/%.c
+	$(call peer_build,-lfcgi $(PEER_LIBS))
+$(PEERS)/cgi: bench/peers/cgi.c
+	$(call peer_build)
+$(BUILD)/bench/client: bench/client.c $(BUILD)/flags
+	$(call peer_build)
+
+.PHONY: bench bench-peers bench-publish deps-bench
 deps-bench:
 	@sh scripts/deps.sh bench
-bench-peers: $(addprefix $(PEERS)/,mod_inprocess.so door raw http fcgi cgi)
+bench-peers: $(PEER_FILES) $(BUILD)/bench/client
 bench: deps deps-bench
 	@+$(MAKE) --no-print-directory all bench-peers
 	@APXS='$(APXS)' perl bench/bench.pl '$(BUILD)'
+bench-publish: $(BUILD)/bench/results.md
+	rm -f bench/*.svg
+	cp $(BUILD)/bench/results.md bench/RESULTS.md
+	cp $(BUILD)/bench/results.json $(BUILD)/bench/*.svg bench
+$(BUILD)/bench/results.md:
+	@echo 'make bench-publish: there is no result yet: make bench' >&2; exit 1
 
 # How the cost grows with clients, threads, applications and httpd's children:
 # BUILD/bench/scale.md.  QUICK=1 is under a minute, FILL=1 puts it into bench/SCALE.md.

@@ -7,6 +7,7 @@
 #
 #   deps.sh            to build, to show and to test
 #   deps.sh analysis   the sanitizers and valgrind
+#   deps.sh bench      the peers, and what asks them
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
@@ -21,8 +22,10 @@ if [ "${1-}" = analysis ]; then
 fi
 
 if [ "${1-}" = bench ]; then
-    packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev gnuplot-nox'
-    tools='wrk gnuplot'
+    # pgbench is in postgresql-15, as initdb.
+    packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
+        postgresql-client-15 gnuplot-nox util-linux'
+    tools='wrk gnuplot pg_config setpriv'
 fi
 
 without_dpkg() {

@@ -3,25 +3,45 @@
  *
  * cgi.c: a process per request.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "work.h"
+
+static void count(void)
+{
+    char buf[WORK_PIECE];
+    long sum = 0;
+    size_t got;
+
+    while ((got = fread(buf, 1, sizeof(buf), stdin)) > 0)
+        sum += (long)got;
+    printf("Content-Type: text/plain\r\n\r\n%ld\n", sum);
+}
+
+static void events(long count)
+{
+    char event[64];
+
+    printf("Content-Type: text/event-stream\r\n\r\n");
+    for (; count > 0; count--) {
+        int len = work_event(event, sizeof(event));
+
+        fwrite(event, 1, (size_t)len, stdout);
+        if (fflush(stdout) != 0)
+            return;
+    }
+}
 
 int main(void)
 {
     const char *path = getenv("REQUEST_URI");
-    long len = work(path != NULL ? strrchr(path, '/') : "/tiny");
-    char buf[65536];
-    size_t got;
+    struct work todo = work(path != NULL ? strrchr(path, '/') : NULL);
 
-    if (len == -1) {
-        for (len = 0; (got = fread(buf, 1, sizeof(buf), stdin)) > 0; len += (long)got)
-            continue;
-        printf("Content-Type: text/plain\r\n\r\n%ld\n", len);
+    if (todo.kind == WORK_COUNT) {
+        count();
+    } else if (todo.kind == WORK_EVENTS) {
+        events(todo.len);
     } else {
-        printf("Content-Type: text/plain\r\nContent-Length: %ld\r\n\r\n", len);
-        fwrite(work_bytes(len), 1, (size_t)len, stdout);
+        printf("Content-Type: text/plain\r\nContent-Length: %ld\r\n\r\n", todo.len);
+        fwrite(work_bytes(todo.len), 1, (size_t)todo.len, stdout);
     }
     return 0;
 }

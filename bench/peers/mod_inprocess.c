@@ -7,36 +7,76 @@
 #include <http_config.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 
 #include "work.h"
 
-static long discard(request_rec *r)
+static void count(request_rec *r)
 {
-    char buf[65536];
+    char buf[WORK_PIECE];
     long sum = 0, got;
 
-    if (ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK) != OK || !ap_should_client_block(r))
-        return 0;
-    while ((got = ap_get_client_block(r, buf, sizeof(buf))) > 0)
-        sum += got;
-    return sum;
+    if (ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK) == OK && ap_should_client_block(r)) {
+        while ((got = ap_get_client_block(r, buf, sizeof(buf))) > 0)
+            sum += got;
+    }
+    ap_rprintf(r, "%ld\n", sum);
+}
+
+static void bytes(request_rec *r, long len, long piece)
+{
+    ap_set_content_length(r, len);
+    for (; len > 0; len -= piece)
+        if (ap_rwrite(work_bytes(piece), (int)piece, r) == -1)
+            return;
+}
+
+static void file(request_rec *r)
+{
+    long len;
+    int fd = work_file(&len);
+    apr_file_t *opened;
+    apr_size_t sent;
+
+    if (fd == -1)
+        return;
+    apr_os_file_put(&opened, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, r->pool);
+    ap_set_content_length(r, len);
+    ap_send_fd(opened, r, 0, (apr_size_t)len, &sent);
+    ap_rflush(r); /* the bucket must not outlive the descriptor */
+    close(fd);
+}
+
+static void events(request_rec *r, long count)
+{
+    char event[64];
+
+    ap_set_content_type(r, "text/event-stream");
+    for (; count > 0; count--) {
+        int len = work_event(event, sizeof(event));
+
+        if (ap_rwrite(event, len, r) == -1 || ap_rflush(r) == -1)
+            return;
+    }
 }
 
 static int answer(request_rec *r)
 {
-    long len;
+    struct work todo;
 
     if (r->handler == NULL || strcmp(r->handler, "inprocess") != 0)
         return DECLINED;
-    len = work(strrchr(r->uri, '/'));
+    todo = work(strrchr(r->uri, '/'));
     ap_set_content_type(r, "text/plain");
-    if (len == -1) {
-        ap_rprintf(r, "%ld\n", discard(r));
-        return OK;
-    }
-    ap_set_content_length(r, len);
-    ap_rwrite(work_bytes(len), (int)len, r);
+    if (todo.kind == WORK_COUNT)
+        count(r);
+    else if (todo.kind == WORK_FILE)
+        file(r);
+    else if (todo.kind == WORK_EVENTS)
+        events(r, todo.len);
+    else
+        bytes(r, todo.len, todo.kind == WORK_PIECES ? WORK_PIECE : todo.len);
     return OK;
 }
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Samples.pm: one sample of one peer: something asks, and meanwhile its
+# processes are looked at.  What is in a sample:
+#
+#   rate           requests/s; MiB/s; events/s
+#   p50 p99 p999   us, of a request; of an event, from its handler to the client
+#   errors         what failed, was missing, or not answered with 200
+#   cpu, switches  us of CPU and context switches per request, event or MiB
+#   pss app_pss backends_pss   KiB while it ran: all, the application, PostgreSQL's part
+#   threads processes backends
+package Samples;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter qw(import);
+use Time::HiRes qw(sleep);
+
+use Costs;
+use Database;
+use Peers;
+use Setup;
+
+our @EXPORT = qw(sample);
+
+my $slow_seconds = $quick ? 2 : 4;
+my $events_each = 30; # as in the path
+
+# Runs the command; after so many seconds the peer's size is taken.
+sub run {
+    my ($peer, $work, $delay, $command) = @_;
+    open my $said, '-|', "exec $command 2>&1" or die $!;
+    sleep $delay;
+    my $size = $peer->{is_pgbench} ? {pss => 0, app_pss => 0, threads => 0, processes => 0}
+        : size($peer);
+    if ($work eq 'db') {
+        my @pids = backends($peer);
+        $size->{backends} = @pids;
+        $size->{backends_pss} = pss_of(@pids);
+        $size->{pss} += $size->{backends_pss};
+    }
+    local $/;
+    my $text = <$said> // '';
+    local $?;
+    close $said;
+    return ($text, $size);
+}
+
+sub client_command {
+    my ($peer, $work, $clients) = @_;
+    my $what = $work eq 'upload' ? 'put' : $work =~ /^(events|slow)$/ ? $work : 'get';
+    my @more = $work eq 'upload' ? $large_mib : $work eq 'events' ? ($clients, $events_each)
+        : $work eq 'slow' ? ($clients, $slow_seconds) : ();
+    return join ' ', "$build/bench/client", $what, $peer->{port}, path_of($work), @more;
+}
+
+sub wrk_command {
+    my ($peer, $work, $clients) = @_;
+    return "wrk -t1 -c$clients -d${seconds}s --timeout 10s -s $bench/report.lua"
+        . " http://127.0.0.1:$peer->{port}" . path_of($work);
+}
+
+# rate and such, and of how many units; or nothing: it has said something else.
+my %read = (
+    wrk => sub {
+        my ($requests, $us, $p50, $p99, $p999, $broken, $wrong) = @_;
+        return {rate => $requests / ($us / 1e6), units => $requests, p50 => $p50, p99 => $p99,
+            p999 => $p999, errors => $broken + $wrong, wrong => $wrong};
+    },
+    events => sub {
+        my ($events, $p50, $p99, $p999, $missing) = @_;
+        return {rate => 0, units => $events, p50 => $p50, p99 => $p99, p999 => $p999,
+            errors => $missing};
+    },
+    body => sub {
+        my ($bytes, $us, $errors) = @_;
+        my $mib = $bytes / 1024 / 1024;
+        return {rate => $mib / ($us / 1e6), units => $mib, errors => $errors};
+    },
+);
+
+sub sample_pgbench {
+    my ($peer, $work, $clients) = @_;
+    my $before = ended_cpu(postmaster());
+    my ($said, $size) = run($peer, $work, 0.6 * $seconds, pgbench_command($clients));
+    my ($tps) = $said =~ /^tps = ([\d.]+)/m;
+    my ($latency) = $said =~ /^latency average = ([\d.]+) ms/m;
+    my ($units) = $said =~ /actually processed: (\d+)/;
+    return {rate => 0, errors => 1} unless $units;
+    sleep 0.2; # its backends end, and their time is added to that of the postmaster's children
+    return {rate => $tps, mean => $latency * 1000, errors => 0, %$size,
+        cpu => (ended_cpu(postmaster()) - $before) * 1e6 / $units};
+}
+
+sub sample {
+    my ($peer, $work, $clients) = @_;
+    return sample_pgbench(@_) if $peer->{is_pgbench};
+    my $is_wrk = is_request($work) || $work eq 'db';
+    my $command = $is_wrk ? wrk_command(@_) : client_command(@_);
+    my $delay = $is_wrk ? 0.6 * $seconds : $work eq 'events' ? 2 : $work eq 'slow'
+        ? $slow_seconds - 1 : 0.15;
+    my $before = costs($peer, $work eq 'db' ? backends($peer) : ());
+    my ($said, $size) = run($peer, $work, $delay, $command);
+    my ($cpu, $switches) =
+        difference($before, costs($peer, $work eq 'db' ? backends($peer) : ()));
+    my ($line) = $said =~ /^RESULT (.*)/m or return {rate => 0, errors => 1, %$size};
+    my $sample = $read{$is_wrk ? 'wrk' : $work eq 'events' ? 'events' : 'body'}->(split / /, $line);
+    my $units = delete $sample->{units};
+    if ($units) {
+        $sample->{cpu} = $cpu * 1e6 / $units;
+        $sample->{switches} = $switches / $units unless $peer->{forgets_switches};
+    }
+    return {%$sample, %$size};
+}
+
+1;
