@@ -27,7 +27,7 @@ my @requests = qw(tiny 64k 1m post sleep cpu);
 my @large = qw(big upload slow);
 
 # A libfcgi thread is held by a kept connection, busy or not: as many as httpd has workers.
-my $fcgi_threads = 640;
+my $fcgi_threads = 1152;
 
 # Both proxies' buffer is 8 KiB; for bodies they get what the others have.
 my %has_body = map { $_ => 1 } qw(64k 1m post big file upload slow);

@@ -20,18 +20,16 @@ use Setup;
 our @EXPORT = qw($settings start stop_all why_wrong spawn end_processes conf_lines);
 
 # The same for all.  wrk keeps its connections, and httpd closes kept connections when it finds all
-# workers of a child busy, which wrk counts as errors.  So there is a worker for each connection,
-# and a fourth more; all are there from the beginning; and with AsyncRequestWorkerFactor below one
-# no child takes more connections than it has workers, however unevenly they come.
+# workers of a child busy, which wrk counts as errors.  Children take connections unevenly, so each
+# of the two has a worker for every one of 512 connections, and some more for workers that are just
+# done but not yet noted as idle; and all are there from the beginning.
 our $settings = <<'CONF';
-ThreadLimit 160
-ThreadsPerChild 160
-StartServers 4
-ServerLimit 4
-MaxRequestWorkers 640
-MinSpareThreads 1
-MaxSpareThreads 640
-AsyncRequestWorkerFactor 0.1
+StartServers 2
+ServerLimit 2
+ThreadLimit 576
+ThreadsPerChild 576
+MaxRequestWorkers 1152
+MaxSpareThreads 1152
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 30
@@ -104,7 +102,7 @@ sub fill {
     my %env = %{$peer->{env}};
     my %value = (
         PORT => $peer->{back_port}, DIR => $peer->{dir}, PROGRAMS => $programs,
-        MOD_DOOR => $mod_door, BUFFER => $peer->{buffer},
+        MOD_DOOR => $mod_door, BUFFER => $peer->{buffer} // '',
         DOOR_ENV => join('', map { " env=$_=$env{$_}" } sort keys %env),
         FCGID_ENV => join('', map { "FcgidInitialEnv $_ $env{$_}\n" } sort keys %env),
     );
