@@ -4,7 +4,7 @@
  * client.c: the HTTP client for what wrk does not do, on 127.0.0.1:
  *
  *     client events PORT PATH STREAMS COUNT   each stream gets COUNT server-sent events
- *     client get PORT PATH                    one body, as fast as it comes
+ *     client get PORT PATH MIB                one body, as fast as it comes
  *     client put PORT PATH MIB                one body sent
  *     client slow PORT PATH STREAMS SECONDS   bodies that are read at 1 MiB/s each
  *
@@ -81,83 +81,159 @@ static int ask(int fd, const char *method, const char *path, long body_len)
     return send_all(fd, text, strlen(text));
 }
 
-/* ---------------------------------------------------------------- a body of known length */
+/* ---------------------------------------------------------------- a response */
 
-/* Reads a response's head; what came of the body with it stays at the start of buf. */
-static long read_head(int fd, size_t *left_over)
+enum part { HEAD, CHUNK_LENGTH, CHUNK, CHUNK_END, BODY, TO_CLOSE, DONE };
+
+struct line {
+    char text[256]; /* what of it has come so far */
+    int len;
+};
+
+struct response {
+    enum part part;
+    struct line frame; /* of the head, or a chunk's length */
+    struct line body;  /* its last line */
+    int is_right, is_chunked, has_length;
+    long left; /* in the chunk or the body */
+    long sum;  /* of the body's bytes */
+    long events;
+};
+
+static long long *latencies; /* ns */
+static long latency_count, latency_max;
+
+static void body_line(struct response *response)
 {
-    static const char name[] = "\r\ncontent-length:";
-    size_t have = 0;
-    char *end = NULL, *length;
+    long seconds, ns;
 
-    while (end == NULL) {
-        ssize_t got = have < PIECE ? recv(fd, buf + have, PIECE - have, 0) : -1;
-
-        if (got <= 0)
-            return -1;
-        have += (size_t)got;
-        buf[have] = 0;
-        end = strstr(buf, "\r\n\r\n");
-    }
-    *end = 0;
-    length = strcasestr(buf, name);
-    if (strncmp(buf, "HTTP/1.1 200 ", 13) != 0 || length == NULL)
-        return -1;
-    long len = atol(length + sizeof(name) - 1);
-
-    *left_over = have - (size_t)(end + 4 - buf);
-    memmove(buf, end + 4, *left_over);
-    return len;
+    if (sscanf(response->body.text, "data: %ld.%9ld", &seconds, &ns) != 2)
+        return;
+    response->events++;
+    if (latency_count < latency_max)
+        latencies[latency_count++] = now_ns() - (seconds * 1000000000LL + ns);
 }
 
-/* All of it; returns how many bytes came, *is_right if that was the length. */
-static long read_body(int fd, int *is_right)
+static void head_line(struct response *response, const char *line)
 {
-    size_t have;
-    long len = read_head(fd, &have), sum = (long)have;
+    if (strncmp(line, "HTTP/1.1 200 ", 13) == 0)
+        response->is_right = 1;
+    if (strcasecmp(line, "Transfer-Encoding: chunked") == 0)
+        response->is_chunked = 1;
+    if (strncasecmp(line, "Content-Length: ", 16) == 0) {
+        response->has_length = 1;
+        response->left = atol(line + 16);
+    }
+    if (line[0] == 0)
+        response->part = response->is_chunked   ? CHUNK_LENGTH
+                         : response->has_length ? BODY
+                                                : TO_CLOSE;
+}
 
-    *is_right = 0;
-    if (len == -1)
+static void frame_line(struct response *response, const char *line)
+{
+    if (response->part == HEAD) {
+        head_line(response, line);
+    } else if (response->part == CHUNK_LENGTH) {
+        response->left = strtol(line, NULL, 16);
+        response->part = response->left > 0 ? CHUNK : DONE;
+    } else {
+        response->part = CHUNK_LENGTH; /* the line end behind a chunk */
+    }
+}
+
+/* Returns whether that ends a line. */
+static int add(struct line *line, char c)
+{
+    if (c != '\n') {
+        if (c != '\r' && line->len < (int)sizeof(line->text) - 1)
+            line->text[line->len++] = c;
         return 0;
-    while (sum < len) {
-        ssize_t got = recv(fd, buf, sizeof(buf), 0);
-
-        if (got <= 0)
-            return sum;
-        sum += got;
     }
-    *is_right = sum == len;
-    return sum;
+    line->text[line->len] = 0;
+    line->len = 0;
+    return 1;
 }
 
-static int get(const char *port, const char *path)
+/* Lines are looked for in small bodies only: the large ones are one line that never ends. */
+static void take_body(struct response *response, const char *data, long len)
 {
+    response->sum += len;
+    for (long i = 0; latency_max > 0 && i < len; i++)
+        if (add(&response->body, data[i]))
+            body_line(response);
+    if (response->part == TO_CLOSE)
+        return;
+    response->left -= len;
+    if (response->left == 0)
+        response->part = response->part == CHUNK ? CHUNK_END : DONE;
+}
+
+static void take(struct response *response, const char *data, long len)
+{
+    while (len > 0 && response->part != DONE) {
+        long n = 1;
+
+        if (response->part == CHUNK || response->part == BODY)
+            n = len < response->left ? len : response->left;
+        else if (response->part == TO_CLOSE)
+            n = len;
+        if (response->part == CHUNK || response->part == BODY || response->part == TO_CLOSE)
+            take_body(response, data, n);
+        else if (add(&response->frame, *data))
+            frame_line(response, response->frame.text);
+        data += n;
+        len -= n;
+    }
+}
+
+/* All of it; the last bytes that came stay in buf, with a NUL behind them. */
+static void read_response(int fd, struct response *response)
+{
+    ssize_t got;
+
+    while ((got = recv(fd, buf, sizeof(buf) - 1, 0)) > 0) {
+        take(response, buf, got);
+        buf[got] = 0;
+    }
+    if (response->part != DONE && response->part != TO_CLOSE)
+        response->is_right = 0;
+}
+
+/* ---------------------------------------------------------------- one large body */
+
+static int get(const char *port, const char *path, long len)
+{
+    struct response response = {0};
     long long began = now_ns();
-    int fd = connect_to(port, 0), is_right = 0;
-    long sum = 0;
+    int fd = connect_to(port, 0);
 
     if (fd != -1 && ask(fd, "GET", path, -1) == 0)
-        sum = read_body(fd, &is_right);
-    printf("RESULT %ld %lld %d\n", sum, (now_ns() - began) / 1000, !is_right);
+        read_response(fd, &response);
+    printf("RESULT %ld %lld %d\n", response.sum, (now_ns() - began) / 1000,
+           !response.is_right || response.sum != len);
     return 0;
 }
 
 /* The answer says how many bytes have arrived. */
 static int put(const char *port, const char *path, long len)
 {
+    struct response response = {0};
     long long began = now_ns();
-    int fd = connect_to(port, 0), is_right = 0;
+    int fd = connect_to(port, 0);
+    char said[32];
     long sent = 0;
 
     memset(buf, 'p', sizeof(buf));
     if (fd != -1 && ask(fd, "POST", path, len) == 0)
         while (sent < len && send_all(fd, buf, PIECE) == 0)
             sent += PIECE;
-    if (sent == len) {
-        memset(buf, 0, 64);
-        read_body(fd, &is_right);
-    }
-    printf("RESULT %ld %lld %d\n", sent, (now_ns() - began) / 1000, !is_right || atol(buf) != len);
+    buf[0] = 0;
+    if (sent == len)
+        read_response(fd, &response);
+    snprintf(said, sizeof(said), "%ld\n", len);
+    printf("RESULT %ld %lld %d\n", sent, (now_ns() - began) / 1000,
+           !response.is_right || strstr(buf, said) == NULL);
     return 0;
 }
 
@@ -195,83 +271,6 @@ static int slow(const char *port, const char *path, int streams, int seconds)
 
 /* ---------------------------------------------------------------- server-sent events */
 
-enum part { HEAD, CHUNK_LENGTH, CHUNK, CHUNK_END, TO_CLOSE };
-
-struct line {
-    char text[256]; /* what of it has come so far */
-    int len;
-};
-
-struct stream {
-    enum part part;
-    struct line frame; /* of the head, or a chunk's length */
-    struct line body;
-    int is_right, is_chunked;
-    long left; /* in the chunk */
-    long events;
-};
-
-static long long *latencies; /* ns */
-static long latency_count, latency_max;
-
-static void body_line(struct stream *stream, const char *line)
-{
-    long seconds, ns;
-
-    if (sscanf(line, "data: %ld.%9ld", &seconds, &ns) != 2)
-        return;
-    stream->events++;
-    if (latency_count < latency_max)
-        latencies[latency_count++] = now_ns() - (seconds * 1000000000LL + ns);
-}
-
-static void head_line(struct stream *stream, const char *line)
-{
-    if (strncmp(line, "HTTP/1.1 200 ", 13) == 0)
-        stream->is_right = 1;
-    if (strcasecmp(line, "Transfer-Encoding: chunked") == 0)
-        stream->is_chunked = 1;
-    if (line[0] == 0)
-        stream->part = stream->is_chunked ? CHUNK_LENGTH : TO_CLOSE;
-}
-
-static void frame_line(struct stream *stream, const char *line)
-{
-    if (stream->part == HEAD) {
-        head_line(stream, line);
-    } else if (stream->part == CHUNK_LENGTH) {
-        stream->left = strtol(line, NULL, 16);
-        stream->part = CHUNK;
-    } else {
-        stream->part = CHUNK_LENGTH; /* the line end behind a chunk */
-    }
-}
-
-static void take(struct stream *stream, char c)
-{
-    int is_body = stream->part == CHUNK || stream->part == TO_CLOSE;
-    struct line *line = is_body ? &stream->body : &stream->frame;
-
-    if (c == '\n') {
-        line->text[line->len] = 0;
-        line->len = 0;
-        (is_body ? body_line : frame_line)(stream, line->text);
-    } else if (c != '\r' && line->len < (int)sizeof(line->text) - 1) {
-        line->text[line->len++] = c;
-    }
-}
-
-static void take_all(struct stream *stream, const char *data, ssize_t len)
-{
-    for (ssize_t i = 0; i < len; i++) {
-        int is_in_chunk = stream->part == CHUNK;
-
-        take(stream, data[i]);
-        if (is_in_chunk && --stream->left <= 0)
-            stream->part = CHUNK_END;
-    }
-}
-
 static int compare(const void *a, const void *b)
 {
     long long x = *(const long long *)a, y = *(const long long *)b;
@@ -298,7 +297,7 @@ static void open_streams(const char *port, const char *path, struct pollfd *fds,
 static int events(const char *port, const char *path, int count, long each)
 {
     struct pollfd *fds = calloc((size_t)count, sizeof(*fds));
-    struct stream *streams = calloc((size_t)count, sizeof(*streams));
+    struct response *responses = calloc((size_t)count, sizeof(*responses));
     long missing = 0, open = count;
     int ready = 1;
 
@@ -313,7 +312,7 @@ static int events(const char *port, const char *path, int count, long each)
 
             if (fds[i].revents != 0) {
                 got = recv(fds[i].fd, buf, sizeof(buf), 0);
-                take_all(&streams[i], buf, got);
+                take(&responses[i], buf, got);
             }
             if (got <= 0 || fds[i].fd == -1)
                 fds[i] = (struct pollfd){.fd = -1};
@@ -322,7 +321,7 @@ static int events(const char *port, const char *path, int count, long each)
         }
     }
     for (int i = 0; i < count; i++)
-        missing += streams[i].is_right ? each - streams[i].events : each;
+        missing += responses[i].is_right ? each - responses[i].events : each;
     qsort(latencies, (size_t)latency_count, sizeof(*latencies), compare);
     printf("RESULT %ld %.0f %.0f %.0f %ld\n", latency_count, percentile_us(0.5),
            percentile_us(0.99), percentile_us(0.999), missing);
@@ -331,8 +330,8 @@ static int events(const char *port, const char *path, int count, long each)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "get") == 0)
-        return get(argv[2], argv[3]);
+    if (argc == 5 && strcmp(argv[1], "get") == 0)
+        return get(argv[2], argv[3], atol(argv[4]) * 1024 * 1024);
     if (argc == 5 && strcmp(argv[1], "put") == 0)
         return put(argv[2], argv[3], atol(argv[4]) * 1024 * 1024);
     if (argc == 6 && strcmp(argv[1], "slow") == 0)

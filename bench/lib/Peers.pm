@@ -154,6 +154,8 @@ CONF
     fcgid(32, works => ['db'], program => 'fcgi_db', label => 'mod_fcgid, 32 processes'),
     # A stream holds a process; and what comes is passed on only if nothing is to be collected.
     fcgid(128, works => ['events'], conf => "FcgidOutputBufferSize 0\n"),
+    fcgid(128, works => ['events'], name => 'mod_fcgid-buffer',
+        label => 'mod_fcgid, 128 processes, its buffer as it is'),
     {
         name => 'mod_cgid', label => 'mod_cgid', modules => ['cgid', 'alias'], source => ['cgi.c'],
         works => ['tiny', 'events'], concurrency => [1, 32, 100], conf => $cgid,

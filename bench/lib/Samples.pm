@@ -32,7 +32,7 @@ sub run {
     my ($peer, $work, $delay, $command) = @_;
     open my $said, '-|', "exec $command 2>&1" or die $!;
     sleep $delay;
-    my $size = $peer->{is_pgbench} ? {pss => 0, app_pss => 0, threads => 0, processes => 0}
+    my $size = $peer->{is_pgbench} ? {pss => 0}
         : size($peer);
     if ($work eq 'db') {
         my @pids = backends($peer);
@@ -50,8 +50,8 @@ sub run {
 sub client_command {
     my ($peer, $work, $clients) = @_;
     my $what = $work eq 'upload' ? 'put' : $work =~ /^(events|slow)$/ ? $work : 'get';
-    my @more = $work eq 'upload' ? $large_mib : $work eq 'events' ? ($clients, $events_each)
-        : $work eq 'slow' ? ($clients, $slow_seconds) : ();
+    my @more = $work eq 'events' ? ($clients, $events_each)
+        : $work eq 'slow' ? ($clients, $slow_seconds) : $large_mib;
     return join ' ', "$build/bench/client", $what, $peer->{port}, path_of($work), @more;
 }
 
