@@ -17,6 +17,10 @@
 static int fcgi_listening;
 static void (*fcgi_answer)(FCGX_Request *request);
 
+/*
+ * A request is read to its end, also where it has no body: what is left of it in a kept
+ * connection makes libfcgi close that, and mod_proxy_fcgi answer with 503 now and then.
+ */
 static inline void *fcgi_serve(void *unused)
 {
     FCGX_Request request;
@@ -25,6 +29,8 @@ static inline void *fcgi_serve(void *unused)
     FCGX_InitRequest(&request, fcgi_listening, 0);
     while (FCGX_Accept_r(&request) == 0) {
         fcgi_answer(&request);
+        while (FCGX_GetChar(request.in) != -1)
+            continue;
         FCGX_Finish_r(&request);
     }
     return NULL;
