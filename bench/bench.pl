@@ -46,7 +46,7 @@ sub takes_part {
 
 for my $work (@works) {
     for my $peer (peers_of($work)) {
-        $total += $rounds * grep { takes_part($peer, $_) } @{$concurrency{$work}};
+        $total += rounds_of($work) * grep { takes_part($peer, $_) } @{$concurrency{$work}};
     }
 }
 
@@ -106,7 +106,7 @@ sub prepare {
 # The peers take turns in being the first of a round.
 sub rounds {
     my ($work, $clients, @peers) = @_;
-    for my $round (0 .. $rounds - 1) {
+    for my $round (0 .. rounds_of($work) - 1) {
         for my $i (0 .. $#peers) {
             my $peer = $peers[($i + $round) % @peers];
             progress($work, $clients, $peer->{name}) if -t STDERR;

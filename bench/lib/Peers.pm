@@ -11,6 +11,7 @@
 #   bare           instead of httpd: clients talk to this program
 #   source         its application, to count its lines
 #
+# The variations (epoll, no reuse, few processes) take part where they differ: a run is long enough.
 # Replaced in conf and arguments: @NAME@ for each of Servers.pm's values.
 package Peers;
 
@@ -120,7 +121,7 @@ CONF
     },
     {
         name => 'proxy_http-tcp-epoll', label => 'mod_proxy_http, libmicrohttpd epoll, TCP', @http,
-        works => ['tiny', '64k', '1m', 'post', 'cpu', 'big'],
+        works => ['tiny', '64k', '1m', 'cpu', 'big'],
         program => ['http', 'epoll', '@PORT@'], conf => $http_tcp,
     },
     {
@@ -131,7 +132,7 @@ CONF
     {
         name => 'proxy_http-unix-epoll',
         label => 'mod_proxy_http, libmicrohttpd epoll, Unix socket', @http,
-        works => ['tiny', '64k'], program => ['http', 'epoll', '@DIR@/socket'], conf => $http_unix,
+        works => ['tiny'], program => ['http', 'epoll', '@DIR@/socket'], conf => $http_unix,
     },
     {
         name => 'proxy_fcgi', label => 'mod_proxy_fcgi, libfcgi threads, reuse', @fcgi,
@@ -145,10 +146,10 @@ CONF
     },
     {
         name => 'proxy_fcgi-new', label => 'mod_proxy_fcgi, libfcgi threads, no reuse', @fcgi,
-        works => ['tiny', '64k', 'sleep'], program => ['fcgi', '@DIR@/socket', 512],
+        works => ['tiny', 'sleep'], program => ['fcgi', '@DIR@/socket', 512],
         conf => $fcgi_reuse =~ s/ enablereuse=on//gr,
     },
-    fcgid(8, works => ['tiny', '64k', 'sleep', 'cpu']),
+    fcgid(8, works => ['tiny', 'sleep', 'cpu']),
     fcgid(32, works => [@requests, @large]),
     fcgid(8, works => ['db'], program => 'fcgi_db', label => 'mod_fcgid, 8 processes'),
     fcgid(32, works => ['db'], program => 'fcgi_db', label => 'mod_fcgid, 32 processes'),

@@ -15,7 +15,7 @@ use File::Temp ();
 use POSIX ();
 
 our @EXPORT = qw($bench $build $programs $mod_door $dir $httpd $modules $user $is_root $quick $rounds $seconds
-    $large_mib %concurrency @works is_request settle slurp spew median say_now
+    $large_mib %concurrency @works rounds_of is_request settle slurp spew median say_now
     machine);
 
 our $bench = abs_path(dirname(__FILE__) . '/..');
@@ -39,6 +39,9 @@ our %concurrency = (
     events => [100], slow => [32], big => [1], file => [1], upload => [1],
 );
 for (@works) { die "bench: there is no work $_\n" unless $concurrency{$_} }
+
+# What grows when bodies are slow has grown after the first round.
+sub rounds_of { return $_[0] eq 'slow' ? 1 : $rounds }
 
 # Those that wrk asks for again and again.
 sub is_request { return scalar grep { $_ eq $_[0] } @requests }

@@ -165,11 +165,11 @@ sub label {
 }
 
 sub matrix_cell {
-    my ($one) = @_;
+    my ($work, $one) = @_;
     return '' unless $one;
-    my $share = is_held_back($one) && !$one->{share} ? 'held back'
-        : $one->{share} ? sprintf '%.2f', $one->{share}{median} : '–';
-    my $cpu = $one->{cpu_share} ? sprintf '%.2f', $one->{cpu_share}{median} : '–';
+    my $share = $work ne 'events' ? number('%.2f', $one->{share} && $one->{share}{median})
+        : is_held_back($one) ? 'held back' : number('%.2f ms', $one->{p50}, 1000);
+    my $cpu = number('%.2f', $one->{cpu_share} && $one->{cpu_share}{median});
     return "$share / $cpu" . ($one->{errors} ? '*' : '');
 }
 
@@ -178,11 +178,11 @@ sub matrix {
     my @compared = grep { $_ ne 'slow' } @works;
     my @names = grep { $_ ne 'in-process' && $_ ne 'pgbench' } names($summary, @compared);
     my $md = "Throughput as a share of the limit's / CPU per request (event, MiB) as a multiple of "
-        . "it; \\* with errors.\n\n" . head('work', 'clients', @names);
+        . "it; \\* with\nerrors. For events the first is the median time from handler to client.\n\n" . head('work', 'clients', @names);
     for my $work (@compared) {
         for my $clients (@{$concurrency{$work}}) {
             my $cell = $summary->{$work}{$clients} or next;
-            $md .= row($work, $clients, map { matrix_cell($cell->{$_}) } @names);
+            $md .= row($work, $clients, map { matrix_cell($work, $cell->{$_}) } @names);
         }
     }
     return "$md\n";
