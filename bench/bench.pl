@@ -44,10 +44,14 @@ sub takes_part {
     return !$peer->{concurrency} || grep { $_ == $clients } @{$peer->{concurrency}};
 }
 
+sub samples_of {
+    my ($work, $peer) = @_;
+    return rounds_of($work) * grep { takes_part($peer, $_) } @{$concurrency{$work}};
+}
+
+my $pgbench = {name => 'pgbench', is_pgbench => 1};
 for my $work (@works) {
-    for my $peer (peers_of($work)) {
-        $total += rounds_of($work) * grep { takes_part($peer, $_) } @{$concurrency{$work}};
-    }
+    $total += samples_of($work, $_) for peers_of($work), $work eq 'db' ? $pgbench : ();
 }
 
 sub progress {
@@ -61,6 +65,7 @@ sub progress {
 sub leave_out {
     my ($work, $peer, $reason) = @_;
     say_now((-t STDERR ? "\r\e[K" : '') . "/$work: $peer->{name} is left out: $reason\n");
+    $total -= samples_of($work, $peer);
     push @{$run{failed}}, {work => $work, name => $peer->{name}, reason => $reason};
     return;
 }
@@ -106,6 +111,7 @@ sub prepare {
 # The peers take turns in being the first of a round.
 sub rounds {
     my ($work, $clients, @peers) = @_;
+    warm_up($work, $clients, @peers);
     for my $round (0 .. rounds_of($work) - 1) {
         for my $i (0 .. $#peers) {
             my $peer = $peers[($i + $round) % @peers];
@@ -122,11 +128,11 @@ sub rounds {
 sub measure {
     my ($work) = @_;
     if ($work eq 'db' && (my $reason = start_database())) {
-        leave_out($work, $_, $reason) for peers_of($work);
+        leave_out($work, $_, $reason) for $pgbench, peers_of($work);
         return;
     }
     my @peers = prepare($work);
-    my @all = $work eq 'db' ? ({name => 'pgbench', is_pgbench => 1}, @peers) : @peers;
+    my @all = $work eq 'db' ? ($pgbench, @peers) : @peers;
     for my $clients (@{$concurrency{$work}}) {
         progress($work, $clients, '') unless -t STDERR;
         rounds($work, $clients, grep { takes_part($_, $clients) } @all);

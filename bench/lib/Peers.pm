@@ -9,6 +9,7 @@
 #   conf           the part of httpd.conf that is its own
 #   program        what runs beside httpd, with its arguments
 #   bare           instead of httpd: clients talk to this program
+#   warm_up        it is asked for a while before it is measured
 #   source         its application, to count its lines
 #
 # The variations (epoll, no reuse, few processes) take part where they differ: a run is long enough.
@@ -56,7 +57,8 @@ sub fcgid {
     my $conf = $fcgid =~ s/\@LIMIT\@/$limit/gr =~ s/\@PROGRAM\@/$program/gr;
     return {
         name => "mod_fcgid-$limit", label => "mod_fcgid, libfcgi, $limit processes",
-        modules => ['fcgid', 'alias'], source => ["$program.c", 'fcgi_threads.h'], %more,
+        modules => ['fcgid', 'alias'], source => ["$program.c", 'fcgi_threads.h'], warm_up => 1,
+        %more,
         conf => $conf . ($more{conf} // ''),
     };
 }

@@ -40,11 +40,12 @@ sub plot {
     my @lines = grep { $_->[1] } map { [$_, data($cells, $clients, $_, $value)] }
         grep { !$seen{$_}++ } (map { $_->{name} } all_peers()), 'pgbench';
     return 0 unless @lines;
+    my $range = sprintf '[%g:%g]', 0.9 * $clients->[0], 1.1 * $clients->[-1];
     open my $gnuplot, '|-', 'gnuplot' or return 0;
     print $gnuplot "set terminal svg size 860,480 font 'sans-serif,12' background '#ffffff'\n"
         . "set output '$build/bench/$file'\nset title '$title'\nset logscale x 2\n"
         . "set xlabel 'concurrent clients'\nset ylabel '$axis'\nset yrange [0:*]\nset grid y\n"
-        . "set key outside right\nset xtics (" . join(',', @$clients) . ")\nplot "
+        . "set key outside right\nset xrange $range\nset xtics (" . join(',', @$clients) . ")\nplot "
         . join(', ', map { sprintf "'-' with linespoints lw %d pt 7 ps 0.5 lc rgb '%s' title '%s' noenhanced",
             $_->[0] =~ /^mod_door/ ? 3 : 2, $colour{$_->[0]} // '#aaaaaa', $_->[0] } @lines)
         . "\n" . join('', map { "$_->[1]e\n" } @lines);

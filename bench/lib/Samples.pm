@@ -22,7 +22,7 @@ use Database;
 use Peers;
 use Setup;
 
-our @EXPORT = qw(sample);
+our @EXPORT = qw(sample warm_up);
 
 my $slow_seconds = $quick ? 2 : 4;
 my $events_each = 30; # as in the path
@@ -59,6 +59,21 @@ sub wrk_command {
     my ($peer, $work, $clients) = @_;
     return "wrk -t1 -c$clients -d${seconds}s --timeout 10s -s $bench/report.lua"
         . " http://127.0.0.1:$peer->{port}" . path_of($work);
+}
+
+# mod_fcgid starts a process only for a request that found all others busy, twice with a second
+# asleep between; what a site has after minutes, these peers get before they are measured.
+sub warm_up {
+    my ($work, $clients, @peers) = @_;
+    return if $clients == 1 || !(is_request($work) || $work eq 'db');
+    my @warming = map {
+        my $command = wrk_command($_, $work, $clients) =~ s/-d\d+s/-d2s/r;
+        open my $said, '-|', "exec $command 2>&1" or die $!;
+        $said;
+    } grep { $_->{warm_up} } @peers;
+    for my $said (@warming) { 1 while <$said> }
+    sleep 0.5 if @warming; # what wrk has left behind
+    return;
 }
 
 # rate and such, and of how many units; or nothing: it has said something else.

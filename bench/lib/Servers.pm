@@ -215,13 +215,19 @@ sub ask {
     return $is_right ? '' : length($answer->{content}) . ' bytes that are not the answer';
 }
 
+sub last_line {
+    my ($peer) = @_;
+    my ($line) = slurp("$peer->{dir}/log") =~ /(.+)\n?\z/ or return '';
+    return "; its log ends with: $line";
+}
+
 # Nothing if the peer answers as it should, otherwise what is wrong; it may still be starting.
 sub why_wrong {
     my ($peer, $work) = @_;
     my $until = time + 10;
     my $wrong;
     while ($wrong = ask($peer, $work)) {
-        return "$wrong, see $peer->{dir}/log" if time > $until;
+        return $wrong . last_line($peer) if time > $until;
         sleep 0.1;
     }
     return;

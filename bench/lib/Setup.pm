@@ -117,7 +117,7 @@ sub machine {
     my ($memory) = slurp('/proc/meminfo') =~ /^MemTotal:\s+(\d+)/m;
     return {
         date => POSIX::strftime('%Y-%m-%d', gmtime),
-        commit => said("git -C $bench rev-parse --short HEAD")
+        commit => (said("git -C $bench rev-parse --short HEAD") || 'unknown')
             . (said("git -C $bench status --porcelain -uno") ? ' and changes' : ''),
         processor => $processor // 'unknown processor', processors => $count,
         memory_gib => sprintf('%.0f', $memory / 1024 / 1024),
