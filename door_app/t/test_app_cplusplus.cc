@@ -80,6 +80,7 @@ int main()
 
     ok(mkdtemp(dir) != nullptr, "workspace");
     std::string path = std::string(dir) + "/door";
+    std::fflush(stdout); /* or the child may have it, too */
     pid_t pid = fork();
     if (pid == 0)
         _exit(serve(path.c_str()));
