@@ -178,9 +178,8 @@ static int read_message(const struct mod_door_call *call, enum door_wire_kind ki
 {
     if (call->head == NULL)
         return door_wire_read(message, kind, call->result, call->result_len);
-    return door_wire_read_copied(message, kind, call->head, call->head_len,
-                                 call->result + call->head_len,
-                                 call->result_len - call->head_len);
+    return door_wire_read_copied(message, kind, call->head, call->head_len, call->result,
+                                 call->result_len);
 }
 
 /* One call; while it runs, the application may call back.  descriptor: to go along, or -1. */

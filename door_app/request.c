@@ -39,11 +39,10 @@ static const char *part(const struct door_rt_request *req, enum door_wire_type t
 
 int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len)
 {
-    const char *bytes = data;
-    size_t head_len = door_wire_head_len(data, len);
-    void *head = door_rt_alloc(&req->thread->arena, head_len);
     static _Atomic uintptr_t last_handle;
     struct door_rt_thread *thread = req->thread;
+    size_t head_len = door_wire_head_len(data, len);
+    void *head = door_rt_alloc(&thread->arena, head_len);
 
     memset(req, 0, sizeof(*req));
     req->thread = thread;
@@ -52,8 +51,7 @@ int door_rt_request_read(struct door_rt_request *req, const void *data, size_t l
         return -1;
     if (head_len > 0)
         memcpy(head, data, head_len);
-    if (door_wire_read_copied(&req->message, DOOR_WIRE_REQUEST, head, head_len, bytes + head_len,
-                              len - head_len) == -1)
+    if (door_wire_read_copied(&req->message, DOOR_WIRE_REQUEST, head, head_len, data, len) == -1)
         return -1;
     req->handle = atomic_fetch_add(&last_handle, 1) + 1;
     req->status = 200;

@@ -49,8 +49,8 @@ static int read_reply(struct door_rt_request *req, const door_arg_t *arg,
     if (head == NULL)
         return -1;
     memcpy(head, arg->data_ptr, head_len);
-    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, arg->data_ptr + head_len,
-                                 arg->data_size - head_len);
+    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, arg->data_ptr,
+                                 arg->data_size);
 }
 
 /* A reply that is too long for rbuf is lent, or where loan is NULL refused. */

@@ -117,26 +117,26 @@ size_t door_wire_head_len(const void *data, size_t len)
                : sizeof(struct door_wire_head);
 }
 
-int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
-                          size_t head_len, const void *body, size_t body_len)
+int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *copy,
+                          size_t head_len, const void *data, size_t len)
 {
     struct door_wire_head head;
-    const char *bytes = data;
+    const char *bytes = copy;
 
-    if (check_version(data, head_len) == -1)
+    if (check_version(copy, head_len) == -1)
         return -1;
     if (head_len < sizeof(head))
         return fail(EBADMSG);
     memcpy(&head, bytes, sizeof(head));
     if (check_kind(&head, kind) == -1)
         return -1;
-    if (head.head_len != head_len || head.body_len != body_len)
+    if (head.head_len != head_len || head.body_len != len - head_len)
         return fail(EBADMSG);
     r->kind = head.kind;
     r->status = head.status;
     r->flags = head.flags;
     r->body_len = head.body_len;
-    r->body = body;
+    r->body = (const char *)data + head_len;
     r->remaining = head.field_count;
     r->next = bytes + sizeof(head);
     r->end = bytes + head_len;
@@ -146,10 +146,7 @@ int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, 
 int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const void *data,
                    size_t len)
 {
-    size_t head_len = door_wire_head_len(data, len);
-
-    return door_wire_read_copied(r, kind, data, head_len, (const char *)data + head_len,
-                                 len - head_len);
+    return door_wire_read_copied(r, kind, data, door_wire_head_len(data, len), data, len);
 }
 
 int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field)

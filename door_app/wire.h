@@ -145,12 +145,12 @@ int door_wire_read(struct door_wire_reader *r, enum door_wire_kind kind, const v
 /*
  * The same for a message in memory that a peer can still write, of which only the
  * head is to be believed: how many bytes of it are to be copied first, head and
- * fields, or enough to tell what is wrong; at most len.  Then the copy, and the body
- * where it is.
+ * fields, or enough to tell what is wrong; at most len.  Then the copy beside
+ * the message itself, of which only the body's place is used.
  */
 size_t door_wire_head_len(const void *data, size_t len);
 int door_wire_read_copied(struct door_wire_reader *r, enum door_wire_kind kind, const void *head,
-                          size_t head_len, const void *body, size_t body_len);
+                          size_t head_len, const void *data, size_t len);
 
 /* The next field: 1 and *field filled, or 0 at the end. */
 int door_wire_next(struct door_wire_reader *r, struct door_wire_field *field);

@@ -191,8 +191,7 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
     }
     if (head_len > 0)
         memcpy(head, argp, head_len);
-    if (door_wire_read_copied(&message, DOOR_WIRE_ANY, head, head_len, argp + head_len,
-                              arg_size - head_len) == 0)
+    if (door_wire_read_copied(&message, DOOR_WIRE_ANY, head, head_len, argp, arg_size) == 0)
         answer_message(serial, &message, fd, reply);
     else
         mod_door_ack(reply, EINVAL, 0);

@@ -402,7 +402,8 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t si
         errno = EAGAIN;
         return -1;
     }
-    memcpy(*buf, from, size);
+    if (size > 0)
+        memcpy(*buf, from, size);
     return 0;
 }
 
