@@ -7,7 +7,9 @@
  * because only here it is known when a thread is really through with a request,
  * whatever has become of the httpd process that it came from.
  */
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "app.h"
@@ -64,28 +66,35 @@ static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
     return waiter.is_called ? 1 : -1;
 }
 
+/* A decimal number that the request may have, or 0. */
+static uint64_t number(const struct door_rt_request *req, enum door_wire_type type)
+{
+    const char *digits = req->part[type];
+    char *end = "";
+    uint64_t value =
+        digits != NULL && isdigit((unsigned char)*digits) ? strtoull(digits, &end, 10) : 0;
+
+    return *end == '\0' ? value : 0;
+}
+
 int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
 {
-    uint64_t max = 0, queue_len = 0, timeout_ms = 0;
-    int is_limited = door_rt_number(req, DOOR_WIRE_MAX_CONCURRENT, &max) == 0 && max > 0;
+    uint64_t max = number(req, DOOR_WIRE_MAX_CONCURRENT);
+    uint64_t timeout_ms = number(req, DOOR_WIRE_QUEUE_TIMEOUT);
     int result = 0;
 
-    door_rt_number(req, DOOR_WIRE_QUEUE_LENGTH, &queue_len);
-    door_rt_number(req, DOOR_WIRE_QUEUE_TIMEOUT, &timeout_ms);
     pthread_mutex_lock(&line->lock);
-    if (is_limited)
+    if (max > 0)
         line->max = max < UINT32_MAX ? (unsigned)max : UINT32_MAX;
     call_next(line); /* the limit may be higher than it was */
-    if (!is_limited || !is_full(line))
+    if (max == 0 || !is_full(line))
         line->running++;
-    else if (line->waiting >= queue_len || timeout_ms == 0)
+    else if (line->waiting >= number(req, DOOR_WIRE_QUEUE_LENGTH) || timeout_ms == 0)
         result = -1;
     else
         result = wait_in_line(line, timeout_ms < UINT32_MAX ? timeout_ms : UINT32_MAX);
     pthread_mutex_unlock(&line->lock);
-    if (result == -1)
-        errno = EBUSY;
-    return result;
+    return result == -1 ? door_rt_fail(EBUSY) : result;
 }
 
 void door_rt_depart(struct door_rt_line *line)

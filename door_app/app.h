@@ -11,6 +11,7 @@
 #ifndef DOOR_APP_APP_H
 #define DOOR_APP_APP_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -32,6 +33,19 @@
 
 /* A body up to this long goes back with the reply. */
 #define DOOR_RT_INLINE_MAX ((size_t)64 << 10)
+
+/* For what a function returns that fails: -1, or NULL. */
+static inline int door_rt_fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static inline void *door_rt_none(int error)
+{
+    errno = error;
+    return NULL;
+}
 
 /* ---------------------------------------------------------------- memory.c */
 
@@ -133,9 +147,6 @@ struct door_rt_request {
     int64_t asked_ns;   /* when that was */
 };
 
-/* The request of that handle if this thread runs it, otherwise NULL with EINVAL. */
-struct door_rt_request *door_rt_request(const struct door_app_request *handle);
-
 /*
  * Makes req ready for the handler: 0, or -1 with door_wire_read()'s errno, ENOMEM.
  * httpd can still change the bytes at data: the head is copied, the body is read
@@ -145,9 +156,6 @@ int door_rt_request_read(struct door_rt_request *req, const void *data, size_t l
 
 /* Gives back what the request holds, whether or not it came to its end. */
 void door_rt_request_end(struct door_rt_request *req);
-
-/* A decimal number in a field: 0, or -1 if it is missing or malformed. */
-int door_rt_number(const struct door_rt_request *req, enum door_wire_type type, uint64_t *number);
 
 const char *door_rt_header(const struct door_rt_request *req, const char *name); /* or NULL */
 
@@ -246,8 +254,8 @@ struct door_rt_thread {
 /* The calling thread's state, made on first use; NULL with ENOMEM, EAGAIN. */
 struct door_rt_thread *door_rt_thread(void);
 
-/* The same, or NULL if it has none. */
-struct door_rt_thread *door_rt_thread_if_any(void);
+/* The request of that handle if this thread runs it, otherwise NULL with EINVAL. */
+struct door_rt_request *door_rt_request(const struct door_app_request *handle);
 
 /* The most that there have been at a time. */
 unsigned long door_rt_thread_max(void);

@@ -56,7 +56,6 @@ static void add(struct door_rt_fields *all, const char *name, const char *value)
 static int add_own(struct door_rt_fields *all, struct door_rt_request *req)
 {
     const char *length = door_rt_header(req, "Content-Length");
-    char digits[24];
 
     for (size_t i = 0; i < VARIABLE_COUNT; i++) {
         const char *text = req->part[variables[i].type];
@@ -69,10 +68,12 @@ static int add_own(struct door_rt_fields *all, struct door_rt_request *req)
     add(all, "CONTENT_TYPE", door_rt_header(req, "Content-Type"));
     /* RFC 3875, 4.1.2: set if there is a body, though a chunked one has no such header. */
     if (length == NULL && req->message.body_len > 0 && !(req->message.flags & DOOR_WIRE_MORE)) {
-        snprintf(digits, sizeof(digits), "%llu", (unsigned long long)req->message.body_len);
-        length = door_rt_join(&req->thread->arena, digits, NULL);
-        if (length == NULL)
+        char *digits = door_rt_alloc(&req->thread->arena, 24);
+
+        if (digits == NULL)
             return -1;
+        sprintf(digits, "%llu", (unsigned long long)req->message.body_len);
+        length = digits;
     }
     add(all, "CONTENT_LENGTH", length);
     return 0;

@@ -29,10 +29,8 @@ static int decode(char *text, int plus_is_space)
             c = (char)strtol((char[]){text[1], text[2], '\0'}, NULL, 16);
             text += 2;
         }
-        if (c == '\0') {
-            errno = EBADMSG;
-            return -1;
-        }
+        if (c == '\0')
+            return door_rt_fail(EBADMSG);
         *to++ = c;
     }
     *to = '\0';
@@ -44,25 +42,21 @@ static const struct door_rt_fields *read_pairs(struct door_rt_arena *arena, cons
                                                size_t len)
 {
     size_t max = len / 2 < DOOR_APP_FIELDS_MAX ? len / 2 + 1 : DOOR_APP_FIELDS_MAX;
-    struct door_rt_fields *fields;
+    struct door_rt_fields *fields =
+        door_rt_alloc(arena, sizeof(*fields) + max * sizeof(fields->at[0]));
     char *rest = door_rt_copy(arena, text, len);
     char *name, *value;
 
-    fields = door_rt_alloc(arena, sizeof(*fields) + max * sizeof(fields->at[0]));
     if (fields == NULL || rest == NULL)
         return NULL;
     fields->count = 0;
-    if (strlen(rest) != len) {
-        errno = EBADMSG;
-        return NULL;
-    }
+    if (strlen(rest) != len)
+        return door_rt_none(EBADMSG);
     while ((value = strsep(&rest, "&")) != NULL) {
         if (*value == '\0')
             continue;
-        if (fields->count == max) {
-            errno = E2BIG;
-            return NULL;
-        }
+        if (fields->count == max)
+            return door_rt_none(E2BIG);
         name = strsep(&value, "=");
         if (value == NULL)
             value = name + strlen(name);
@@ -124,24 +118,15 @@ int door_app_query_next(const struct door_app_request *handle, size_t *position,
 
 int door_rt_refuse_body(struct door_app_request *handle, int error)
 {
-    static const struct {
-        int error, status;
-        const char *text;
-    } answers[] = {
-        {EFBIG, 413, "The form is too large"},
-        {E2BIG, 413, "The form is too large"},
-        {EPROTONOSUPPORT, 415, "That is not how this form is sent"},
-        {ENOMEM, 503, "Out of memory"},
-        {0, 400, "The form cannot be read"}, /* for all others */
-    };
-    size_t i = 0;
-
-    while (answers[i].error != error && answers[i].error != 0)
-        i++;
-    if (error != ECONNRESET)
-        door_rt_tell(handle, answers[i].status, answers[i].text);
-    errno = error;
-    return -1;
+    if (error == EFBIG || error == E2BIG)
+        door_rt_tell(handle, 413, "The form is too large");
+    else if (error == EPROTONOSUPPORT)
+        door_rt_tell(handle, 415, "That is not how this form is sent");
+    else if (error == ENOMEM)
+        door_rt_tell(handle, 503, "Out of memory");
+    else if (error != ECONNRESET) /* then nobody reads it */
+        door_rt_tell(handle, 400, "The form cannot be read");
+    return door_rt_fail(error);
 }
 
 int door_rt_is_type(const char *header, const char *type)
@@ -232,10 +217,8 @@ int door_app_cookie_set(struct door_app_request *handle, const char *name, const
     if (req == NULL)
         return -1;
     if (*name == '\0' || !is_cookie_text(name) || strchr(name, '=') != NULL ||
-        !is_cookie_text(value)) {
-        errno = EINVAL;
-        return -1;
-    }
+        !is_cookie_text(value))
+        return door_rt_fail(EINVAL);
     if (attributes == NULL)
         attributes = "";
     text = door_rt_join(&req->thread->arena, name, "=", value, *attributes != '\0' ? "; " : "",

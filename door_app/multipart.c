@@ -18,26 +18,18 @@
 #define HEADERS_MAX  (8 * 1024) /* bytes of one part's headers */
 #define BOUNDARY_MAX 70         /* RFC 2046, 5.1.1 */
 
-enum state { BEFORE_PART, IN_PART, AT_END };
-
 struct door_rt_multipart {
-    enum state state;
-    unsigned parts;
+    unsigned parts; /* begun so far */
+    int is_at_end;
     size_t delimiter_len;
     char delimiter[4 + BOUNDARY_MAX + 1];
     char *start, *end; /* what was read and not used yet */
     char buffer[BUFFER_LEN];
 };
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* ---------------------------------------------------------------- headers */
 
-/* Where a value ends that may be quoted; unless to is NULL it is copied there, as it is meant. */
+/* Copies a value that may be quoted, as it is meant: where it ends. */
 static const char *take_value(const char *from, char *to)
 {
     int is_quoted = *from == '"';
@@ -46,34 +38,29 @@ static const char *take_value(const char *from, char *to)
     for (; *from != '\0' && strchr(is_quoted ? "\"" : "; \t", *from) == NULL; from++) {
         if (is_quoted && *from == '\\' && (from[1] == '"' || from[1] == '\\'))
             from++;
-        if (to != NULL)
-            *to++ = *from;
+        *to++ = *from;
     }
-    if (to != NULL)
-        *to = '\0';
+    *to = '\0';
     return from;
 }
 
 /* The parameter's value in "form-data; name=\"a\"; x=y", decoded; or NULL. */
 static const char *parameter(struct door_rt_arena *arena, const char *header, const char *name)
 {
-    const char *at = strchr(header, ';');
+    char *value = door_rt_alloc(arena, strlen(header) + 1);
+    const char *at = header;
 
-    while (at != NULL) {
+    while (value != NULL && (at = strchr(at, ';')) != NULL) {
         const char *key = at + 1 + strspn(at + 1, " \t");
-        const char *equals = key + strcspn(key, "=; \t");
 
-        at = equals;
-        if (*equals == '=' && door_rt_is_name(name, key, (size_t)(equals - key))) {
-            char *copy = door_rt_alloc(arena, strlen(equals));
+        at = key + strcspn(key, "=; \t");
+        if (*at == '=') {
+            int is_wanted = door_rt_is_name(name, key, (size_t)(at - key));
 
-            if (copy != NULL)
-                take_value(equals + 1, copy);
-            return copy;
+            at = take_value(at + 1, value);
+            if (is_wanted)
+                return value;
         }
-        if (*equals == '=')
-            at = take_value(equals + 1, NULL);
-        at = strchr(at, ';');
     }
     return NULL;
 }
@@ -89,7 +76,7 @@ static int read_headers(struct door_rt_arena *arena, const char *text, size_t le
     if (line == NULL)
         return -1;
     if (strlen(line) != len)
-        return fail(EBADMSG);
+        return door_rt_fail(EBADMSG);
     for (; line != NULL; line = end) {
         end = strstr(line, "\r\n");
         if (end != NULL) {
@@ -98,7 +85,7 @@ static int read_headers(struct door_rt_arena *arena, const char *text, size_t le
         }
         value = strchr(line, ':');
         if (value == NULL)
-            return fail(EBADMSG);
+            return door_rt_fail(EBADMSG);
         *value++ = '\0';
         value += strspn(value, " \t");
         if (door_rt_same_name(line, "Content-Disposition"))
@@ -107,10 +94,10 @@ static int read_headers(struct door_rt_arena *arena, const char *text, size_t le
             part->content_type = value;
     }
     if (!door_rt_is_type(disposition, "form-data"))
-        return fail(EBADMSG);
+        return door_rt_fail(EBADMSG);
     part->name = parameter(arena, disposition, "name");
     part->filename = parameter(arena, disposition, "filename");
-    return part->name != NULL ? 0 : fail(EBADMSG);
+    return part->name != NULL ? 0 : door_rt_fail(EBADMSG);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -129,12 +116,12 @@ static int fill(struct door_app_request *handle, struct door_rt_multipart *m)
     m->end = m->buffer + available(m);
     m->start = m->buffer;
     if (m->end == m->buffer + BUFFER_LEN)
-        return fail(EBADMSG);
+        return door_rt_fail(EBADMSG);
     got = door_app_read(handle, m->end, (size_t)(m->buffer + BUFFER_LEN - m->end));
     if (got == -1)
         return -1;
     m->end += got;
-    return got > 0 ? 0 : fail(EBADMSG);
+    return got > 0 ? 0 : door_rt_fail(EBADMSG);
 }
 
 /* How many bytes from start on belong to the part; 0: the delimiter is next; or -1. */
@@ -163,23 +150,22 @@ static int begin_part(struct door_app_request *handle, struct door_rt_request *r
             return -1;
     m->start += m->delimiter_len;
     if (strncmp(m->start, "--", 2) == 0) {
-        m->state = AT_END;
+        m->is_at_end = 1;
         return 0;
     }
     if (++m->parts > DOOR_APP_FIELDS_MAX)
-        return fail(E2BIG);
+        return door_rt_fail(E2BIG);
     /* Two line ends in a row; the first may be the delimiter's own: no headers. */
     while ((end = memmem(m->start, available(m), "\r\n\r\n", 4)) == NULL &&
            available(m) <= HEADERS_MAX)
         if (fill(handle, m) == -1)
             return -1;
     if (end == NULL || end - m->start > HEADERS_MAX)
-        return fail(E2BIG);
+        return door_rt_fail(E2BIG);
     headers = m->start + 2;
     if (strncmp(m->start, "\r\n", 2) != 0 || end < headers)
-        return fail(EBADMSG);
+        return door_rt_fail(EBADMSG);
     m->start = end + 4;
-    m->state = IN_PART;
     return read_headers(&req->thread->arena, headers, (size_t)(end - headers), part);
 }
 
@@ -192,15 +178,15 @@ static int start(struct door_app_request *handle, struct door_rt_request *req)
     const char *boundary;
 
     if (!door_rt_is_type(type, "multipart/form-data"))
-        return fail(EPROTONOSUPPORT);
+        return door_rt_fail(EPROTONOSUPPORT);
     boundary = parameter(&req->thread->arena, type, "boundary");
     if (boundary == NULL || *boundary == '\0' || strlen(boundary) > BOUNDARY_MAX)
-        return fail(EBADMSG);
+        return door_rt_fail(EBADMSG);
     m = door_rt_alloc(&req->thread->arena, sizeof(*m));
     if (m == NULL)
         return -1;
-    m->state = BEFORE_PART;
     m->parts = 0;
+    m->is_at_end = 0;
     m->delimiter_len = (size_t)sprintf(m->delimiter, "\r\n--%s", boundary);
     m->start = m->buffer;
     m->end = mempcpy(m->buffer, "\r\n", 2);
@@ -220,13 +206,13 @@ int door_app_part_next(struct door_app_request *handle, struct door_app_part *pa
     if (req->multipart == NULL && start(handle, req) == -1)
         return door_rt_refuse_body(handle, errno);
     m = req->multipart;
-    if (m->state == AT_END)
+    if (m->is_at_end)
         return 0;
     while ((len = content_len(handle, m)) > 0)
         m->start += len;
     if (len == -1 || begin_part(handle, req, m, part) == -1)
         return door_rt_refuse_body(handle, errno);
-    return m->state == IN_PART;
+    return !m->is_at_end;
 }
 
 ssize_t door_app_part_read(struct door_app_request *handle, void *buf, size_t len)
@@ -235,7 +221,7 @@ ssize_t door_app_part_read(struct door_app_request *handle, void *buf, size_t le
     struct door_rt_multipart *m = req != NULL ? req->multipart : NULL;
     ssize_t content;
 
-    if (m == NULL || m->state != IN_PART || len == 0)
+    if (m == NULL || m->parts == 0 || m->is_at_end || len == 0)
         return req != NULL ? 0 : -1;
     content = content_len(handle, m);
     if (content == -1)

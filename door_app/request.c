@@ -1,13 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * request.c: a request as its handler sees it, and whether that may see it.
- * Reads the message in place: door_wire_read() has checked it whole, and the
- * doors leave it as it is until the reply.  CGI variables are cgi.c's, the body
+ * request.c: a request as its handler sees it.  Its head is a copy that
+ * door_wire_read_copied() has checked whole.  CGI variables are cgi.c's, the body
  * is body.c's.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,30 +78,6 @@ void door_rt_request_end(struct door_rt_request *req)
     door_end_loan(&req->body_loan);
     free(req->body_buffer);
     req->body_buffer = NULL;
-}
-
-struct door_rt_request *door_rt_request(const struct door_app_request *handle)
-{
-    struct door_rt_thread *thread = door_rt_thread_if_any();
-
-    if (thread != NULL && thread->req.handle == (uintptr_t)handle && handle != NULL)
-        return &thread->req;
-    fprintf(stderr, "door_app: a request was used after its handler's return, or on another"
-                    " thread\n");
-    errno = EINVAL;
-    return NULL;
-}
-
-int door_rt_number(const struct door_rt_request *req, enum door_wire_type type, uint64_t *number)
-{
-    const char *digits = req->part[type];
-    char *end;
-
-    if (digits == NULL || *digits < '0' || *digits > '9')
-        return -1;
-    errno = 0;
-    *number = strtoull(digits, &end, 10);
-    return errno == 0 && *end == '\0' ? 0 : -1;
 }
 
 static char lower(char c)

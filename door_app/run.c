@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * run.c: an application's life: gives its door a name, waits to be told to
- * stop, and lets what runs come to its end.  The only file of the runtime that
- * says anything on stderr.  Knows nothing of requests.
+ * stop, and lets what runs come to its end.  Knows nothing of requests.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +13,6 @@
 #include <string.h>
 #include <stropts.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -173,14 +171,11 @@ static int ready_fd(void)
 static void report_ready(int fd, const char *path)
 {
     const char *expected = getenv("DOOR_PATH");
-    ssize_t written = 0;
 
     if (fd == -1)
         return;
-    if (expected != NULL && strcmp(expected, path) == 0)
-        do
-            written = write(fd, "\n", 1);
-        while (written == -1 && errno == EINTR);
+    if (expected != NULL && strcmp(expected, path) == 0 && write(fd, "\n", 1) == -1)
+        complain(path, "cannot tell that it is ready", errno);
     close(fd);
 }
 

@@ -67,10 +67,8 @@ int door_app_write_json(struct door_app_request *req, const char *text)
 
 int door_app_redirect(struct door_app_request *req, int status, const char *location)
 {
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
-        errno = EINVAL;
-        return -1;
-    }
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        return door_rt_fail(EINVAL);
     if (door_app_header_set(req, "Location", location) == -1)
         return -1;
     return door_app_status(req, status);
@@ -137,7 +135,7 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
     len = (size_t)snprintf(line, sizeof(line), "<%d>%s%s", level & LOG_PRIMASK,
                            id != NULL ? id : "", id != NULL ? ": " : "");
     va_start(args, format);
-    errno = error; /* for %m */
+    errno = error;                                               /* for %m */
     vsnprintf(line + len, sizeof(line) - 1 - len, format, args); /* 1: for the line end */
     va_end(args);
     for (char *at = line; (at = strchr(at, '\n')) != NULL;)

@@ -1,12 +1,13 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * thread.c: the state of a server thread: made by the first request that the
- * thread runs, freed when the thread ends.  The doors make and end the threads;
- * nothing here may assume that there are few, or that one lives long.
+ * thread.c: the state of a server thread, which holds the request that it runs:
+ * made by the first one, freed when the thread ends.  The doors make and end the
+ * threads; nothing here may assume that there are few, or that one lives long.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app.h"
@@ -77,9 +78,13 @@ struct door_rt_thread *door_rt_thread(void)
     return thread;
 }
 
-struct door_rt_thread *door_rt_thread_if_any(void)
+struct door_rt_request *door_rt_request(const struct door_app_request *handle)
 {
-    return own;
+    if (own != NULL && handle != NULL && own->req.handle == (uintptr_t)handle)
+        return &own->req;
+    fprintf(stderr, "door_app: a request was used after its handler's return, or on another"
+                    " thread\n");
+    return door_rt_none(EINVAL);
 }
 
 unsigned long door_app_thread_number(const struct door_app_request *handle)
