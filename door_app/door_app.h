@@ -268,25 +268,29 @@ const char *door_app_trailer(const struct door_app_request *req, const char *nam
 const char *door_app_param(const struct door_app_request *req, const char *name);
 
 /*
- * The first value of that name in the query, decoded.
+ * The query's fields, decoded: the first value of a name; all, one by one, in
+ * their order, repeated ones too.  Start with *position 0 and call again while
+ * it returns 1.  A query that has a NUL in it, or more than DOOR_APP_FIELDS_MAX
+ * fields, has none.
  *
- * Owner:   the request.
- * Returns: the value, empty if the name stands alone; NULL if there is none, or
- *          the query has a NUL in it or more than DOOR_APP_FIELDS_MAX fields.
+ * Owner:   all texts are the request's.
+ * Returns: the value, empty if the name stands alone, NULL if there is none; 1
+ *          and *name, *value, *position set, or 0 after the last one.
  * Threads: the request's.
  */
 const char *door_app_query_value(const struct door_app_request *req, const char *name);
-
-/* Steps through the query's fields like door_app_header_next(). */
 int door_app_query_next(const struct door_app_request *req, size_t *position, const char **name,
                         const char **value);
 
 /*
  * Reads the body of a form (application/x-www-form-urlencoded) of at most max
  * bytes; door_app_form_value() and door_app_form_next() then give its fields,
- * as those of the query.
+ * as those of the query.  Before it, and after it has failed, there are none.
  *
+ * Owner:   all texts are the request's.
  * Blocks:  until all of it has come.
+ * Returns: door_app_form_read() 0, or -1 with errno; the others as
+ *          door_app_query_value() and door_app_query_next().
  * Errors:  EPROTONOSUPPORT it is sent in another way: the response is a 415;
  *          EFBIG, E2BIG it is too long or has too many fields: 413; EBADMSG it
  *          has a NUL in it: 400; ENOMEM: 503; and those of door_app_body().  The
@@ -298,7 +302,7 @@ const char *door_app_form_value(const struct door_app_request *req, const char *
 int door_app_form_next(const struct door_app_request *req, size_t *position, const char **name,
                        const char **value);
 
-/* A part of a form; the texts are the request's. */
+/* A part of a form. */
 struct door_app_part {
     const char *name;
     const char *filename;     /* as the client says, not to be trusted; NULL: no file */
@@ -309,6 +313,7 @@ struct door_app_part {
  * Goes on to the next part of a form that may have files in it
  * (multipart/form-data); what is left of the one before is skipped.
  *
+ * Owner:   the texts are the request's.
  * Blocks:  until it has come.
  * Returns: 1 and *part, 0 after the last, or -1.
  * Errors:  those of door_app_form_read(), answered likewise.
@@ -319,9 +324,10 @@ int door_app_part_next(struct door_app_request *req, struct door_app_part *part)
 /*
  * Reads from the part, as it comes.
  *
- * Returns: how many bytes, at most len; 0 at the part's end; or -1 with the
- *          errors of door_app_part_next().
  * Blocks:  until something has come.
+ * Returns: how many bytes, at most len; 0 at the part's end, and if there is no
+ *          part; or -1.
+ * Errors:  those of door_app_part_next().
  * Threads: the request's.
  */
 ssize_t door_app_part_read(struct door_app_request *req, void *buf, size_t len);
@@ -349,6 +355,7 @@ const char *door_app_percent_encode(struct door_app_request *req, const char *te
 /*
  * The number that mod_unique_id gave the request.
  *
+ * Owner:   the request.
  * Returns: it, or NULL if that module is not there.
  * Threads: the request's.
  */
@@ -373,6 +380,7 @@ enum {
  * Tells a handler that only computes whether anybody waits for it.  Asks httpd
  * ten times in a second at most, so it may be called in every round of a loop.
  *
+ * Blocks:  until httpd, which waits for nobody meanwhile, has answered.
  * Returns: DOOR_APP_CLIENT_HERE, which is 0, if nothing else is known;
  *          DOOR_APP_CLIENT_MAYBE_GONE, DOOR_APP_CLIENT_GONE.
  * Threads: the request's.
@@ -418,8 +426,9 @@ int door_app_cgi_next(struct door_app_request *req, size_t *position, const char
 int door_app_status(struct door_app_request *req, int status);
 
 /*
- * Sets a response header, instead of all of that name (in any case of letters)
- * that were set before; NULL as value takes them away.
+ * Sets a response header: instead of all of that name (in any case of letters)
+ * that were set before, where NULL as value takes them away; or, with
+ * door_app_header_add(), besides them: for Set-Cookie, Link ...
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another
@@ -428,13 +437,15 @@ int door_app_status(struct door_app_request *req, int status);
  * Threads: the request's.
  */
 int door_app_header_set(struct door_app_request *req, const char *name, const char *value);
-
-/* The same, but those that were set before stay: for Set-Cookie, Link ... */
 int door_app_header_add(struct door_app_request *req, const char *name, const char *value);
 
 /*
  * Sets Content-Type; short for door_app_header_set().  A response that has a
  * body but no Content-Type goes out as "text/plain; charset=utf-8".
+ *
+ * Owner:   type is copied.
+ * Errors:  those of door_app_header_set().
+ * Threads: the request's.
  */
 int door_app_content_type(struct door_app_request *req, const char *type);
 
@@ -456,6 +467,7 @@ int door_app_write(struct door_app_request *req, const void *data, size_t len);
 /*
  * Appends formatted text to the response's body, as printf() formats it.
  *
+ * Blocks:  like door_app_write().
  * Errors:  those of door_app_write(); EILSEQ or EOVERFLOW as vsnprintf().
  * Threads: the request's.
  */
@@ -466,6 +478,7 @@ int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_
  * and quotes escaped, for HTML's content and quoted attributes; as a string of
  * JSON, in quotes (null if text is NULL).  It should be UTF-8.
  *
+ * Blocks:  like door_app_write().
  * Errors:  those of door_app_write().
  * Threads: the request's.
  */
@@ -520,6 +533,7 @@ int door_app_flush(struct door_app_request *req);
  *
  * Owner:   fd is the runtime's from then on; on an error it stays the caller's.
  *          The file must not change until the client has got it.
+ * Blocks:  like door_app_write(), if another descriptor has been appended.
  * Errors:  EBADF; EINVAL neither kind, or no such part of the file; EMSGSIZE it
  *          is longer than Content-Length; and those of door_app_write().
  * Threads: the request's.
@@ -540,6 +554,7 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
  * now; they stay headers of the response.
  *
+ * Blocks:  like door_app_write().
  * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
  * Threads: the request's.
  */
@@ -550,8 +565,10 @@ int door_app_early_hints(struct door_app_request *req);
 /*
  * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  What
  * mod_door has launched finds it in httpd's error log at that level.  The
- * request's id is put in front; req may be NULL.  Keeps errno; %m works.
+ * request's id is put in front; req may be NULL.  Keeps errno; %m works.  What
+ * is beyond 4 KiB is cut off.
  *
+ * Blocks:  while stderr, if it is a pipe, is full.
  * Threads: any; with a request, the request's.
  */
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
@@ -562,6 +579,7 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
 /*
  * Which server thread runs the request: a number from 1, never used again.
  *
+ * Returns: it, or 0 if another thread runs the request, or none.
  * Threads: the request's.
  */
 unsigned long door_app_thread_number(const struct door_app_request *req);
@@ -570,6 +588,7 @@ unsigned long door_app_thread_number(const struct door_app_request *req);
  * How many server threads exist that have run a request.  The doors keep a
  * spare one that has not.
  *
+ * Returns: how many.
  * Threads: any.
  */
 unsigned long door_app_thread_count(void);

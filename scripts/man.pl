@@ -131,11 +131,17 @@ for my $page (@pages) {
     $out .= ".Sh DESCRIPTION\n" . body(@$description);
     $out .= ".Pp\nOwner: " . body(@{$section->{Owner}}) if $section->{Owner};
     $out .= ".Pp\nIt blocks " . body(@{$section->{Blocks}}) if $section->{Blocks};
-    my $returns = $section->{Returns} // ['what the declaration says; functions that return int: 0, or -1 with errno'];
+    my %type = map { $$_[1] => 1 } @{$page->{functions}};
+    die "$header: $names[0] says nothing of threads\n" unless $section->{Threads};
+    die "$header: $names[0] does not say what it returns\n"
+        unless $section->{Returns} || join(' ', keys %type) =~ /^(?:int|void)$/;
+    die "$header: $names[0] does not say how it fails\n"
+        if $type{int} && !$section->{Returns} && !$section->{Errors};
+    my $returns = $section->{Returns} // [$type{void} ? 'nothing.' : '0, or -1 with errno.'];
     $out .= ".Sh RETURN VALUES\n" . body(map { $_ } ucfirst $$returns[0], @$returns[1 .. $#$returns]);
     $out .= ".Sh ERRORS\n" . ($section->{Errors} ? body(@{$section->{Errors}}) : "None of its own.\n");
-    $out .= ".Sh THREADS AND FORK\n" . body(ucfirst(($section->{Threads} // ['the request\'s.'])->[0]),
-        @{$section->{Threads} // ['']}[1 .. $#{$section->{Threads} // ['']}])
+    $out .= ".Sh THREADS AND FORK\n" . body(ucfirst($section->{Threads}[0]),
+        @{$section->{Threads}}[1 .. $#{$section->{Threads}}])
         . "A forked child serves nothing.\n";
     $out .= ".Sh SEE ALSO\n.Xr door_app 3\n";
     write_page($names[0], $out);
