@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * guestbook.c: a guest book on PostgreSQL.  Each server thread has a connection
- * of its own, made at its first query and kept in a _Thread_local for all later
+ * of its own, made at its first request and kept in a _Thread_local for all later
  * ones.  There is no pool: the doors start another thread only when the others
  * are busy, so there are as many connections as requests have run at once.
+ * What answers a request asks with query(), and frees nothing: serve() does.
  *
  *     GET  /                      the entries as a page, with a form; ?page=N
  *     POST /                      the form: name, message
@@ -22,6 +23,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,24 +38,29 @@
 #define NAME_MAX_BYTES    200
 #define MESSAGE_MAX_BYTES 4000
 #define PER_PAGE          10
+#define TEXT(number)      TEXT_OF(number)
+#define TEXT_OF(number)   #number
 #define FORM_MAX          (64 * 1024)
+#define RESULTS_MAX       8 /* of one request's queries */
 
 /* ------------------------------------------------------------ the database */
 
-static _Thread_local PGconn *connection;
-
-/* What /connections shows: a place for each thread that has a connection. */
+/* What /connections shows: a place for each thread that has run a request. */
 static struct place {
-    _Atomic int is_taken;
-    _Atomic unsigned long thread;
-    _Atomic int backend; /* process id of PostgreSQL's end, 0: not connected */
+    _Atomic unsigned long thread; /* 0: nobody's */
+    _Atomic int backend;          /* process id of PostgreSQL's end, 0: not connected */
     _Atomic unsigned long served;
 } places[1024];
-static _Thread_local struct place *place;
+
+/* A thread's own. */
+static _Thread_local PGconn *connection;
+static _Thread_local struct place *place, no_place;
+static _Thread_local PGresult *results[RESULTS_MAX]; /* of the request, or NULL */
+static _Thread_local unsigned result_count;
 
 static const char *const statements[][2] = {
     {"list", "SELECT id, name, message, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
-             " FROM entries ORDER BY id DESC LIMIT $1 OFFSET $2"},
+             " FROM entries ORDER BY id DESC LIMIT " TEXT(PER_PAGE) " OFFSET $1"},
     {"count", "SELECT count(*) FROM entries"},
     {"one", "SELECT id, name, message, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
             " FROM entries WHERE id = $1"},
@@ -75,8 +82,7 @@ static void disconnect(void)
 {
     PQfinish(connection);
     connection = NULL;
-    if (place != NULL)
-        atomic_store(&place->backend, 0);
+    atomic_store(&place->backend, 0);
 }
 
 static int succeeded(PGresult *result)
@@ -102,8 +108,8 @@ static void ignore_notice(void *data, const PGresult *result)
     (void)result;
 }
 
-/* This thread's connection, with its statements prepared; or NULL, and the log tells. */
-static PGconn *connect_database(struct door_app_request *req)
+/* With the statements prepared; or there is no connection, and the log tells. */
+static void connect_database(struct door_app_request *req)
 {
     connection = PQconnectdb("application_name=guestbook connect_timeout=5");
     PQsetNoticeReceiver(connection, ignore_notice, NULL);
@@ -115,10 +121,9 @@ static PGconn *connect_database(struct door_app_request *req)
     if (!is_ready) {
         door_app_log(req, LOG_ERR, "cannot connect: %s", PQerrorMessage(connection));
         disconnect();
-    } else if (place != NULL) {
+    } else {
         atomic_store(&place->backend, PQbackendPID(connection));
     }
-    return connection;
 }
 
 /* What the server has closed meanwhile is noticed without asking it: it has said so. */
@@ -134,7 +139,7 @@ static int is_closed(void)
 }
 
 /* The connection as a request should find it: there, and in no transaction. */
-static PGconn *database(struct door_app_request *req)
+static int has_connection(struct door_app_request *req)
 {
     if (connection != NULL && is_closed())
         disconnect();
@@ -143,11 +148,7 @@ static PGconn *database(struct door_app_request *req)
         disconnect();
     if (connection == NULL)
         connect_database(req);
-    if (place != NULL) {
-        atomic_store(&place->thread, door_app_thread_number(req));
-        atomic_fetch_add(&place->served, 1);
-    }
-    return connection;
+    return connection != NULL;
 }
 
 static int is_bad_input(const PGresult *result)
@@ -166,25 +167,30 @@ static void answer_error(struct door_app_request *req, int status, const char *t
     door_app_printf(req, "%s\n", text);
 }
 
-/* The result of a prepared statement; or NULL, and the request is answered. */
-static PGresult *query(struct door_app_request *req, const char *statement, int count,
-                       const char *const *values)
+/*
+ * The result of a prepared statement with these values, up to a NULL; it is
+ * freed after the request.  Or NULL, and the request is answered.
+ */
+static PGresult *query(struct door_app_request *req, const char *statement, ...)
 {
-    PGresult *result;
+    PGresult **result = &results[result_count++ % RESULTS_MAX];
+    const char *values[4];
+    va_list args;
+    int count = 0;
 
-    if (connection == NULL) {
-        answer_error(req, 503, "The guest book is closed for a moment: no database.");
-        return NULL;
-    }
-    result = PQexecPrepared(connection, statement, count, values, NULL, NULL, 0);
-    if (PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK)
-        return result;
+    va_start(args, statement);
+    while (count < 4 && (values[count] = va_arg(args, const char *)) != NULL)
+        count++;
+    va_end(args);
+    PQclear(*result);
+    *result = PQexecPrepared(connection, statement, count, values, NULL, NULL, 0);
+    if (PQresultStatus(*result) == PGRES_TUPLES_OK || PQresultStatus(*result) == PGRES_COMMAND_OK)
+        return *result;
     door_app_log(req, LOG_ERR, "%s: %s", statement, PQerrorMessage(connection));
-    if (is_bad_input(result))
+    if (is_bad_input(*result))
         answer_error(req, 400, "That is not text in UTF-8, or no number.");
     else
         answer_error(req, 503, "The guest book is closed for a moment: the database failed.");
-    PQclear(result);
     if (PQstatus(connection) != CONNECTION_OK)
         disconnect();
     return NULL;
@@ -192,25 +198,55 @@ static PGresult *query(struct door_app_request *req, const char *statement, int 
 
 /* ---------------------------------------------------------------- threads */
 
-static void start_thread(void *data)
+static void take_place(unsigned long thread)
 {
-    (void)data;
     for (size_t i = 0; place == NULL && i < sizeof(places) / sizeof(places[0]); i++) {
-        int is_free = 0;
+        unsigned long nobody = 0;
 
-        if (atomic_compare_exchange_strong(&places[i].is_taken, &is_free, 1))
+        if (atomic_compare_exchange_strong(&places[i].thread, &nobody, thread))
             place = &places[i];
     }
-    if (place != NULL)
-        atomic_store(&place->served, 0);
+    if (place == NULL)
+        place = &no_place;
+}
+
+static void clear_results(void)
+{
+    for (size_t i = 0; i < RESULTS_MAX; i++) {
+        PQclear(results[i]);
+        results[i] = NULL;
+    }
+}
+
+struct route {
+    const char *method, *pattern;
+    void (*answer)(struct door_app_request *req);
+};
+
+/* Every request: what answers it finds a connection, which stays for the next one. */
+static void serve(struct door_app_request *req, void *data)
+{
+    const struct route *route = data;
+
+    if (place == NULL)
+        take_place(door_app_thread_number(req));
+    atomic_fetch_add(&place->served, 1);
+    if (has_connection(req))
+        route->answer(req);
+    else
+        answer_error(req, 503, "The guest book is closed for a moment: no database.");
+    clear_results();
 }
 
 static void stop_thread(void *data)
 {
     (void)data;
+    if (place == NULL)
+        return;
+    clear_results();
     disconnect();
-    if (place != NULL)
-        atomic_store(&place->is_taken, 0);
+    atomic_store(&place->served, 0);
+    atomic_store(&place->thread, 0);
 }
 
 /* ---------------------------------------------------------------- the page */
@@ -266,12 +302,10 @@ static long page_number(struct door_app_request *req)
 /* One page's entries, newest first; or NULL, and the request is answered. */
 static PGresult *entries_of_page(struct door_app_request *req, long page)
 {
-    char limit[24], offset[24];
-    const char *values[] = {limit, offset};
+    char offset[24];
 
-    snprintf(limit, sizeof(limit), "%d", PER_PAGE);
     snprintf(offset, sizeof(offset), "%ld", (page - 1) * PER_PAGE);
-    return query(req, "list", 2, values);
+    return query(req, "list", offset, NULL);
 }
 
 static void write_entry(struct door_app_request *req, const PGresult *entries, int row)
@@ -326,26 +360,22 @@ static void write_page(struct door_app_request *req, const char *error, const ch
 {
     long page = error == NULL ? page_number(req) : 1;
     PGresult *entries = entries_of_page(req, page);
-    PGresult *count = entries != NULL ? query(req, "count", 0, NULL) : NULL;
+    PGresult *count = entries != NULL ? query(req, "count", NULL) : NULL;
 
-    if (count != NULL) {
-        if (error != NULL)
-            door_app_status(req, 400);
-        begin_page(req, "Guest book");
-        write_form(req, error, name, message);
-        for (int row = 0; row < PQntuples(entries); row++)
-            write_entry(req, entries, row);
-        write_navigation(req, page, atol(PQgetvalue(count, 0, 0)));
-        door_app_printf(req, "%s", page_foot);
-    }
-    PQclear(count);
-    PQclear(entries);
+    if (count == NULL)
+        return;
+    if (error != NULL)
+        door_app_status(req, 400);
+    begin_page(req, "Guest book");
+    write_form(req, error, name, message);
+    for (int row = 0; row < PQntuples(entries); row++)
+        write_entry(req, entries, row);
+    write_navigation(req, page, atol(PQgetvalue(count, 0, 0)));
+    door_app_printf(req, "%s", page_foot);
 }
 
-static void show_page(struct door_app_request *req, void *data)
+static void show_page(struct door_app_request *req)
 {
-    (void)data;
-    database(req);
     write_page(req, NULL, "", "");
 }
 
@@ -361,65 +391,37 @@ static const char *fault(const char *name, const char *message)
     return NULL;
 }
 
-/* The new entry's id; or NULL, and the request is answered. */
-static PGresult *add(struct door_app_request *req, const char *name, const char *message)
+/* A path of ours, as the client has to ask for it. */
+static const char *path_to(struct door_app_request *req, const char *directory, const char *name)
 {
-    const char *values[] = {name, message};
+    const char *base = door_app_script_name(req);
+    size_t size = strlen(base) + strlen(directory) + strlen(name) + 1;
+    char *path = door_app_alloc(req, size);
 
-    return query(req, "add", 2, values);
+    if (path != NULL)
+        snprintf(path, size, "%s%s%s", base, directory, name);
+    return path;
 }
 
-static void back_to_page(struct door_app_request *req)
-{
-    char *location = door_app_alloc(req, strlen(door_app_script_name(req)) + 2);
-
-    if (location == NULL)
-        return;
-    sprintf(location, "%s/", door_app_script_name(req));
-    door_app_redirect(req, 303, location);
-}
-
-static void post_form(struct door_app_request *req, void *data)
+static void post_form(struct door_app_request *req)
 {
     const char *name, *message, *error;
-    PGresult *added;
 
-    (void)data;
     if (door_app_form_read(req, FORM_MAX) == -1)
         return;
     name = door_app_form_value(req, "name");
     message = door_app_form_value(req, "message");
     error = fault(name, message);
-    database(req);
-    if (error != NULL) {
+    if (error != NULL)
         write_page(req, error, name != NULL ? name : "", message != NULL ? message : "");
-        return;
-    }
-    added = add(req, name, message);
-    if (added != NULL)
-        back_to_page(req);
-    PQclear(added);
+    else if (query(req, "add", name, message, NULL) != NULL)
+        door_app_redirect(req, 303, path_to(req, "/", ""));
 }
 
-/* Deletes the entry that the path names: how many that were; or -1, and the request is answered. */
-static int delete_entry(struct door_app_request *req)
+static void post_delete(struct door_app_request *req)
 {
-    const char *values[] = {door_app_param(req, "id")};
-    PGresult *deleted;
-    int count;
-
-    database(req);
-    deleted = query(req, "delete", 1, values);
-    count = deleted != NULL ? atoi(PQcmdTuples(deleted)) : -1;
-    PQclear(deleted);
-    return count;
-}
-
-static void post_delete(struct door_app_request *req, void *data)
-{
-    (void)data;
-    if (delete_entry(req) >= 0)
-        back_to_page(req);
+    if (query(req, "delete", door_app_param(req, "id"), NULL) != NULL)
+        door_app_redirect(req, 303, path_to(req, "/", ""));
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -435,13 +437,10 @@ static void write_json_entry(struct door_app_request *req, const PGresult *entri
     door_app_printf(req, "}");
 }
 
-static void list_json(struct door_app_request *req, void *data)
+static void list_json(struct door_app_request *req)
 {
-    PGresult *entries;
+    PGresult *entries = entries_of_page(req, page_number(req));
 
-    (void)data;
-    database(req);
-    entries = entries_of_page(req, page_number(req));
     if (entries == NULL)
         return;
     door_app_content_type(req, "application/json");
@@ -451,25 +450,21 @@ static void list_json(struct door_app_request *req, void *data)
         write_json_entry(req, entries, row);
     }
     door_app_printf(req, "]\n");
-    PQclear(entries);
 }
 
-static void get_json(struct door_app_request *req, void *data)
+static void get_json(struct door_app_request *req)
 {
-    const char *values[] = {door_app_param(req, "id")};
-    PGresult *entry;
+    PGresult *entry = query(req, "one", door_app_param(req, "id"), NULL);
 
-    (void)data;
-    database(req);
-    entry = query(req, "one", 1, values);
-    if (entry != NULL && PQntuples(entry) == 0) {
+    if (entry == NULL)
+        return;
+    if (PQntuples(entry) == 0) {
         answer_error(req, 404, "There is no such entry.");
-    } else if (entry != NULL) {
-        door_app_content_type(req, "application/json");
-        write_json_entry(req, entry, 0);
-        door_app_printf(req, "\n");
+        return;
     }
-    PQclear(entry);
+    door_app_content_type(req, "application/json");
+    write_json_entry(req, entry, 0);
+    door_app_printf(req, "\n");
 }
 
 static int is_json(struct door_app_request *req)
@@ -494,52 +489,47 @@ static void add_and_tell(struct door_app_request *req, const char *name, const c
         answer_error(req, 400, error);
         return;
     }
-    database(req);
-    added = add(req, name, message);
-    if (added != NULL) {
-        char location[512];
-
-        snprintf(location, sizeof(location), "%s/entries/%s", door_app_script_name(req),
-                 PQgetvalue(added, 0, 0));
-        door_app_status(req, 201);
-        door_app_header_set(req, "Location", location);
-        door_app_content_type(req, "application/json");
-        door_app_printf(req, "{\"id\":%s}\n", PQgetvalue(added, 0, 0));
-    }
-    PQclear(added);
+    added = query(req, "add", name, message, NULL);
+    if (added == NULL)
+        return;
+    door_app_status(req, 201);
+    door_app_header_set(req, "Location", path_to(req, "/entries/", PQgetvalue(added, 0, 0)));
+    door_app_content_type(req, "application/json");
+    door_app_printf(req, "{\"id\":%s}\n", PQgetvalue(added, 0, 0));
 }
 
-static void post_json(struct door_app_request *req, void *data)
+static void add_object(struct door_app_request *req)
 {
-    const char *body;
     size_t len;
-    json_t *object;
+    const char *body = door_app_body(req, FORM_MAX, &len);
+    json_t *object = body != NULL ? json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
-    (void)data;
-    if (!is_json(req)) {
-        if (door_app_form_read(req, FORM_MAX) == 0)
-            add_and_tell(req, door_app_form_value(req, "name"),
-                         door_app_form_value(req, "message"));
-        return;
-    }
-    body = door_app_body(req, FORM_MAX, &len);
-    object = body != NULL ? json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (object != NULL)
         add_and_tell(req, text_of(object, "name"), text_of(object, "message"));
-    else if (body != NULL || errno == EFBIG)
-        answer_error(req, body != NULL ? 400 : 413,
-                     body != NULL ? "That is no JSON." : "That is too long.");
+    else if (body != NULL)
+        answer_error(req, 400, "That is no JSON.");
+    else if (errno == EFBIG)
+        answer_error(req, 413, "That is too long.");
     json_decref(object);
 }
 
-static void delete_json(struct door_app_request *req, void *data)
+static void post_json(struct door_app_request *req)
 {
-    int count = delete_entry(req);
+    if (is_json(req))
+        add_object(req);
+    else if (door_app_form_read(req, FORM_MAX) == 0)
+        add_and_tell(req, door_app_form_value(req, "name"), door_app_form_value(req, "message"));
+}
 
-    (void)data;
-    if (count == 0)
+static void delete_json(struct door_app_request *req)
+{
+    PGresult *deleted = query(req, "delete", door_app_param(req, "id"), NULL);
+
+    if (deleted == NULL)
+        return;
+    if (strcmp(PQcmdTuples(deleted), "0") == 0)
         answer_error(req, 404, "There is no such entry.");
-    else if (count > 0)
+    else
         door_app_status(req, 204);
 }
 
@@ -550,20 +540,17 @@ static void write_places(struct door_app_request *req)
     door_app_printf(req, "<h2>Server threads</h2><table><tr><th>Thread</th><th>Backend</th>"
                          "<th>Requests</th></tr>");
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        if (atomic_load(&places[i].is_taken))
+        if (atomic_load(&places[i].thread) != 0)
             door_app_printf(req, "<tr class=\"thread\"><td>%lu</td><td>%d</td><td>%lu</td></tr>",
                             atomic_load(&places[i].thread), atomic_load(&places[i].backend),
                             atomic_load(&places[i].served));
     door_app_printf(req, "</table>");
 }
 
-static void show_connections(struct door_app_request *req, void *data)
+static void show_connections(struct door_app_request *req)
 {
-    PGresult *backends;
+    PGresult *backends = query(req, "backends", NULL);
 
-    (void)data;
-    database(req);
-    backends = query(req, "backends", 0, NULL);
     if (backends == NULL)
         return;
     begin_page(req, "Connections");
@@ -578,38 +565,43 @@ static void show_connections(struct door_app_request *req, void *data)
                         PQgetvalue(backends, row, 2));
     door_app_printf(req, "</table><p class=\"note\"><a href=\"%s/\">the guest book</a></p>%s",
                     door_app_script_name(req), page_foot);
-    PQclear(backends);
 }
 
-static void leave_transaction_open(struct door_app_request *req, void *data)
+static void leave_transaction_open(struct door_app_request *req)
 {
-    PGresult *added;
-
-    (void)data;
-    if (database(req) == NULL || !succeeded(PQexec(connection, "BEGIN"))) {
-        answer_error(req, 503, "No database.");
-        return;
-    }
-    added = add(req, "nobody", "never committed");
-    if (added != NULL)
+    if (succeeded(PQexec(connection, "BEGIN")) &&
+        query(req, "add", "nobody", "never committed", NULL) != NULL)
         answer_error(req, 500, "Left in the middle of a transaction.");
-    PQclear(added);
+}
+
+/* ------------------------------------------------------------------ routes */
+
+static const struct route routes[] = {
+    {"GET", "/", show_page},
+    {"POST", "/", post_form},
+    {"POST", "/entries/{id}/delete", post_delete},
+    {"GET", "/connections", show_connections},
+    {"GET", "/entries", list_json},
+    {"POST", "/entries", post_json},
+    {"GET", "/entries/{id}", get_json},
+    {"DELETE", "/entries/{id}", delete_json},
+};
+
+static const struct route for_tests = {"POST", "/fault", leave_transaction_open};
+
+static void add_route(struct door_app *app, const struct route *route)
+{
+    door_app_route(app, route->method, route->pattern, serve, (void *)route);
 }
 
 int main(int argc, char **argv)
 {
     struct door_app *app = door_app_create();
 
-    door_app_on_thread(app, start_thread, stop_thread, NULL);
-    door_app_route(app, "GET", "/", show_page, NULL);
-    door_app_route(app, "POST", "/", post_form, NULL);
-    door_app_route(app, "POST", "/entries/{id}/delete", post_delete, NULL);
-    door_app_route(app, "GET", "/connections", show_connections, NULL);
-    door_app_route(app, "GET", "/entries", list_json, NULL);
-    door_app_route(app, "POST", "/entries", post_json, NULL);
-    door_app_route(app, "GET", "/entries/{id}", get_json, NULL);
-    door_app_route(app, "DELETE", "/entries/{id}", delete_json, NULL);
+    door_app_on_thread(app, NULL, stop_thread, NULL);
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        add_route(app, &routes[i]);
     if (getenv("GUESTBOOK_FAULTS") != NULL)
-        door_app_route(app, "POST", "/fault", leave_transaction_open, NULL);
+        add_route(app, &for_tests);
     return door_app_run(app, argc > 1 ? argv[1] : NULL);
 }
