@@ -67,7 +67,8 @@ int door_app_write_json(struct door_app_request *req, const char *text)
 
 int door_app_redirect(struct door_app_request *req, int status, const char *location)
 {
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+    if ((status != 301 && status != 302 && status != 303 && status != 307 && status != 308) ||
+        location == NULL)
         return door_rt_fail(EINVAL);
     if (door_app_header_set(req, "Location", location) == -1)
         return -1;

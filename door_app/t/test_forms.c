@@ -5,6 +5,7 @@
  * forms and cookies, well-formed or not.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -313,6 +314,39 @@ START_TEST(headers_of_a_part_are_limited)
 }
 END_TEST
 
+static size_t allocated(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+static void take_part(struct door_app_request *req, void *data)
+{
+    size_t before = allocated();
+    struct door_app_part part;
+
+    (void)data;
+    ck_assert_int_eq(door_app_part_next(req, &part), 1);
+    ck_assert_str_eq(part.name, "a");
+    ck_assert_uint_lt(allocated(), before + 200000);
+}
+
+/* What a part takes is a small multiple of what was sent, not its square. */
+START_TEST(parameters_take_little_memory)
+{
+    static const char begin[] = "--XX\r\nContent-Disposition: form-data";
+    static const char end[] = ";name=a\r\n\r\n\r\n--XX--";
+    static char body[9000];
+    char *at = stpcpy(body, begin);
+
+    for (int i = 0; i < 2000; i++)
+        at = stpcpy(at, ";b=c");
+    strcpy(at, end);
+    gets_by(take_part, (struct sent){.type = PARTS, .body = body}, 200, "");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- cookies, texts */
 
 static void show_cookies(struct door_app_request *req, void *data)
@@ -396,6 +430,9 @@ static void redirect(struct door_app_request *req, void *data)
     (void)data;
     ck_assert_int_eq(door_app_redirect(req, 200, "/x"), -1);
     ck_assert_int_eq(door_app_redirect(req, 303, "/x\r\nEvil: 1"), -1);
+    errno = 0;
+    ck_assert_int_eq(door_app_redirect(req, 303, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
     ck_assert_int_eq(door_app_redirect(req, 303, "/there"), 0);
 }
 
@@ -439,6 +476,7 @@ int main(void)
     tcase_add_loop_test(tests, parts_are_told_apart, 0, sizeof(parts) / sizeof(parts[0]));
     tcase_add_test(tests, a_part_that_does_not_end);
     tcase_add_test(tests, headers_of_a_part_are_limited);
+    tcase_add_test(tests, parameters_take_little_memory);
     tcase_add_test(tests, cookies_are_found);
     tcase_add_test(tests, cookies_are_set);
     tcase_add_test(tests, texts_are_made_safe);
