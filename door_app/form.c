@@ -203,7 +203,7 @@ const char *door_app_cookie(const struct door_app_request *handle, const char *n
 static int is_cookie_text(const char *text)
 {
     for (; *text != '\0'; text++)
-        if (*text <= ' ' || *text == 0x7f || strchr("\",;\\", *text) != NULL)
+        if (*text <= ' ' || *text >= 0x7f || strchr("\",;\\", *text) != NULL)
             return 0;
     return 1;
 }

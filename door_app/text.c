@@ -127,8 +127,8 @@ const char *door_app_request_id(struct door_app_request *req)
 /* One line in one write(2), so that those of several threads do not mix. */
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
 {
+    int error = errno; /* which looking for the id may change */
     const char *id = req != NULL ? door_app_request_id(req) : NULL;
-    int error = errno;
     char line[4096];
     size_t len;
     va_list args;

@@ -464,6 +464,34 @@ START_TEST(the_log_has_levels)
 }
 END_TEST
 
+/* Whether or not there is an id to put in front. */
+static void log_errno(struct door_app_request *req, void *data)
+{
+    errno = EACCES;
+    door_app_log(req, LOG_WARNING, "%s: %m", (const char *)data);
+    ck_assert_int_eq(errno, EACCES);
+}
+
+START_TEST(the_log_keeps_errno)
+{
+    struct door_app *app = door_app_create();
+    struct capture capture;
+    struct message message;
+    struct answer answer;
+
+    door_app_handle(app, "/", log_errno, "a");
+    begin_capture(&capture);
+    gets(app, (struct sent){.method = "GET"}, 200, "");
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_ENV, "UNIQUE_ID", "number1");
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    ask(app, &message, &answer);
+    end_capture(&capture);
+    ck_assert_str_eq(capture.text, "<4>a: Permission denied\n<4>number1: a: Permission denied\n");
+    door_app_destroy(app);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("forms");
@@ -483,5 +511,6 @@ int main(void)
     tcase_add_test(tests, redirects_have_a_status);
     tcase_add_test(tests, types_by_extension);
     tcase_add_test(tests, the_log_has_levels);
+    tcase_add_test(tests, the_log_keeps_errno);
     return run_tests(tests);
 }
