@@ -243,6 +243,7 @@ static int slow(const char *port, const char *path, int streams, int seconds)
 {
     long long until;
     struct pollfd *fds = calloc((size_t)streams, sizeof(*fds));
+    char *has_begun = calloc((size_t)streams, 1);
     long sum = 0;
     int errors = 0;
 
@@ -255,7 +256,10 @@ static int slow(const char *port, const char *path, int streams, int seconds)
         for (int i = 0; i < streams; i++) {
             ssize_t got = fds[i].fd != -1 ? recv(fds[i].fd, buf, SLOW_LEN, MSG_DONTWAIT) : 0;
 
-            sum += got > 0 ? got : 0;
+            if (got > 0) {
+                sum += got;
+                has_begun[i] = 1;
+            }
             if (got == 0 && fds[i].fd != -1) { /* it has ended too early */
                 close(fds[i].fd);
                 fds[i].fd = -1;
@@ -263,9 +267,10 @@ static int slow(const char *port, const char *path, int streams, int seconds)
         }
     }
     for (int i = 0; i < streams; i++)
-        errors += fds[i].fd == -1;
+        errors += fds[i].fd == -1 || !has_begun[i];
     printf("RESULT %ld %d %d\n", sum, seconds * 1000000, errors);
     free(fds);
+    free(has_begun);
     return 0;
 }
 

@@ -43,8 +43,9 @@ sub start_database {
         sleep 0.2;
         chomp($sockets = slurp("$home/sockets")) if -s "$home/sockets";
     }
-    system("$bin/pgbench -h $sockets -U postgres -i -q -s @{[SCALE]} postgres >>$dir/database.log 2>&1")
-        == 0 or return "pgbench cannot make its tables, see $dir/database.log";
+    my $make = "$bin/pgbench -h $sockets -U postgres -i -q -s @{[SCALE]} postgres";
+    system("$make >>$dir/database.log 2>&1") == 0
+        or return "pgbench cannot make its tables, see $dir/database.log";
     psql('SELECT count(*) FROM pgbench_accounts');
     return;
 }

@@ -184,7 +184,8 @@ sub peers_of {
 
 # What is asked for; n, where the path says how much.
 my %path = (
-    big => "/big-$large_mib", slow => "/big-$large_mib", upload => '/post', events => '/events-30',
+    big => "/big-$large_mib", slow => "/big-$large_mib", upload => '/post',
+    events => "/events-$events_each",
 );
 
 sub path_of {

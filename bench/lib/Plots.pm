@@ -34,6 +34,13 @@ sub data {
     return $text;
 }
 
+sub style {
+    my ($name) = @_;
+    my $width = $name =~ /^mod_door/ ? 3 : 2;
+    my $colour = $colour{$name} // '#aaaaaa';
+    return "'-' with linespoints lw $width pt 7 ps 0.5 lc rgb '$colour' title '$name' noenhanced";
+}
+
 sub plot {
     my ($file, $title, $axis, $cells, $clients, $value) = @_;
     my %seen;
@@ -45,9 +52,9 @@ sub plot {
     print $gnuplot "set terminal svg size 860,480 font 'sans-serif,12' background '#ffffff'\n"
         . "set output '$build/bench/$file'\nset title '$title'\nset logscale x 2\n"
         . "set xlabel 'concurrent clients'\nset ylabel '$axis'\nset yrange [0:*]\nset grid y\n"
-        . "set key outside right\nset xrange $range\nset xtics (" . join(',', @$clients) . ")\nplot "
-        . join(', ', map { sprintf "'-' with linespoints lw %d pt 7 ps 0.5 lc rgb '%s' title '%s' noenhanced",
-            $_->[0] =~ /^mod_door/ ? 3 : 2, $colour{$_->[0]} // '#aaaaaa', $_->[0] } @lines)
+        . "set key outside right\nset xrange $range\n"
+        . 'set xtics (' . join(',', @$clients) . ")\nplot "
+        . join(', ', map { style($_->[0]) } @lines)
         . "\n" . join('', map { "$_->[1]e\n" } @lines);
     return close $gnuplot;
 }

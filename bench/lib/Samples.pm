@@ -24,8 +24,7 @@ use Setup;
 
 our @EXPORT = qw(sample warm_up);
 
-my $slow_seconds = $quick ? 2 : 4;
-my $events_each = 30; # as in the path
+my $slow_seconds = 6; # until all run: mod_fcgid takes its time
 
 # Runs the command; after so many seconds the peer's size is taken.
 sub run {
@@ -113,7 +112,7 @@ sub sample {
     return sample_pgbench(@_) if $peer->{is_pgbench};
     my $is_wrk = is_request($work) || $work eq 'db';
     my $command = $is_wrk ? wrk_command(@_) : client_command(@_);
-    my $delay = $is_wrk ? 0.6 * $seconds : $work eq 'events' ? 2 : $work eq 'slow'
+    my $delay = $is_wrk ? 0.6 * $seconds : $work eq 'events' ? $events_each * 0.07 : $work eq 'slow'
         ? $slow_seconds - 1 : 0.15;
     my $before = costs($peer, $work eq 'db' ? backends($peer) : ());
     my ($said, $size) = run($peer, $work, $delay, $command);

@@ -14,9 +14,9 @@ use File::Path ();
 use File::Temp ();
 use POSIX ();
 
-our @EXPORT = qw($bench $build $programs $mod_door $dir $httpd $modules $user $is_root $quick $rounds $seconds
-    $large_mib %concurrency @works rounds_of is_request settle slurp spew median say_now
-    machine);
+our @EXPORT = qw($bench $build $programs $mod_door $dir $httpd $modules $user $is_root
+    $quick $rounds $seconds $large_mib $events_each %concurrency @works
+    rounds_of is_request settle slurp spew median say_now machine);
 
 our $bench = abs_path(dirname(__FILE__) . '/..');
 our $build = abs_path($ARGV[0] // 'build');
@@ -24,13 +24,14 @@ our $quick = $ENV{QUICK};
 our $rounds = int($ENV{ROUNDS} || ($quick ? 1 : 3));
 our $seconds = int($ENV{SECONDS} || 1);
 our $large_mib = int($ENV{LARGE_MIB} || ($quick ? 128 : 1024));
+our $events_each = $quick ? 10 : 30; # in a stream: one or three seconds
 our $is_root = $> == 0;
 our $user = 'nobody';
 
 # The works, in the order of the tables, and with how many clients each is done.
 my @requests = qw(tiny 64k 1m post sleep cpu);
-our @works = split /,/, $ENV{WORKS}
-    // ($quick ? 'tiny,db,events,big,file,upload' : join ',', @requests, qw(db events big file upload slow));
+my $all = join ',', @requests, qw(db events big file upload slow);
+our @works = split /,/, $ENV{WORKS} // ($quick ? 'tiny,db,events,big,file,upload' : $all);
 my $for_requests = $ENV{CONCURRENCY} // ($quick ? '1,32' : '1,8,32,128,512');
 my $for_db = $ENV{CONCURRENCY} // ($quick ? '8' : '1,8,32,64');
 our %concurrency = (

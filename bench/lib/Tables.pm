@@ -137,7 +137,8 @@ my %columns = (
     db => [@of_requests, 'backends', 'errors'],
     events => ['p50 ms', 'p99 ms', 'p99.9 ms', 'held', 'CPU us', 'CPU of the limit\'s', @sizes,
         'events missing'],
-    slow => ['KiB per stream', 'of these the application\'s', 'PSS MiB', 'threads', 'MiB/s', 'errors'],
+    slow => ['KiB per stream', 'of these the application\'s', 'PSS MiB', 'threads', 'MiB/s',
+        'errors'],
     map { $_ => \@of_bodies } qw(big file upload),
 );
 
@@ -177,8 +178,9 @@ sub matrix {
     my ($summary) = @_;
     my @compared = grep { $_ ne 'slow' } @works;
     my @names = grep { $_ ne 'in-process' && $_ ne 'pgbench' } names($summary, @compared);
-    my $md = "Throughput as a share of the limit's / CPU per request (event, MiB) as a multiple of "
-        . "it; \\* with\nerrors. For events the first is the median time from handler to client.\n\n" . head('work', 'clients', @names);
+    my $md = "Throughput as a share of the limit's / CPU per request (event, MiB) as a multiple "
+        . "of it; \\* with\nerrors. For events the first is the median time from handler to "
+        . "client.\n\n" . head('work', 'clients', @names);
     for my $work (@compared) {
         for my $clients (@{$concurrency{$work}}) {
             my $cell = $summary->{$work}{$clients} or next;
@@ -200,8 +202,8 @@ sub table {
 }
 
 sub applications {
-    my $md = "## The applications\n\nLines of source (what all share, `work.h` and `page.h`, is not "
-        . "counted, nor comments) and of\nconfiguration that only this peer needs.\n\n"
+    my $md = "## The applications\n\nLines of source (what all share, `work.h` and `page.h`, is "
+        . "not counted, nor comments) and of\nconfiguration that only this peer needs.\n\n"
         . head('', 'source', 'configuration');
     my %seen;
     for my $peer (all_peers()) {
@@ -214,10 +216,10 @@ sub applications {
 sub idle {
     my ($run) = @_;
     my $idle = $run->{idle}{tiny} or return '';
-    my $md = "## Memory when idle\n\nPSS after one request, before any load. What the peers share "
-        . "with one another, such as\nhttpd's own code, is counted in equal parts: they run side by "
-        . "side.\n\n" . head('', 'PSS MiB', 'application\'s', 'threads', 'processes');
-    for my $name (grep { $idle->{$_} } map { $_->{name} } grep { "@{$_->{works}}" =~ /tiny/ } all_peers()) {
+    my $md = "## Memory when idle\n\nPSS after one request, before any load. What the peers "
+        . "share with one another, such as\nhttpd's own code, is counted in equal parts: they run "
+        . "side by side.\n\n" . head('', 'PSS MiB', 'application\'s', 'threads', 'processes');
+    for my $name (names({tiny => {idle => $idle}}, 'tiny')) {
         my $size = $idle->{$name};
         $md .= row(label($name, 'tiny'), number('%.1f', $size->{pss}, 1024),
             number('%.1f', $size->{app_pss}, 1024), @$size{qw(threads processes)});
@@ -228,21 +230,23 @@ sub idle {
 sub preface {
     my ($run) = @_;
     my $machine = $run->{machine};
-    my $versions = join ', ', map { "$_ $machine->{versions}{$_}" } sort keys %{$machine->{versions}};
+    my %version = %{$machine->{versions}};
+    my $versions = join ', ', map { "$_ $version{$_}" } sort keys %version;
+    my $times = $rounds == 1 ? 'round' : 'rounds';
     my $failed = join '', map { "- $_->{name}, /$_->{work}: $_->{reason}\n" } @{$run->{failed}};
     return <<"MD" . ($failed ? "\nLeft out, because they do not work here:\n\n$failed" : '') . "\n";
 # Results
 
 Made by `make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
-$machine->{processors} processors ($machine->{processor}), $machine->{memory_gib} GiB, $machine->{kernel}; load average before
-it $machine->{load}. $machine->{httpd}, event MPM; $versions.
+$machine->{processors} processors ($machine->{processor}), $machine->{memory_gib} GiB, $machine->{kernel};
+load average before it $machine->{load}. $machine->{httpd}, event MPM; $versions.
 
-Each peer is an httpd of its own with the same settings (at the end), and what stands behind it. For each
-work all start afresh and then run side by side; they are asked one after the other, $rounds
-${\($rounds == 1 ? 'round' : 'rounds')} of $seconds s for each number of clients, by one `wrk` thread over kept connections. Figures are
-medians of the rounds; ratios are taken within a round, (least-most) is their spread. The limit is
-the same handler inside httpd. CPU is user and system time of all of the peer's processes, PSS is
-measured while it is asked.
+Each peer is an httpd of its own with the same settings (at the end), and what stands behind it.
+For each work all start afresh and then run side by side; they are asked one after the other,
+$rounds $times of $seconds s for each number of clients, by one `wrk` thread over kept connections.
+Figures are medians of the rounds; ratios are taken within a round, (least–most) is their spread.
+The limit is the same handler inside httpd. CPU is user and system time of all of the peer's processes, PSS is measured
+while it is asked; the application's part is what is not httpd.
 MD
 }
 
