@@ -123,7 +123,8 @@ sub sample {
     my $units = delete $sample->{units};
     if ($units) {
         $sample->{cpu} = $cpu * 1e6 / $units;
-        $sample->{switches} = $switches / $units unless $peer->{forgets_switches};
+        $sample->{switches} = $switches / $units
+            if defined $switches && !$peer->{forgets_switches};
     }
     return {%$sample, %$size};
 }
