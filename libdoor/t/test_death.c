@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define NOTICE_MS (door_test_sanitized() ? 10000 : 1000) /* a death is known by then */
-#define MAX_IDS 400000
+#define MAX_IDS   400000
 
 enum op { ANSWER, BLOCK, EXIT, QUICK_EXIT, COUNT };
 
@@ -463,6 +463,11 @@ START_TEST(a_client_exits_while_its_threads_call)
 }
 END_TEST
 
+static bool has_begun(void *arg)
+{
+    return *(_Atomic pid_t *)arg != 0;
+}
+
 /* A child of the server must not keep the door alive, or look like the server. */
 static void serve_with_a_child(void *arg)
 {
@@ -472,9 +477,11 @@ static void serve_with_a_child(void *arg)
     door_test_require(d >= 0);
     door_test_attach(d, path);
     child = fork();
-    if (child == 0)
+    if (child == 0) { /* only now has it closed what it had of the server's */
+        *(_Atomic pid_t *)arg = getpid();
         door_test_pause();
-    *(pid_t *)arg = child;
+    }
+    door_test_require(door_test_await(has_begun, arg));
     door_test_ready();
     door_test_pause();
 }

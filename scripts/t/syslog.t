@@ -63,7 +63,7 @@ echo "to stdout"
 echo "<3>an error" >&2
 exec $dir/bin/kitchen
 SCRIPT
-$httpd->configure("DoorApp says $dir/bin/says\n<Location /says>\nDoorHandler says\n</Location>\n");
+$httpd->configure("LogLevel notice\nDoorApp says $dir/bin/says\n<Location /says>\nDoorHandler says\n</Location>\n");
 
 # True once a line of syslog that came since the last one is like that.
 my $lines = '';
