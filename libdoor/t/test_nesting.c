@@ -175,7 +175,7 @@ START_TEST(nesting_leaves_nothing)
     start("even", "odd");
     even = door_test_serve(shared->paths[0], serve, NULL, 0);
     odd = door_test_serve(shared->paths[1], serve, NULL, 0);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 200; i++) {
         ck_assert_int_eq(descend(DEPTH, 0, 0), DEPTH + 1);
         if (i == 10) {
             fds[0] = door_test_fd_count_of(even);
@@ -185,7 +185,8 @@ START_TEST(nesting_leaves_nothing)
     }
     ck_assert(door_test_fds_settle(even, fds[0] + 20));
     ck_assert(door_test_fds_settle(odd, fds[1] + 20));
-    ck_assert_int_le(door_test_thread_count(even), threads + 4);
+    /* Where others have the processors, there are as many again at times. */
+    ck_assert_int_le(door_test_thread_count(even), threads + 3 * DEPTH);
 }
 END_TEST
 
