@@ -188,8 +188,9 @@ static int start(struct door_app_request *handle, struct door_rt_request *req)
     m->parts = 0;
     m->is_at_end = 0;
     m->delimiter_len = (size_t)sprintf(m->delimiter, "\r\n--%s", boundary);
+    memcpy(m->buffer, "\r\n", 2);
     m->start = m->buffer;
-    m->end = mempcpy(m->buffer, "\r\n", 2);
+    m->end = m->buffer + 2;
     req->multipart = m;
     return 0;
 }
