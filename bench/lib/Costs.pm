@@ -76,7 +76,8 @@ sub costs {
     return {cpu => \%cpu, switches => \%switches};
 }
 
-# What was used between the two.  Without schedstat there are no switches.  A thread that has ended takes its switches with it.
+# What was used between the two.  Without schedstat there are no switches; a thread that has ended
+# takes its switches with it.
 sub difference {
     my ($before, $after) = @_;
     my %sum;

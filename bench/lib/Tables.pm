@@ -115,7 +115,7 @@ my %column = (
     'p99.9 ms' => sub { number('%.2f', $_[0]{p999}, 1000) },
     'CPU us' => sub { number('%.1f', $_[0]{cpu}) },
     'CPU us/MiB' => sub { number('%.0f', $_[0]{cpu}) },
-    'CPU of the limit\'s' => sub { spread($_[0]{cpu_share}) },
+    'CPU of the limit' => sub { spread($_[0]{cpu_share}) },
     switches => sub { number('%.1f', $_[0]{switches}) },
     'PSS MiB' => sub { number('%.1f', $_[0]{pss}, 1024) },
     'application\'s' => sub { number('%.1f', $_[0]{app_pss}, 1024) },
@@ -131,11 +131,11 @@ my %column = (
 
 my @sizes = ('switches', 'PSS MiB', 'application\'s', 'threads', 'processes');
 my @of_requests = ('requests/s', 'of the limit', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us',
-    'CPU of the limit\'s', @sizes);
-my @of_bodies = ('MiB/s', 'of the limit', 'CPU us/MiB', 'CPU of the limit\'s', 'errors');
+    'CPU of the limit', @sizes);
+my @of_bodies = ('MiB/s', 'of the limit', 'CPU us/MiB', 'CPU of the limit', 'errors');
 my %columns = (
     db => [@of_requests, 'backends', 'errors'],
-    events => ['p50 ms', 'p99 ms', 'p99.9 ms', 'held', 'CPU us', 'CPU of the limit\'s', @sizes,
+    events => ['p50 ms', 'p99 ms', 'p99.9 ms', 'held', 'CPU us', 'CPU of the limit', @sizes,
         'events missing'],
     slow => ['KiB per stream', 'of these the application\'s', 'PSS MiB', 'threads', 'MiB/s',
         'errors'],
@@ -178,9 +178,9 @@ sub matrix {
     my ($summary) = @_;
     my @compared = grep { $_ ne 'slow' } @works;
     my @names = grep { $_ ne 'in-process' && $_ ne 'pgbench' } names($summary, @compared);
-    my $md = "Throughput as a share of the limit's / CPU per request (event, MiB) as a multiple "
-        . "of it; \\* with\nerrors. For events the first is the median time from handler to "
-        . "client.\n\n" . head('work', 'clients', @names);
+    my $md = "Throughput as a share of in-process (of pgbench for /db) / CPU per request (event, "
+        . "MiB) as a\nmultiple of its; \\* with errors. For events the first is the median time from "
+        . "handler to client.\n\n" . head('work', 'clients', @names);
     for my $work (@compared) {
         for my $clients (@{$concurrency{$work}}) {
             my $cell = $summary->{$work}{$clients} or next;
@@ -194,7 +194,7 @@ sub table {
     my ($work, $clients, $cell) = @_;
     my @columns = @{$columns{$work} // [@of_requests, 'errors']};
     my $md = "### $clients " . ($clients == 1 ? 'client' : 'clients') . "\n\n"
-        . head('', map { $_ eq 'held' ? '' : $_ } @columns);
+        . head('', map { $_ eq 'held' ? '' : s/the limit/limit_of($work)/er } @columns);
     for my $name (names({$work => {$clients => $cell}}, $work)) {
         $md .= row(label($name, $work), map { $column{$_}->($cell->{$name}) } @columns);
     }
