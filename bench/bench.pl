@@ -156,6 +156,8 @@ spew("$build/bench/results.json", JSON::PP->new->canonical->pretty->encode({
     machine => $run{machine}, minutes => $run{minutes}, rounds => $rounds, seconds => $seconds,
     large_mib => $large_mib, settings => [split /\n/, $settings], failed => $run{failed},
     results => $summary,
+    applications => [map { +{name => $_->{name}, works => $_->{works},
+        source_lines => source_lines($_), configuration_lines => conf_lines($_)} } all_peers()],
 }));
 unlink "$dir/large";
 print $md;
