@@ -9,7 +9,6 @@
  * is made in each child, and a door is opened at its first request there.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -526,27 +525,12 @@ static int hide_directory(request_rec *r)
     return DECLINED;
 }
 
-/*
- * A request through a door is a row of threads that wake one another: listener,
- * worker, server thread, worker.  Where the one that is woken preempts the one
- * that wakes it, each step costs a switch more.  Before there are any threads,
- * so that all of them are scheduled so.
- */
-static void schedule_as_batch(void)
-{
-#ifdef SCHED_BATCH
-    const struct sched_param param = {0};
-
-    if (mod_door_wants_batch() && sched_getscheduler(0) == SCHED_OTHER)
-        sched_setscheduler(0, SCHED_BATCH, &param); /* no harm if it fails */
-#endif
-}
-
 static void start_child(apr_pool_t *pool, server_rec *s)
 {
     apr_status_t error = mod_door_init(pool);
 
-    schedule_as_batch();
+    if (mod_door_wants_batch())
+        door_schedule_as_batch(); /* before there are any threads, which inherit it */
     if (error == APR_SUCCESS)
         error = mod_door_init_response_doors(pool);
     mod_door_take_row(pool);

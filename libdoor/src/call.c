@@ -8,6 +8,7 @@
 
 #include <sys/mman.h>
 
+#include "batch.h"
 #include "client.h"
 #include "fork.h"
 #include "thread.h"
@@ -24,6 +25,7 @@ static int call(int d, door_arg_t *params, const struct client_extra *extra)
 
     if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0)
         return -1;
+    batch_note_caller();
     return client_call(seat, params, extra);
 }
 

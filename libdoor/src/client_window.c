@@ -34,7 +34,7 @@ void client_window_release(struct client_channel *ch, unsigned slot)
     if (ch->window[slot].size == 0)
         return;
     atomic_fetch_or(&ch->used_windows[slot / 64], shm_bit(slot));
-    loop_each_second(client_give_back_idle);
+    loop_repeat(LOOP_WINDOWS, client_give_back_idle);
 }
 
 /* Takes the slot, so that no call begins in it meanwhile. */

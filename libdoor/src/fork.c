@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "batch.h"
 #include "client.h"
 #include "loop.h"
 #include "pool.h"
@@ -44,6 +45,7 @@ static void after_in_child(void)
     server_thread_forked();
     pool_forked();
     loop_forked();
+    batch_forked();
 }
 
 static int result;

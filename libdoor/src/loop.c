@@ -6,6 +6,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,12 +27,15 @@ static struct own_fd epoll = {.fd = -1}; /* changed under start_lock, when a thr
 static struct own_fd wake = {.fd = -1};
 static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
 
-/* What is called again and again, as long as it wants to be. */
 static struct timer {
     int period_ms;
-    int (*_Atomic function)(void); /* NULL: none */
+    int (*_Atomic function)(void); /* NULL: it does not want to be called */
     int64_t last_ns;               /* when it was called last; loop thread only */
-} tick = {.period_ms = 1}, second = {.period_ms = 1000};
+} timers[LOOP_TIMER_COUNT] = {
+    [LOOP_GROW] = {.period_ms = 1},
+    [LOOP_WINDOWS] = {.period_ms = 1000},
+    [LOOP_BATCH] = {.period_ms = 1000},
+};
 
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
@@ -59,11 +63,13 @@ void loop_pause(struct watch *w)
 
 static int wait_ms(void)
 {
-    if (atomic_load(&tick.function) != NULL)
-        return tick.period_ms;
-    if (paused_count > 0)
-        return PAUSE_MS;
-    return atomic_load(&second.function) != NULL ? second.period_ms : -1;
+    int wait = paused_count > 0 ? PAUSE_MS : INT_MAX;
+
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++) {
+        if (atomic_load(&timers[i].function) != NULL && timers[i].period_ms < wait)
+            wait = timers[i].period_ms;
+    }
+    return wait < INT_MAX ? wait : -1;
 }
 
 static void run_timer(struct timer *t, int64_t now_ns)
@@ -84,8 +90,8 @@ static void run_timers(void)
     static int64_t resumed_ns;
     int64_t now_ns = thread_now_ns();
 
-    run_timer(&tick, now_ns);
-    run_timer(&second, now_ns);
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
+        run_timer(&timers[i], now_ns);
     if (now_ns - resumed_ns >= PAUSE_MS * 1000000) {
         resumed_ns = now_ns;
         resume_paused();
@@ -174,8 +180,9 @@ void loop_remove(struct watch *w)
     }
 }
 
-static void set_timer(struct timer *t, int (*function)(void))
+void loop_repeat(enum loop_timer timer, int (*function)(void))
 {
+    struct timer *t = &timers[timer];
     uint64_t one = 1;
 
     if (atomic_load(&t->function) == function)
@@ -184,22 +191,12 @@ static void set_timer(struct timer *t, int (*function)(void))
         return; /* the counter is full: a wake-up is on its way anyway */
 }
 
-void loop_tick(int (*function)(void))
-{
-    set_timer(&tick, function);
-}
-
-void loop_each_second(int (*function)(void))
-{
-    set_timer(&second, function);
-}
-
 void loop_forked(void)
 {
     own_fd_close(&epoll);
     own_fd_close(&wake);
     paused_count = 0;
-    atomic_store(&tick.function, NULL);
-    atomic_store(&second.function, NULL);
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
+        atomic_store(&timers[i].function, NULL);
     pthread_mutex_init(&start_lock, NULL);
 }

@@ -33,14 +33,19 @@ void loop_remove(struct watch *w);
 /* In the loop thread: do not wait for w for the next tenth of a second. */
 void loop_pause(struct watch *w);
 
-/*
- * Has the loop call function() every millisecond for as long as it returns
- * non-zero.  May be called from any thread; there is one tick function.
- */
-void loop_tick(int (*function)(void));
+/* What the loop does again and again, each of them with one function. */
+enum loop_timer {
+    LOOP_GROW,    /* every millisecond */
+    LOOP_WINDOWS, /* every second */
+    LOOP_BATCH,   /* every second */
+    LOOP_TIMER_COUNT
+};
 
-/* The same, once a second. */
-void loop_each_second(int (*function)(void));
+/*
+ * Has the loop call function() so often for as long as it returns non-zero.  May
+ * be called from any thread.
+ */
+void loop_repeat(enum loop_timer timer, int (*function)(void));
 
 /* In a forked child: the thread is gone, forget it. */
 void loop_forked(void);

@@ -129,7 +129,7 @@ void pool_revoke(struct pool *pool, const struct door *door)
 void pool_check(struct pool *pool)
 {
     if (is_shared(pool) && server_thread_is_builtin())
-        loop_tick(grow_shared);
+        loop_repeat(LOOP_GROW, grow_shared);
 }
 
 /* The ids of the channels that are there must not share a place. */

@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "batch.h"
 #include "server.h"
 
 struct server_thread;
@@ -51,6 +52,7 @@ struct server_thread {
     struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
     pid_t tid;                  /* the kernel's number of it */
+    struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
     int looks_out;              /* its callers do not ring: this thread will look */

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -261,18 +260,6 @@ static struct server_thread *get_self(void)
     return self = t;
 }
 
-/*
- * A woken server thread should not push its waker off the processor: the waker
- * is about to sleep anyway.  Not inherited by what the procedure forks.
- */
-static void yield_to_wakers(void)
-{
-    struct sched_param param = {0};
-
-    if (sched_getscheduler(0) == SCHED_OTHER)
-        sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &param);
-}
-
 /* Goes where the thread is bound to; -1 with EINVAL if that door is gone. */
 static int join_pool(struct server_thread *t)
 {
@@ -325,6 +312,7 @@ static void serve(struct server_thread *t)
         pthread_cleanup_push(nothing, NULL);
         if (_setjmp(t->base) == 0) {
             park(t);
+            batch_follow(&t->batch);
             if (pool_take_call(t) < 0)
                 pthread_exit(NULL); /* the private door that it served is gone */
             if (t->unreferenced != NULL)
@@ -396,7 +384,6 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
         return -1;
     if (!is_new)
         _longjmp(t->base, 1);
-    yield_to_wakers();
     serve(t);
     return 0;
 }

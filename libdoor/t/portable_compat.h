@@ -17,6 +17,7 @@
 #define door_end_loan portable_end_loan
 #define door_share_arguments portable_share_arguments
 #define door_result_buffer portable_result_buffer
+#define door_schedule_as_batch portable_schedule_as_batch
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
@@ -25,5 +26,6 @@
 #undef door_end_loan
 #undef door_share_arguments
 #undef door_result_buffer
+#undef door_schedule_as_batch
 
 #endif
