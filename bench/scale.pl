@@ -199,7 +199,7 @@ sub wrk {
     my ($self, $clients, @arguments) = @_;
     my $said = `ulimit -n $descriptors; wrk -t1 -c$clients -d${seconds}s --timeout 10s \\
         -s $bench/scale.lua http://127.0.0.1:$self->{port} -- @arguments 2>&1`;
-    my @result = $said =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/m;
+    my @result = $said =~ /^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)/m;
     die "wrk: $said" unless @result;
     return @result;
 }
@@ -208,9 +208,10 @@ sub sample {
     my ($self, $clients, @paths) = @_;
     my $before = processes($self);
     my %cpu = map { $_ => cpu($before->{$_}) } keys %$before;
-    my ($requests, $us, $p50, $p99, $errors) = wrk($self, $clients, @paths);
+    my ($requests, $us, $p50, $p99, $broken, $refused) = wrk($self, $clients, @paths);
     my $after = processes($self);
-    my %sample = (rate => $requests / ($us / 1e6), p50 => $p50, p99 => $p99, errors => $errors);
+    my %sample = (rate => $requests / ($us / 1e6), p50 => $p50, p99 => $p99, broken => $broken,
+        refused => $refused);
     for my $part (keys %$after) {
         my $used = cpu($after->{$part}) - $cpu{$part};
         $sample{"${part}_cpu"} = $requests ? $used * 1e6 / $requests : 0;
@@ -225,15 +226,18 @@ sub median {
     return @sorted % 2 ? $sorted[@sorted / 2] : ($sorted[@sorted / 2 - 1] + $sorted[@sorted / 2]) / 2;
 }
 
-# Medians of the rounds; errors are added up.
+# Medians of the rounds; errors are added up: connections that broke, and statuses that are errors.
 sub summary {
     my ($samples) = @_;
     my %row;
     for my $key (keys %{$samples->[0]}) {
         $row{$key} = median(map { $_->{$key} } @$samples);
     }
-    $row{errors} = 0;
-    $row{errors} += $_->{errors} for @$samples;
+    for my $error ('broken', 'refused') {
+        $row{$error} = 0;
+        $row{$error} += $_->{$error} for @$samples;
+    }
+    $row{errors} = $row{broken} . ($row{refused} ? " and $row{refused} statuses" : '');
     return \%row;
 }
 
@@ -278,7 +282,7 @@ sub clients {
         $md .= row($count, both(\&whole, rate => $d, $l), sprintf('%.2f', $d->{rate} / $l->{rate}),
             both(\&ms, p99 => $d, $l), both(\&whole, httpd_cpu => $d, $l), whole($d->{app_cpu}),
             both(\&mib, httpd_pss => $d, $l), mib($d->{app_pss}), $d->{app_threads}, $d->{app_fds},
-            both(\&whole, errors => $d, $l));
+            "$d->{errors} : $l->{errors}");
     }
     return ($rows, "`/tiny`, 8 children of 256 threads; mod_door : the handler inside httpd.\n\n$md");
 }
@@ -358,6 +362,7 @@ sub children {
 
 # ---------------------------------------------------------------- the run
 
+my ($load) = split ' ', slurp('/proc/loadavg');
 File::Path::remove_tree($dir);
 File::Path::make_path($dir);
 my %results;
@@ -379,7 +384,8 @@ $table{head} = POSIX::strftime('%Y-%m-%d', gmtime) . ", commit $commit. $process
     . ($processor // '?') . "), $kernel. " . ($version =~ s/Server version: //r)
     . ", event MPM; one `wrk` thread, kept connections; medians of $rounds rounds of $seconds s,"
     . " interleaved. CPU is per request; MiB are PSS after"
-    . " the round, of httpd with its supervisor.\n";
+    . " the round, of httpd with its supervisor; errors are connections that broke. Load average"
+    . " of the machine before: $load.\n";
 
 sub save {
     my ($path, $text) = @_;
