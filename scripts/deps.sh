@@ -11,7 +11,7 @@
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
-# service is in the package apache2.
+# service is in the package apache2.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
     fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy'
