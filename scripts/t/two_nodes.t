@@ -244,7 +244,7 @@ sub ask {
     return 0;
 }
 
-# One client: half of them keep their connections; every fourth request is a POST.
+# One client: half of them keep their connections; every other request is a POST.
 sub run_client {
     my ($phase, $client) = @_;
     my ($stop, $connection) = (0);
@@ -254,7 +254,7 @@ sub run_client {
         POSIX::SA_RESTART));
     open my $results, '>', "$root/results.$phase.$client" or die $!;
     for (my $i = 1; !$stop && getppid == $parent; $i++) {
-        my $method = $i % 4 ? 'GET' : 'POST';
+        my $method = ($i + $client) % 2 ? 'GET' : 'POST';
         my $number = "$phase.$client.$i";
         my $began = time;
         alarm 60;
@@ -379,7 +379,9 @@ ok is_up('a'), '... the balancer sees it';
 
 $clients = start_clients('killed');
 both_work('killed');
-kill 'KILL', $node{a}->processes(qr/httpd\.conf/);
+my @httpd = $node{a}->processes(qr/httpd\.conf/);
+ok wait_for(sub { 3 <= grep { $_ == 1 } values %{($node{a}->requests)[0]} }), 'killed: the node is busy';
+kill 'KILL', @httpd;
 ok $node{a}->ended(10), "killed: the node's httpd";
 b_works('killed');
 ($failed, $running) = look_at('killed', results('killed', $clients));
