@@ -45,11 +45,12 @@ sub settled {
 
 ok abort_some(400), 'the first ones, for which everything is made';
 my $before = app_count('kitchen');
+my $callers = door_callers();
 my $httpd = child_descriptors();
 ok abort_some(1000), 'a thousand';
 ok abort_some(1000), '... and another one';
 ok settled('threads', $before->{threads} + 20), 'threads';
-ok settled('descriptors', $before->{descriptors} + 20), 'descriptors';
+ok app_descriptors_settle('kitchen', $before, $callers, 20), 'descriptors';
 ok settled('kib', $before->{kib} + 16 * 1024), 'memory';
 ok wait_for(sub { child_descriptors() <= $httpd + 20 }, 20), "httpd's descriptors";
 is GET('/kitchen/upload')->code, 200, 'it serves';

@@ -156,8 +156,8 @@ sub leave_in_the_middle {
 ok leave_in_the_middle(), '300 downloads end in the middle';
 {
     my $before = app_count('kitchen');
+    my $callers = door_callers();
     ok leave_in_the_middle(), '... and another 300';
     ok wait_for(sub { app_count('kitchen')->{kib} - $before->{kib} < 24 * 1024 }), '... memory';
-    ok wait_for(sub { app_count('kitchen')->{descriptors} < $before->{descriptors} + 100 }),
-        '... descriptors';
+    ok app_descriptors_settle('kitchen', $before, $callers, 30), '... descriptors';
 }

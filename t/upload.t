@@ -185,8 +185,9 @@ sub stop_in_the_middle {
 ok stop_in_the_middle(), '200 uploads end in the middle';
 {
     my $before = app_count('kitchen');
+    my $callers = door_callers();
     ok stop_in_the_middle(), '... and another 200';
-    ok wait_for(sub { app_count('kitchen')->{descriptors} <= $before->{descriptors} + 24 }),
+    ok app_descriptors_settle('kitchen', $before, $callers, 24),
         '... the application has as many descriptors as before';
     cmp_ok app_count('kitchen')->{kib} - $before->{kib}, '<', 16 * 1024, '... and as much memory';
     my $threads = app_count('kitchen')->{threads};

@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
-    app_count app_kib files_path child_descriptors child_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
+    app_count app_descriptors_settle app_kib files_path child_descriptors child_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
     raw_open raw_send raw_begins raw_rest raw_request parse_response read_response event_delays);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
@@ -174,6 +174,17 @@ sub app_count {
     open my $status, '<', "/proc/$pid/status" or return {};
     my ($kib) = join('', <$status>) =~ /^VmRSS:\s+(\d+)/m;
     return { threads => $threads, descriptors => $descriptors, kib => $kib };
+}
+
+# True once it has about as many descriptors as when $before was taken by app_count(),
+# but for what each further process of httpd that has begun to call it needs.
+sub app_descriptors_settle {
+    my ($name, $before, $callers, $more) = @_;
+    return wait_for(sub {
+        my $further = door_callers() - $callers;
+        my $limit = $before->{descriptors} + $more + ($further > 0 ? 8 * $further : 0);
+        return app_count($name)->{descriptors} <= $limit;
+    });
 }
 
 # The memory of a process, shared parts by their share; 0 if it is gone.
