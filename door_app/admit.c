@@ -47,11 +47,16 @@ static void call_next(struct door_rt_line *line)
 /* With the lock held, which it gives up while it waits. */
 static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
 {
-    struct door_rt_waiter waiter = {.called = PTHREAD_COND_INITIALIZER};
+    struct door_rt_waiter waiter = {.is_called = 0};
+    pthread_condattr_t monotonic;
     struct timespec until;
     long ns;
     int error = 0;
 
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&waiter.called, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     clock_gettime(CLOCK_MONOTONIC, &until);
     ns = until.tv_nsec + (long)(timeout_ms % 1000) * 1000000;
     until.tv_sec += (time_t)(timeout_ms / 1000) + ns / 1000000000;
@@ -59,7 +64,7 @@ static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
     TAILQ_INSERT_TAIL(&line->waiters, &waiter, link);
     line->waiting++;
     while (!waiter.is_called && error == 0)
-        error = pthread_cond_clockwait(&waiter.called, &line->lock, CLOCK_MONOTONIC, &until);
+        error = pthread_cond_timedwait(&waiter.called, &line->lock, &until);
     if (!waiter.is_called)
         leave(line, &waiter);
     pthread_cond_destroy(&waiter.called);

@@ -115,10 +115,8 @@ const char *door_app_body(struct door_app_request *handle, size_t max, size_t *l
 
     if (req == NULL)
         return NULL;
-    if (req->body_is_touched) {
-        errno = EINVAL;
-        return NULL;
-    }
+    if (req->body_is_touched)
+        return door_rt_none(EINVAL);
     if (req->body != NULL && req->body == req->body_buffer && req->body_len <= max) { /* asked again */
         *len = req->body_len;
         return req->body;

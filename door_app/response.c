@@ -18,12 +18,6 @@
 
 #include "app.h"
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* Of RFC 9110's tchar; by hand because isalnum() asks the locale. */
 static int is_token_char(char c)
 {
@@ -69,7 +63,7 @@ int door_app_status(struct door_app_request *handle, int status)
     if (req == NULL)
         return -1;
     if (status < 200 || status > 599)
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     req->status = status;
     return 0;
 }
@@ -137,7 +131,7 @@ static int put_header(struct door_rt_request *req, struct door_rt_header **heade
     struct door_rt_header *header;
 
     if (name == NULL || value == NULL || !is_header_name(name) || !is_header_value(value))
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     header = new_header(&req->thread->arena, name, value);
     if (header == NULL) {
         req->failed = errno;
@@ -158,7 +152,7 @@ int door_app_header_set(struct door_app_request *handle, const char *name, const
     if (value != NULL)
         return put_header(req, &req->headers, name, value, 1);
     if (name == NULL || !is_header_name(name))
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     remove_headers(&req->headers, name);
     return 0;
 }
@@ -264,11 +258,11 @@ static int write_body(struct door_rt_request *req, const char *data, size_t len)
     size_t fits = fitting(req, len);
 
     if (req->failed != 0)
-        return fail(req->failed);
+        return door_rt_fail(req->failed);
     if (append(req, data, fits) == -1)
         return -1;
     req->written += fits;
-    return fits == len ? 0 : fail(EMSGSIZE);
+    return fits == len ? 0 : door_rt_fail(EMSGSIZE);
 }
 
 int door_app_write(struct door_app_request *handle, const void *data, size_t len)
@@ -296,7 +290,7 @@ int door_app_printf(struct door_app_request *handle, const char *format, ...)
     if (len >= (int)sizeof(small)) {
         text = malloc((size_t)len + 1);
         if (text == NULL)
-            return fail(req->failed = ENOMEM);
+            return door_rt_fail(req->failed = ENOMEM);
         va_start(args, format);
         len = vsnprintf(text, (size_t)len + 1, format, args);
         va_end(args);
@@ -316,9 +310,9 @@ int door_app_flush(struct door_app_request *handle)
     if (req == NULL)
         return -1;
     if (req->caller == NULL)
-        return fail(ENOTSUP);
+        return door_rt_fail(ENOTSUP);
     if (req->failed != 0)
-        return fail(req->failed);
+        return door_rt_fail(req->failed);
     return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH, NULL, 0);
 }
 
@@ -333,15 +327,15 @@ int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_
     if (S_ISREG(st.st_mode))
         part = len == -1 ? st.st_size - offset : len;
     else if ((!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) || len != -1)
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     if (offset < 0 || part < 0 || (offset > 0 && offset > st.st_size - part))
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     if (S_ISREG(st.st_mode) && part > st.st_size)
-        return fail(EINVAL);
+        return door_rt_fail(EINVAL);
     if ((uint64_t)part > promised(req) - req->written)
-        return fail(EMSGSIZE);
+        return door_rt_fail(EMSGSIZE);
     if (req->failed != 0)
-        return fail(req->failed);
+        return door_rt_fail(req->failed);
     if (req->file.fd != -1 && door_rt_send(req, 0, NULL, 0) == -1)
         return -1;
     req->written += (uint64_t)part;
@@ -445,7 +439,7 @@ int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
         return make_message(req, DOOR_WIRE_END, flags | (req->failed != 0 ? DOOR_WIRE_FAILED : 0),
                             1, 0, message, len);
     if (req->failed != 0)
-        return fail(req->failed);
+        return door_rt_fail(req->failed);
     if (req->thread->body.len > 0 || req->file.fd != -1)
         default_type(req);
     return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, 0, message, len);

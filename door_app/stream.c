@@ -77,10 +77,8 @@ static int call(struct door_rt_request *req, door_arg_t *arg, const char *tail, 
 /* What an ACK says: 0, or -1 and errno. */
 static int take_ack(struct door_rt_request *req, const struct door_wire_reader *answer)
 {
-    if (answer->kind != DOOR_WIRE_ACK) {
-        errno = EPROTO;
-        return -1;
-    }
+    if (answer->kind != DOOR_WIRE_ACK)
+        return door_rt_fail(EPROTO);
     if (answer->flags & DOOR_WIRE_NO_BODY)
         req->no_body = 1;
     errno = answer->status == ESTALE ? EPIPE : answer->status;
@@ -117,10 +115,8 @@ int door_rt_send(struct door_rt_request *req, unsigned flags, const char *tail, 
     char *message;
     size_t len;
 
-    if (req->caller == NULL) {
-        errno = ENOTSUP;
-        return -1;
-    }
+    if (req->caller == NULL)
+        return door_rt_fail(ENOTSUP);
     if (door_rt_message(req, kind, flags, tail_len, &message, &len) == -1) {
         req->failed = errno;
         return -1;
@@ -187,10 +183,8 @@ int door_app_early_hints(struct door_app_request *handle)
 
     if (req == NULL)
         return -1;
-    if (req->caller == NULL || req->is_begun) {
-        errno = req->caller == NULL ? ENOTSUP : EALREADY;
-        return -1;
-    }
+    if (req->caller == NULL || req->is_begun)
+        return door_rt_fail(req->caller == NULL ? ENOTSUP : EALREADY);
     for (int pass = 0; pass < 2; pass++) { /* to measure, and to write */
         door_wire_begin(&writer, arg.data_ptr, arg.data_size);
         door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
@@ -202,10 +196,8 @@ int door_app_early_hints(struct door_app_request *handle)
                             strlen(h->value));
             links++;
         }
-        if (pass == 0 && (links == 0 || writer.len == SIZE_MAX)) {
-            errno = EINVAL;
-            return -1;
-        }
+        if (pass == 0 && (links == 0 || writer.len == SIZE_MAX))
+            return door_rt_fail(EINVAL);
         if (pass == 0)
             arg.data_ptr = door_rt_alloc(&req->thread->arena, writer.len);
         if (arg.data_ptr == NULL)
