@@ -525,7 +525,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("call");
-    TCase *tc = door_test_tcase(suite, "call", 60);
+    TCase *tc = door_test_tcase(suite, "call", 200);
 
     tcase_add_test(tc, null_params);
     tcase_add_test(tc, null_params_discard_a_result);

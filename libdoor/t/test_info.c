@@ -136,9 +136,9 @@ END_TEST
 
 START_TEST(attributes_that_cannot_be_asked_for)
 {
-    static const uint_t attributes[] = {DOOR_LOCAL,    DOOR_REVOKED,
-                                        DOOR_IS_UNREF, DOOR_DESCRIPTOR,
-                                        0x80000000,    DOOR_UNREF | DOOR_UNREF_MULTI};
+    static const uint_t attributes[] = {
+        DOOR_LOCAL,      DOOR_REVOKED, DOOR_IS_UNREF,
+        DOOR_DESCRIPTOR, 0x80000000,   DOOR_UNREF | DOOR_UNREF_MULTI};
     int before = door_test_fd_count();
 
     for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
