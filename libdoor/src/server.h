@@ -87,7 +87,8 @@ struct server_channel {
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
-    struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
+    struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's, */
+    uint32_t written[SHM_SLOT_COUNT];         /* and so is this: bytes that its caller had there */
 };
 
 void server_lock(void);

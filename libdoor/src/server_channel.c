@@ -26,6 +26,7 @@
 
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
+#define WRITTEN_MAX ((size_t)320 << 10)
 
 /* A caller that is asked something answers at once, unless it is stopped or hostile. */
 #define ANSWER_MAX_NS 1000000000ll
@@ -369,9 +370,24 @@ int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t n
     return -1;
 }
 
-char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t size)
+/*
+ * What the caller never wrote would cost us the memory that it did not spend.  Asking
+ * takes long: not again for as much as it has once spent on this slot, if that is little.
+ */
+static int is_written(struct server_channel *ch, unsigned slot, size_t size)
 {
     off_t window = shm_window_offset(slot);
+
+    if (size <= ch->written[slot])
+        return 1;
+    if (lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size)
+        return 0;
+    ch->written[slot] = (uint32_t)(size < WRITTEN_MAX ? size : WRITTEN_MAX);
+    return 1;
+}
+
+char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t size)
+{
     char *from;
 
     if (size <= SHM_INLINE_SIZE)
@@ -380,8 +396,7 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, 
         errno = E2BIG;
         return NULL;
     }
-    /* What the caller never wrote would cost us the memory that it did not spend. */
-    if (lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size) {
+    if (!is_written(ch, slot, size)) {
         errno = EFAULT;
         return NULL;
     }
