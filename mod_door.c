@@ -50,6 +50,9 @@ static const struct failure {
     {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+    {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
+     "what the application asks for makes no sense: a part before the beginning, a second"
+     " beginning, or a descriptor with nothing to send"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},

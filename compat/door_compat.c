@@ -283,3 +283,10 @@ void *door_result_buffer(size_t size)
 void door_schedule_as_batch(void)
 {
 }
+
+int door_running_calls(int d)
+{
+    (void)d;
+    errno = ENOTSUP;
+    return -1;
+}

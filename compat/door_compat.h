@@ -89,6 +89,16 @@ int door_share_arguments(int d);
 void *door_result_buffer(size_t size);
 
 /*
+ * How many calls of d, a descriptor that door_create() returned or a copy of it, a
+ * server thread has taken whose caller does not have its reply.  Once the door is
+ * revoked no more come: at 0 the process can end and nobody loses anything.
+ *
+ * Returns the number, or -1: EBADF d is no door of this process; ENOTSUP the system
+ * does not tell.
+ */
+int door_running_calls(int d);
+
+/*
  * For a process most of whose threads wake others, or are woken, because of calls,
  * as httpd's children: has all of its threads, and those that they start, scheduled
  * so that who is woken does not preempt who wakes it (on Linux as SCHED_BATCH,

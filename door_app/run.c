@@ -118,21 +118,22 @@ static int is_named(int door, const char *path)
 }
 
 /*
- * Waits until what runs has ended, or for another stop signal: 0 or -1.  A quiet
- * tick must be followed by another one, because the doors do not tell of a call
- * that was taken but has not entered the procedure, nor of a reply that is
- * still being handed over; both take microseconds.
+ * Waits until what runs has ended, or for another stop signal: 0 or -1.  Where the
+ * doors do not tell of a call that was taken but has not entered the procedure, nor
+ * of a reply that is still being handed over, a quiet tick must be followed by
+ * another one: both take microseconds, mostly.
  */
-static int drain(struct door_app *app, const sigset_t *stop)
+static int drain(struct door_app *app, int door, const sigset_t *stop)
 {
     const struct timespec tick = {.tv_nsec = DRAIN_TICK_NS};
     unsigned long long quiet_at = ~0ULL; /* how many calls there had been at a quiet tick */
-    unsigned long long ended;
 
     for (;;) {
-        ended = atomic_load(&app->ended); /* first: then equal means that none runs */
-        if (ended == atomic_load(&app->started)) {
-            if (quiet_at == ended)
+        int running = door_running_calls(door);
+        unsigned long long ended = atomic_load(&app->ended); /* before started: equal, none runs */
+
+        if (running <= 0 && ended == atomic_load(&app->started)) {
+            if (running == 0 || quiet_at == ended)
                 return 0;
             quiet_at = ended;
         }
@@ -143,10 +144,15 @@ static int drain(struct door_app *app, const sigset_t *stop)
 
 static int close_door(struct door_app *app, int door, const char *path, const sigset_t *stop)
 {
+    int revoked = dup(door); /* door_revoke() closes the other one */
+    int result;
+
     if (is_named(door, path) && fdetach(path) == -1)
         complain(path, "cannot detach", errno);
     door_revoke(door);
-    if (drain(app, stop) == 0)
+    result = drain(app, revoked, stop);
+    close(revoked);
+    if (result == 0)
         return 0;
     fprintf(stderr, "door_app: %s: told to stop twice, gave up %llu running request(s)\n", path,
             atomic_load(&app->started) - atomic_load(&app->ended));

@@ -222,7 +222,7 @@ static apr_status_t pass_all(struct mod_door_call *call, apr_bucket_brigade *bb,
 
 static apr_status_t read_number(const char *value, apr_off_t *number)
 {
-    return ap_parse_strict_length(number, value) ? APR_SUCCESS : EINVAL;
+    return ap_parse_strict_length(number, value) ? APR_SUCCESS : MOD_DOOR_EMISUSE;
 }
 
 static apr_status_t read_part(struct door_wire_reader fields, apr_off_t *offset, apr_off_t *len)
@@ -259,14 +259,14 @@ apr_status_t mod_door_add_descriptor(struct mod_door_call *call, apr_bucket_brig
             len = st.st_size - offset;
         if (offset <= st.st_size && len <= st.st_size - offset)
             return add_file(call->r, bb, fd, offset, len);
-        error = EINVAL;
+        error = MOD_DOOR_EMISUSE;
     } else if (error == APR_SUCCESS && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
         if (offset != 0 || len != -1)
-            error = EINVAL;
+            error = MOD_DOOR_EMISUSE;
         else if (!call->r->header_only)
             error = pass_all(call, bb, fd);
     } else if (error == APR_SUCCESS) {
-        error = EINVAL;
+        error = MOD_DOOR_EMISUSE;
     }
     close(fd);
     return error;

@@ -42,6 +42,7 @@ enum mod_door_error {
     MOD_DOOR_ELONG,                          /* more bytes than Content-Length */
     MOD_DOOR_EFAILED,                        /* the application gave up in the middle */
     MOD_DOOR_ESILENT,                        /* its pipe or socket paused for too long */
+    MOD_DOOR_EMISUSE,                        /* what it asks for makes no sense */
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
     MOD_DOOR_EDOWN                           /* nor will it soon */
@@ -471,7 +472,7 @@ void mod_door_close_token(struct mod_door_call *call);
 /*
  * What the descriptor stands for, behind the rest of bb; takes fd over.  Of a
  * regular file the part that fields say; of a pipe or socket everything until
- * it ends, which is passed on as it comes.  Errors: EINVAL it makes no sense,
+ * it ends, which is passed on as it comes.  Errors: MOD_DOOR_EMISUSE,
  * MOD_DOOR_ESILENT it paused for longer than DoorTimeout, those of reading it
  * and of mod_door_pass().
  */

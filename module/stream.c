@@ -38,7 +38,7 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
     case MOD_DOOR_EHEADER:
     case MOD_DOOR_ELENGTH:
     case MOD_DOOR_ESILENT:
-    case EINVAL:
+    case MOD_DOOR_EMISUSE:
         if (call->complaint == APR_SUCCESS)
             call->complaint = error;
         return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
@@ -74,7 +74,7 @@ static void serve_response(struct mod_door_call *call, const struct door_wire_re
     apr_status_t error;
 
     if (call->response.is_begun)
-        error = EINVAL;
+        error = MOD_DOOR_EMISUSE;
     else if (message->status < 200)
         error = mod_door_send_interim(call->r, *message);
     else
@@ -91,7 +91,7 @@ static void serve_response(struct mod_door_call *call, const struct door_wire_re
 static void serve_part(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
                        struct mod_door_reply *reply)
 {
-    apr_status_t error = EINVAL;
+    apr_status_t error = MOD_DOOR_EMISUSE;
 
     if (call->response.is_begun)
         error = pass_message(call, message, fd);

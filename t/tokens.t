@@ -14,7 +14,7 @@ use Apache::TestRequest qw(GET);
 use Errno qw(EINVAL ESTALE);
 use DoorTest;
 
-plan tests => 9;
+plan tests => 11;
 
 my ($estale, $einval) = (ESTALE + 0, EINVAL + 0);
 my $expected = "own=0 stale=$estale stale-part=$estale forged=$estale "
@@ -53,5 +53,8 @@ my @sockets = map {
 my %seen;
 $seen{ parse_response(raw_rest($_))->{body} }++ for @sockets;
 is_deeply \%seen, { $expected => 30 }, '30 at once: likewise' or diag explain \%seen;
+my $mark = mark_log();
+is GET('/tokens/early')->code, 502, 'a part before the beginning: 502';
+log_like $mark, qr/makes no sense: a part before the beginning/, '... the log says why';
 is app_alive('tokens'), 1, 'the application lives';
 is GET('/tokens/try')->content =~ /^own=0 /, 1, '... and serves';

@@ -170,7 +170,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
         errno = EINVAL;
         return -1;
     }
-    if (fork_watch() < 0 || loop_start() < 0)
+    if (server_channel_allowed() < 0 || fork_watch() < 0 || loop_start() < 0)
         return -1;
     door = new_door(procedure, cookie, attributes);
     if (door == NULL)
@@ -307,4 +307,18 @@ int door_share_arguments(int d)
     atomic_store(&door->shares_arguments, 1);
     door_drop(door);
     return 0;
+}
+
+int door_running_calls(int d)
+{
+    struct door *door = door_find_local(d);
+    unsigned count;
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    count = pool_running(door->pool, door);
+    door_drop(door);
+    return (int)count;
 }

@@ -122,6 +122,8 @@ static unsigned wanted(struct pool *pool)
     pool->taken_last = taken;
     if (++pool->depleted_ticks < 2)
         return 0; /* a moment only */
+    if (atomic_load(&pool->starting_count) > 0)
+        return 0; /* they wait for a processor: so would others */
     pending = pending_count(pool);
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */

@@ -126,6 +126,19 @@ void pool_revoke(struct pool *pool, const struct door *door)
         pool_close(pool);
 }
 
+unsigned pool_running(struct pool *pool, const struct door *door)
+{
+    unsigned count = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->channel_places; i++) {
+        if (pool->channels[i] != NULL && pool->channels[i]->door == door)
+            count += atomic_load(&pool->channels[i]->running);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 void pool_check(struct pool *pool)
 {
     if (is_shared(pool) && server_thread_is_builtin())

@@ -39,6 +39,7 @@ struct pool {
     LIST_HEAD(, server_thread) threads;
     _Atomic unsigned ready_count; /* in both queues */
     _Atomic unsigned idle_count; /* threads that sleep, or are about to */
+    _Atomic unsigned starting_count; /* threads of the library's that have not run yet */
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
@@ -95,6 +96,9 @@ void pool_check(struct pool *pool);
 /* 0, or -1 and errno; the channel is known to the pool until it is removed. */
 int pool_add_channel(struct pool *pool, struct server_channel *ch);
 void pool_remove_channel(struct pool *pool, struct server_channel *ch);
+
+/* How many calls of door have been taken, and have not been replied to. */
+unsigned pool_running(struct pool *pool, const struct door *door);
 
 /*
  * Waits for something to do: sets thread->channel (a reference) and ->slot for

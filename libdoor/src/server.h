@@ -130,6 +130,9 @@ struct door *door_find_local(int d);
 /* The same however this process came by d; asks the door, which takes a moment. */
 struct door *door_find_own(int d);
 
+/* Whether this process may make channels at all: 0, or -1 with EFBIG: RLIMIT_FSIZE is too low. */
+int server_channel_allowed(void);
+
 /*
  * server_channel.c: makes a channel in door's pool, at the expense of who asked
  * for it.  *client_control is the client's end of its control socket, for the

@@ -32,17 +32,24 @@
 #define ANSWER_MAX_NS 1000000000ll
 #define ANSWER_POLL_NS 100000000ll
 
+int server_channel_allowed(void)
+{
+    struct rlimit limit;
+
+    /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= (rlim_t)SHM_FILE_SIZE)
+        return 0;
+    errno = EFBIG;
+    return -1;
+}
+
 /* A file that keeps its size, whatever its holders do: touching it is safe. */
 static int make_memory(void)
 {
-    struct rlimit limit;
     int fd;
 
-    /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)SHM_FILE_SIZE) {
-        errno = EFBIG;
+    if (server_channel_allowed() < 0)
         return -1;
-    }
     fd = fd_hide(memfd_create("door", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd >= 0 && (ftruncate(fd, SHM_FILE_SIZE) < 0 ||
                     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
@@ -218,19 +225,30 @@ unsigned server_channel_pending(struct server_channel *ch)
     return count;
 }
 
+static void end_running(struct server_channel *ch)
+{
+    atomic_fetch_sub(&ch->running, 1);
+    if (atomic_load(&ch->orphan) && is_quiet(ch))
+        server_channel_condemn(ch);
+}
+
 /* The call in slot is ours if its bit was still set. */
 static int claim(struct server_channel *ch, unsigned slot)
 {
     unsigned word = slot / 64;
 
-    if ((atomic_fetch_and(&shm_head(ch->shm)->pending[word], ~shm_bit(slot)) & shm_bit(slot)) == 0)
+    /* First: a call that is taken is always counted. */
+    atomic_fetch_add(&ch->running, 1);
+    if ((atomic_fetch_and(&shm_head(ch->shm)->pending[word], ~shm_bit(slot)) & shm_bit(slot)) == 0) {
+        end_running(ch);
         return 0;
+    }
     if (atomic_fetch_or(&ch->busy[word], shm_bit(slot)) & shm_bit(slot)) {
+        end_running(ch);
         server_channel_condemn(ch); /* two calls in one slot */
         return 0;
     }
     thread_observe();
-    atomic_fetch_add(&ch->running, 1);
     atomic_store(&ch->cursor, slot + 1);
     return 1;
 }
@@ -470,7 +488,5 @@ void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
     thread_publish();
     if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
         futex_wake(&s->state);
-    atomic_fetch_sub(&ch->running, 1);
-    if (atomic_load(&ch->orphan) && is_quiet(ch))
-        server_channel_condemn(ch);
+    end_running(ch);
 }

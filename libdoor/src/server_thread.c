@@ -324,16 +324,25 @@ static void serve(struct server_thread *t)
     }
 }
 
-static void *run(void *unused)
+static void *run(void *arg)
 {
+    struct pool *pool = arg;
+
+    atomic_fetch_sub(&pool->starting_count, 1);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     door_return(NULL, 0, NULL, 0);
-    return unused;
+    return NULL;
 }
 
 int server_thread_start(struct pool *pool)
 {
-    return thread_start(run, NULL, &pool->signal_mask);
+    int result;
+
+    atomic_fetch_add(&pool->starting_count, 1);
+    result = thread_start(run, pool, &pool->signal_mask);
+    if (result < 0)
+        atomic_fetch_sub(&pool->starting_count, 1);
+    return result;
 }
 
 /* Puts data and descriptors where the caller finds them; -1 and errno. */

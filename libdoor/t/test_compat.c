@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +172,73 @@ START_TEST(what_cannot_be_opened)
 }
 END_TEST
 
+static _Atomic bool may_reply;
+
+static void wait_for_it(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c;
+    (void)argp;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    while (!may_reply)
+        nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
+    door_return(NULL, 0, NULL, 0);
+}
+
+static void *call_it(void *d)
+{
+    door_test_require(door_call(*(int *)d, NULL) == 0);
+    return NULL;
+}
+
+static bool two_run(void *d)
+{
+    return door_running_calls(*(int *)d) == 2;
+}
+
+static bool none_runs(void *d)
+{
+    return door_running_calls(*(int *)d) == 0;
+}
+
+/* What a server waits for before it ends: also of a door that is revoked. */
+START_TEST(calls_that_run)
+{
+    int d = door_create(wait_for_it, NULL, 0), copy = dup(d);
+    pthread_t threads[2];
+
+    ck_assert_int_eq(door_running_calls(d), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, call_it, &copy), 0);
+    ck_assert(door_test_await(two_run, &d));
+    ck_assert_int_eq(door_revoke(d), 0);
+    ck_assert_int_eq(door_running_calls(copy), 2);
+    may_reply = true;
+    ck_assert(door_test_await(none_runs, &copy));
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(close(copy), 0);
+    ck_assert_int_eq(door_running_calls(copy), -1);
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq(door_running_calls(start(0)), -1); /* another process's */
+    ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+/* The memory for calls would be larger than the process may make a file. */
+START_TEST(a_low_limit_of_file_sizes)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = 1 << 20;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert_int_eq(door_create(wait_for_it, NULL, 0), -1);
+    ck_assert_int_eq(errno, EFBIG);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("compat");
@@ -182,5 +250,7 @@ int main(void)
     tcase_add_loop_test(tc, a_deadline_that_is_moved_earlier, 0, 2);
     tcase_add_loop_test(tc, a_stopped_server_and_blocked_signals, 0, 2);
     tcase_add_loop_test(tc, what_cannot_be_opened, 0, 2);
+    tcase_add_test(tc, calls_that_run);
+    tcase_add_test(tc, a_low_limit_of_file_sizes);
     return door_test_run(suite);
 }

@@ -150,6 +150,9 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
         respond(DOOR_WIRE_WHO, 0, "", 0);
     if (strcmp(request.path, "/try") == 0) {
         len = try_all(door, &request, text, sizeof(text));
+    } else if (strcmp(request.path, "/early") == 0) { /* a part of what has not begun */
+        len = snprintf(text, sizeof(text), "part=%d\n",
+                       call_with(door, DOOR_WIRE_PART, request.token));
     } else {
         pthread_mutex_lock(&lock);
         strcpy(kept, request.token);
