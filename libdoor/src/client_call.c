@@ -17,7 +17,11 @@
 #include "server.h"
 #include "thread.h"
 
-#define RING_AGAIN_NS 10000000ll /* a caller that died may have left `waking` set */
+/*
+ * A caller that died may have left `waking` set, or a thread that looks out is held
+ * up.  No shorter: a timeout before the kernel's next tick has it set the clock anew.
+ */
+#define RING_AGAIN_NS 10000000ll
 #define BACKSTOP_NS 1000000000ll
 
 /* How a call goes, beside its errno. */

@@ -57,6 +57,8 @@ struct server_thread {
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
     int looks_out;              /* its callers do not ring: this thread will look */
+    int64_t began_ns;           /* the procedure */
+    unsigned quick_count;       /* calls in a row whose procedure took next to no time */
     struct server_channel *channel; /* of the call that runs, or NULL */
     unsigned slot;                  /* of that call */
     struct door *unreferenced;      /* to be told so, instead of a call */

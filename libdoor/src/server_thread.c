@@ -185,6 +185,7 @@ static void run_procedure(struct server_thread *t, struct door *door, char *argp
     if (t->depleted)
         pool_depleted(t->pool);
     atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
+    t->began_ns = thread_now_ns();
     allow_cancelling(t, door);
     door->procedure(door->cookie, argp, arg_size, t->descs, desc_count);
     pthread_exit(NULL); /* it should have ended in door_return(): so it is on illumos */
