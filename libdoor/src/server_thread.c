@@ -393,7 +393,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
     if (join_pool(t) < 0)
         return -1;
     if (!is_new)
-        _longjmp(t->base, 1);
+        longjmp(t->base, 1); /* leaves the signal mask alone, as _setjmp() has */
     serve(t);
     return 0;
 }
