@@ -153,16 +153,14 @@ static void watch(void)
 
 void batch_follow(struct batch_thread *t)
 {
-    if (!t->is_known) {
-        t->is_known = 1;
-        t->is_batch = sched_getscheduler(0) & SCHED_BATCH;
-        t->is_managed = t->is_batch || sched_getscheduler(0) == SCHED_OTHER;
+    int wanted = atomic_load(&is_batch);
+
+    if (!t->is_known)
         watch_thread(gettid());
-    }
-    if (t->is_managed && t->is_batch != atomic_load(&is_batch)) {
-        t->is_batch = !t->is_batch;
-        set_policy(0, t->is_batch, SCHED_RESET_ON_FORK); /* not for what the procedure starts */
-    }
+    if (!t->is_known || t->is_batch != wanted)
+        set_policy(0, wanted, SCHED_RESET_ON_FORK); /* not for what the procedure starts */
+    t->is_known = 1;
+    t->is_batch = wanted;
     watch();
 }
 

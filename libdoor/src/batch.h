@@ -16,9 +16,8 @@
 
 /* What a thread knows of its scheduling; zeroed at first. */
 struct batch_thread {
-    int is_known;   /* it has been counted in */
-    int is_managed; /* it had the default policy, so this may be changed */
-    int is_batch;
+    int is_known; /* it has been counted in */
+    int is_batch; /* where it was last put */
 };
 
 /* A server thread, before each call: puts itself where it belongs. */
