@@ -10,12 +10,14 @@ use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use File::Temp ();
 use HTTP::Tiny ();
-use IO::Socket::INET ();
 use JSON::PP qw(decode_json encode_json);
 use MIME::Base64 qw(decode_base64);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
+
+use lib 't/lib';
+use OwnHttpd ();
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my @pids;
@@ -24,16 +26,6 @@ END {
     local $?;
     kill 'TERM', @pids;
     waitpid $_, 0 for @pids;
-}
-
-# Below those that the system gives to clients.
-sub free_port {
-    for (1 .. 100) {
-        my $port = 30_300 + int rand 2_400;
-        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
-            Listen => 1);
-    }
-    die "no free port\n";
 }
 
 sub wait_for {
@@ -66,7 +58,7 @@ my $dir = File::Temp->newdir("$build/browser.XXXXXX");
 symlink "$build/$_", "$dir/$_"
     for 'mod_door.so', 'examples', map { "lib$_.so.1" } qw(door door_app);
 chmod 0755, "$dir";
-my $port = free_port();
+my $port = OwnHttpd::free_port();
 start("$dir/output", 'bash', 'scripts/demo.sh', "$dir", $port);
 my $base = "http://127.0.0.1:$port/guestbook/";
 my $http = HTTP::Tiny->new(timeout => 60);
@@ -75,7 +67,7 @@ ok wait_for(sub { $http->get($base)->{success} }), 'the demo runs'
 
 # ---- the browser
 
-my $driver_port = free_port();
+my $driver_port = OwnHttpd::free_port();
 my $driver = "http://127.0.0.1:$driver_port";
 start("$dir/driver.log", 'chromedriver', "--port=$driver_port");
 ok wait_for(sub { $http->get("$driver/status")->{success} }), 'chromedriver runs';

@@ -11,10 +11,12 @@ use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use File::Path ();
 use File::Temp ();
-use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
+
+use lib 't/lib';
+use OwnHttpd ();
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my $greeting = "Well, hello to you too!\n";
@@ -27,16 +29,6 @@ sub wait_for {
         sleep 0.05;
     }
     return 1;
-}
-
-# Below those that the system gives to clients.
-sub free_port {
-    for (1 .. 100) {
-        my $port = 30_300 + int rand 2_400;
-        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
-            Listen => 1);
-    }
-    die "no free port\n";
 }
 
 sub slurp {
@@ -118,7 +110,7 @@ sub is_up {
 
 # ---- one demo, from start to end
 
-my ($dir, $port) = (make_build(0755), free_port());
+my ($dir, $port) = (make_build(0755), OwnHttpd::free_port());
 mkdir "$dir/demo";
 mkdir "$dir/demo/logs";
 open my $stale, '>', "$dir/demo/logs/httpd.pid" or die;
@@ -148,8 +140,8 @@ my $other = make_build(0755);
 is ended(start_demo($other, $port)) >> 8, 1, 'the port is in use: it fails';
 like slurp("$other/output"), qr/port $port is in use/, '... with the reason';
 is_deeply [processes($other)], [], '... and leaves nothing running';
-is ended(start_demo($dir, free_port())) >> 8, 1, 'the same folder twice: it fails';
-my $second_port = free_port();
+is ended(start_demo($dir, OwnHttpd::free_port())) >> 8, 1, 'the same folder twice: it fails';
+my $second_port = OwnHttpd::free_port();
 my $second = start_demo($other, $second_port);
 ok is_up($other), 'another folder and port: it starts';
 is get($second_port, '/hello'), $greeting, '... and serves';
@@ -176,7 +168,7 @@ is get($port, '/hello'), '', '... nor listening';
 
 # ---- the demo is killed
 
-$port = free_port();
+$port = OwnHttpd::free_port();
 $demo = start_demo($dir, $port);
 ok is_up($dir), 'the same folder again';
 SKIP: {
@@ -196,7 +188,7 @@ File::Path::remove_tree(run_dir($dir));
 SKIP: {
     skip 'only for root: the folder is ours', 3 if $> != 0;
     my $private = make_build(0700);
-    $port = free_port();
+    $port = OwnHttpd::free_port();
     $demo = start_demo($private, $port);
     ok is_up($private), 'a folder that only root can enter';
     is get($port, '/hello'), $greeting, '... is no obstacle';
