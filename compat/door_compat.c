@@ -185,39 +185,20 @@ int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_n
     return result;
 }
 
-int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
-                   const _Atomic int64_t *deadline_ns, struct door_loan *loan)
+int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
+                   struct door_loan *loan)
 {
-    door_arg_t whole = *params;
-    size_t head_len = params->data_ptr != NULL ? params->data_size : 0;
-    char *joined = NULL;
-    int result, error;
+    char *rbuf = params->rbuf;
+    size_t rsize = params->rsize;
+    int result = door_call_until(d, params, deadline_ns);
 
     *loan = (struct door_loan){NULL, 0, NULL, 0};
-    if (tail_len > 0) {
-        joined = tail_len <= SIZE_MAX - head_len ? malloc(head_len + tail_len) : NULL;
-        if (joined == NULL) {
-            errno = EAGAIN;
-            return -1;
-        }
-        if (head_len > 0)
-            memcpy(joined, params->data_ptr, head_len);
-        memcpy(joined + head_len, tail, tail_len);
-        whole.data_ptr = joined;
-        whole.data_size = head_len + tail_len;
+    if (result == 0 && params->rbuf != rbuf) {
+        loan->mapping = params->rbuf;
+        loan->mapping_size = params->rsize;
+        params->rbuf = rbuf;
+        params->rsize = rsize;
     }
-    result = door_call_until(d, &whole, deadline_ns);
-    error = errno;
-    free(joined);
-    if (result == 0 && whole.rbuf != params->rbuf) {
-        loan->mapping = whole.rbuf;
-        loan->mapping_size = whole.rsize;
-        whole.rbuf = params->rbuf;
-        whole.rsize = params->rsize;
-    }
-    if (result == 0)
-        *params = whole;
-    errno = error;
     return result;
 }
 
@@ -226,6 +207,116 @@ void door_end_loan(struct door_loan *loan)
     if (loan->mapping != NULL)
         munmap(loan->mapping, loan->mapping_size);
     *loan = (struct door_loan){NULL, 0, NULL, 0};
+}
+
+struct door_async {
+    int d;        /* a copy: the caller's may be closed meanwhile */
+    int has_begun; /* and was not ended */
+    int error;    /* errno that the last call has ended with, or 0 */
+    size_t size;  /* bytes, of the buffer */
+    char *result; /* in mapping, or in small */
+    size_t result_len;
+    char *mapping;
+    size_t mapping_size; /* 0: there is none */
+    char small[256];
+    max_align_t buffer[];
+};
+
+struct door_async *door_async_open(int d, size_t size)
+{
+    struct door_async *call = NULL;
+    struct door_info info;
+
+    if (door_info(d, &info) < 0 || info.di_target == -1) {
+        errno = EBADF;
+        return NULL;
+    }
+    if (size <= SIZE_MAX - sizeof(*call))
+        call = malloc(sizeof(*call) + size);
+    if (call == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    *call = (struct door_async){
+        .size = size, .error = EINVAL, .d = fcntl(d, F_DUPFD_CLOEXEC, 0)};
+    if (call->d >= 0)
+        return call;
+    free(call);
+    return NULL;
+}
+
+char *door_async_buffer(struct door_async *call)
+{
+    return (char *)call->buffer;
+}
+
+static void forget_result(struct door_async *call)
+{
+    if (call->mapping_size > 0)
+        munmap(call->mapping, call->mapping_size);
+    call->mapping_size = 0;
+}
+
+static void close_descriptors(const door_arg_t *arg)
+{
+    for (uint_t i = 0; i < arg->desc_num; i++)
+        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
+            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+}
+
+int door_async_begin(struct door_async *call, const char *data, size_t len,
+                     const struct door_async *behind)
+{
+    door_arg_t arg = {.data_ptr = (char *)data,
+                      .data_size = len,
+                      .rbuf = call->small,
+                      .rsize = sizeof(call->small)};
+
+    (void)behind; /* it is over */
+    if (call->has_begun) {
+        errno = EINVAL;
+        return -1;
+    }
+    forget_result(call);
+    call->has_begun = 1;
+    call->error = door_call(call->d, &arg) < 0 ? errno : 0;
+    if (call->error != 0)
+        return 0;
+    close_descriptors(&arg);
+    call->result = arg.data_ptr;
+    call->result_len = arg.data_size;
+    if (arg.rbuf != call->small) {
+        call->mapping = arg.rbuf;
+        call->mapping_size = arg.rsize;
+    }
+    return 0;
+}
+
+int door_async_is_over(const struct door_async *call)
+{
+    (void)call;
+    return 1;
+}
+
+int door_async_end(struct door_async *call, char **result, size_t *result_size)
+{
+    call->has_begun = 0;
+    *result = call->result;
+    *result_size = call->result_len;
+    errno = call->error;
+    return call->error == 0 ? 0 : -1;
+}
+
+void door_async_close(struct door_async *call)
+{
+    int saved = errno;
+
+    if (call != NULL) {
+        forget_result(call);
+        close(call->d);
+    }
+    free(call);
+    errno = saved;
 }
 
 int door_share_arguments(int d)

@@ -60,18 +60,67 @@ struct door_loan {
 };
 
 /*
- * door_call_until() of params' data followed by tail_len bytes at tail.  A result
- * that does not fit into rbuf does not come as a new mapping but is lent: rbuf and
- * rsize stay, data_ptr is where it is, and it is there, shared, until door_end_loan().
- * Its descriptors are the caller's own.  loan->owner and ->mapping are NULL if
+ * door_call_until(), but a result that does not fit into rbuf does not come as a new
+ * mapping, it is lent: rbuf and rsize stay, data_ptr is where it is, and it is there,
+ * shared, until door_end_loan().  Its descriptors are the caller's own.  loan->owner and ->mapping are NULL if
  * nothing was lent; ending that is no error.
  *
  * Errors: those of door_call_until().
  * Threads: any; the loan may be ended by another one.  A forked child must not.
  */
-int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
-                   const _Atomic int64_t *deadline_ns, struct door_loan *loan);
+int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
+                   struct door_loan *loan);
 void door_end_loan(struct door_loan *loan);
+
+/*
+ * Calls of one door, one after the other, while whose caller does something else:
+ * for data that come and go in pieces.
+ */
+struct door_async;
+
+/*
+ * Makes what one call at a time can be made with, whose argument is up to size bytes.
+ * Ends with door_async_close().
+ *
+ * Errors: NULL with EBADF, EINTR, EMFILE, ENOMEM, EAGAIN as door_call(); E2BIG.
+ * Threads: any, also for the functions below; one at a time for each of these.  A
+ * forked child must not.
+ */
+struct door_async *door_async_open(int d, size_t size);
+
+/*
+ * Where an argument is made: size bytes, shared, undefined at first.  They are there
+ * until the call has begun, and again once it has ended, maybe elsewhere.
+ */
+char *door_async_buffer(struct door_async *call);
+
+/*
+ * Begins a call with the len bytes at data, which are in the buffer.  If another one
+ * of that door, behind, is given that has not ended, the door's server gets this call
+ * only when that is over, and soon.  (Where there is no better way this *is* the
+ * call, and returns when it is over.)
+ *
+ * Errors: -1 with EBADF the door is revoked; EINVAL it runs already, or is lost;
+ * EBUSY it cannot go behind the other one, which must be ended first.
+ */
+int door_async_begin(struct door_async *call, const char *data, size_t len,
+                     const struct door_async *behind);
+
+/* Whether door_async_end() would return at once. */
+int door_async_is_over(const struct door_async *call);
+
+/*
+ * Waits for the call that has begun.  Its result is shared, and there until the next
+ * one begins; until then it can be asked for again.  Descriptors that came with it are
+ * closed.
+ *
+ * Errors: -1 with EINVAL none has begun; those of door_call().  With EINTR this call
+ * runs on, and there will be no other one.
+ */
+int door_async_end(struct door_async *call, char **result, size_t *result_size);
+
+/* Gives up the call if it runs.  NULL is allowed; errno stays. */
+void door_async_close(struct door_async *call);
 
 /*
  * From now on the arguments of calls of d, a door of this process, may be shared;

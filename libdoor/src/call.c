@@ -18,35 +18,34 @@ int64_t door_now_ns(void)
     return thread_now_ns();
 }
 
-static int call(int d, door_arg_t *params, const struct client_extra *extra)
+static int call(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
+                struct door_loan *loan)
 {
     struct client_seat seat;
-    int64_t until_ns = extra->deadline_ns == NULL ? 0 : atomic_load(extra->deadline_ns);
+    int64_t until_ns = deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
 
     if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0)
         return -1;
     batch_note_caller();
-    return client_call(seat, params, extra);
+    return client_call(seat, params, deadline_ns, loan);
 }
 
 int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
 {
-    return call(d, params, &(struct client_extra){.deadline_ns = deadline_ns});
+    return call(d, params, deadline_ns, NULL);
 }
 
-int door_call_lend(int d, door_arg_t *params, const void *tail, size_t tail_len,
-                   const _Atomic int64_t *deadline_ns, struct door_loan *loan)
+int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
+                   struct door_loan *loan)
 {
-    struct client_extra extra = {tail, tail_len, deadline_ns, loan};
-
     *loan = (struct door_loan){NULL, 0, NULL, 0};
-    return call(d, params, &extra);
+    return call(d, params, deadline_ns, loan);
 }
 
 void door_end_loan(struct door_loan *loan)
 {
     if (loan->owner != NULL)
-        client_end_loan((struct client_seat){loan->owner, loan->slot});
+        client_leave((struct client_seat){loan->owner, loan->slot}, 0, 0);
     if (loan->mapping != NULL)
         munmap(loan->mapping, loan->mapping_size);
     *loan = (struct door_loan){NULL, 0, NULL, 0};

@@ -48,22 +48,37 @@ int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct m
  */
 int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
 
-/* What a call has beside its door_arg_t; see door_call_lend(). */
-struct client_extra {
-    const void *tail; /* of the argument */
-    size_t tail_len;  /* bytes */
-    const _Atomic int64_t *deadline_ns; /* NULL or 0: never; may move meanwhile */
-    struct door_loan *loan; /* where a large result is lent, or NULL */
-};
+/*
+ * One call: arguments from *arg, results to *arg as door_call(3C) says, or lent if
+ * loan is not NULL and they are large.  deadline_ns: NULL or 0 for never; it may move
+ * meanwhile.  Gives the seat back, or leaves it to the loan.
+ */
+int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns,
+                struct door_loan *loan);
+
+/* The seat's memory for arguments, at least size bytes; NULL: E2BIG, EAGAIN. */
+char *client_buffer(struct client_seat seat, size_t size);
 
 /*
- * One call: arguments from *arg, results to *arg as door_call(3C) says.  Gives
- * the seat back, or leaves it to the loan.
+ * Hands over a call whose argument is in that buffer: at once, or once the call is
+ * over that was begun from the slot behind of the same channel (SHM_NEXT_NONE: no
+ * such).  0, or -1, and nobody has seen the call: EBADF the door is revoked, EBUSY
+ * another call has been queued behind that one.
  */
-int client_call(struct client_seat seat, door_arg_t *arg, const struct client_extra *extra);
+int client_begin(struct client_seat seat, const char *data, size_t size, unsigned behind);
 
-/* The result that was lent from the seat is not needed any more. */
-void client_end_loan(struct client_seat seat);
+/* Whether client_end() would not wait. */
+int client_is_over(struct client_seat seat);
+
+/*
+ * Waits for the call that was begun.  0 and its result, which stays until the seat is
+ * used again (descriptors are closed), or -1 with door_call()'s errno; the seat is
+ * gone, its channel NULL, if the server still has it.
+ */
+int client_end(struct client_seat *seat, int was_queued, char **result, size_t *size);
+
+/* Gives the seat back, in which a call may still run: nobody will ask for its result. */
+void client_leave(struct client_seat seat, int runs, int was_queued);
 
 /* In a forked child: the parent's channels are not ours. */
 void client_lock(void);

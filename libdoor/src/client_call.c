@@ -1,11 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * client_call.c: what happens to one call inside a channel: filling the slot,
- * ringing, sleeping, and taking the results or the call back.
+ * client_call.c: one call: its arguments and descriptors into the slot, and its
+ * results out of it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,113 +12,20 @@
 
 #include "client_channel.h"
 #include "desc.h"
-#include "fd.h"
-#include "server.h"
 #include "thread.h"
 
-/*
- * A caller that died may have left `waking` set, or a thread that looks out is held
- * up.  No shorter: a timeout before the kernel's next tick has it set the clock anew.
- */
-#define RING_AGAIN_NS 10000000ll
-#define BACKSTOP_NS 1000000000ll
-
-/* How a call goes, beside its errno. */
-struct course {
-    const door_arg_t *passed; /* as the caller passed it */
-    const struct client_extra *extra;
-    int *sent_fds; /* the passed descriptors as they are sent; while the call runs */
-    int *fds;      /* descriptors that came with the reply, before it is complete */
-    unsigned count;
-    int error; /* errno: descriptors could not be sent, or taken; both sides hear of it */
-    int handed_over; /* the server could see the call */
-    int keep_slot;   /* the server still has it */
-    int is_lent;     /* the caller has: the result is there */
-};
-
-static int is_reply_awaited(uint32_t state)
+static int put_arguments(struct client_channel *ch, unsigned slot, const door_arg_t *arg)
 {
-    return state == SLOT_WAITING || state == SLOT_SENT || state == SLOT_TAKEN ||
-           state == SLOT_REFUSED;
-}
-
-static void free_slot(struct client_channel *ch, unsigned slot)
-{
-    atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
-}
-
-/* Slots whose calls were given up are free again once the server is through. */
-static void reclaim_slots(struct client_channel *ch)
-{
-    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        if (atomic_load(&ch->abandoned[slot / 64]) == 0) {
-            slot |= 63;
-            continue;
-        }
-        if ((atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) &&
-            atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE &&
-            (atomic_fetch_and(&ch->abandoned[slot / 64], ~shm_bit(slot)) & shm_bit(slot)))
-            free_slot(ch, slot);
-    }
-}
-
-int client_take_slot(struct client_channel *ch, unsigned *slot)
-{
-    if (atomic_load(&ch->dead))
-        return 0;
-    reclaim_slots(ch);
-    for (unsigned word = 0; word < SHM_WORD_COUNT; word++) {
-        uint64_t left = atomic_load(&ch->free_slots[word]);
-        while (left != 0) {
-            unsigned first = (unsigned)__builtin_ctzll(left);
-            uint64_t without = left & ~shm_bit(first);
-            if (atomic_compare_exchange_weak(&ch->free_slots[word], &left, without)) {
-                *slot = word * 64 + first;
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
-void client_channel_died(struct client_channel *ch)
-{
-    atomic_store(&ch->dead, 1);
-    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        struct shm_slot *s = shm_slot(ch->shm, slot);
-        uint32_t state;
-
-        if (atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot))
-            continue; /* untouched so far, maybe: leave its page alone */
-        state = atomic_load(&s->state);
-        if (is_reply_awaited(state) && atomic_compare_exchange_strong(&s->state, &state, SLOT_DEAD))
-            futex_wake(&s->state);
-    }
-}
-
-static int put_arguments(struct client_channel *ch, unsigned slot, const struct course *course)
-{
-    const door_arg_t *arg = course->passed;
-    size_t head_len = arg->data_ptr != NULL ? arg->data_size : 0, size;
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    char *to = s->data;
+    size_t size = arg->data_ptr != NULL ? arg->data_size : 0;
+    char *to = client_buffer((struct client_seat){ch, slot}, size);
 
-    if (__builtin_add_overflow(head_len, course->extra->tail_len, &size) ||
-        size > SHM_WINDOW_SIZE) {
-        errno = E2BIG;
+    if (to == NULL)
         return -1;
-    }
+    if (size > 0)
+        memcpy(to, arg->data_ptr, size);
     s->arg_size = size;
-    if (size > SHM_INLINE_SIZE)
-        to = client_window_map(ch, slot, size);
-    if (to == NULL) {
-        errno = EAGAIN;
-        return -1;
-    }
-    if (head_len > 0)
-        memcpy(to, arg->data_ptr, head_len);
-    if (size > head_len)
-        memcpy(to + head_len, course->extra->tail, size - head_len);
+    s->arg_at = to == s->data ? SHM_IN_SLOT : 0;
     return 0;
 }
 
@@ -166,9 +72,9 @@ static char *find_result(struct client_channel *ch, unsigned slot, uint64_t size
 
 /* Only the descriptors need room in rbuf; a mapping that is made for them is the loan's. */
 static int lend_result(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                       struct course *course, door_desc_t **descs)
+                       struct client_course *course, door_desc_t **descs)
 {
-    struct door_loan *loan = course->extra->loan;
+    struct door_loan *loan = course->loan;
     door_arg_t room = *arg;
 
     if (make_room(&room, 0, course->count, descs) < 0)
@@ -188,7 +94,7 @@ static int fits(const door_arg_t *arg, uint64_t size)
 }
 
 static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                       struct course *course)
+                       struct client_course *course)
 {
     uint64_t size = SHM_READ(shm_slot(ch->shm, slot)->result_size);
     char *from = arg == NULL ? NULL : find_result(ch, slot, size);
@@ -196,8 +102,8 @@ static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg
     int result;
 
     if (arg == NULL)
-        return 0; /* nobody wants them: free_results() closes what came */
-    if (course->extra->loan != NULL && !fits(arg, size))
+        return 0; /* nobody wants them: client_free_results() closes what came */
+    if (course->loan != NULL && !fits(arg, size))
         result = from == NULL ? -1 : lend_result(ch, slot, arg, course, &descs);
     else
         result = from == NULL ? -1 : make_room(arg, size, course->count, &descs);
@@ -216,195 +122,24 @@ static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg
     return 0;
 }
 
-static void free_results(struct course *course)
-{
-    while (course->count > 0)
-        close_foreign(course->fds[--course->count]);
-    free(course->fds);
-}
-
-/* If the program has closed our descriptors, the channel has ended for the server, too. */
-static void ring(struct client_channel *ch)
-{
-    uint64_t one = 1;
-
-    /* The server shares the flag, and could take it back. */
-    if (own_fd_check(&ch->bell) && fcntl(ch->bell.fd, F_SETFL, O_NONBLOCK) == 0 &&
-        write(ch->bell.fd, &one, sizeof(one)) == sizeof(one))
-        return;
-    client_channel_died(ch);
-    client_forget(ch);
-}
-
-static int is_pending(struct client_channel *ch, unsigned slot)
-{
-    return (atomic_load(&shm_head(ch->shm)->pending[slot / 64]) & shm_bit(slot)) != 0;
-}
-
-/* True if the call was still queued: it has not run and never will. */
-static int take_back(struct client_channel *ch, unsigned slot)
-{
-    _Atomic uint64_t *word = &shm_head(ch->shm)->pending[slot / 64];
-
-    return (atomic_fetch_and(word, ~shm_bit(slot)) & shm_bit(slot)) != 0;
-}
-
-static int deadline_left_ns(const _Atomic int64_t *deadline_ns, int64_t *wait_ns)
-{
-    int64_t deadline = deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
-
-    if (deadline == 0)
-        return 1;
-    int64_t left_ns = deadline - thread_now_ns();
-    if (left_ns < *wait_ns)
-        *wait_ns = left_ns;
-    return left_ns > 0;
-}
-
-/* The server asks who calls; if it cannot be told, it hears nothing and gives up. */
-static uint32_t identify(struct client_channel *ch, unsigned slot)
-{
-    mailbox_send_credentials(&ch->mailbox, slot, shm_slot(ch->shm, slot)->call);
-    return SLOT_WAITING;
-}
-
-/* The server has taken the call, and has room for its descriptors. */
-static uint32_t send_descriptors(struct client_channel *ch, unsigned slot, struct course *course,
-                                 int64_t deadline_ns)
-{
-    unsigned count = course->passed->desc_num;
-
-    /* What it asks for twice, or without need, is not there. */
-    if (course->sent_fds == NULL)
-        return SLOT_REFUSED;
-    if (mailbox_send(&ch->mailbox, slot, shm_slot(ch->shm, slot)->call, course->sent_fds, count,
-                     deadline_ns) == 0)
-        return SLOT_SENT;
-    course->error = errno;
-    return SLOT_REFUSED;
-}
-
-/* The reply's descriptors: takes them all, or none. */
-static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct course *course)
+/* A new call, as far as it has no descriptors. */
+static void number_call(struct client_channel *ch, unsigned slot)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t count = SHM_READ(s->result_desc_count);
 
-    free_results(course);
-    course->error = EMFILE;
-    course->fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(int));
-    if (course->fds == NULL || mailbox_take(&ch->mailbox, slot, s->reply, course->fds, count) < 0)
-        return SLOT_REFUSED;
-    course->error = 0;
-    course->count = count;
-    return SLOT_TAKEN;
-}
-
-/* The server wants something of the caller before it replies. */
-static void serve_server(struct client_channel *ch, unsigned slot, uint32_t state,
-                         struct course *course, int64_t deadline_ns)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t next = state == SLOT_IDENTIFY ? identify(ch, slot)
-                    : state == SLOT_SEND   ? send_descriptors(ch, slot, course, deadline_ns)
-                                           : take_descriptors(ch, slot, course);
-
-    if (atomic_compare_exchange_strong(&s->state, &state, next))
-        futex_wake(&s->state);
-}
-
-/* One sleep; -1 with EINTR a handler ran, ETIMEDOUT the deadline passed. */
-static int sleep_once(struct client_channel *ch, unsigned slot, uint32_t state,
-                      const _Atomic int64_t *deadline_ns, int64_t *patience_ns)
-{
-    int64_t wait_ns = *patience_ns;
-
-    if (!deadline_left_ns(deadline_ns, &wait_ns)) {
-        errno = ETIMEDOUT;
-        return -1;
-    }
-    if (futex_wait(&shm_slot(ch->shm, slot)->state, state, wait_ns) == 0)
-        return 0;
-    if (errno == EINTR)
-        return -1;
-    if (wait_ns == *patience_ns) {
-        if (is_pending(ch, slot))
-            ring(ch);
-        *patience_ns = BACKSTOP_NS;
-    }
-    return 0;
-}
-
-/*
- * Sleeps until the reply is there: 0.  Otherwise -1 and errno: EINTR a handler
- * ran, ETIMEDOUT the deadline passed, ECONNRESET the server is gone.
- */
-static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct course *course,
-                           const _Atomic int64_t *deadline_ns)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t state = SLOT_CALLING;
-    int64_t patience_ns = RING_AGAIN_NS;
-
-    atomic_compare_exchange_strong(&s->state, &state, SLOT_WAITING);
-    while ((state = atomic_load(&s->state)) != SLOT_DONE) {
-        if (atomic_load(&ch->dead) || state == SLOT_DEAD) {
-            errno = ECONNRESET;
-            return -1;
-        }
-        if (is_reply_awaited(state)) {
-            if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
-                return -1;
-        } else if (deadline_left_ns(deadline_ns, &(int64_t){0})) {
-            serve_server(ch, slot, state, course, deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
-        } else { /* a server that asks without end must not make us forget the time */
-            errno = ETIMEDOUT;
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Whatever the server asks of a caller that has gone, it need not wait for it. */
-static void refuse_server(struct client_channel *ch, unsigned slot)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint32_t state = atomic_load(&s->state);
-
-    if ((state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER) &&
-        atomic_compare_exchange_strong(&s->state, &state, SLOT_REFUSED))
-        futex_wake(&s->state);
-}
-
-/*
- * The wait ended without a reply, for the reason errno.  Decides what became
- * of the call: 0 its reply came after all, otherwise -1 and the final errno.
- */
-static int give_up(struct client_channel *ch, unsigned slot, struct course *course)
-{
-    int reason = errno;
-
-    if (take_back(ch, slot)) {
-        errno = reason == ECONNRESET ? EBADF : reason;
-        return -1;
-    }
-    if (atomic_load(&shm_slot(ch->shm, slot)->state) == SLOT_DONE)
-        return 0;
-    refuse_server(ch, slot);
-    course->keep_slot = 1;
-    errno = reason == ECONNRESET ? EINTR : reason;
-    return -1;
+    s->arg_desc_count = 0;
+    s->call = atomic_fetch_add(&ch->call_count, 1);
+    atomic_store_explicit(&s->next, SHM_NEXT_NONE, memory_order_relaxed);
 }
 
 /* The descriptors of a call, which the server asks for when it has taken it; 0, or -1. */
-static int put_descriptors(struct client_channel *ch, unsigned slot, struct course *course)
+static int put_descriptors(struct client_channel *ch, unsigned slot, struct client_course *course)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     const door_arg_t *arg = course->passed;
     int *fds;
 
-    s->arg_desc_count = 0;
-    s->call = atomic_fetch_add(&ch->call_count, 1);
+    number_call(ch, slot);
     if (arg->desc_num == 0)
         return 0;
     if (arg->desc_num > MAILBOX_MAX || arg->desc_ptr == NULL) {
@@ -422,7 +157,7 @@ static int put_descriptors(struct client_channel *ch, unsigned slot, struct cour
 }
 
 /* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
-static int is_released(const struct course *course, int error)
+static int is_released(const struct client_course *course, int error)
 {
     static const int refused[] = {EBADF, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
 
@@ -434,7 +169,7 @@ static int is_released(const struct course *course, int error)
 }
 
 /* Before the results, which may come into the memory of the descriptors passed. */
-static void free_passed(const struct course *course, int error)
+static void free_passed(const struct client_course *course, int error)
 {
     const door_arg_t *arg = course->passed;
 
@@ -446,43 +181,24 @@ static void free_passed(const struct course *course, int error)
     free(course->sent_fds);
 }
 
-/* 0, or -1 with EBADF: the door is revoked, and nobody has seen the call. */
-static int start_call(struct client_channel *ch, unsigned slot)
-{
-    thread_publish();
-    atomic_store(&shm_slot(ch->shm, slot)->state, SLOT_CALLING);
-    atomic_fetch_or(&shm_head(ch->shm)->pending[slot / 64], shm_bit(slot));
-    /* After the bit: the server sets this flag before it looks at the bits. */
-    if (atomic_load(&shm_head(ch->shm)->revoked) && take_back(ch, slot)) {
-        errno = EBADF;
-        return -1;
-    }
-    if (atomic_exchange(&shm_head(ch->shm)->waking, 1) == 0)
-        ring(ch);
-    return 0;
-}
-
-/* Hands the call over and waits: 0, or the errno that it ends with. */
-static int run(struct client_channel *ch, unsigned slot, struct course *course,
+/* Hands the call over and waits likewise. */
+static int run(struct client_channel *ch, unsigned slot, struct client_course *course,
                const _Atomic int64_t *deadline_ns)
 {
-    if (start_call(ch, slot) < 0)
+    if (client_start(ch, slot, 1) < 0)
         return errno;
     course->handed_over = 1;
-    if (sleep_for_reply(ch, slot, course, deadline_ns) < 0 && give_up(ch, slot, course) < 0)
-        return errno;
-    thread_observe();
-    return course->error != 0 ? course->error : (int)SHM_READ(shm_slot(ch->shm, slot)->error);
+    return client_await(ch, slot, course, deadline_ns);
 }
 
 static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                     struct course *course)
+                     struct client_course *course, const _Atomic int64_t *deadline_ns)
 {
     int error;
 
-    if (put_arguments(ch, slot, course) < 0 || put_descriptors(ch, slot, course) < 0)
+    if (put_arguments(ch, slot, course->passed) < 0 || put_descriptors(ch, slot, course) < 0)
         return -1;
-    error = run(ch, slot, course, course->extra->deadline_ns);
+    error = run(ch, slot, course, deadline_ns);
     free_passed(course, error);
     if (error == 0)
         return get_results(ch, slot, arg, course);
@@ -490,47 +206,73 @@ static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
     return -1;
 }
 
-/* The slot is anybody's again. */
-static void give_back(struct client_seat seat)
-{
-    if (atomic_load(&seat.ch->mailbox.held) > 0)
-        mailbox_close(&seat.ch->mailbox, seat.slot);
-    client_window_release(seat.ch, seat.slot);
-    free_slot(seat.ch, seat.slot);
-    client_release(seat.ch);
-}
-
-/* The server has the slot until its reply, which nobody waits for. */
-static void abandon(struct client_seat seat)
-{
-    if (atomic_load(&seat.ch->mailbox.held) > 0)
-        mailbox_close(&seat.ch->mailbox, seat.slot);
-    mailbox_send_abandoned(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call);
-    atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
-    client_release(seat.ch);
-}
-
-int client_call(struct client_seat seat, door_arg_t *arg, const struct client_extra *extra)
+int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns,
+                struct door_loan *loan)
 {
     door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
-    struct course course = {.passed = &passed, .extra = extra};
-    int result = call_slot(seat.ch, seat.slot, arg, &course);
+    struct client_course course = {.passed = &passed, .loan = loan};
+    int result = call_slot(seat.ch, seat.slot, arg, &course, deadline_ns);
     int error = errno;
 
-    free_results(&course);
+    client_free_results(&course);
     if (course.keep_slot)
-        abandon(seat);
+        client_abandon(seat);
     else if (!course.is_lent)
-        give_back(seat);
+        client_give_back(seat);
     if (result < 0)
         errno = error;
     return result;
 }
 
-void client_end_loan(struct client_seat seat)
+/* ------------------------------------------------ begun now, ended later */
+
+int client_begin(struct client_seat seat, const char *data, size_t size, unsigned behind)
+{
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+    const struct shm_window *w = &seat.ch->window[seat.slot];
+    uintptr_t at = (uintptr_t)data - (uintptr_t)w->base;
+
+    if (at >= w->size) {
+        if (size > 0 && data != s->data)
+            memmove(s->data, data, size);
+        at = SHM_IN_SLOT;
+    }
+    number_call(seat.ch, seat.slot);
+    s->arg_size = size;
+    s->arg_at = at;
+    return behind < SHM_SLOT_COUNT ? client_start_behind(seat.ch, seat.slot, behind)
+                                   : client_start(seat.ch, seat.slot, 0);
+}
+
+int client_end(struct client_seat *seat, int was_queued, char **result, size_t *size)
+{
+    struct client_course course = {.passed = &(door_arg_t){0}, .was_queued = was_queued};
+    int error = client_await(seat->ch, seat->slot, &course, NULL);
+
+    if (error == 0) {
+        *size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
+        *result = find_result(seat->ch, seat->slot, *size);
+        error = *result == NULL ? EOVERFLOW : 0;
+    }
+    client_free_results(&course);
+    if (course.keep_slot) {
+        client_abandon(*seat);
+        seat->ch = NULL;
+    }
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+
+void client_leave(struct client_seat seat, int runs, int was_queued)
 {
     int saved = errno;
 
-    give_back(seat);
+    if (runs && !client_take_back(seat.ch, seat.slot, was_queued) && !client_is_over(seat)) {
+        client_refuse(seat.ch, seat.slot);
+        client_abandon(seat);
+    } else {
+        client_give_back(seat);
+    }
     errno = saved;
 }

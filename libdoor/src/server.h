@@ -165,19 +165,29 @@ int server_channel_look_out(struct server_channel *ch);
 /* The bell was heard: from now on callers ring again. */
 void server_channel_heard(struct server_channel *ch);
 
-/*
- * Where the arg_size bytes of arguments of the call in slot are, which their
- * caller can change; NULL and the errno for the caller.
- */
-char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t arg_size);
+/* What the caller says of its call in slot, read once. */
+struct server_call {
+    size_t arg_size;     /* bytes */
+    uint64_t arg_at;     /* in the window, or SHM_IN_SLOT */
+    unsigned desc_count; /* descriptors that it wants to send along */
+    uint32_t number;     /* of the call, for its letters */
+};
+
+struct server_call server_channel_call(struct server_channel *ch, unsigned slot);
 
 /*
- * Copies arg_size bytes of arguments of the call in slot to *buf, an mmap'ed
- * buffer of *cap bytes that grows as needed.  0, or -1 and the errno for the
- * caller.
+ * Where the arguments of the call in slot are, which their caller can change; NULL
+ * and the errno for the caller.
  */
-int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t arg_size, char **buf,
-                             size_t *cap);
+char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
+                                      const struct server_call *call);
+
+/*
+ * Copies them to *buf, an mmap'ed buffer of *cap bytes that grows as needed.  0, or
+ * -1 and the errno for the caller.
+ */
+int server_channel_arguments(struct server_channel *ch, unsigned slot,
+                             const struct server_call *call, char **buf, size_t *cap);
 
 /* Gives a buffer back that grew large. */
 void server_channel_trim(char **buf, size_t *cap);
@@ -190,15 +200,6 @@ char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, siz
  * already.  0, or -1 with E2BIG or ENOMEM: the call goes on.
  */
 int server_channel_result(struct server_channel *ch, unsigned slot, const char *data, size_t size);
-
-/* What the caller says of its call in slot, read once. */
-struct server_call {
-    size_t arg_size;     /* bytes */
-    unsigned desc_count; /* descriptors that it wants to send along */
-    uint32_t number;     /* of the call, for its letters */
-};
-
-struct server_call server_channel_call(struct server_channel *ch, unsigned slot);
 
 /*
  * Has the caller send the count descriptors of the call in slot, which become

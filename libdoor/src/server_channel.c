@@ -27,6 +27,9 @@
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
 #define WRITTEN_MAX ((size_t)320 << 10)
+#define PAGE_MIN 4096 /* bytes; some systems have longer ones */
+
+#define REVOKED_MAX (2 * SHM_SLOT_COUNT)
 
 /* A caller that is asked something answers at once, unless it is stopped or hostile. */
 #define ANSWER_MAX_NS 1000000000ll
@@ -189,15 +192,6 @@ void server_channel_orphan(struct server_channel *ch)
         server_channel_condemn(ch);
 }
 
-void server_channel_revoke(struct server_channel *ch)
-{
-    int slot;
-
-    atomic_store(&shm_head(ch->shm)->revoked, 1);
-    while ((slot = server_channel_take(ch)) >= 0)
-        server_channel_reply(ch, (unsigned)slot, EBADF);
-}
-
 void server_channel_forked(struct server_channel *ch)
 {
     fd_close(ch->control.fd);
@@ -312,8 +306,8 @@ struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
 
-    return (struct server_call){SHM_READ(s->arg_size), SHM_READ(s->arg_desc_count),
-                                SHM_READ(s->call)};
+    return (struct server_call){SHM_READ(s->arg_size), SHM_READ(s->arg_at),
+                                SHM_READ(s->arg_desc_count), SHM_READ(s->call)};
 }
 
 /*
@@ -392,51 +386,56 @@ int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t n
  * What the caller never wrote would cost us the memory that it did not spend.  Asking
  * takes long: not again for as much as it has once spent on this slot, if that is little.
  */
-static int is_written(struct server_channel *ch, unsigned slot, size_t size)
+static int is_written(struct server_channel *ch, unsigned slot, uint64_t at, size_t size)
 {
-    off_t window = shm_window_offset(slot);
+    off_t from = shm_window_offset(slot) + (off_t)at;
+    uint64_t end = at + size;
 
-    if (size <= ch->written[slot])
+    if (end <= ch->written[slot])
         return 1;
-    if (lseek(ch->memory_fd, window, SEEK_HOLE) < window + (off_t)size)
+    if (lseek(ch->memory_fd, from, SEEK_HOLE) < from + (off_t)size)
         return 0;
-    ch->written[slot] = (uint32_t)(size < WRITTEN_MAX ? size : WRITTEN_MAX);
+    if (at < PAGE_MIN || at <= ch->written[slot]) /* no hole before it either */
+        ch->written[slot] = (uint32_t)(end < WRITTEN_MAX ? end : WRITTEN_MAX);
     return 1;
 }
 
-char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot, size_t size)
+char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
+                                      const struct server_call *call)
 {
-    char *from;
+    uint64_t size = call->arg_size, at = call->arg_at;
+    char *window;
 
-    if (size <= SHM_INLINE_SIZE)
+    if (at == SHM_IN_SLOT && size <= SHM_INLINE_SIZE)
         return shm_slot(ch->shm, slot)->data;
-    if (size > SHM_WINDOW_SIZE) {
+    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size) {
         errno = E2BIG;
         return NULL;
     }
-    if (!is_written(ch, slot, size)) {
+    if (!is_written(ch, slot, at, size)) {
         errno = EFAULT;
         return NULL;
     }
-    from = shm_window_map(&ch->window[slot], ch->memory_fd, slot, size);
-    if (from == NULL)
-        errno = EAGAIN;
-    return from;
+    window = shm_window_map(&ch->window[slot], ch->memory_fd, slot, at + size);
+    if (window != NULL)
+        return window + at;
+    errno = EAGAIN;
+    return NULL;
 }
 
-int server_channel_arguments(struct server_channel *ch, unsigned slot, size_t size, char **buf,
-                             size_t *cap)
+int server_channel_arguments(struct server_channel *ch, unsigned slot,
+                             const struct server_call *call, char **buf, size_t *cap)
 {
-    const char *from = server_channel_shared_arguments(ch, slot, size);
+    const char *from = server_channel_shared_arguments(ch, slot, call);
 
     if (from == NULL)
         return -1;
-    if (grow_buffer(buf, cap, size) < 0) {
+    if (grow_buffer(buf, cap, call->arg_size) < 0) {
         errno = EAGAIN;
         return -1;
     }
-    if (size > 0)
-        memcpy(*buf, from, size);
+    if (call->arg_size > 0)
+        memcpy(*buf, from, call->arg_size);
     return 0;
 }
 
@@ -478,15 +477,53 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
     return 0;
 }
 
-void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
+/* The call that was to follow is pending now; who has replied looks for it, or passes that on. */
+static int start_next(struct server_channel *ch, struct shm_slot *s)
 {
+    uint32_t next = atomic_exchange(&s->next, SHM_NEXT_LATE);
+
+    if (next >= SHM_SLOT_COUNT)
+        return 0;
+    atomic_fetch_or(&shm_head(ch->shm)->pending[next / 64], shm_bit(next));
+    return 1;
+}
+
+/* True if another call has its turn now. */
+static int reply(struct server_channel *ch, unsigned slot, int error)
+{
+    int is_followed;
     struct shm_slot *s = shm_slot(ch->shm, slot);
 
     s->error = (uint32_t)error;
     trim_window(ch, slot);
     atomic_fetch_and(&ch->busy[slot / 64], ~shm_bit(slot));
     thread_publish();
+    is_followed = start_next(ch, s);
     if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
         futex_wake(&s->state);
     end_running(ch);
+    return is_followed;
+}
+
+/* Of a door that is revoked.  Honest callers make no more calls then. */
+static void refuse_pending(struct server_channel *ch)
+{
+    int slot = -1;
+
+    for (unsigned i = 0; i < REVOKED_MAX && (slot = server_channel_take(ch)) >= 0; i++)
+        reply(ch, (unsigned)slot, EBADF);
+    if (slot >= 0)
+        server_channel_condemn(ch);
+}
+
+void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
+{
+    if (reply(ch, slot, error) && atomic_load(&ch->door->revoked))
+        refuse_pending(ch); /* there may be no thread any more that would take it */
+}
+
+void server_channel_revoke(struct server_channel *ch)
+{
+    atomic_store(&shm_head(ch->shm)->revoked, 1);
+    refuse_pending(ch);
 }

@@ -148,21 +148,21 @@ static int receive_descriptors(struct server_thread *t, const struct server_call
 }
 
 /* Copied, unless the door says that they need not be; 0, or -1 and the errno for the caller. */
-static int find_arguments(struct server_thread *t, const struct door *door, size_t size,
-                          char **argp)
+static int find_arguments(struct server_thread *t, const struct door *door,
+                          const struct server_call *call, char **argp)
 {
     t->shares_window = 0;
     *argp = NULL;
-    if (size == 0)
+    if (call->arg_size == 0)
         return 0;
     if (!atomic_load(&door->shares_arguments)) {
-        int result = server_channel_arguments(t->channel, t->slot, size, &t->arguments,
+        int result = server_channel_arguments(t->channel, t->slot, call, &t->arguments,
                                               &t->arguments_cap);
         *argp = t->arguments;
         return result;
     }
-    t->shares_window = size > SHM_INLINE_SIZE;
-    *argp = server_channel_shared_arguments(t->channel, t->slot, size);
+    t->shares_window = call->arg_at != SHM_IN_SLOT;
+    *argp = server_channel_shared_arguments(t->channel, t->slot, call);
     return *argp != NULL ? 0 : -1;
 }
 
@@ -199,7 +199,7 @@ static void run_call(struct server_thread *t)
     char *argp;
 
     t->call_number = call.number;
-    if (error == 0 && (find_arguments(t, door, call.arg_size, &argp) < 0 ||
+    if (error == 0 && (find_arguments(t, door, &call, &argp) < 0 ||
                        receive_descriptors(t, &call) < 0))
         error = errno;
     if (error != 0)

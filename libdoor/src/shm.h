@@ -25,6 +25,10 @@
  * the server thread that the bell woke clears it, which it does before it
  * looks at `pending`.  A server thread that is about to reply, and will look
  * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
+ *
+ * A call that is to follow another one is not set in `pending` by its caller,
+ * who puts it into the other's `next`; the server sets it there when it replies
+ * to that, and says SHM_NEXT_LATE to whoever comes later.
  */
 #ifndef LIBDOOR_SHM_H
 #define LIBDOOR_SHM_H
@@ -36,7 +40,7 @@
 
 #include <door.h>
 
-#define SHM_VERSION 3
+#define SHM_VERSION 4
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -49,7 +53,11 @@
 #define SHM_WINDOW_SIZE ((uint64_t)1 << 32) /* the longest argument or result */
 #define SHM_FILE_SIZE (SHM_WINDOWS + (off_t)(SHM_SLOT_COUNT * SHM_WINDOW_SIZE))
 
-#define SHM_IN_SLOT UINT64_MAX
+#define SHM_IN_SLOT UINT64_MAX /* an offset that is none */
+
+/* What follows a call, beside the number of a slot. */
+#define SHM_NEXT_NONE SHM_SLOT_COUNT
+#define SHM_NEXT_LATE (SHM_SLOT_COUNT + 1)
 
 /* A window longer than this is given back after the call. */
 #define SHM_WINDOW_KEEP ((size_t)1 << 20)
@@ -73,13 +81,15 @@ enum slot_state {
 struct shm_slot {
     alignas(64) _Atomic uint32_t state; /* enum slot_state; the caller's futex */
     uint32_t error;                     /* reply: errno, 0 for success */
-    uint64_t arg_size;                  /* bytes; in data, or in the window if longer; 0: argp is NULL */
+    uint64_t arg_size;                  /* bytes; 0: argp is NULL */
+    uint64_t arg_at;                    /* where in the window; SHM_IN_SLOT: in data */
     uint64_t result_size;               /* bytes */
-    uint64_t result_at;                 /* where in the window; SHM_IN_SLOT: in data */
+    uint64_t result_at;                 /* likewise */
     uint32_t call;                      /* the client counts: which call's letters */
     uint32_t reply;                     /* the server counts: which reply's letters */
     uint32_t arg_desc_count;            /* descriptors to be sent with the call */
     uint32_t result_desc_count;         /* with the reply */
+    _Atomic uint32_t next;              /* the slot whose call is to follow, or SHM_NEXT_* */
     alignas(64) char data[SHM_INLINE_SIZE];
 };
 

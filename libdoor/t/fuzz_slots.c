@@ -2,11 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_slots.c: whatever a client writes into the memory that it shares, the
- * server takes each call at most once and copies no byte from elsewhere.
+ * server takes each call no more often than that says, and copies no byte from
+ * elsewhere.
  *
  * The input is what the client wrote: the map of pending calls, then for each
- * of the first slots its sizes and counts.
+ * of the first slots its sizes, places, counts, and what is to follow it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +24,14 @@
 
 static struct server_channel channel;
 
+/* How often each slot was set as pending, by its own bit or by another's next, and taken. */
+static unsigned said[SHM_SLOT_COUNT], taken[SHM_SLOT_COUNT];
+
 static void make_channel(void)
 {
+    static struct door door;
+
+    channel.door = &door;
     channel.memory_fd = memfd_create("fuzz", 0);
     replay_require(channel.memory_fd >= 0 && ftruncate(channel.memory_fd, SHM_FILE_SIZE) == 0);
     channel.shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -41,45 +49,90 @@ static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)
     return len;
 }
 
+static int cannot_be(const struct server_call *call)
+{
+    return (call->arg_at != SHM_IN_SLOT || call->arg_size > SHM_INLINE_SIZE) &&
+           (call->arg_size > SHM_WINDOW_SIZE || call->arg_at > SHM_WINDOW_SIZE - call->arg_size);
+}
+
+/* Where an argument is that can be, and is mapped. */
+static const char *find(unsigned slot, const struct server_call *call)
+{
+    const struct shm_window *w = &channel.window[slot];
+
+    if (call->arg_at == SHM_IN_SLOT)
+        return shm_slot(channel.shm, slot)->data;
+    replay_require(call->arg_at + call->arg_size <= w->size);
+    return w->base + call->arg_at;
+}
+
 static void serve_slot(unsigned slot)
 {
     static char *arguments;
     static size_t cap;
     struct server_call call = server_channel_call(&channel, slot);
 
-    if (call.arg_size <= ARGUMENT_MAX || call.arg_size > SHM_WINDOW_SIZE) {
-        int result = server_channel_arguments(&channel, slot, call.arg_size, &arguments, &cap);
-        replay_require(result < 0 || call.arg_size <= SHM_WINDOW_SIZE);
-        /* What does not fit into the slot was never written here: refused or not. */
-        replay_require(result == 0 || call.arg_size > SHM_INLINE_SIZE);
-        replay_require(result < 0 || call.arg_size <= cap);
-        if (result == 0)
-            replay_require(server_channel_result(&channel, slot, arguments, call.arg_size) == 0);
+    if (call.arg_size == 0 || (call.arg_size > ARGUMENT_MAX && !cannot_be(&call)))
+        return; /* without an argument nobody looks for it */
+    if (server_channel_arguments(&channel, slot, &call, &arguments, &cap) < 0) {
+        /* What is not in the slot was never written here, or by a result: refused or not. */
+        replay_require(call.arg_at != SHM_IN_SLOT || cannot_be(&call));
+        replay_require(errno == (cannot_be(&call) ? E2BIG : EFAULT));
+        return;
     }
-    server_channel_reply(&channel, slot, 0);
+    replay_require(!cannot_be(&call) && call.arg_size <= cap);
+    replay_require(memcmp(arguments, find(slot, &call), call.arg_size) == 0);
+    replay_require(server_channel_result(&channel, slot, arguments, call.arg_size) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Only then is the next one pending, and only once. */
+static void end_slot(unsigned slot)
 {
-    unsigned char taken[SHM_SLOT_COUNT] = {0};
-    struct shm_head *head;
-    unsigned cursor = 0;
-    int slot;
+    uint32_t next = shm_slot(channel.shm, slot)->next;
 
-    if (channel.shm == NULL)
-        make_channel();
-    head = channel.shm;
-    take(&data, &size, &cursor, 1);
-    atomic_store(&channel.cursor, cursor * 3);
+    server_channel_reply(&channel, slot, 0);
+    replay_require(shm_slot(channel.shm, slot)->next == SHM_NEXT_LATE);
+    if (next < SHM_SLOT_COUNT)
+        said[next]++;
+}
+
+static void write_memory(const uint8_t *data, size_t size)
+{
+    struct shm_head *head = channel.shm;
+    uint8_t cursor = 0;
+
+    memset(head->pending, 0, sizeof(head->pending));
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
+        atomic_store(&shm_slot(channel.shm, slot)->next, SHM_NEXT_NONE);
+    take(&data, &size, &cursor, sizeof(cursor));
+    atomic_store(&channel.cursor, cursor * 3u);
     take(&data, &size, head->pending, sizeof(head->pending));
     for (unsigned i = 0; size > 0; i++)
         take(&data, &size, (char *)shm_slot(channel.shm, i % SHM_SLOT_COUNT),
              offsetof(struct shm_slot, data));
-    while ((slot = server_channel_take(&channel)) >= 0) {
-        replay_require(slot < (int)SHM_SLOT_COUNT && !taken[slot]);
-        taken[slot] = 1;
-        serve_slot((unsigned)slot);
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        said[slot] = (head->pending[slot / 64] & shm_bit(slot)) != 0;
+        taken[slot] = 0;
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    unsigned total = 0;
+    int slot;
+
+    if (channel.shm == NULL)
+        make_channel();
+    write_memory(data, size);
+    while ((slot = server_channel_take(&channel)) >= 0) {
+        replay_require(slot < (int)SHM_SLOT_COUNT && taken[slot] < said[slot]);
+        replay_require(++total <= 2 * SHM_SLOT_COUNT);
+        taken[slot]++;
+        serve_slot((unsigned)slot);
+        end_slot((unsigned)slot);
+    }
+    for (unsigned i = 0; i < SHM_SLOT_COUNT; i++)
+        replay_require(taken[i] > 0 || said[i] == 0);
     replay_require(server_channel_pending(&channel) == 0);
     replay_require(atomic_load(&channel.running) == 0);
     return 0;

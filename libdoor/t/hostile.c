@@ -103,8 +103,20 @@ void hostile_ring(struct hostile_peer *p)
     door_test_require(write(p->bell, &one, sizeof(one)) == sizeof(one));
 }
 
+void hostile_argument(struct hostile_peer *p, unsigned slot, uint64_t size)
+{
+    hostile_slot(p, slot)->arg_size = size;
+    hostile_slot(p, slot)->arg_at = size <= SHM_INLINE_SIZE ? SHM_IN_SLOT : 0;
+}
+
 void hostile_start(struct hostile_peer *p, unsigned slot)
 {
+    hostile_start_before(p, slot, SHM_NEXT_NONE);
+}
+
+void hostile_start_before(struct hostile_peer *p, unsigned slot, uint32_t next)
+{
+    atomic_store(&hostile_slot(p, slot)->next, next);
     atomic_store(&hostile_slot(p, slot)->state, SLOT_WAITING);
     atomic_fetch_or(&hostile_head(p)->pending[slot / 64], 1ull << (slot % 64));
     hostile_ring(p);

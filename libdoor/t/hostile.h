@@ -41,8 +41,14 @@ struct shm_head *hostile_head(struct hostile_peer *p);
 struct shm_slot *hostile_slot(struct hostile_peer *p, unsigned slot);
 void hostile_ring(struct hostile_peer *p);
 
+/* The slot's call has an argument of size bytes, where the library would put it. */
+void hostile_argument(struct hostile_peer *p, unsigned slot, uint64_t size);
+
 /* Marks the slot's call as pending and rings. */
 void hostile_start(struct hostile_peer *p, unsigned slot);
+
+/* The same for a call that says which slot's is to follow. */
+void hostile_start_before(struct hostile_peer *p, unsigned slot, uint32_t next);
 
 /* Until the slot is in that state; false if it is not within timeout_ms. */
 bool hostile_await(struct hostile_peer *p, unsigned slot, unsigned state, int timeout_ms);

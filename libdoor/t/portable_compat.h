@@ -15,6 +15,12 @@
 #define door_call_until portable_call_until
 #define door_call_lend portable_call_lend
 #define door_end_loan portable_end_loan
+#define door_async_open portable_async_open
+#define door_async_buffer portable_async_buffer
+#define door_async_begin portable_async_begin
+#define door_async_is_over portable_async_is_over
+#define door_async_end portable_async_end
+#define door_async_close portable_async_close
 #define door_share_arguments portable_share_arguments
 #define door_result_buffer portable_result_buffer
 #define door_schedule_as_batch portable_schedule_as_batch
@@ -25,6 +31,12 @@
 #undef door_call_until
 #undef door_call_lend
 #undef door_end_loan
+#undef door_async_open
+#undef door_async_buffer
+#undef door_async_begin
+#undef door_async_is_over
+#undef door_async_end
+#undef door_async_close
 #undef door_share_arguments
 #undef door_result_buffer
 #undef door_schedule_as_batch

@@ -134,7 +134,7 @@ START_TEST(questions_that_are_not_answered)
     target_start(0);
     ck_assert(hostile_open(&p, target_path));
     memcpy(hostile_slot(&p, 0)->data, &r, sizeof(r));
-    hostile_slot(&p, 0)->arg_size = sizeof(r);
+    hostile_argument(&p, 0, sizeof(r));
     hostile_start(&p, 0);
     target_serves();
     ck_assert_int_eq(hostile_reply(&p, 0, NO_REPLY_MS + TARGET_SERVES_MS), 0);
@@ -156,7 +156,7 @@ START_TEST(descriptors_that_are_never_taken)
     ck_assert(hostile_open(&p, target_path));
     for (unsigned slot = 0; slot < CALLS; slot++) {
         memcpy(hostile_slot(&p, slot)->data, &r, sizeof(r));
-        hostile_slot(&p, slot)->arg_size = sizeof(r);
+        hostile_argument(&p, slot, sizeof(r));
         hostile_start(&p, slot);
     }
     target_serves();

@@ -271,7 +271,7 @@ static void go_to_stage(enum stage stage)
                           : stage == ASKED_TO_TAKE  ? TARGET_GIVE_DESCS
                                                     : TARGET_ECHO,
                           10};
-    hostile_slot(&p, 3)->arg_size = sizeof(*r);
+    hostile_argument(&p, 3, sizeof(*r));
     if (stage >= MARKED)
         atomic_store(&hostile_head(&p)->pending[0], 1u << 3);
     if (stage >= RUNG)

@@ -36,15 +36,35 @@ struct plan {
     size_t answer_len;  /* 0: no answer, over the structure's size: longer */
     uint32_t magic;
     int32_t error;
+    int (*control)(void);
     int (*memory)(void);
     int (*bell)(void);
-    unsigned more;      /* descriptors beyond the two */
+    unsigned more;      /* descriptors beyond the three */
     void (*serve)(struct hostile_peer *p); /* once the client has its channel */
 };
 
 static const char *path;
+static int control = -1; /* the server's end of it */
 
 /* ------------------------------------------------ what it hands out */
+
+static int good_control(void)
+{
+    int pair[2];
+
+    door_test_require(fd_pair(pair) == 0);
+    control = pair[0];
+    return pair[1];
+}
+
+static int stream_control(void)
+{
+    int pair[2];
+
+    door_test_require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    control = pair[0];
+    return pair[1];
+}
 
 static int make_memory(off_t size, int seals)
 {
@@ -131,19 +151,102 @@ static void set_state(struct hostile_peer *p, unsigned slot, uint32_t state)
     syscall(SYS_futex, &hostile_slot(p, slot)->state, FUTEX_WAKE, 100, NULL, NULL, 0);
 }
 
-static void end_call_at(struct hostile_peer *p, uint64_t at, uint64_t size, uint32_t error)
+static void end_slot(struct hostile_peer *p, unsigned slot, uint64_t at, uint64_t size,
+                     uint32_t error)
 {
-    unsigned slot = (unsigned)first_call(p);
-
     hostile_slot(p, slot)->result_at = at;
     hostile_slot(p, slot)->result_size = size;
     hostile_slot(p, slot)->error = error;
     set_state(p, slot, SLOT_DONE);
 }
 
+static void end_call_at(struct hostile_peer *p, uint64_t at, uint64_t size, uint32_t error)
+{
+    end_slot(p, (unsigned)first_call(p), at, size, error);
+}
+
 static void end_call(struct hostile_peer *p, uint64_t size, uint32_t error)
 {
     end_call_at(p, 0, size, error);
+}
+
+/* The call that was begun behind that one. */
+static unsigned second_call(struct hostile_peer *p, unsigned first)
+{
+    unsigned next;
+
+    while ((next = atomic_load(&hostile_slot(p, first)->next)) >= SHM_SLOT_COUNT)
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    return next;
+}
+
+static void end_with_nothing(struct hostile_peer *p, unsigned slot)
+{
+    end_slot(p, slot, SHM_IN_SLOT, 0, 0);
+}
+
+/* Ends the first of two calls when the second waits, and leaves that number in its place. */
+static void end_first(struct hostile_peer *p, uint32_t next)
+{
+    unsigned first = (unsigned)first_call(p);
+
+    second_call(p, first);
+    atomic_store(&hostile_slot(p, first)->next, next);
+    end_with_nothing(p, first);
+}
+
+static void never_start_the_second(struct hostile_peer *p)
+{
+    unsigned first = (unsigned)first_call(p);
+
+    second_call(p, first);
+    end_with_nothing(p, first);
+}
+
+static void take_the_second_only(struct hostile_peer *p)
+{
+    end_first(p, SHM_NEXT_LATE);
+}
+
+static void forget_the_second(struct hostile_peer *p)
+{
+    end_first(p, SHM_NEXT_NONE);
+}
+
+static void let_another_follow(struct hostile_peer *p)
+{
+    end_first(p, 200);
+}
+
+static void let_nonsense_follow(struct hostile_peer *p)
+{
+    end_first(p, UINT32_MAX);
+}
+
+/* It has none, and nobody waits for it yet. */
+static void ask_the_second_for_descriptors(struct hostile_peer *p)
+{
+    unsigned first = (unsigned)first_call(p), second = second_call(p, first);
+
+    atomic_store(&hostile_slot(p, first)->next, SHM_NEXT_LATE);
+    set_state(p, second, SLOT_SEND);
+    end_with_nothing(p, first);
+}
+
+static void end_the_first_and_hang_up(struct hostile_peer *p)
+{
+    end_first(p, SHM_NEXT_LATE);
+    shutdown(p->control, SHUT_RDWR);
+}
+
+static void keep_the_rules(struct hostile_peer *p)
+{
+    for (unsigned slot = (unsigned)first_call(p);;) {
+        uint32_t next = atomic_exchange(&hostile_slot(p, slot)->next, SHM_NEXT_LATE);
+
+        end_with_nothing(p, slot);
+        slot = next < SHM_SLOT_COUNT ? next : (unsigned)first_call(p);
+    }
 }
 
 static void never_take(struct hostile_peer *p)
@@ -189,8 +292,10 @@ static void give_odd_error(struct hostile_peer *p)
 /* Mapped for writing when the channel was made, no more when a window is. */
 static void give_frozen_result(struct hostile_peer *p)
 {
+    unsigned slot = (unsigned)first_call(p);
+
     door_test_require(fcntl(p->memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0);
-    end_call(p, SHM_INLINE_SIZE + 1, 0);
+    end_slot(p, slot, 0, SHM_INLINE_SIZE + 1, 0);
 }
 
 static void wake_for_nothing(struct hostile_peer *p)
@@ -274,21 +379,23 @@ static void answer(const struct plan *plan, struct hostile_peer *p, int reply)
     int fds[250];
     unsigned count = 0;
 
-    p->control = reply;
-    p->memory = plan->memory();
-    p->bell = plan->bell();
+    fds[count] = plan->control();
+    count += fds[count] >= 0;
+    p->control = control;
+    p->memory = fds[count] = plan->memory();
+    count += fds[count] >= 0;
+    p->bell = fds[count] = plan->bell();
+    count += fds[count] >= 0;
     p->shm = p->memory < 0 ? MAP_FAILED
                            : mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
                                   p->memory, 0);
-    if (p->memory >= 0)
-        fds[count++] = p->memory;
-    if (p->bell >= 0)
-        fds[count++] = p->bell;
     for (unsigned i = 0; i < plan->more; i++)
         fds[count++] = reply;
     memcpy(bytes, &a, sizeof(a));
     if (plan->answer_len > 0)
         fd_send(reply, bytes, plan->answer_len, fds, count);
+    if (plan->control == good_control)
+        close(fds[0]);
 }
 
 static void serve_badly(void *arg)
@@ -339,21 +446,27 @@ static int call_and_look(void *server)
     return ENDED_WELL;
 }
 
-#define GOOD sizeof(struct msg_answer), MSG_MAGIC, 0
+#define GOOD sizeof(struct msg_answer), MSG_MAGIC, 0, good_control
+#define NOTHING no_descriptor, no_descriptor, no_descriptor, 0, NULL
+#define EVERYTHING good_control, good_memory, good_bell, 0, NULL
 
 static const struct plan openings[] = {
-    {"no answer", 0, 0, 0, no_descriptor, no_descriptor, 0, NULL},
-    {"one byte", 1, MSG_MAGIC, 0, good_memory, good_bell, 0, NULL},
-    {"short by one", sizeof(struct msg_answer) - 1, MSG_MAGIC, 0, good_memory, good_bell, 0, NULL},
-    {"too long", sizeof(struct msg_answer) + 1, MSG_MAGIC, 0, good_memory, good_bell, 0, NULL},
-    {"wrong magic", sizeof(struct msg_answer), 1, 0, good_memory, good_bell, 0, NULL},
-    {"an error", sizeof(struct msg_answer), MSG_MAGIC, EACCES, no_descriptor, no_descriptor, 0,
-     NULL},
-    {"an odd error", sizeof(struct msg_answer), MSG_MAGIC, -5, good_memory, good_bell, 0, NULL},
-    {"no descriptors", GOOD, no_descriptor, no_descriptor, 0, NULL},
-    {"one descriptor", GOOD, good_memory, no_descriptor, 0, NULL},
-    {"three descriptors", GOOD, good_memory, good_bell, 1, NULL},
-    {"250 descriptors", GOOD, good_memory, good_bell, 248, NULL},
+    {"no answer", 0, 0, 0, NOTHING},
+    {"one byte", 1, MSG_MAGIC, 0, EVERYTHING},
+    {"short by one", sizeof(struct msg_answer) - 1, MSG_MAGIC, 0, EVERYTHING},
+    {"too long", sizeof(struct msg_answer) + 1, MSG_MAGIC, 0, EVERYTHING},
+    {"wrong magic", sizeof(struct msg_answer), 1, 0, EVERYTHING},
+    {"an error", sizeof(struct msg_answer), MSG_MAGIC, EACCES, NOTHING},
+    {"an odd error", sizeof(struct msg_answer), MSG_MAGIC, -5, EVERYTHING},
+    {"no descriptors", sizeof(struct msg_answer), MSG_MAGIC, 0, NOTHING},
+    {"one descriptor", GOOD, no_descriptor, no_descriptor, 0, NULL},
+    {"two descriptors", GOOD, good_memory, no_descriptor, 0, NULL},
+    {"four descriptors", GOOD, good_memory, good_bell, 1, NULL},
+    {"250 descriptors", GOOD, good_memory, good_bell, 247, NULL},
+    {"a stream as control", sizeof(struct msg_answer), MSG_MAGIC, 0, stream_control, good_memory,
+     good_bell, 0, NULL},
+    {"a device as control", sizeof(struct msg_answer), MSG_MAGIC, 0, device, good_memory,
+     good_bell, 0, NULL},
     {"memory without seals", GOOD, unsealed_memory, good_bell, 0, NULL},
     {"small memory", GOOD, small_memory, good_bell, 0, NULL},
     {"no memory", GOOD, tiny_memory, good_bell, 0, NULL},
@@ -382,27 +495,144 @@ static const struct plan calls[] = {
     {"garbage letters", GOOD, good_memory, good_bell, 0, send_garbage_letters},
 };
 
-static void meet(const struct plan *plan)
+/* What the client says of it. */
+static int meet_with(const struct plan *plan, int (*look)(void *))
 {
     pid_t server;
     int verdict;
 
     path = door_test_path("door");
     server = door_test_spawn(serve_badly, (void *)plan);
-    verdict = door_test_in_child(call_and_look, &server);
+    verdict = door_test_in_child(look, &server);
     kill(server, SIGKILL);
+    return verdict;
+}
+
+static void survive(const struct plan *plan, int (*look)(void *))
+{
+    int verdict = meet_with(plan, look);
+
     ck_assert_msg(verdict == ENDED_WELL, "%s: %d", plan->what, verdict);
 }
 
 START_TEST(a_channel_that_is_none)
 {
-    meet(&openings[_i]);
+    survive(&openings[_i], call_and_look);
 }
 END_TEST
 
 START_TEST(a_call_that_is_not_served)
 {
-    meet(&calls[_i]);
+    survive(&calls[_i], call_and_look);
+}
+END_TEST
+
+/* ------------------------------------------------ calls that are begun now and ended later */
+
+static const struct plan queues[] = {
+    {"never takes a call", GOOD, good_memory, good_bell, 0, never_take},
+    {"takes it only", GOOD, good_memory, good_bell, 0, take_only},
+    {"hangs up", GOOD, good_memory, good_bell, 0, hang_up},
+    {"says it is revoked", GOOD, good_memory, good_bell, 0, say_revoked},
+    {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},
+    {"never starts the second", GOOD, good_memory, good_bell, 0, never_start_the_second},
+    {"takes the second only", GOOD, good_memory, good_bell, 0, take_the_second_only},
+    {"forgets the second", GOOD, good_memory, good_bell, 0, forget_the_second},
+    {"lets another follow", GOOD, good_memory, good_bell, 0, let_another_follow},
+    {"lets nonsense follow", GOOD, good_memory, good_bell, 0, let_nonsense_follow},
+    {"asks for descriptors", GOOD, good_memory, good_bell, 0, ask_the_second_for_descriptors},
+    {"ends one, hangs up", GOOD, good_memory, good_bell, 0, end_the_first_and_hang_up},
+};
+
+static const struct plan results[] = {
+    {"a huge result", GOOD, good_memory, good_bell, 0, give_huge_result},
+    {"an endless result", GOOD, good_memory, good_bell, 0, give_endless_result},
+    {"behind the window", GOOD, good_memory, good_bell, 0, give_result_behind_the_window},
+    {"it wraps", GOOD, good_memory, good_bell, 0, give_result_that_wraps},
+    {"beyond the slot", GOOD, good_memory, good_bell, 0, give_result_beyond_the_slot},
+    {"an odd error", GOOD, good_memory, good_bell, 0, give_odd_error},
+    {"a result that cannot be mapped", GOOD, memory_to_freeze, good_bell, 0, give_frozen_result},
+    {"descriptors that never come", GOOD, good_memory, good_bell, 0, announce_what_never_comes},
+    {"announces too many descriptors", GOOD, good_memory, good_bell, 0, announce_too_many},
+};
+
+/* Two calls, one behind the other; -1 as soon as one cannot begin. */
+static int begin_two(int d, struct door_async *calls[2])
+{
+    for (int i = 0; i < 2; i++) {
+        calls[i] = door_async_open(d, 100);
+        door_test_require(calls[i] != NULL);
+    }
+    if (door_async_begin(calls[0], door_async_buffer(calls[0]), 5, NULL) < 0)
+        return -1;
+    return door_async_begin(calls[1], door_async_buffer(calls[1]), 5, calls[0]);
+}
+
+static void wait_a_while(const struct door_async *call)
+{
+    int64_t until_ms = door_test_now_ms() + DEADLINE_MS;
+
+    while (!door_async_is_over(call) && door_test_now_ms() < until_ms)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* Whatever became of them: who closes them has them back. */
+static int close_and_look(void *server)
+{
+    int before = door_test_fd_count(), d = open(path, O_RDONLY);
+    struct door_async *calls[2];
+    int64_t began_ms;
+
+    door_test_require(d >= 0);
+    if (begin_two(d, calls) == 0)
+        wait_a_while(calls[0]);
+    began_ms = door_test_now_ms();
+    door_async_close(calls[1]);
+    door_async_close(calls[0]);
+    if (door_test_now_ms() - began_ms > LATE_MS)
+        return WAS_LATE;
+    close(d);
+    kill(*(pid_t *)server, SIGKILL);
+    return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
+}
+
+static int end_and_look(void *server)
+{
+    int before = door_test_fd_count(), d = open(path, O_RDONLY);
+    struct door_async *calls[2];
+    char *result;
+    size_t size;
+
+    door_test_require(d >= 0 && begin_two(d, calls) == 0);
+    if (door_async_end(calls[0], &result, &size) == 0)
+        return WAS_GIVEN_A_RESULT;
+    door_async_close(calls[0]);
+    door_async_close(calls[1]);
+    close(d);
+    kill(*(pid_t *)server, SIGKILL);
+    return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
+}
+
+START_TEST(a_queue_that_is_not_served)
+{
+    survive(&queues[_i], close_and_look);
+}
+END_TEST
+
+START_TEST(a_result_that_cannot_be)
+{
+    survive(&results[_i], end_and_look);
+}
+END_TEST
+
+/* What all of this would be worth nothing without. */
+START_TEST(a_server_that_keeps_the_rules)
+{
+    static const struct plan plan = {"nothing", GOOD, good_memory, good_bell, 0, keep_the_rules};
+
+    ck_assert_int_eq(meet_with(&plan, call_and_look), WAS_GIVEN_A_RESULT);
+    unlink(path);
+    ck_assert_int_eq(meet_with(&plan, end_and_look), WAS_GIVEN_A_RESULT);
 }
 END_TEST
 
@@ -465,7 +695,7 @@ static const struct plan bells[] = {
 
 START_TEST(bells_that_are_none)
 {
-    meet(&bells[_i]);
+    survive(&bells[_i], call_and_look);
 }
 END_TEST
 
@@ -474,8 +704,11 @@ int main(void)
     Suite *suite = suite_create("hostile server");
     TCase *tc = door_test_tcase(suite, "servers", 60);
 
+    tcase_add_test(tc, a_server_that_keeps_the_rules);
     tcase_add_loop_test(tc, a_channel_that_is_none, 0, sizeof(openings) / sizeof(openings[0]));
     tcase_add_loop_test(tc, a_call_that_is_not_served, 0, sizeof(calls) / sizeof(calls[0]));
+    tcase_add_loop_test(tc, a_queue_that_is_not_served, 0, sizeof(queues) / sizeof(queues[0]));
+    tcase_add_loop_test(tc, a_result_that_cannot_be, 0, sizeof(results) / sizeof(results[0]));
     tcase_add_loop_test(tc, bells_that_are_none, 0, sizeof(bells) / sizeof(bells[0]));
     return door_test_run(suite);
 }
