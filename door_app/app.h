@@ -74,6 +74,11 @@ struct door_rt_buffer {
 };
 
 int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more); /* or -1, ENOMEM */
+
+/* From now on the body is in other memory of cap bytes, which has room for it. */
+void door_rt_buffer_move(struct door_rt_buffer *buffer, char *bytes, size_t cap);
+
+/* Empty, and in its own memory. */
 void door_rt_buffer_reset(struct door_rt_buffer *buffer);
 void door_rt_buffer_free(struct door_rt_buffer *buffer);
 
@@ -138,9 +143,16 @@ struct door_rt_request {
     int body_more;
     int body_is_touched;           /* by door_app_read() */
     int body_error;                /* errno of what ended it early, or 0 */
-    char *body_buffer;             /* for what httpd sends later; malloc()ed, or NULL */
-    struct door_loan body_loan;    /* a long piece of that is there instead */
+    char *body_buffer;             /* all of it, if it was asked for as a whole; malloc()ed */
     struct door_rt_header *body_trailers;
+
+    /* Calls of the response door, each NULL before it is needed: parts.c. */
+    struct door_async *written_part[2], *read_part[2];
+    unsigned written_at, read_at; /* the one that is written next, or looked at */
+    unsigned unsettled;           /* bits: what became of these written ones is not known */
+    unsigned reads;               /* how many were begun and not looked at */
+    int reads_ahead;              /* what comes comes faster than it is read */
+    int is_doubled;               /* two parts may be under way */
 
     /* The client, as far as is known. */
     int client;         /* DOOR_APP_CLIENT_* */
@@ -176,11 +188,11 @@ int door_rt_is_name(const char *name, const char *text, size_t len);
 /* ---------------------------------------------------------------- response.c */
 
 /*
- * Completes the message whose body is in the thread's buffer, in front of it;
- * tail_len bytes more are to follow.  0 and *message, *len, or -1 with errno.
+ * Completes the message whose body is in the thread's buffer, in front of it.
+ * 0 and *message, *len, or -1 with errno.
  */
 int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                    size_t tail_len, char **message, size_t *len);
+                    char **message, size_t *len);
 
 /* The request's final message, likewise. */
 int door_rt_response(struct door_rt_request *req, char **message, size_t *len);
@@ -192,18 +204,42 @@ size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned fl
 /* ---------------------------------------------------------------- stream.c */
 
 /*
- * Sends what was written so far, and behind it the tail: 0, or -1 with errno.
- * Whatever it was, that is out of the buffer then.
+ * Sends what was written so far: 0, or -1 with errno.  Whatever it was, that is out
+ * of the buffer then.  Without DOOR_WIRE_FLUSH what becomes of it may show later.
  */
-int door_rt_send(struct door_rt_request *req, unsigned flags, const char *tail, size_t tail_len);
+int door_rt_send(struct door_rt_request *req, unsigned flags);
 
-/*
- * Calls the response door with a message without body: the reply, or -1 with errno.
- * Up to cap bytes of it are in reply; if it is longer, its body is there until the
- * loan is ended (NULL: then it is refused).
- */
-int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
-                struct door_wire_reader *answer, struct door_loan *loan);
+/* A call of the response door did not come through: nobody is there (any more).  -1, errno. */
+int door_rt_lost(struct door_rt_request *req);
+
+/* A message without body, at most DOOR_RT_ASK_MAX bytes: its length. */
+#define DOOR_RT_ASK_MAX 128
+size_t door_rt_ask_message(const struct door_rt_request *req, enum door_wire_kind kind,
+                           unsigned flags, char *message);
+
+/* The reply in len bytes that httpd may change, its head copied to head: 0, or -1, EPROTO. */
+int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_t len, char *head,
+                       size_t cap);
+
+/* What an ACK says: 0, or -1 and errno. */
+int door_rt_take_ack(struct door_rt_request *req, const struct door_wire_reader *answer);
+
+/* ---------------------------------------------------------------- parts.c */
+
+/* Whether the thread's buffer is a part's, and a message from it goes with parts_send(). */
+int door_rt_parts_have_room(const struct door_rt_request *req);
+int door_rt_parts_make_room(struct door_rt_request *req); /* or -1: errno, also in failed */
+int door_rt_parts_send(struct door_rt_request *req, const char *message, size_t len);
+
+int door_rt_parts_are_used(const struct door_rt_request *req); /* by this response */
+int door_rt_parts_are_sent(const struct door_rt_request *req); /* the last of them has left us */
+
+/* The next part of the request's body: a reply that stays until the next one; or -1. */
+int door_rt_parts_read(struct door_rt_request *req, char **reply, size_t *len);
+
+/* Waits until no call runs.  What went wrong with what was written is in failed. */
+void door_rt_parts_settle(struct door_rt_request *req);
+void door_rt_parts_end(struct door_rt_request *req);
 
 /* ---------------------------------------------------------------- caller.c */
 

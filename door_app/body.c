@@ -10,8 +10,6 @@
 
 #include "app.h"
 
-/* A piece that is longer, head included, is looked at where httpd has put it. */
-#define PIECE_CAP 4096
 
 static int fail(struct door_rt_request *req, int error)
 {
@@ -24,32 +22,44 @@ static int take_part(struct door_rt_request *req, const struct door_wire_reader 
     req->body = part->body;
     req->body_len = (size_t)part->body_len;
     req->body_more = (part->flags & DOOR_WIRE_MORE) != 0;
+    req->reads_ahead = part->body_len == DOOR_WIRE_PART_MAX;
     return door_rt_copy_fields(&req->thread->arena, *part, DOOR_WIRE_TRAILER,
                                &req->body_trailers);
 }
 
-/* The next piece: there is one byte at least, or the end has come. */
-static int read_more(struct door_rt_request *req)
+static int take_reply(struct door_rt_request *req, const char *reply, size_t len)
 {
     struct door_wire_reader answer;
+    size_t head_len = door_wire_head_len(reply, len);
+    char small[256];
+    char *head = small;
 
-    if (req->body_error != 0)
-        return fail(req, req->body_error);
-    if (req->caller == NULL)
-        return fail(req, ENOTSUP);
-    if (req->body_buffer == NULL)
-        req->body_buffer = malloc(PIECE_CAP);
-    if (req->body_buffer == NULL)
-        return -1;
-    door_end_loan(&req->body_loan); /* of the last piece, which has been read */
-    if (door_rt_ask(req, DOOR_WIRE_READ, req->body_buffer, PIECE_CAP, &answer,
-                    &req->body_loan) == -1)
-        return fail(req, errno == EPIPE ? ECONNRESET : errno);
+    if (head_len > sizeof(small)) /* trailers */
+        head = door_rt_alloc(&req->thread->arena, head_len);
+    if (head == NULL)
+        return fail(req, ENOMEM);
+    if (door_rt_read_reply(&answer, reply, len, head, head_len) == -1)
+        return fail(req, EPROTO);
     if (answer.kind == DOOR_WIRE_PART)
         return take_part(req, &answer) == 0 ? 0 : fail(req, ENOMEM);
     if (answer.kind != DOOR_WIRE_ACK || answer.status == 0)
         return fail(req, EPROTO);
     return fail(req, answer.status == ESTALE ? ECONNRESET : answer.status);
+}
+
+/* The next piece, which is empty if the end has come, or nothing was there ahead of time. */
+static int read_more(struct door_rt_request *req)
+{
+    char *reply;
+    size_t len;
+
+    if (req->body_error != 0)
+        return fail(req, req->body_error);
+    if (req->caller == NULL)
+        return fail(req, ENOTSUP);
+    if (door_rt_parts_read(req, &reply, &len) == -1)
+        return fail(req, errno == EPIPE ? ECONNRESET : errno);
+    return take_reply(req, reply, len);
 }
 
 ssize_t door_app_read(struct door_app_request *handle, void *buf, size_t len)

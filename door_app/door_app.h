@@ -452,7 +452,8 @@ int door_app_content_type(struct door_app_request *req, const char *type);
 /*
  * Appends len bytes to the response's body.  Up to 64 KiB stay in memory until
  * the handler returns; what is more goes to the client meanwhile, with the
- * headers in front.
+ * headers in front.  While httpd sends, up to 256 KiB more are taken: an error
+ * may be told by a later call than the one that wrote what is lost.
  *
  * Owner:   data is copied.
  * Blocks:  while the client does not read what was sent.

@@ -103,17 +103,21 @@ void door_rt_arena_free(struct door_rt_arena *arena)
     }
 }
 
-static int use_result_buffer(struct door_rt_buffer *buffer, size_t used)
+void door_rt_buffer_move(struct door_rt_buffer *buffer, char *bytes, size_t cap)
+{
+    if (buffer->len > 0)
+        memcpy(bytes + DOOR_RT_HEAD_ROOM, buffer->bytes + DOOR_RT_HEAD_ROOM, buffer->len);
+    buffer->bytes = bytes;
+    buffer->cap = cap;
+}
+
+static int use_result_buffer(struct door_rt_buffer *buffer)
 {
     char *bytes = door_result_buffer(RESULT_CAP);
 
     if (bytes == NULL)
         return -1;
-    if (buffer->len > 0)
-        memcpy(bytes + DOOR_RT_HEAD_ROOM, buffer->bytes + DOOR_RT_HEAD_ROOM,
-               used - DOOR_RT_HEAD_ROOM);
-    buffer->bytes = bytes;
-    buffer->cap = RESULT_CAP;
+    door_rt_buffer_move(buffer, bytes, RESULT_CAP);
     return 0;
 }
 
@@ -146,7 +150,7 @@ int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more)
     if (buffer->cap > 0 && buffer->cap - used >= more)
         return 0;
     if (used + more > BODY_MIN && more <= RESULT_CAP && used + more <= RESULT_CAP &&
-        use_result_buffer(buffer, used) == 0)
+        use_result_buffer(buffer) == 0)
         return 0;
     return grow_own(buffer, used, more);
 }

@@ -11,151 +11,158 @@
 
 #include "app.h"
 
-#define PART_CAP (DOOR_RT_HEAD_ROOM + DOOR_WIRE_PART_MAX)
+/* Room for a long head, too: what is not used is not there. */
+#define PART_CAP (DOOR_RT_HEAD_ROOM + DOOR_WIRE_PART_MAX + (64 << 10))
 
-static int open_part(struct door_rt_request *req, struct door_rt_part *part, size_t cap)
+/* Requests that have two parts under way, and more memory: with so many processors are busy. */
+#define DOUBLED_MAX 8
+static _Atomic unsigned doubled_count;
+
+static int is_doubled(struct door_rt_request *req)
 {
-    if (part->call == NULL)
-        part->call = door_async_open(door_rt_caller_fd(req->caller), cap);
-    return part->call != NULL ? 0 : door_rt_lost(req);
+    if (!req->is_doubled && atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
+        req->is_doubled = 1;
+    else if (!req->is_doubled)
+        atomic_fetch_sub(&doubled_count, 1);
+    return req->is_doubled;
 }
 
-/* Waits for its reply, if that is not here. */
-static void settle(struct door_rt_request *req, struct door_rt_part *part)
+static int open_part(struct door_rt_request *req, struct door_async **part, size_t cap)
 {
-    if (!part->runs)
-        return;
-    part->runs = 0;
-    part->error = 0;
-    if (door_async_end(part->call, &part->reply, &part->reply_len) == -1) {
-        door_rt_lost(req);
-        part->error = errno;
-    }
+    if (*part == NULL)
+        *part = door_async_open(door_rt_caller_fd(req->caller), cap);
+    return *part != NULL ? 0 : door_rt_lost(req);
 }
 
-/* The message goes when the other part is over; 0, or -1 with errno. */
-static int begin(struct door_rt_request *req, struct door_rt_part *part, const char *message,
-                 size_t len, struct door_rt_part *other)
+static int begin(struct door_rt_request *req, struct door_async *part, const char *message,
+                 size_t len, struct door_async *other)
 {
-    int result = door_async_begin(part->call, message, len, other->call);
+    int result = door_async_begin(part, message, len, other);
 
     if (result == -1 && errno == EBUSY) {
-        settle(req, other);
-        result = door_async_begin(part->call, message, len, NULL);
+        door_async_end(other, &(char *){NULL}, &(size_t){0});
+        result = door_async_begin(part, message, len, NULL);
     }
-    if (result == -1)
-        return door_rt_lost(req);
-    part->runs = 1;
-    return 0;
+    return result == 0 ? 0 : door_rt_lost(req);
+}
+
+static int end(struct door_rt_request *req, struct door_async *part, char **reply, size_t *len)
+{
+    return door_async_end(part, reply, len) == 0 ? 0 : door_rt_lost(req);
+}
+
+/* What was read stays to be looked at. */
+static void settle_read(struct door_rt_request *req)
+{
+    char *reply;
+    size_t len;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (req->read_part[i] != NULL)
+            end(req, req->read_part[i], &reply, &len);
 }
 
 /* ---------------------------------------------------------------- written */
 
-static void settle_read(struct door_rt_request *req)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        req->read_part[i].is_here |= req->read_part[i].runs;
-        settle(req, &req->read_part[i]);
-    }
-}
-
-/* What became of a part of the response: the first that failed is what the handler is told. */
-static void settle_written(struct door_rt_request *req, struct door_rt_part *part)
+/* What became of a part that was sent: the first that failed is what the handler is told. */
+static void settle_written(struct door_rt_request *req, unsigned i)
 {
     struct door_wire_reader answer;
+    char *reply;
     char head[256];
+    size_t len;
 
-    if (!part->runs)
+    if ((req->unsettled & 1u << i) == 0)
         return;
-    settle(req, part);
-    if (part->error == 0 &&
-        (door_rt_read_reply(&answer, part->reply, part->reply_len, head, sizeof(head)) == -1 ||
-         door_rt_take_ack(req, &answer) == -1))
-        part->error = errno;
-    if (req->failed == 0)
-        req->failed = part->error;
+    req->unsettled &= ~(1u << i);
+    if ((end(req, req->written_part[i], &reply, &len) == -1 ||
+         door_rt_read_reply(&answer, reply, len, head, sizeof(head)) == -1 ||
+         door_rt_take_ack(req, &answer) == -1) &&
+        req->failed == 0)
+        req->failed = errno;
 }
 
 int door_rt_parts_have_room(const struct door_rt_request *req)
 {
-    const struct door_rt_part *part = &req->written_part[req->written_at];
+    unsigned i = req->written_at;
 
-    return part->call != NULL && !part->runs &&
-           req->thread->body.bytes == door_async_buffer(part->call);
+    return req->written_part[i] != NULL &&
+           req->thread->body.bytes == door_async_buffer(req->written_part[i]);
 }
 
 int door_rt_parts_make_room(struct door_rt_request *req)
 {
-    struct door_rt_part *part = &req->written_part[req->written_at];
+    struct door_async **part = &req->written_part[req->written_at];
 
     if (door_rt_parts_have_room(req))
         return 0;
-    settle_written(req, part);
+    settle_written(req, req->written_at);
     if (req->failed == 0 && open_part(req, part, PART_CAP) == -1)
         req->failed = errno;
     if (req->failed != 0)
         return door_rt_fail(req->failed);
-    door_rt_buffer_move(&req->thread->body, door_async_buffer(part->call), PART_CAP);
+    door_rt_buffer_move(&req->thread->body, door_async_buffer(*part), PART_CAP);
     return 0;
 }
 
 int door_rt_parts_send(struct door_rt_request *req, const char *message, size_t len)
 {
-    struct door_rt_part *part = &req->written_part[req->written_at];
+    unsigned i = req->written_at;
 
     settle_read(req);
-    req->written_at = !req->written_at;
     door_rt_buffer_reset(&req->thread->body);
-    return begin(req, part, message, len, &req->written_part[req->written_at]);
+    if (begin(req, req->written_part[i], message, len, req->written_part[!i]) == -1)
+        return -1;
+    req->unsettled |= 1u << i;
+    if (is_doubled(req))
+        req->written_at = !i;
+    return 0;
 }
 
 int door_rt_parts_are_used(const struct door_rt_request *req)
 {
-    return req->written_part[0].call != NULL;
+    return req->written_part[0] != NULL;
 }
 
 int door_rt_parts_are_sent(const struct door_rt_request *req)
 {
-    const struct door_rt_part *before = &req->written_part[!req->written_at];
-
-    return !before->runs || door_async_is_over(before->call);
+    for (unsigned i = 0; i < 2; i++)
+        if (req->written_part[i] != NULL && !door_async_is_over(req->written_part[i]))
+            return 0;
+    return 1;
 }
 
 /* ---------------------------------------------------------------- read */
 
 /* The request for a part of the body is short: the part itself comes in other memory. */
-static int begin_read(struct door_rt_request *req, struct door_rt_part *part, unsigned flags,
-                      struct door_rt_part *other)
+static int begin_read(struct door_rt_request *req, unsigned i, unsigned flags)
 {
     char *message;
 
-    if (open_part(req, part, DOOR_RT_ASK_MAX) == -1)
+    if (open_part(req, &req->read_part[i], DOOR_RT_ASK_MAX) == -1)
         return -1;
-    message = door_async_buffer(part->call);
-    return begin(req, part, message, door_rt_ask_message(req, DOOR_WIRE_READ, flags, message),
-                 other);
+    message = door_async_buffer(req->read_part[i]);
+    req->reads++;
+    return begin(req, req->read_part[i], message,
+                 door_rt_ask_message(req, DOOR_WIRE_READ, flags, message), req->read_part[!i]);
 }
 
-/* Whoever reads fast what comes fast has the next part read before it has looked at this one. */
-int door_rt_parts_read(struct door_rt_request *req, const char **reply, size_t *len)
+/* Of what comes fast the next part is read before this one is looked at. */
+int door_rt_parts_read(struct door_rt_request *req, char **reply, size_t *len)
 {
-    struct door_rt_part *part = &req->read_part[req->read_at];
-    struct door_rt_part *other = &req->read_part[!req->read_at];
+    unsigned i = req->read_at;
 
-    if (!part->runs && !part->is_here) {
+    if (req->reads == 0) {
         door_rt_parts_settle(req);
-        if (begin_read(req, part, 0, other) == -1)
+        if (begin_read(req, i, 0) == -1)
             return -1;
     }
-    if (part->runs && req->reads_ahead && begin_read(req, other, DOOR_WIRE_NO_WAIT, part) == -1)
+    if (req->reads == 1 && req->reads_ahead && door_rt_parts_are_sent(req) && is_doubled(req) &&
+        begin_read(req, !i, DOOR_WIRE_NO_WAIT) == -1)
         return -1;
-    settle(req, part);
-    part->is_here = 0;
-    req->read_at = !req->read_at;
-    *reply = part->reply;
-    *len = part->reply_len;
-    errno = part->error;
-    return part->error == 0 ? 0 : -1;
+    if (--req->reads > 0)
+        req->read_at = !i;
+    return end(req, req->read_part[i], reply, len);
 }
 
 /* ---------------------------------------------------------------- both */
@@ -163,16 +170,19 @@ int door_rt_parts_read(struct door_rt_request *req, const char **reply, size_t *
 void door_rt_parts_settle(struct door_rt_request *req)
 {
     /* In the order in which they went. */
-    settle_written(req, &req->written_part[req->written_at]);
-    settle_written(req, &req->written_part[!req->written_at]);
+    settle_written(req, req->written_at);
+    settle_written(req, !req->written_at);
     settle_read(req);
 }
 
 void door_rt_parts_end(struct door_rt_request *req)
 {
     for (unsigned i = 0; i < 2; i++) {
-        door_async_close(req->written_part[i].call);
-        door_async_close(req->read_part[i].call);
-        req->written_part[i].call = req->read_part[i].call = NULL;
+        door_async_close(req->written_part[i]);
+        door_async_close(req->read_part[i]);
+        req->written_part[i] = req->read_part[i] = NULL;
     }
+    if (req->is_doubled)
+        atomic_fetch_sub(&doubled_count, 1);
+    req->is_doubled = 0;
 }

@@ -75,7 +75,7 @@ void door_rt_request_end(struct door_rt_request *req)
     if (req->caller != NULL)
         door_rt_caller_release(req->caller);
     req->caller = NULL;
-    door_end_loan(&req->body_loan);
+    door_rt_parts_end(req);
     free(req->body_buffer);
     req->body_buffer = NULL;
 }

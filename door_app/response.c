@@ -3,8 +3,8 @@
  *
  * response.c: collects a response and makes messages of it: one, or as many as
  * it takes where the handler writes much or flushes.  The body grows behind some
- * head room in the thread's buffer; then the head is put right in front of it,
- * and the doors get both as one piece that was never copied together.  What a
+ * head room in the thread's buffer, or a part's; then the head is put right in front
+ * of it, and the doors get both as one piece that was never copied together.  What a
  * handler sets is checked here, so that a mistake is the handler's to see;
  * mod_door checks again and trusts nobody.
  */
@@ -229,28 +229,40 @@ static int collect(struct door_rt_request *req, const char *data, size_t len)
 }
 
 /*
- * What is too much to be collected goes with what was, from where it is.  A file
- * ends a message: what comes behind it needs another one.
+ * Once there is too much to be collected, all goes in parts: as long as they may be,
+ * unless httpd has nothing to do.
  */
-static int append(struct door_rt_request *req, const char *data, size_t len)
+static int append_to_parts(struct door_rt_request *req, const char *data, size_t len)
 {
     struct door_rt_buffer *body = &req->thread->body;
 
-    while (len > 0 && !req->no_body) {
-        size_t piece = DOOR_WIRE_PART_MAX - body->len;
+    while (len > 0 && door_rt_parts_make_room(req) == 0) {
+        size_t room = DOOR_WIRE_PART_MAX - body->len;
+        size_t piece = len < room ? len : room;
 
-        if (req->file.fd == -1 && len <= collected_max(req) - body->len)
-            return collect(req, data, len);
-        if (piece > len)
-            piece = len;
-        if (req->file.fd != -1)
-            piece = 0;
-        if (door_rt_send(req, 0, data, piece) == -1)
+        if (req->no_body)
+            return 0;
+        if (collect(req, data, piece) == -1)
             return -1;
         data += piece;
         len -= piece;
+        if (piece == room && door_rt_send(req, 0) == -1)
+            return -1;
     }
-    return 0;
+    if (len == 0 && body->len >= DOOR_RT_INLINE_MAX && door_rt_parts_are_sent(req))
+        return door_rt_send(req, 0);
+    return len == 0 ? 0 : -1;
+}
+
+static int append(struct door_rt_request *req, const char *data, size_t len)
+{
+    /* A file ends a message: what comes behind it needs another one. */
+    if (req->file.fd != -1 && len > 0 && !req->no_body && door_rt_send(req, 0) == -1)
+        return -1;
+    if (!req->no_body && !door_rt_parts_are_used(req) &&
+        len <= collected_max(req) - req->thread->body.len)
+        return collect(req, data, len);
+    return append_to_parts(req, data, len);
 }
 
 static int write_body(struct door_rt_request *req, const char *data, size_t len)
@@ -272,12 +284,10 @@ int door_app_write(struct door_app_request *handle, const void *data, size_t len
     return req != NULL ? write_body(req, data, len) : -1;
 }
 
-/* Into what is free in the buffer, where it usually fits; else into memory of its own. */
 int door_app_printf(struct door_app_request *handle, const char *format, ...)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    char small[1024];
-    char *text = small;
+    char *text;
     va_list args;
     int len;
     int result;
@@ -285,21 +295,14 @@ int door_app_printf(struct door_app_request *handle, const char *format, ...)
     if (req == NULL)
         return -1;
     va_start(args, format);
-    len = vsnprintf(small, sizeof(small), format, args);
+    len = vasprintf(&text, format, args);
     va_end(args);
-    if (len >= (int)sizeof(small)) {
-        text = malloc((size_t)len + 1);
-        if (text == NULL)
-            return door_rt_fail(req->failed = ENOMEM);
-        va_start(args, format);
-        len = vsnprintf(text, (size_t)len + 1, format, args);
-        va_end(args);
-    }
-    if (len < 0)
+    if (len == -1) {
         req->failed = errno;
-    result = len < 0 ? -1 : write_body(req, text, (size_t)len);
-    if (text != small)
-        free(text);
+        return -1;
+    }
+    result = write_body(req, text, (size_t)len);
+    free(text);
     return result;
 }
 
@@ -313,7 +316,7 @@ int door_app_flush(struct door_app_request *handle)
         return door_rt_fail(ENOTSUP);
     if (req->failed != 0)
         return door_rt_fail(req->failed);
-    return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH, NULL, 0);
+    return req->no_body ? 0 : door_rt_send(req, DOOR_WIRE_FLUSH);
 }
 
 int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_t len)
@@ -336,7 +339,7 @@ int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_
         return door_rt_fail(EMSGSIZE);
     if (req->failed != 0)
         return door_rt_fail(req->failed);
-    if (req->file.fd != -1 && door_rt_send(req, 0, NULL, 0) == -1)
+    if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
         return -1;
     req->written += (uint64_t)part;
     if (req->no_body)
@@ -366,7 +369,7 @@ static void put_number(struct door_wire_writer *writer, enum door_wire_type type
 
 /* The head of a message; on the response door with the token. */
 static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind kind,
-                          unsigned flags, int is_final, size_t tail_len, char *buf, size_t cap)
+                          unsigned flags, int is_final, char *buf, size_t cap)
 {
     struct door_wire_writer writer;
 
@@ -383,7 +386,7 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
     if (req->file.fd != -1 && req->file.len != -1)
         put_number(&writer, DOOR_WIRE_FILE_LENGTH, req->file.len);
     return door_wire_end(&writer, kind, kind == DOOR_WIRE_RESPONSE ? (unsigned)req->status : 0,
-                         flags, req->thread->body.len + tail_len);
+                         flags, req->thread->body.len);
 }
 
 /* Moves the body up if the head is one of the rare ones that find no room before it. */
@@ -401,17 +404,17 @@ static char *place_head(struct door_rt_buffer *body, size_t head_len)
 }
 
 static int make_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                        int is_final, size_t tail_len, char **message, size_t *len)
+                        int is_final, char **message, size_t *len)
 {
     struct door_rt_buffer *body = &req->thread->body;
-    size_t head_len = encode_head(req, kind, flags, is_final, tail_len, NULL, 0);
+    size_t head_len = encode_head(req, kind, flags, is_final, NULL, 0);
 
     if (head_len == 0 || door_rt_buffer_room(body, 0) == -1)
         return -1;
     *message = place_head(body, head_len);
     if (*message == NULL)
         return -1;
-    encode_head(req, kind, flags, is_final, tail_len, *message, head_len);
+    encode_head(req, kind, flags, is_final, *message, head_len);
     *len = head_len + body->len;
     return 0;
 }
@@ -424,25 +427,38 @@ static void default_type(struct door_rt_request *req)
 }
 
 int door_rt_message(struct door_rt_request *req, enum door_wire_kind kind, unsigned flags,
-                    size_t tail_len, char **message, size_t *len)
+                    char **message, size_t *len)
 {
     if (kind == DOOR_WIRE_RESPONSE)
         default_type(req);
-    return make_message(req, kind, flags, 0, tail_len, message, len);
+    return make_message(req, kind, flags, 0, message, len);
+}
+
+/* The end of the response goes from the thread's own memory: that of the parts is given back. */
+static void end_parts(struct door_rt_request *req)
+{
+    int are_used = door_rt_parts_are_used(req);
+
+    if (are_used && req->thread->body.len > 0 && req->failed == 0 && !req->no_body)
+        door_rt_send(req, 0);
+    door_rt_parts_settle(req);
+    if (are_used)
+        door_rt_buffer_reset(&req->thread->body);
 }
 
 int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
 {
     unsigned flags = req->is_excess ? DOOR_WIRE_EXCESS : 0;
 
+    end_parts(req);
     if (req->is_begun)
         return make_message(req, DOOR_WIRE_END, flags | (req->failed != 0 ? DOOR_WIRE_FAILED : 0),
-                            1, 0, message, len);
+                            1, message, len);
     if (req->failed != 0)
         return door_rt_fail(req->failed);
     if (req->thread->body.len > 0 || req->file.fd != -1)
         default_type(req);
-    return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, 0, message, len);
+    return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, message, len);
 }
 
 size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +26,7 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* A door_call() that does not come through means that nobody is there (any more). */
-static int lost(struct door_rt_request *req)
+int door_rt_lost(struct door_rt_request *req)
 {
     if (errno == EBADF || errno == EINTR)
         door_rt_caller_forget(req->caller);
@@ -35,47 +35,18 @@ static int lost(struct door_rt_request *req)
     return -1;
 }
 
-/* The reply is in rbuf, or lent: then its head is copied there, or into the arena. */
-static int read_reply(struct door_rt_request *req, const door_arg_t *arg,
-                      struct door_wire_reader *answer)
+int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_t len, char *head,
+                       size_t cap)
 {
-    size_t head_len = door_wire_head_len(arg->data_ptr, arg->data_size);
-    char *head = arg->rbuf;
+    size_t head_len = door_wire_head_len(reply, len);
 
-    if (arg->data_ptr == arg->rbuf)
-        return door_wire_read(answer, DOOR_WIRE_ANY, arg->data_ptr, arg->data_size);
-    if (head_len > arg->rsize)
-        head = door_rt_alloc(&req->thread->arena, head_len);
-    if (head == NULL)
-        return -1;
-    memcpy(head, arg->data_ptr, head_len);
-    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, arg->data_ptr,
-                                 arg->data_size);
+    if (head_len > cap)
+        return door_rt_fail(EPROTO);
+    memcpy(head, reply, head_len);
+    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, reply, len);
 }
 
-/* A reply that is too long for rbuf is lent, or where loan is NULL refused. */
-static int call(struct door_rt_request *req, door_arg_t *arg, const char *tail, size_t tail_len,
-                struct door_wire_reader *answer, struct door_loan *loan)
-{
-    struct door_loan unwanted;
-    int error = 0;
-
-    if (door_call_lend(door_rt_caller_fd(req->caller), arg, tail, tail_len, NULL,
-                       loan != NULL ? loan : &unwanted) == -1)
-        return lost(req);
-    for (unsigned i = 0; i < arg->desc_num; i++)
-        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
-    if ((loan == NULL && arg->data_ptr != arg->rbuf) || read_reply(req, arg, answer) == -1)
-        error = EPROTO;
-    if (loan == NULL)
-        door_end_loan(&unwanted);
-    errno = error;
-    return error == 0 ? 0 : -1;
-}
-
-/* What an ACK says: 0, or -1 and errno. */
-static int take_ack(struct door_rt_request *req, const struct door_wire_reader *answer)
+int door_rt_take_ack(struct door_rt_request *req, const struct door_wire_reader *answer)
 {
     if (answer->kind != DOOR_WIRE_ACK)
         return door_rt_fail(EPROTO);
@@ -85,63 +56,83 @@ static int take_ack(struct door_rt_request *req, const struct door_wire_reader *
     return answer->status == 0 ? 0 : -1;
 }
 
-/* The message goes with the file, which is closed here whatever becomes of the call. */
-static int send_message(struct door_rt_request *req, char *message, size_t len, const char *tail,
-                        size_t tail_len)
+/* One call that is answered with an ACK: its flags are in *answer, 0 or -1 and errno. */
+static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer)
 {
     char reply[256];
+    int error = 0;
+
+    door_rt_parts_settle(req);
+    arg->rbuf = reply;
+    arg->rsize = sizeof(reply);
+    if (door_call(door_rt_caller_fd(req->caller), arg) == -1)
+        return door_rt_lost(req);
+    for (unsigned i = 0; i < arg->desc_num; i++)
+        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
+            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+    if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
+        error = EPROTO;
+    else if (door_rt_take_ack(req, answer) == -1)
+        error = errno;
+    if (arg->rbuf != reply)
+        munmap(arg->rbuf, arg->rsize);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+/* The message goes with the file, which is closed here whatever becomes of the call. */
+static int send_message(struct door_rt_request *req, char *message, size_t len)
+{
     struct door_wire_reader answer;
     int fd = req->file.fd;
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
-    door_arg_t arg = {.data_ptr = message,
-                      .data_size = len,
-                      .desc_ptr = &desc,
-                      .desc_num = fd != -1,
-                      .rbuf = reply,
-                      .rsize = sizeof(reply)};
-    int result = call(req, &arg, tail, tail_len, &answer, NULL);
+    door_arg_t arg = {
+        .data_ptr = message, .data_size = len, .desc_ptr = &desc, .desc_num = fd != -1};
+    int result = call(req, &arg, &answer);
     int error = errno;
 
     req->file.fd = -1;
     if (fd != -1)
         close(fd);
     errno = error;
-    return result == 0 ? take_ack(req, &answer) : -1;
+    return result;
 }
 
-int door_rt_send(struct door_rt_request *req, unsigned flags, const char *tail, size_t tail_len)
+int door_rt_send(struct door_rt_request *req, unsigned flags)
 {
     enum door_wire_kind kind = req->is_begun ? DOOR_WIRE_PART : DOOR_WIRE_RESPONSE;
     char *message;
     size_t len;
+    int result;
 
     if (req->caller == NULL)
         return door_rt_fail(ENOTSUP);
-    if (door_rt_message(req, kind, flags, tail_len, &message, &len) == -1) {
+    if (door_rt_message(req, kind, flags, &message, &len) == -1) {
         req->failed = errno;
         return -1;
     }
-    if (send_message(req, message, len, tail, tail_len) == -1) {
+    if (req->file.fd == -1 && door_rt_parts_have_room(req))
+        result = door_rt_parts_send(req, message, len);
+    else
+        result = send_message(req, message, len);
+    if (result == -1 && req->failed == 0)
         req->failed = errno;
-        req->is_begun = 1; /* as far as this handler is concerned */
-    }
-    req->is_begun = 1;
+    if (flags & DOOR_WIRE_FLUSH)
+        door_rt_parts_settle(req);
+    req->is_begun = 1; /* if it has failed, too, as far as this handler is concerned */
     req->thread->body.len = 0;
     errno = req->failed;
     return req->failed == 0 ? 0 : -1;
 }
 
-int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *reply, size_t cap,
-                struct door_wire_reader *answer, struct door_loan *loan)
+size_t door_rt_ask_message(const struct door_rt_request *req, enum door_wire_kind kind,
+                           unsigned flags, char *message)
 {
-    char message[128];
     struct door_wire_writer writer;
-    door_arg_t arg = {.data_ptr = message, .rbuf = reply, .rsize = cap};
 
-    door_wire_begin(&writer, message, sizeof(message));
+    door_wire_begin(&writer, message, DOOR_RT_ASK_MAX);
     door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN], DOOR_WIRE_ID_LEN);
-    arg.data_size = door_wire_end(&writer, kind, 0, 0, 0);
-    return call(req, &arg, NULL, 0, answer, loan);
+    return door_wire_end(&writer, kind, 0, flags, 0);
 }
 
 /* ---------------------------------------------------------------- client */
@@ -149,8 +140,9 @@ int door_rt_ask(struct door_rt_request *req, enum door_wire_kind kind, char *rep
 int door_app_client_gone(struct door_app_request *handle)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    struct door_wire_reader answer;
-    char reply[256];
+    struct door_wire_reader answer = {0};
+    char message[DOOR_RT_ASK_MAX];
+    door_arg_t arg = {.data_ptr = message};
 
     if (req == NULL)
         return DOOR_APP_CLIENT_GONE;
@@ -159,8 +151,8 @@ int door_app_client_gone(struct door_app_request *handle)
     if (req->caller == NULL || req->client == DOOR_APP_CLIENT_GONE ||
         now_ns() - req->asked_ns < CLIENT_KNOWN_NS)
         return req->client;
-    if (door_rt_ask(req, DOOR_WIRE_ASK, reply, sizeof(reply), &answer, NULL) == -1 ||
-        take_ack(req, &answer) == -1)
+    arg.data_size = door_rt_ask_message(req, DOOR_WIRE_ASK, 0, message);
+    if (call(req, &arg, &answer) == -1)
         req->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : req->client;
     else if (answer.flags & DOOR_WIRE_GONE)
         req->client = DOOR_APP_CLIENT_GONE;
@@ -177,8 +169,7 @@ int door_app_early_hints(struct door_app_request *handle)
     struct door_rt_request *req = door_rt_request(handle);
     struct door_wire_writer writer = {0};
     struct door_wire_reader answer;
-    char reply[256];
-    door_arg_t arg = {.rbuf = reply, .rsize = sizeof(reply)};
+    door_arg_t arg = {0};
     size_t links = 0;
 
     if (req == NULL)
@@ -205,5 +196,5 @@ int door_app_early_hints(struct door_app_request *handle)
         arg.data_size = writer.len;
     }
     door_wire_end(&writer, DOOR_WIRE_RESPONSE, 103, DOOR_WIRE_FLUSH, 0);
-    return call(req, &arg, NULL, 0, &answer, NULL) == 0 ? take_ack(req, &answer) : -1;
+    return call(req, &arg, &answer);
 }

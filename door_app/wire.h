@@ -42,7 +42,8 @@ enum door_wire_flag {
     DOOR_WIRE_EXCESS = 8,  /* the handler wrote more than its Content-Length */
     DOOR_WIRE_NO_BODY = 16, /* nobody wants the rest of the response's body */
     DOOR_WIRE_MAYBE_GONE = 32, /* the client has ended its side of the connection */
-    DOOR_WIRE_GONE = 64        /* the client is gone */
+    DOOR_WIRE_GONE = 64,       /* the client is gone */
+    DOOR_WIRE_NO_WAIT = 128    /* only what is there already */
 };
 
 /* Field types; a receiver skips the ones it does not know. */

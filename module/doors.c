@@ -479,7 +479,7 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
 
     if (!doors.is_threaded)
         pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
-    if (door_call_lend(door->fd, args, NULL, 0, deadline_ns, loan) == -1)
+    if (door_call_lend(door->fd, args, deadline_ns, loan) == -1)
         error = errno;
     if (!doors.is_threaded)
         pthread_sigmask(SIG_SETMASK, &before, NULL);

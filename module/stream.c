@@ -108,7 +108,8 @@ static apr_status_t explain_read(apr_status_t error)
 }
 
 /* The bytes are read right to where they are sent from: behind a head without fields. */
-static void serve_read(struct mod_door_call *call, struct mod_door_reply *reply)
+static void serve_read(struct mod_door_call *call, apr_read_type_e block,
+                       struct mod_door_reply *reply)
 {
     apr_size_t cap = MOD_DOOR_HEAD_ROOM + DOOR_WIRE_PART_MAX;
     char *bytes = call->body.is_ended ? NULL : door_result_buffer(cap);
@@ -122,8 +123,10 @@ static void serve_read(struct mod_door_call *call, struct mod_door_reply *reply)
     }
     door_wire_begin(&w, bytes, cap);
     error = mod_door_body_read(call->r, &call->body, bytes + w.len, DOOR_WIRE_PART_MAX, &len,
-                               APR_BLOCK_READ);
+                               block);
     reply->bytes = bytes;
+    if (block == APR_NONBLOCK_READ && APR_STATUS_IS_EAGAIN(error)) /* a part of no bytes */
+        error = APR_SUCCESS;
     if (error != APR_SUCCESS)
         mod_door_ack(reply, explain_read(error), 0);
     else if (!call->body.is_ended)
@@ -183,7 +186,8 @@ void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *m
         serve_part(call, message, fd, reply);
         break;
     case DOOR_WIRE_READ:
-        serve_read(call, reply);
+        serve_read(call, message->flags & DOOR_WIRE_NO_WAIT ? APR_NONBLOCK_READ : APR_BLOCK_READ,
+                   reply);
         break;
     case DOOR_WIRE_ASK:
         serve_ask(call, reply);

@@ -12,7 +12,7 @@ use Apache::Test qw(-withtestmore);
 use Digest::SHA qw(sha256_hex);
 use DoorTest;
 
-plan tests => 23, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
+plan tests => 24, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
     => \&have_http2 };
 
 my @curl = ('--http2-prior-knowledge');
@@ -61,6 +61,8 @@ my $broken = curl(@curl, '-w', '%{http_code} %{exitcode}', '-o', '/dev/null',
 like $broken, qr/^200 (?!0$)/, 'the application dies in mid-stream: the stream is reset';
 start_app('victim');
 wait_for_app('victim') or die;
+my $late = curl(@curl, '-w', ' %{http_code} %{exitcode}', "$base/impatient/stream?lines=2&ms=9000");
+like $late, qr/^line 1\n 200 (?!0$)/, '... so it is when DoorTimeout ends it';
 SKIP: {
     skip 'nghttp is not there', 1 unless `nghttp --version 2>/dev/null`;
     my $seen = `nghttp -v --no-dep $base/kitchen/trailers 2>&1`;
