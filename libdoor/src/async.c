@@ -18,8 +18,8 @@ struct door_async {
     struct client_seat seat; /* its channel NULL: lost */
     size_t size;             /* bytes, of the buffer */
     int runs;
-    int was_queued;  /* behind another call */
-    int error;       /* errno that the last call has ended with, or 0 and its result: */
+    int was_queued; /* behind another call */
+    int error;      /* errno that the last call has ended with, or 0 and its result: */
     char *result;
     size_t result_size;
 };
@@ -75,9 +75,9 @@ int door_async_is_over(const struct door_async *call)
 int door_async_end(struct door_async *call, char **result, size_t *result_size)
 {
     if (call->runs)
-        call->error = client_end(&call->seat, call->was_queued, &call->result, &call->result_size) < 0
-                          ? errno
-                          : 0;
+        call->error =
+            client_end(&call->seat, call->was_queued, &call->result, &call->result_size) < 0 ? errno
+                                                                                             : 0;
     call->runs = 0;
     *result = call->result;
     *result_size = call->result_size;

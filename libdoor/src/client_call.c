@@ -44,8 +44,8 @@ static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t *
     if (size + (count > 0 ? gap + descs_size : 0) > rsize) {
         gap = -size % align;
         rsize = (size + gap + descs_size + page - 1) / page * page;
-        rbuf = mmap(NULL, rsize, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        rbuf = mmap(NULL, rsize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+                    -1, 0);
         if (rbuf == MAP_FAILED)
             return -1;
         arg->rbuf = rbuf;
@@ -262,7 +262,6 @@ int client_end(struct client_seat *seat, int was_queued, char **result, size_t *
     errno = error;
     return error == 0 ? 0 : -1;
 }
-
 
 void client_leave(struct client_seat seat, int runs, int was_queued)
 {

@@ -58,7 +58,8 @@ void client_channel_died(struct client_channel *ch)
         if (atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot))
             continue; /* untouched so far, maybe: leave its page alone */
         state = atomic_load(&s->state);
-        if (client_is_awaited(state) && atomic_compare_exchange_strong(&s->state, &state, SLOT_DEAD))
+        if (client_is_awaited(state) &&
+            atomic_compare_exchange_strong(&s->state, &state, SLOT_DEAD))
             futex_wake(&s->state);
     }
 }

@@ -19,7 +19,7 @@
  * up.  No shorter: a timeout before the kernel's next tick has it set the clock anew.
  */
 #define RING_AGAIN_NS 10000000ll
-#define BACKSTOP_NS 1000000000ll
+#define BACKSTOP_NS   1000000000ll
 
 int client_is_awaited(uint32_t state)
 {
@@ -162,8 +162,8 @@ static uint32_t identify(struct client_channel *ch, unsigned slot)
 }
 
 /* The server has taken the call, and has room for its descriptors. */
-static uint32_t send_descriptors(struct client_channel *ch, unsigned slot, struct client_course *course,
-                                 int64_t deadline_ns)
+static uint32_t send_descriptors(struct client_channel *ch, unsigned slot,
+                                 struct client_course *course, int64_t deadline_ns)
 {
     unsigned count = course->passed->desc_num;
 
@@ -178,7 +178,8 @@ static uint32_t send_descriptors(struct client_channel *ch, unsigned slot, struc
 }
 
 /* The reply's descriptors: takes them all, or none. */
-static uint32_t take_descriptors(struct client_channel *ch, unsigned slot, struct client_course *course)
+static uint32_t take_descriptors(struct client_channel *ch, unsigned slot,
+                                 struct client_course *course)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint32_t count = SHM_READ(s->result_desc_count);
@@ -249,7 +250,8 @@ static int sleep_for_reply(struct client_channel *ch, unsigned slot, struct clie
             if (sleep_once(ch, slot, state, deadline_ns, &patience_ns) < 0)
                 return -1;
         } else if (deadline_left_ns(deadline_ns, &(int64_t){0})) {
-            serve_server(ch, slot, state, course, deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
+            serve_server(ch, slot, state, course,
+                         deadline_ns == NULL ? 0 : atomic_load(deadline_ns));
         } else { /* a server that asks without end must not make us forget the time */
             errno = ETIMEDOUT;
             return -1;
