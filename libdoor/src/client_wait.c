@@ -111,11 +111,12 @@ static unsigned leave_line(struct client_channel *ch, unsigned slot)
 /* What was to follow a call that is never going to be moves up, has its turn, or ends, too. */
 static void move_up(struct client_channel *ch, unsigned slot, unsigned before)
 {
-    uint32_t next, none = SHM_NEXT_NONE;
+    uint32_t next;
 
     while ((next = atomic_exchange(&shm_slot(ch->shm, slot)->next, SHM_NEXT_LATE)) <
            SHM_SLOT_COUNT) {
         struct shm_slot *s = shm_slot(ch->shm, next);
+        uint32_t none = SHM_NEXT_NONE;
 
         if ((before < SHM_SLOT_COUNT &&
              atomic_compare_exchange_strong(&shm_slot(ch->shm, before)->next, &none, next)) ||

@@ -470,7 +470,7 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
         memcpy(to, data, size);
         at = 0;
     } else if (at == SHM_IN_SLOT && size > 0) {
-        memcpy(to, data, size);
+        memmove(to, data, size); /* out of shared arguments, maybe */
     }
     s->result_at = at;
     s->result_size = size;
@@ -482,7 +482,7 @@ static int start_next(struct server_channel *ch, struct shm_slot *s)
 {
     uint32_t next = atomic_exchange(&s->next, SHM_NEXT_LATE);
 
-    if (next >= SHM_SLOT_COUNT)
+    if (next >= SHM_SLOT_COUNT || atomic_load(&ch->gone))
         return 0;
     atomic_fetch_or(&shm_head(ch->shm)->pending[next / 64], shm_bit(next));
     return 1;
