@@ -256,11 +256,12 @@ static int append_to_parts(struct door_rt_request *req, const char *data, size_t
 
 static int append(struct door_rt_request *req, const char *data, size_t len)
 {
+    if (len == 0 || req->no_body)
+        return 0;
     /* A file ends a message: what comes behind it needs another one. */
-    if (req->file.fd != -1 && len > 0 && !req->no_body && door_rt_send(req, 0) == -1)
+    if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
         return -1;
-    if (!req->no_body && !door_rt_parts_are_used(req) &&
-        len <= collected_max(req) - req->thread->body.len)
+    if (!door_rt_parts_are_used(req) && len <= collected_max(req) - req->thread->body.len)
         return collect(req, data, len);
     return append_to_parts(req, data, len);
 }
