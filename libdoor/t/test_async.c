@@ -404,7 +404,8 @@ START_TEST(one_object_again_and_again)
     for (long i = 0, n = door_test_scaled(10000); i <= n; i++) {
         if (i == n / 10)
             before = door_test_fd_count();
-        trade(call, 0, i % 50 == 0 ? 99000 : (size_t)i % 700, i % 30 == 0 ? 50000 : 1 + (size_t)i % 200);
+        trade(call, 0, i % 50 == 0 ? 99000 : (size_t)i % 700,
+              i % 30 == 0 ? 50000 : 1 + (size_t)i % 200);
     }
     ck_assert(door_test_fds_settle(0, before));
     form->close(call);
@@ -416,12 +417,13 @@ START_TEST(a_result_stays)
 {
     struct door_async *call, *other;
     size_t size = 0, wanted = sizes[_i / 2];
+    struct order order = {.op = MAKE, .result_size = wanted};
     char *result;
 
     start(_i % 2, (struct shop){0});
     call = open_call(100);
     other = open_call(200000);
-    ck_assert_int_eq(begin_at(call, 0, (struct order){.op = MAKE, .result_size = wanted}, 0, NULL), 0);
+    ck_assert_int_eq(begin_at(call, 0, order, 0, NULL), 0);
     ck_assert_int_eq(form->end(call, &result, &size), 0);
     for (int i = 0; i < 50; i++)
         trade(other, 0, 100000, 1 + (size_t)i * 5000);
@@ -611,13 +613,20 @@ static void close_calls(struct door_async **calls, int n)
         form->close(calls[i]);
 }
 
-/* The first blocks in the server, the others wait, each behind the one before. */
-static void queue_up(struct door_async **calls, uint32_t n)
+/* Each behind the one before; the first is another kind of call. */
+static void queue(struct door_async **calls, uint32_t n, enum op first)
 {
     for (uint32_t i = 0; i < n; i++) {
         calls[i] = open_call(100);
-        ck_assert_int_eq(begin(calls[i], i == 0 ? BLOCK : ANSWER, i, i == 0 ? NULL : calls[i - 1]), 0);
+        ck_assert_int_eq(
+            begin(calls[i], i == 0 ? first : ANSWER, i, i == 0 ? NULL : calls[i - 1]), 0);
     }
+}
+
+/* The first blocks in the server, the others wait. */
+static void queue_up(struct door_async **calls, uint32_t n)
+{
+    queue(calls, n, BLOCK);
     await_entered();
 }
 
@@ -654,7 +663,9 @@ START_TEST(begun_when_a_quick_thread_is_held_up)
     for (int round = 0; round < 20; round++) {
         ck_assert_int_eq(begin(calls[0], ANSWER, 0, NULL), 0);
         for (uint32_t i = 1; i < QUICK; i++) {
-            ck_assert_int_eq(begin(calls[i % 2], i + 1 < QUICK ? ANSWER : BLOCK, i, calls[1 - i % 2]), 0);
+            enum op op = i + 1 < QUICK ? ANSWER : BLOCK;
+
+            ck_assert_int_eq(begin(calls[i % 2], op, i, calls[1 - i % 2]), 0);
             ck_assert_int_eq(end(calls[1 - i % 2]), i - 1);
         }
         await_entered();
@@ -830,14 +841,11 @@ START_TEST(the_first_is_closed_before_it_was_taken)
 
     start(OURS, (struct shop){.threads = 1});
     queue_up(calls, 1);
-    calls[1] = open_call(100);
-    calls[2] = open_call(100);
-    ck_assert_int_eq(begin(calls[1], ANSWER, 1, NULL), 0);
-    ck_assert_int_eq(begin(calls[2], ANSWER, 2, calls[1]), 0);
+    queue(&calls[1], 2, ANSWER);
     form->close(calls[1]);
     release();
     is_over_soon(calls[2]);
-    ck_assert_int_eq(end(calls[2]), 2);
+    ck_assert_int_eq(end(calls[2]), 1);
     ck_assert_int_eq(calls_beside_others(), 2);
     ck_assert_int_eq(end(calls[0]), 0);
     form->close(calls[0]);
@@ -885,10 +893,7 @@ START_TEST(a_signal_while_one_waits_behind)
     start(OURS, (struct shop){.threads = 1});
     if (_i == 1) {
         queue_up(&in_the_way, 1);
-        for (uint32_t i = 0; i < 2; i++) {
-            calls[i] = open_call(100);
-            ck_assert_int_eq(begin(calls[i], ANSWER, i, i == 0 ? NULL : calls[0]), 0);
-        }
+        queue(calls, 2, ANSWER);
     } else {
         queue_up(calls, 2);
     }
@@ -931,7 +936,41 @@ START_TEST(closed_at_any_moment)
 }
 END_TEST
 
-/* ------------------------------------------------ servers that end */
+/* ------------------------------------------------ clients and servers that end */
+
+static void queue_two(void *unused)
+{
+    struct door_async *calls[2];
+
+    (void)unused;
+    queue_up(calls, 2);
+    door_test_ready();
+    door_test_pause();
+}
+
+static int call_anew(void *unused)
+{
+    (void)unused;
+    others_are_served();
+    return 0;
+}
+
+/* What it had queued does not run any more. */
+START_TEST(the_client_is_killed)
+{
+    uint32_t finished = 1;
+    pid_t client;
+
+    start(OURS, (struct shop){0});
+    client = door_test_spawn(queue_two, NULL);
+    door_test_stop(client);
+    /* Another client is let in after the server has heard of that. */
+    ck_assert_int_eq(door_test_in_child(call_anew, NULL), 0);
+    release();
+    ck_assert(door_test_await(all_finished, &finished));
+    ck_assert_int_eq(calls_beside_others(), 1 + 20);
+}
+END_TEST
 
 START_TEST(the_server_is_killed)
 {
@@ -980,10 +1019,7 @@ START_TEST(the_door_is_revoked)
     struct door_async *calls[3];
 
     start(OURS, (struct shop){.attributes = attributes[_i], .threads = 2});
-    for (uint32_t i = 0; i < 3; i++) {
-        calls[i] = open_call(100);
-        ck_assert_int_eq(begin(calls[i], i == 0 ? REVOKE : ANSWER, i, i == 0 ? NULL : calls[i - 1]), 0);
-    }
+    queue(calls, 3, REVOKE);
     await_entered();
     release();
     ck_assert_int_eq(end(calls[0]), 0);
@@ -1156,6 +1192,7 @@ static void add_ends(TCase *tc)
     tcase_add_test(tc, one_in_the_middle_is_closed);
     tcase_add_loop_test(tc, a_signal_while_one_waits_behind, 0, 2);
     tcase_add_test(tc, closed_at_any_moment);
+    tcase_add_test(tc, the_client_is_killed);
     tcase_add_loop_test(tc, the_server_is_killed, 0, 2);
     tcase_add_loop_test(tc, the_server_is_killed_and_the_calls_are_closed, 0, 2);
     tcase_add_loop_test(tc, the_door_is_revoked, 0, 2);

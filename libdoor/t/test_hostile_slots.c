@@ -92,6 +92,28 @@ START_TEST(arguments_that_cannot_be_there)
 }
 END_TEST
 
+/* What was written, and passed, behind it does not make up for what was not. */
+START_TEST(arguments_that_begin_where_nothing_was_written)
+{
+    static const char written[8192];
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    ck_assert_int_eq(pwrite(p.memory, written, 8192, shm_window_offset(0) + 65536), 8192);
+    for (int i = 0; i < 2; i++) {
+        start_at(&p, 0, 65536, 8192);
+        ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), 0);
+        start_at(&p, 0, 0, 65536 + 8192);
+        ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), EFAULT);
+        start_at(&p, 0, 61440, 8192);
+        ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), EFAULT);
+    }
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
 /* What was written elsewhere in the window does not help. */
 START_TEST(arguments_where_nothing_was_written)
 {
@@ -583,6 +605,7 @@ int main(void)
     tcase_add_test(tc, sizes_that_cannot_be);
     tcase_add_test(tc, sizes_of_what_was_not_written);
     tcase_add_test(tc, arguments_that_cannot_be_there);
+    tcase_add_test(tc, arguments_that_begin_where_nothing_was_written);
     tcase_add_test(tc, arguments_where_nothing_was_written);
     tcase_add_test(tc, slots_that_change_meanwhile);
     tcase_add_test(tc, calls_in_all_slots_at_once);
