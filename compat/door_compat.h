@@ -90,7 +90,8 @@ struct door_async *door_async_open(int d, size_t size);
 
 /*
  * Where an argument is made: size bytes, shared, undefined at first.  They are there
- * until the call has begun, and again once it has ended, maybe elsewhere.
+ * until the call has begun, and again once it has ended, maybe elsewhere.  NULL with
+ * EINVAL: the call is lost, see door_async_end().
  */
 char *door_async_buffer(struct door_async *call);
 
@@ -110,9 +111,10 @@ int door_async_begin(struct door_async *call, const char *data, size_t len,
 int door_async_is_over(const struct door_async *call);
 
 /*
- * Waits for the call that has begun.  Its result is shared, and there until the next
- * one begins; until then it can be asked for again.  Descriptors that came with it are
- * closed.
+ * Waits for the call that has begun.  Its result is shared, and there until something is
+ * written into the buffer or the next call begins; until then it can be asked for again.
+ * Descriptors that came with it are closed.  While nobody is here, a procedure that asks
+ * who calls, or returns descriptors, is told after a second that it cannot.
  *
  * Errors: -1 with EINVAL none has begun; those of door_call().  With EINTR this call
  * runs on, and there will be no other one.

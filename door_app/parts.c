@@ -38,9 +38,11 @@ static int begin(struct door_rt_request *req, struct door_async *part, const cha
                  size_t len, struct door_async *other)
 {
     int result = door_async_begin(part, message, len, other);
+    char *reply;
+    size_t reply_len;
 
-    if (result == -1 && errno == EBUSY) {
-        door_async_end(other, &(char *){NULL}, &(size_t){0});
+    if (result == -1 && errno == EBUSY) { /* what became of it can be asked again */
+        door_async_end(other, &reply, &reply_len);
         result = door_async_begin(part, message, len, NULL);
     }
     return result == 0 ? 0 : door_rt_lost(req);
@@ -84,10 +86,10 @@ static void settle_written(struct door_rt_request *req, unsigned i)
 
 int door_rt_parts_have_room(const struct door_rt_request *req)
 {
-    unsigned i = req->written_at;
+    const char *bytes = req->thread->body.bytes;
+    struct door_async *part = req->written_part[req->written_at];
 
-    return req->written_part[i] != NULL &&
-           req->thread->body.bytes == door_async_buffer(req->written_part[i]);
+    return bytes != NULL && part != NULL && bytes == door_async_buffer(part);
 }
 
 int door_rt_parts_make_room(struct door_rt_request *req)

@@ -43,7 +43,10 @@ struct door_async *door_async_open(int d, size_t size)
 
 char *door_async_buffer(struct door_async *call)
 {
-    return client_buffer(call->seat, call->size);
+    if (call->seat.ch != NULL)
+        return client_buffer(call->seat, call->size);
+    errno = EINVAL;
+    return NULL;
 }
 
 int door_async_begin(struct door_async *call, const char *data, size_t len,

@@ -987,6 +987,8 @@ START_TEST(the_server_is_killed)
         ck_assert_int_eq(end(calls[1]), -EBADF);
     ck_assert_int_eq(end(calls[0]), -EINTR);
     cannot_begin(calls[0]); /* it is lost */
+    ck_assert_ptr_null(form->buffer(calls[0]));
+    ck_assert_int_eq(errno, EINVAL);
     if (_i == 0)
         ck_assert_int_eq(end(calls[1]), -EBADF);
     ck_assert_int_eq(end_of_what_may_begin(calls[1]), -EBADF);
