@@ -481,6 +481,12 @@ static const struct plan calls[] = {
     {"takes it only", GOOD, good_memory, good_bell, 0, take_only},
     {"hangs up", GOOD, good_memory, good_bell, 0, hang_up},
     {"says it is revoked", GOOD, good_memory, good_bell, 0, say_revoked},
+    {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},
+    {"sends too many descriptors", GOOD, good_memory, good_bell, 0, send_too_many},
+    {"garbage letters", GOOD, good_memory, good_bell, 0, send_garbage_letters},
+};
+
+static const struct plan results[] = {
     {"a huge result", GOOD, good_memory, good_bell, 0, give_huge_result},
     {"an endless result", GOOD, good_memory, good_bell, 0, give_endless_result},
     {"behind the window", GOOD, good_memory, good_bell, 0, give_result_behind_the_window},
@@ -488,12 +494,21 @@ static const struct plan calls[] = {
     {"beyond the slot", GOOD, good_memory, good_bell, 0, give_result_beyond_the_slot},
     {"an odd error", GOOD, good_memory, good_bell, 0, give_odd_error},
     {"a result that cannot be mapped", GOOD, memory_to_freeze, good_bell, 0, give_frozen_result},
-    {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},
     {"descriptors that never come", GOOD, good_memory, good_bell, 0, announce_what_never_comes},
     {"announces too many descriptors", GOOD, good_memory, good_bell, 0, announce_too_many},
-    {"sends too many descriptors", GOOD, good_memory, good_bell, 0, send_too_many},
-    {"garbage letters", GOOD, good_memory, good_bell, 0, send_garbage_letters},
 };
+
+static const struct plan queues[] = {
+    {"never starts the second", GOOD, good_memory, good_bell, 0, never_start_the_second},
+    {"takes the second only", GOOD, good_memory, good_bell, 0, take_the_second_only},
+    {"forgets the second", GOOD, good_memory, good_bell, 0, forget_the_second},
+    {"lets another follow", GOOD, good_memory, good_bell, 0, let_another_follow},
+    {"lets nonsense follow", GOOD, good_memory, good_bell, 0, let_nonsense_follow},
+    {"asks for descriptors", GOOD, good_memory, good_bell, 0, ask_the_second_for_descriptors},
+    {"ends one, hangs up", GOOD, good_memory, good_bell, 0, end_the_first_and_hang_up},
+};
+
+#define COUNT(plans) ((int)(sizeof(plans) / sizeof((plans)[0])))
 
 /* What the client says of it. */
 static int meet_with(const struct plan *plan, int (*look)(void *))
@@ -527,34 +542,13 @@ START_TEST(a_call_that_is_not_served)
 }
 END_TEST
 
+START_TEST(a_result_that_cannot_be)
+{
+    survive(&results[_i], call_and_look);
+}
+END_TEST
+
 /* ------------------------------------------------ calls that are begun now and ended later */
-
-static const struct plan queues[] = {
-    {"never takes a call", GOOD, good_memory, good_bell, 0, never_take},
-    {"takes it only", GOOD, good_memory, good_bell, 0, take_only},
-    {"hangs up", GOOD, good_memory, good_bell, 0, hang_up},
-    {"says it is revoked", GOOD, good_memory, good_bell, 0, say_revoked},
-    {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},
-    {"never starts the second", GOOD, good_memory, good_bell, 0, never_start_the_second},
-    {"takes the second only", GOOD, good_memory, good_bell, 0, take_the_second_only},
-    {"forgets the second", GOOD, good_memory, good_bell, 0, forget_the_second},
-    {"lets another follow", GOOD, good_memory, good_bell, 0, let_another_follow},
-    {"lets nonsense follow", GOOD, good_memory, good_bell, 0, let_nonsense_follow},
-    {"asks for descriptors", GOOD, good_memory, good_bell, 0, ask_the_second_for_descriptors},
-    {"ends one, hangs up", GOOD, good_memory, good_bell, 0, end_the_first_and_hang_up},
-};
-
-static const struct plan results[] = {
-    {"a huge result", GOOD, good_memory, good_bell, 0, give_huge_result},
-    {"an endless result", GOOD, good_memory, good_bell, 0, give_endless_result},
-    {"behind the window", GOOD, good_memory, good_bell, 0, give_result_behind_the_window},
-    {"it wraps", GOOD, good_memory, good_bell, 0, give_result_that_wraps},
-    {"beyond the slot", GOOD, good_memory, good_bell, 0, give_result_beyond_the_slot},
-    {"an odd error", GOOD, good_memory, good_bell, 0, give_odd_error},
-    {"a result that cannot be mapped", GOOD, memory_to_freeze, good_bell, 0, give_frozen_result},
-    {"descriptors that never come", GOOD, good_memory, good_bell, 0, announce_what_never_comes},
-    {"announces too many descriptors", GOOD, good_memory, good_bell, 0, announce_too_many},
-};
 
 /* Two calls, one behind the other; -1 as soon as one cannot begin. */
 static int begin_two(int d, struct door_async *calls[2])
@@ -613,13 +607,19 @@ static int end_and_look(void *server)
     return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
 }
 
-START_TEST(a_queue_that_is_not_served)
+START_TEST(begun_and_not_served)
+{
+    survive(&calls[_i], close_and_look);
+}
+END_TEST
+
+START_TEST(queued_and_not_served)
 {
     survive(&queues[_i], close_and_look);
 }
 END_TEST
 
-START_TEST(a_result_that_cannot_be)
+START_TEST(begun_and_ended_with_what_cannot_be)
 {
     survive(&results[_i], end_and_look);
 }
@@ -705,10 +705,12 @@ int main(void)
     TCase *tc = door_test_tcase(suite, "servers", 60);
 
     tcase_add_test(tc, a_server_that_keeps_the_rules);
-    tcase_add_loop_test(tc, a_channel_that_is_none, 0, sizeof(openings) / sizeof(openings[0]));
-    tcase_add_loop_test(tc, a_call_that_is_not_served, 0, sizeof(calls) / sizeof(calls[0]));
-    tcase_add_loop_test(tc, a_queue_that_is_not_served, 0, sizeof(queues) / sizeof(queues[0]));
-    tcase_add_loop_test(tc, a_result_that_cannot_be, 0, sizeof(results) / sizeof(results[0]));
-    tcase_add_loop_test(tc, bells_that_are_none, 0, sizeof(bells) / sizeof(bells[0]));
+    tcase_add_loop_test(tc, a_channel_that_is_none, 0, COUNT(openings));
+    tcase_add_loop_test(tc, a_call_that_is_not_served, 0, COUNT(calls));
+    tcase_add_loop_test(tc, a_result_that_cannot_be, 0, COUNT(results));
+    tcase_add_loop_test(tc, begun_and_not_served, 0, COUNT(calls));
+    tcase_add_loop_test(tc, queued_and_not_served, 0, COUNT(queues));
+    tcase_add_loop_test(tc, begun_and_ended_with_what_cannot_be, 0, COUNT(results));
+    tcase_add_loop_test(tc, bells_that_are_none, 0, COUNT(bells));
     return door_test_run(suite);
 }
