@@ -41,8 +41,11 @@ our %concurrency = (
 );
 for (@works) { die "bench: there is no work $_\n" unless $concurrency{$_} }
 
-# What grows when bodies are slow has grown after the first round.
-sub rounds_of { return $_[0] eq 'slow' ? 1 : $rounds }
+# What grows when bodies are slow has grown after the first round; one fast body is soon over.
+sub rounds_of {
+    my ($work) = @_;
+    return $work eq 'slow' ? 1 : $work =~ /^(big|file|upload)$/ ? 3 * $rounds : $rounds;
+}
 
 # Those that wrk asks for again and again.
 sub is_request { return scalar grep { $_ eq $_[0] } @requests }

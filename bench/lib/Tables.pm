@@ -243,8 +243,8 @@ load average before it $machine->{load}. $machine->{httpd}, event MPM; $versions
 
 Each peer is an httpd of its own with the same settings (at the end), and what stands behind it.
 For each work all start afresh and then run side by side; they are asked one after the other,
-$rounds $times of $seconds s for each number of clients, by one `wrk` thread over kept connections.
-Figures are medians of the rounds; ratios are taken within a round, (least–most) is their spread.
+$rounds $times of $seconds s for each number of clients, by one `wrk` thread over kept connections;
+a single stream of $large_mib MiB three times as often.  Figures are medians of the rounds; ratios are taken within a round, (least–most) is their spread.
 The limit is the same handler inside httpd. CPU is user and system time of all of the peer's processes, PSS is measured
 while it is asked; the application's part is what is not httpd.
 MD
