@@ -181,7 +181,7 @@ static void free_passed(const struct client_course *course, int error)
     free(course->sent_fds);
 }
 
-/* Hands the call over and waits likewise. */
+/* Hands the call over and waits for it: 0, or the errno that it ends with. */
 static int run(struct client_channel *ch, unsigned slot, struct client_course *course,
                const _Atomic int64_t *deadline_ns)
 {

@@ -66,21 +66,30 @@ void client_channel_died(struct client_channel *ch)
 
 char *client_buffer(struct client_seat seat, size_t size)
 {
-    char *buffer = NULL;
+    char *buffer;
 
     if (size <= SHM_INLINE_SIZE)
         return shm_slot(seat.ch->shm, seat.slot)->data;
-    if (size <= SHM_WINDOW_SIZE)
-        buffer = client_window_map(seat.ch, seat.slot, size);
+    if (size > SHM_WINDOW_SIZE) {
+        errno = E2BIG;
+        return NULL;
+    }
+    buffer = client_window_map(seat.ch, seat.slot, size);
     if (buffer == NULL)
-        errno = size <= SHM_WINDOW_SIZE ? EAGAIN : E2BIG;
+        errno = EAGAIN;
     return buffer;
+}
+
+/* What came for the call, and was not taken. */
+static void close_letters(struct client_seat seat)
+{
+    if (atomic_load(&seat.ch->mailbox.held) > 0)
+        mailbox_close(&seat.ch->mailbox, seat.slot);
 }
 
 void client_give_back(struct client_seat seat)
 {
-    if (atomic_load(&seat.ch->mailbox.held) > 0)
-        mailbox_close(&seat.ch->mailbox, seat.slot);
+    close_letters(seat);
     client_window_release(seat.ch, seat.slot);
     free_slot(seat.ch, seat.slot);
     client_release(seat.ch);
@@ -88,8 +97,7 @@ void client_give_back(struct client_seat seat)
 
 void client_abandon(struct client_seat seat)
 {
-    if (atomic_load(&seat.ch->mailbox.held) > 0)
-        mailbox_close(&seat.ch->mailbox, seat.slot);
+    close_letters(seat);
     mailbox_send_abandoned(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call);
     atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
     client_release(seat.ch);

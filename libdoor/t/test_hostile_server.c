@@ -423,6 +423,14 @@ static void serve_badly(void *arg)
 
 enum verdict { ENDED_WELL, WAS_LATE, WAS_GIVEN_A_RESULT, LEAKED_MEMORY, LEAKED_DESCRIPTORS };
 
+/* Once the door d is closed and its server gone, as many descriptors are open as before. */
+static int look_for_leaks(int d, int before, const pid_t *server)
+{
+    close(d);
+    kill(*server, SIGKILL);
+    return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
+}
+
 /* The library may map a result; it must not leave a mapping after an error. */
 static int call_and_look(void *server)
 {
@@ -439,11 +447,7 @@ static int call_and_look(void *server)
         return WAS_LATE;
     if (arg.rbuf != buffer)
         return LEAKED_MEMORY;
-    close(d);
-    kill(*(pid_t *)server, SIGKILL);
-    if (!door_test_fds_settle(0, before + HELPER_FDS))
-        return LEAKED_DESCRIPTORS;
-    return ENDED_WELL;
+    return look_for_leaks(d, before, server);
 }
 
 #define GOOD sizeof(struct msg_answer), MSG_MAGIC, 0, good_control
@@ -585,9 +589,7 @@ static int close_and_look(void *server)
     door_async_close(calls[0]);
     if (door_test_now_ms() - began_ms > LATE_MS)
         return WAS_LATE;
-    close(d);
-    kill(*(pid_t *)server, SIGKILL);
-    return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
+    return look_for_leaks(d, before, server);
 }
 
 static int end_and_look(void *server)
@@ -602,9 +604,7 @@ static int end_and_look(void *server)
         return WAS_GIVEN_A_RESULT;
     door_async_close(calls[0]);
     door_async_close(calls[1]);
-    close(d);
-    kill(*(pid_t *)server, SIGKILL);
-    return door_test_fds_settle(0, before + HELPER_FDS) ? ENDED_WELL : LEAKED_DESCRIPTORS;
+    return look_for_leaks(d, before, server);
 }
 
 START_TEST(begun_and_not_served)
