@@ -62,8 +62,8 @@ struct door_loan {
 /*
  * door_call_until(), but a result that does not fit into rbuf does not come as a new
  * mapping, it is lent: rbuf and rsize stay, data_ptr is where it is, and it is there,
- * shared, until door_end_loan().  Its descriptors are the caller's own.  loan->owner and ->mapping are NULL if
- * nothing was lent; ending that is no error.
+ * shared, until door_end_loan().  Its descriptors are the caller's own.  loan->owner
+ * and ->mapping are NULL if nothing was lent; ending that is no error.
  *
  * Errors: those of door_call_until().
  * Threads: any; the loan may be ended by another one.  A forked child must not.
@@ -73,8 +73,8 @@ int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns
 void door_end_loan(struct door_loan *loan);
 
 /*
- * Calls of one door, one after the other, while whose caller does something else:
- * for data that come and go in pieces.
+ * Calls of one door, one after the other, whose caller does something else
+ * meanwhile: for data that come and go in pieces.
  */
 struct door_async;
 

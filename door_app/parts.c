@@ -18,13 +18,14 @@
 #define DOUBLED_MAX 8
 static _Atomic unsigned doubled_count;
 
-static int is_doubled(struct door_rt_request *req)
+static int may_double(struct door_rt_request *req)
 {
-    if (!req->is_doubled && atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
-        req->is_doubled = 1;
-    else if (!req->is_doubled)
-        atomic_fetch_sub(&doubled_count, 1);
-    return req->is_doubled;
+    if (req->is_doubled)
+        return 1;
+    if (atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
+        return req->is_doubled = 1;
+    atomic_fetch_sub(&doubled_count, 1);
+    return 0;
 }
 
 static int open_part(struct door_rt_request *req, struct door_async **part, size_t cap)
@@ -116,7 +117,7 @@ int door_rt_parts_send(struct door_rt_request *req, const char *message, size_t 
     if (begin(req, req->written_part[i], message, len, req->written_part[!i]) == -1)
         return -1;
     req->unsettled |= 1u << i;
-    if (is_doubled(req))
+    if (may_double(req))
         req->written_at = !i;
     return 0;
 }
@@ -159,7 +160,7 @@ int door_rt_parts_read(struct door_rt_request *req, char **reply, size_t *len)
         if (begin_read(req, i, 0) == -1)
             return -1;
     }
-    if (req->reads == 1 && req->reads_ahead && door_rt_parts_are_sent(req) && is_doubled(req) &&
+    if (req->reads == 1 && req->reads_ahead && door_rt_parts_are_sent(req) && may_double(req) &&
         begin_read(req, !i, DOOR_WIRE_NO_WAIT) == -1)
         return -1;
     if (--req->reads > 0)

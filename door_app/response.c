@@ -209,20 +209,14 @@ static size_t collected_max(const struct door_rt_request *req)
     return req->caller == NULL ? SIZE_MAX : DOOR_RT_INLINE_MAX;
 }
 
-static int want_room(struct door_rt_request *req, size_t len)
-{
-    if (door_rt_buffer_room(&req->thread->body, len) == 0)
-        return 0;
-    req->failed = errno;
-    return -1;
-}
-
 static int collect(struct door_rt_request *req, const char *data, size_t len)
 {
     struct door_rt_buffer *body = &req->thread->body;
 
-    if (want_room(req, len) == -1)
+    if (door_rt_buffer_room(body, len) == -1) {
+        req->failed = errno;
         return -1;
+    }
     memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, len);
     body->len += len;
     return 0;
