@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "ask.h"
 #include "fd.h"
 #include "name.h"
 #include "thread.h"
@@ -183,7 +183,7 @@ static int attach(int fd, struct place *p)
 
     if (look(p) < 0 || check_name(p) < 0 || (listening_fd = bind_temporary(p)) < 0)
         return -1;
-    result = client_ask(fd, MSG_ATTACH, listening_fd, 0, &answer, NULL, 0);
+    result = door_ask(fd, MSG_ATTACH, listening_fd, 0, &answer, NULL, 0);
     if (result == 0)
         result = take_name(p);
     if (result < 0) {
@@ -235,7 +235,7 @@ static int detach(struct place *p)
     result = give_name_back(p);
     if (result == 0 && door >= 0)
         /* A server that does not answer now will read it later. */
-        client_ask(door, MSG_DETACH, -1, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
+        door_ask(door, MSG_DETACH, -1, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
     fd_close(door);
     return result;
 }

@@ -4,6 +4,8 @@
  * connection.c: the other ends of door descriptors, and the names that lead to
  * them.  Runs in the loop thread; answers requests, never waits for a peer.
  */
+#include "connection.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -12,12 +14,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "ask.h"
 #include "fd.h"
-#include "server.h"
+#include "pool.h"
 #include "thread.h"
 
 #define ASK_MAX_NS 1000000000ll
+
+/* An open door descriptor, seen from its other end. */
+struct connection {
+    struct watch watch; /* first: the loop hands us this */
+    LIST_ENTRY(connection) link;
+    struct door *door;
+    uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
+    uint64_t listener_id;   /* the name it came by, or 0 */
+    int is_creators;        /* the descriptor that door_create() returned */
+    struct quota_share share; /* whose descriptor it costs, if it came by a name */
+    LIST_HEAD(, server_channel) channels;
+};
 
 struct listener {
     struct watch watch; /* first: the loop hands us this */
@@ -27,7 +41,8 @@ struct listener {
     struct door *door;
 };
 
-/* Changed by any thread that makes a door, under server_lock. */
+/* Guards the list: any thread that makes a door changes it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
@@ -41,7 +56,7 @@ struct door *door_find_local(int d)
     struct connection *c;
     struct door *door = NULL;
 
-    server_lock();
+    pthread_mutex_lock(&lock);
     LIST_FOREACH(c, &connections, link) {
         if (cookie != 0 && c->client_cookie == cookie) {
             door = c->door;
@@ -49,7 +64,7 @@ struct door *door_find_local(int d)
             break;
         }
     }
-    server_unlock();
+    pthread_mutex_unlock(&lock);
     return door;
 }
 
@@ -60,10 +75,10 @@ struct door *door_find_own(int d)
     struct connection *c;
 
     if (door != NULL || fd_is_door(d) != 1 ||
-        client_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
+        door_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
         answer.instance_id != door_instance_id())
         return door;
-    server_lock();
+    pthread_mutex_lock(&lock);
     LIST_FOREACH(c, &connections, link) {
         if (c->door->id == answer.info.di_uniquifier) {
             door = c->door;
@@ -71,7 +86,7 @@ struct door *door_find_own(int d)
             break;
         }
     }
-    server_unlock();
+    pthread_mutex_unlock(&lock);
     return door;
 }
 
@@ -80,9 +95,9 @@ static void connection_end(struct connection *c)
     struct server_channel *ch;
 
     loop_remove(&c->watch);
-    server_lock();
+    pthread_mutex_lock(&lock);
     LIST_REMOVE(c, link);
-    server_unlock();
+    pthread_mutex_unlock(&lock);
     while ((ch = LIST_FIRST(&c->channels)) != NULL) {
         LIST_REMOVE(ch, link);
         server_channel_orphan(ch);
@@ -114,13 +129,13 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
 {
     struct msg_answer answer;
     struct server_channel *ch;
-    int control;
+    struct client_ends ends;
 
     if (atomic_load(&c->door->revoked)) {
         refuse(reply_fd, EBADF);
         return;
     }
-    ch = server_channel_create(c->door, who, &control);
+    ch = pool_open_channel(c->door, who, &ends);
     if (ch == NULL) {
         refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
         return;
@@ -128,10 +143,11 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     door_describe(c->door, &answer);
     LIST_INSERT_HEAD(&c->channels, ch, link);
     ch->is_linked = 1;
-    if (fd_send(reply_fd, &answer, sizeof(answer), (int[]){control, ch->memory_fd, ch->bell_fd},
-                3) < 0)
+    if (fd_send(reply_fd, &answer, sizeof(answer),
+                (int[]){ends.control, ch->memory.fd, ends.bell}, 3) < 0)
         server_channel_condemn(ch);
-    fd_close(control); /* if nobody gets it, the channel ends */
+    fd_close(ends.control); /* if nobody gets it, the channel ends */
+    fd_close(ends.bell);
     close_foreign(reply_fd);
 }
 
@@ -211,24 +227,25 @@ static int add(struct door *door, int fd, const struct connection *template)
     if (c == NULL)
         return -1;
     *c = *template;
-    c->watch = (struct watch){fd, connection_ready};
+    c->watch = (struct watch){.fd = fd, .ready = connection_ready};
     c->door = door;
     LIST_INIT(&c->channels);
     door_refer(door, c->is_creators);
-    server_lock();
+    pthread_mutex_lock(&lock);
     LIST_INSERT_HEAD(&connections, c, link);
-    server_unlock();
+    pthread_mutex_unlock(&lock);
     if (loop_add(&c->watch, EPOLLIN | EPOLLRDHUP) == 0)
         return 0;
-    server_lock();
+    pthread_mutex_lock(&lock);
     LIST_REMOVE(c, link);
-    server_unlock();
+    pthread_mutex_unlock(&lock);
     door_unrefer(door, c->is_creators);
     free(c);
     return -1;
 }
 
-int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators)
+/* The loop serves fd for door; takes fd over, and a reference. */
+static int add_own(struct door *door, int fd, uint64_t client_cookie, int is_creators)
 {
     int on = 1;
 
@@ -236,6 +253,22 @@ int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_cre
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     return add(door, fd, &(struct connection){.client_cookie = client_cookie,
                                               .is_creators = is_creators});
+}
+
+/* A descriptor for door, whose other end the loop serves. */
+int door_new_descriptor(struct door *door, int is_creators)
+{
+    int pair[2], served;
+
+    if (fd_pair(pair) < 0)
+        return -1;
+    served = fd_hide(pair[1]);
+    if (served >= 0 && fd_mark_door(pair[0]) == 0 &&
+        add_own(door, served, fd_cookie(pair[0]), is_creators) == 0)
+        return pair[0];
+    fd_close(served);
+    fd_close(pair[0]);
+    return -1;
 }
 
 static void listener_end(struct listener *l)
@@ -292,7 +325,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)); /* connections inherit it */
-    l->watch = (struct watch){fd, listener_ready};
+    l->watch = (struct watch){.fd = fd, .ready = listener_ready};
     l->id = ++last_id;
     l->owner = owner;
     l->door = door;
@@ -306,13 +339,23 @@ static int listener_add(struct door *door, int fd, uid_t owner)
     return 0;
 }
 
+void connection_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void connection_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 void connection_forked(void)
 {
     struct connection *c;
     struct listener *l;
     struct server_channel *ch;
 
-    server_lock_forked();
+    pthread_mutex_init(&lock, NULL);
     while ((c = LIST_FIRST(&connections)) != NULL) {
         LIST_REMOVE(c, link);
         while ((ch = LIST_FIRST(&c->channels)) != NULL) {
@@ -327,5 +370,4 @@ void connection_forked(void)
         fd_close(l->watch.fd);
         free(l);
     }
-    quota_forked();
 }

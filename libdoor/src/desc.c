@@ -9,9 +9,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "ask.h"
+#include "connection.h"
 #include "fd.h"
-#include "server.h"
 #include "thread.h"
 
 /* For all doors of a call together: a door's server may be anybody's. */
@@ -81,7 +81,7 @@ static void describe(int fd, door_desc_t *desc, int64_t deadline_ns)
     if (door != NULL) {
         door_describe(door, &answer);
         door_drop(door);
-    } else if (client_ask(fd, MSG_INFO, -1, deadline_ns, &answer, NULL, 0) < 0) {
+    } else if (door_ask(fd, MSG_INFO, -1, deadline_ns, &answer, NULL, 0) < 0) {
         desc->d_attributes |= DOOR_REVOKED;
         return;
     }

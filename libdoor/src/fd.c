@@ -70,7 +70,8 @@ struct own_fd own_fd(int fd)
     struct own_fd own = {.fd = fd_hide(fd)};
     struct stat st;
 
-    if (own.fd >= 0 && fstat(own.fd, &st) == 0) {
+    own.cookie = fd_cookie(own.fd);
+    if (own.fd >= 0 && own.cookie == 0 && fstat(own.fd, &st) == 0) {
         own.dev = st.st_dev;
         own.ino = st.st_ino;
     }
@@ -81,14 +82,20 @@ int own_fd_check(const struct own_fd *own)
 {
     struct stat st;
 
+    if (own->cookie != 0)
+        return fd_cookie(own->fd) == own->cookie;
     return own->fd >= 0 && fstat(own->fd, &st) == 0 && st.st_dev == own->dev &&
            st.st_ino == own->ino;
 }
 
 void own_fd_close(struct own_fd *own)
 {
-    if (own_fd_check(own))
-        fd_close(own->fd);
+    if (own_fd_check(own)) {
+        if (own->cookie != 0)
+            close_foreign(own->fd);
+        else
+            fd_close(own->fd);
+    }
     own->fd = -1;
 }
 

@@ -26,9 +26,10 @@ int fd_hide(int fd);
  * files of its own: so each is looked at before it is used.
  */
 struct own_fd {
-    int fd; /* -1: none */
+    int fd;          /* -1: none */
+    uint64_t cookie; /* of a socket, else 0 and */
     dev_t dev;
-    ino_t ino;
+    ino_t ino; /* which eventfds and epolls all have the same: never for these */
 };
 
 /* Takes fd over and hides it; .fd is -1, with errno, if that fails. */

@@ -12,10 +12,11 @@
 #include <sys/mman.h>
 
 #include "batch.h"
-#include "client.h"
+#include "client_table.h"
+#include "connection.h"
 #include "loop.h"
 #include "pool.h"
-#include "server.h"
+#include "quota.h"
 #include "server_thread.h"
 
 /*
@@ -26,14 +27,14 @@ static char *not_forked;
 
 static void before(void)
 {
-    server_lock();
+    connection_lock();
     client_lock();
 }
 
 static void after_in_parent(void)
 {
     client_unlock();
-    server_unlock();
+    connection_unlock();
 }
 
 /* Each of them makes its locks anew: whoever held one is not here. */
@@ -42,6 +43,8 @@ static void after_in_child(void)
     *not_forked = 1;
     client_forked();
     connection_forked();
+    door_record_forked();
+    quota_forked();
     server_thread_forked();
     pool_forked();
     loop_forked();

@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * grow.c: when a pool gets another thread.  Runs in the loop thread, once a
- * millisecond for as long as the pool has no idle thread.
+ * grow.c: see grow.h.
  *
  * illumos starts a thread whenever the last idle one is taken.  That is right
  * when procedures block and wrong when they compute: more threads than
@@ -10,7 +9,7 @@
  * new ones, threads that run (or want to) do not, unless callers would have to
  * wait too long all the same.
  */
-#include "server_thread.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,18 +134,18 @@ static unsigned wanted(struct pool *pool)
     return useful < pending ? useful : pending;
 }
 
-int pool_grow(struct pool *pool)
+int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 {
-    unsigned start;
+    unsigned count;
 
-    if (atomic_load(&pool->idle_count) > 0) {
+    if (pool_idle_count(pool) > 0) {
         pool->depleted_ticks = 0;
         pool->taken_before = atomic_load(&pool->taken_count);
         return 0;
     }
-    start = wanted(pool);
-    for (unsigned i = 0; i < start; i++) {
-        if (server_thread_start(pool) < 0)
+    count = wanted(pool);
+    for (unsigned i = 0; i < count; i++) {
+        if (start(pool) < 0)
             break; /* the callers wait for the threads that there are */
         pool->depleted_ticks = 0;
         pool->taken_before = pool->taken_last;

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "fd.h"
-#include "server.h"
 #include "thread.h"
 
 #define BATCH_MAX 200              /* descriptors in a letter; the kernel takes 253 */
@@ -24,21 +23,31 @@
 struct pigeonhole {
     uint32_t call;    /* whose letters these are; older ones are thrown away */
     int is_expected;  /* by mailbox_expect() */
-    unsigned max;     /* descriptors that it said */
+    unsigned max;     /* descriptors that are taken */
     int error;     /* errno: some of the descriptors are lost */
     unsigned count, cap;
     int *fds;
     struct credentials credentials;
 };
 
-void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
-                  int (*has_call)(const struct mailbox *m, unsigned slot))
+void mailbox_init(struct mailbox *m, int fd,
+                  void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
+                  int (*welcome)(const struct mailbox *m, unsigned slot))
 {
     pthread_mutex_init(&m->lock, NULL);
     m->fd = fd;
     m->cookie = fd_cookie(fd);
     m->abandoned = abandoned;
-    m->has_call = has_call;
+    m->welcome = welcome;
+}
+
+void mailbox_shut(const struct mailbox *m)
+{
+    int saved = errno;
+
+    if (m->fd >= 0 && fd_cookie(m->fd) == m->cookie)
+        shutdown(m->fd, SHUT_RDWR);
+    errno = saved;
 }
 
 static void empty(struct mailbox *m, struct pigeonhole *p)
@@ -164,16 +173,25 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct pigeonhole *p = m->slot[slot];
 
-    if (m->has_call != NULL)
-        return m->has_call(m, slot) ? make_for(m, slot, call) : NULL;
-    return p != NULL && p->is_expected && p->call == call ? p : NULL;
+    int welcome = m->welcome != NULL ? m->welcome(m, slot) : -1;
+
+    if (welcome >= 0) {
+        p = make_for(m, slot, call);
+        if (p != NULL)
+            p->max = (unsigned)welcome;
+        return p;
+    }
+    return m->welcome == NULL && p != NULL && p->is_expected && p->call == call ? p : NULL;
 }
 
+/* Who sends more than was agreed on means harm. */
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
     if (count == 0)
         return 0;
-    if (m->held + count > HELD_MAX || (p->is_expected && p->count + count > p->max)) {
+    if (p->count + count > p->max)
+        mailbox_shut(m);
+    if (p->count + count > p->max || m->held + count > HELD_MAX) {
         errno = EMFILE;
         return -1;
     }
@@ -238,7 +256,7 @@ static int read_letter(struct mailbox *m, struct letter *letter)
         return -1;
     }
     if (letter->kind == LETTER_ABANDONED && m->abandoned != NULL)
-        m->abandoned(m, letter->slot);
+        m->abandoned(m, letter->slot, letter->call);
     if (letter->kind == LETTER_ABANDONED || sort_in(m, letter, fds, count, &sender, lost)) {
         while (count > 0)
             close_foreign(fds[--count]);

@@ -49,19 +49,25 @@ struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
     int fd;               /* the channel's control socket; not owned */
     uint64_t cookie;      /* of it: the program may close the number and use it again */
-    void (*abandoned)(struct mailbox *m, unsigned slot);    /* told of those letters; or NULL */
-    int (*has_call)(const struct mailbox *m, unsigned slot); /* descriptors are welcome; or NULL */
+    /* Told of those letters; or NULL. */
+    void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call);
+    /* How many descriptors are welcome, -1: no call waits for any; or NULL. */
+    int (*welcome)(const struct mailbox *m, unsigned slot);
     _Atomic unsigned held; /* descriptors in all pigeonholes */
     struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */
 };
 
 /*
- * The client's has a has_call, since results come unasked; the server says for
+ * The client's has a welcome, since results come unasked; the server says for
  * each letter that it wants with mailbox_expect().
  */
-void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
-                  int (*has_call)(const struct mailbox *m, unsigned slot));
+void mailbox_init(struct mailbox *m, int fd,
+                  void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
+                  int (*welcome)(const struct mailbox *m, unsigned slot));
 void mailbox_destroy(struct mailbox *m);
+
+/* Both ends hear that the channel is done. */
+void mailbox_shut(const struct mailbox *m);
 
 /*
  * Sends count descriptors for a call.  Waits while the socket is full, at most

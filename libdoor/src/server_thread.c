@@ -14,11 +14,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "connection.h"
 #include "desc.h"
 #include "fork.h"
-#include "mailbox.h"
+#include "grow.h"
 #include "thread.h"
-#include "xcreate.h"
 
 /* What this thread is, from its first door_bind() or door_return() on. */
 static _Thread_local struct server_thread *self;
@@ -32,18 +32,50 @@ static _Atomic int shared_started; /* the first thread of the shared pool was as
 
 /* ------------------------------------------------ who starts them */
 
-static void builtin_create(door_info_t *info)
-{
-    struct pool *pool = info == NULL ? pool_shared() : NULL;
+static void *run(void *pool);
 
-    /* A private pool has only the threads that bind themselves to it. */
-    if (pool != NULL && server_thread_start(pool) < 0)
-        pool_check(pool); /* tries again for as long as nobody is idle */
+/* A thread of the library's own for the shared pool; 0, or -1 and errno. */
+static int start_thread(struct pool *pool)
+{
+    int result;
+
+    atomic_fetch_add(&pool->starting_count, 1);
+    result = thread_start(run, pool, &pool->signal_mask);
+    if (result < 0)
+        atomic_fetch_sub(&pool->starting_count, 1);
+    return result;
 }
 
-int server_thread_is_builtin(void)
+static int grow_shared(void)
+{
+    return pool_grow(server_thread_pool(), start_thread);
+}
+
+/* The library itself decides when the shared pool grows, unless the program does. */
+static int is_builtin(void)
 {
     return atomic_load(&create_function) == NULL;
+}
+
+static void check_shared(struct pool *pool)
+{
+    (void)pool;
+    if (is_builtin())
+        loop_repeat(LOOP_GROW, grow_shared);
+}
+
+struct pool *server_thread_pool(void)
+{
+    return pool_shared(check_shared);
+}
+
+static void builtin_create(door_info_t *info)
+{
+    struct pool *pool = info == NULL ? server_thread_pool() : NULL;
+
+    /* A private pool has only the threads that bind themselves to it. */
+    if (pool != NULL && start_thread(pool) < 0)
+        pool_check(pool); /* tries again for as long as nobody is idle */
 }
 
 door_server_func_t *door_server_create(door_server_func_t *create_proc)
@@ -83,9 +115,9 @@ static void pool_depleted(struct pool *pool)
 {
     struct door *door = pool->door;
 
-    if (door != NULL && door->xcreate != NULL)
-        xcreate_depleted(door);
-    else if (!server_thread_is_builtin())
+    if (door != NULL && door->depleted != NULL)
+        door->depleted(door);
+    else if (!is_builtin())
         call_create_function(door);
 }
 
@@ -114,19 +146,6 @@ static void end_call(struct server_thread *t, int error)
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
     server_channel_trim(&t->arguments, &t->arguments_cap);
-}
-
-/* 0, or the errno for a call that the door's parameters rule out. */
-static int check_limits(const struct door *door, const struct server_call *call)
-{
-    if (call->arg_size > atomic_load(&door->data_max) ||
-        call->arg_size < atomic_load(&door->data_min))
-        return ENOBUFS;
-    if (call->desc_count > 0 && atomic_load(&door->desc_max) == 0)
-        return ENOTSUP; /* as with DOOR_REFUSE_DESC, which makes it 0 */
-    if (call->desc_count > atomic_load(&door->desc_max) || call->desc_count > MAILBOX_MAX)
-        return ENFILE;
-    return 0;
 }
 
 /* The descriptors that came with the call; 0, or -1 and the errno for the caller. */
@@ -195,9 +214,11 @@ static void run_call(struct server_thread *t)
 {
     struct door *door = t->channel->door;
     struct server_call call = server_channel_call(t->channel, t->slot);
-    int error = atomic_load(&door->revoked) ? EBADF : check_limits(door, &call);
+    int error = door_check_call(door, call.arg_size, call.desc_count);
     char *argp;
 
+    if (error == 0 && call.desc_count > MAILBOX_MAX)
+        error = ENFILE;
     t->call_number = call.number;
     if (error == 0 && (find_arguments(t, door, &call, &argp) < 0 ||
                        receive_descriptors(t, &call) < 0))
@@ -264,7 +285,7 @@ static struct server_thread *get_self(void)
 /* Goes where the thread is bound to; -1 with EINVAL if that door is gone. */
 static int join_pool(struct server_thread *t)
 {
-    struct pool *pool = t->bound != NULL ? t->bound->pool : pool_shared();
+    struct pool *pool = t->bound != NULL ? t->bound->pool : server_thread_pool();
 
     if (pool == NULL || atomic_load(&pool->closed)) {
         int error = pool == NULL ? errno : EINVAL;
@@ -333,17 +354,6 @@ static void *run(void *arg)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     door_return(NULL, 0, NULL, 0);
     return NULL;
-}
-
-int server_thread_start(struct pool *pool)
-{
-    int result;
-
-    atomic_fetch_add(&pool->starting_count, 1);
-    result = thread_start(run, pool, &pool->signal_mask);
-    if (result < 0)
-        atomic_fetch_sub(&pool->starting_count, 1);
-    return result;
 }
 
 /* Puts data and descriptors where the caller finds them; -1 and errno. */

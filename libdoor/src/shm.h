@@ -16,8 +16,8 @@
  *                           for data that do not fit into the slot
  *
  * A call: the caller owns a slot, fills it, sets the slot's bit in `pending`
- * and rings the bell (an eventfd in the server's epoll) unless `waking` says
- * that it rang already.  Whoever clears the bit has the call: a server thread
+ * and rings the bell (a socket in the server's epoll, which gets an empty message)
+ * unless `waking` says that it rang already.  Whoever clears the bit has the call: a server thread
  * that runs it, or the caller that takes it back.  The reply is in the slot
  * when `state` becomes SLOT_DONE.
  *
@@ -40,7 +40,9 @@
 
 #include <door.h>
 
-#define SHM_VERSION 4
+#include "fd.h"
+
+#define SHM_VERSION 5
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -89,6 +91,7 @@ struct shm_slot {
     uint32_t reply;                     /* the server counts: which reply's letters */
     uint32_t arg_desc_count;            /* descriptors to be sent with the call */
     uint32_t result_desc_count;         /* with the reply */
+    uint32_t result_desc_max;           /* how many of them its caller takes */
     _Atomic uint32_t next;              /* the slot whose call is to follow, or SHM_NEXT_* */
     alignas(64) char data[SHM_INLINE_SIZE];
 };
@@ -129,15 +132,25 @@ static inline off_t shm_window_offset(unsigned slot)
 /* What one side has mapped of a slot's window; the thread that has the slot owns it. */
 struct shm_window {
     char *base;
-    size_t size; /* 0: nothing */
+    size_t size;      /* 0: nothing */
+    uint32_t written; /* bytes from the start that the other side had there once */
 };
 
 /* Maps size bytes of the memory file; a forked child does not get them.  MAP_FAILED: errno. */
 void *shm_map(int fd, off_t offset, size_t size);
 
 /* The slot's window, mapped for at least size bytes; NULL and errno. */
-char *shm_window_map(struct shm_window *w, int fd, unsigned slot, size_t size);
+char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned slot, size_t size);
 void shm_window_unmap(struct shm_window *w);
+
+/*
+ * Whether what the other side says is there, size bytes at the offset at, has been
+ * written: what never was would cost who reads it the memory that the other has not
+ * spent.  Asking takes long, so as much as was there once is not asked for again, if
+ * it is little.
+ */
+int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
+                          uint64_t at, size_t size);
 
 /*
  * Requests a client sends on the door descriptor itself.  It is shared by

@@ -35,6 +35,27 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 void futex_wake(_Atomic uint32_t *word);
 
 /*
+ * To the end of its block the thread is not cancelled: what it holds there, locks and
+ * slots among them, has no other way out.  First in every function of the API that a
+ * program calls, but for door_return() and the procedures themselves.
+ */
+#define THREAD_UNCANCELLED \
+    __attribute__((cleanup(thread_set_cancel), unused)) int cancel_state = thread_no_cancel()
+
+static inline int thread_no_cancel(void)
+{
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static inline void thread_set_cancel(const int *state)
+{
+    pthread_setcancelstate(*state, NULL);
+}
+
+/*
  * A process that calls its own door maps the shared memory twice.  The atomic
  * operations there order what it does before and after; ThreadSanitizer cannot
  * see that the two addresses are one, and is told.

@@ -7,7 +7,7 @@
  * The program's creation function is not trusted to do as it says: a start
  * function that is never called, or called twice, costs an error, no crash.
  */
-#include "xcreate.h"
+#include <door.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "create.h"
 #include "server_thread.h"
 
 #define START_MAX_S 10 /* how long a thread that was created may take to begin */
@@ -145,7 +146,7 @@ static int create_one(struct door *door, door_attr_t more)
     return result;
 }
 
-void xcreate_depleted(struct door *door)
+static void depleted(struct door *door)
 {
     if ((door->attributes & DOOR_NO_DEPLETION_CB) == 0)
         create_one(door, DOOR_DEPLETION_CB);
@@ -184,6 +185,7 @@ int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attrib
         return -1;
     }
     door->xcreate = x; /* the door's from here on */
+    door->depleted = depleted;
     if (create_threads(door, nthread) < 0) {
         int error = errno;
         door_revoke(d);

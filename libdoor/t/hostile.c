@@ -98,9 +98,9 @@ struct shm_slot *hostile_slot(struct hostile_peer *p, unsigned slot)
 
 void hostile_ring(struct hostile_peer *p)
 {
-    uint64_t one = 1;
-
-    door_test_require(write(p->bell, &one, sizeof(one)) == sizeof(one));
+    /* Full, or the server has shut the channel: the test sees what comes of it. */
+    door_test_require(send(p->bell, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 ||
+                      errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
 }
 
 void hostile_argument(struct hostile_peer *p, unsigned slot, uint64_t size)

@@ -164,8 +164,8 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
         door_return(argp + sizeof(order), arg_size - sizeof(order), NULL, 0);
     door_return((char *)&order.number, sizeof(order.number), descs,
                 order.op == DESCRIPTORS ? 2 : 0);
-    if (order.op == DESCRIPTORS && errno == EMFILE) /* whose caller is gone */
-        door_return(NULL, 0, NULL, 0);
+    if (order.op == DESCRIPTORS && errno == EMFILE) /* such callers take none */
+        door_return((char *)&order.number, sizeof(order.number), NULL, 0);
     door_test_require(order.op == REVOKE && errno == EINVAL); /* of a private door */
     pthread_exit(NULL);
 }

@@ -1,75 +1,41 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * server.h: the serving side of the transport: doors, who refers to them, and
- * the channels through which their calls come.
+ * server_channel.h: one client process's calls of one door, as the server sees them:
+ * the memory that both share, a bell, and a control socket that ends when either
+ * process does.  The only code that believes what a client wrote, after it has looked.
  *
- * Owners: a door lives for as long as something refers to it: a connection (an
- * open door descriptor somewhere), a listener (a name), or a channel.  The
- * loop thread owns connections, listeners and the control sockets of channels;
- * server threads hold references to the channels whose calls they run.
- *
- * Locks: server_lock guards the lists of connections and listeners, pool->lock
- * a pool's table of channels and its queue.  server_lock first.
+ * Owners: the loop has one reference, a pool's queue and each thread that runs a call
+ * others.  Who has taken a call has its slot on this side, and the slot's window.
  */
-#ifndef LIBDOOR_SERVER_H
-#define LIBDOOR_SERVER_H
+#ifndef LIBDOOR_SERVER_CHANNEL_H
+#define LIBDOOR_SERVER_CHANNEL_H
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/types.h>
 
-#include <door.h>
-
+#include "fd.h"
 #include "loop.h"
 #include "mailbox.h"
 #include "quota.h"
+#include "record.h"
 #include "shm.h"
 
-struct pool;
+struct server_channel;
 
-/*
- * Three counts: refs keeps the memory; reachable counts what could still call
- * (names, descriptors, channels), foreign the same without the descriptor that
- * door_create() returned.
- */
-struct door {
-    _Atomic unsigned refs;
-    _Atomic unsigned reachable;
-    _Atomic unsigned foreign;
-    STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
-    int unref_queued;              /* under pool->lock */
-    int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
-    door_server_procedure_t *procedure;
-    void *cookie;
-    door_attr_t attributes; /* as given to door_create() */
-    door_id_t id;
-    _Atomic size_t data_max, data_min; /* bytes of argument data */
-    _Atomic size_t desc_max;           /* argument descriptors */
-    _Atomic int revoked;
-    _Atomic int shares_arguments; /* door_share_arguments() */
-    struct pool *pool;
-    int owns_pool; /* DOOR_PRIVATE */
-    struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
-};
-
-/* An open door descriptor, seen from its other end. */
-struct connection {
-    struct watch watch; /* first: the loop hands us this */
-    LIST_ENTRY(connection) link;
-    struct door *door;
-    uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
-    uint64_t listener_id;   /* the name it came by, or 0 */
-    int is_creators;        /* the descriptor that door_create() returned */
-    struct quota_share share; /* whose descriptor it costs, if it came by a name */
-    LIST_HEAD(, server_channel) channels;
+/* What the pool does when something comes that is no call; in the loop thread. */
+struct channel_events {
+    void (*ended)(struct server_channel *ch); /* no more calls: forget it */
+    /* The caller of that slot's call, as its client numbers them, has given it up. */
+    void (*abandoned)(struct server_channel *ch, unsigned slot, uint32_t call);
 };
 
 struct server_channel {
     struct watch control; /* first: the loop hands us this */
     struct mailbox mailbox;
+    const struct channel_events *events;
     LIST_ENTRY(server_channel) link; /* connection's; loop thread only */
     int is_linked;                   /* loop thread only */
     STAILQ_ENTRY(server_channel) ready_link; /* pool->ready, under pool->lock */
@@ -81,65 +47,34 @@ struct server_channel {
     _Atomic int orphan; /* the connection ended: close when nothing runs */
     _Atomic int gone;   /* the client is */
     _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
-    int memory_fd;
-    int bell_fd;
+    struct own_fd memory;
+    struct own_fd bell; /* our end of it */
+    _Atomic unsigned rings; /* heard since it was emptied */
     struct quota_share share; /* whose descriptors it costs */
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
-    struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's, */
-    uint32_t written[SHM_SLOT_COUNT];         /* and so is this: bytes that its caller had there */
+    struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
 };
 
-void server_lock(void);
-void server_unlock(void);
-void server_lock_forked(void); /* in a forked child: nobody holds it */
-
-/* door.c: references may be taken and given back by any thread. */
-void door_hold(struct door *door);
-void door_drop(struct door *door); /* the last one frees it */
-uint64_t door_instance_id(void);   /* a number of this process's own */
-
-/* One more that could call, with a reference, and one fewer. */
-void door_refer(struct door *door, int is_creators);
-void door_unrefer(struct door *door, int is_creators);
-
-/*
- * A new door and its first descriptor; *made is a reference to it.  The
- * attributes are taken as they are.  -1 and errno.
- */
-int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
-              struct door **made);
-
-/* One more descriptor for door, close-on-exec; -1 and errno. */
-int door_new_descriptor(struct door *door, int is_creators);
-
-/* Fills in what the door's server tells anybody who asks. */
-void door_describe(const struct door *door, struct msg_answer *answer);
-
-/*
- * connection.c: the loop serves fd for door; takes fd over, and a reference.
- * client_cookie: the other end's socket, if this process has made it, else 0.
- */
-int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators);
-void connection_forked(void);
-
-/* The door, with a reference, if this process has made the descriptor d for it. */
-struct door *door_find_local(int d);
-
-/* The same however this process came by d; asks the door, which takes a moment. */
-struct door *door_find_own(int d);
+/* The client's ends of a new channel, for who made it to send and close. */
+struct client_ends {
+    int control, bell;
+};
 
 /* Whether this process may make channels at all: 0, or -1 with EFBIG: RLIMIT_FSIZE is too low. */
 int server_channel_allowed(void);
 
 /*
- * server_channel.c: makes a channel in door's pool, at the expense of who asked
- * for it.  *client_control is the client's end of its control socket, for the
- * caller to send and close.  NULL and errno: EMFILE over quota.
+ * A channel of door's at the expense of who asked for it, which nobody watches yet.
+ * NULL and errno: EMFILE over quota.
  */
 struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
-                                             int *client_control);
+                                             const struct channel_events *events,
+                                             struct client_ends *ends);
+
+/* From now on the loop hears of its letters, and of its end; 0, or -1. */
+int server_channel_watch(struct server_channel *ch);
 void server_channel_hold(struct server_channel *ch);
 void server_channel_release(struct server_channel *ch);
 
@@ -148,6 +83,8 @@ void server_channel_orphan(struct server_channel *ch);
 
 /* The peer broke the rules, or nothing more can come: the channel is shut. */
 void server_channel_condemn(struct server_channel *ch);
+
+/* In a forked child. */
 void server_channel_forked(struct server_channel *ch);
 
 /* Its door is revoked: callers hear of it, those that wait at once. */
@@ -162,8 +99,11 @@ unsigned server_channel_pending(struct server_channel *ch);
 /* Callers need not ring for now: 1 if that is news, and then heard() must follow. */
 int server_channel_look_out(struct server_channel *ch);
 
-/* The bell was heard: from now on callers ring again. */
+/* From now on callers ring again. */
 void server_channel_heard(struct server_channel *ch);
+
+/* Its bell has rung; heard() follows. */
+void server_channel_rung(struct server_channel *ch);
 
 /* What the caller says of its call in slot, read once. */
 struct server_call {
@@ -210,7 +150,7 @@ int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t nu
 
 /*
  * Has the caller take count descriptors, which belong to the result.  0, or -1
- * with EMFILE: it could not.
+ * with EMFILE: it could not, or takes no more than it said.
  */
 int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds,
                            unsigned count);

@@ -1,0 +1,24 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * ask.h: asking the server of a door descriptor for something that is no call.
+ */
+#ifndef LIBDOOR_ASK_H
+#define LIBDOOR_ASK_H
+
+#include <stdint.h>
+
+#include "shm.h"
+
+/*
+ * Asks the server of the door d, with pass_fd along unless that is -1.  Fills *answer,
+ * and fds with the count descriptors that belong to it, which the caller then owns.
+ * deadline_ns: when to give up, 0 for never.
+ *
+ * Errors: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT; EMFILE;
+ * EPROTO the server's answer makes no sense; any the server answered with.
+ */
+int door_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
+        int *fds, unsigned count);
+
+#endif

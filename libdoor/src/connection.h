@@ -1,0 +1,30 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * connection.h: the other ends of door descriptors, and the names that lead to them.
+ * The loop owns both; it answers the requests that come, makes channels for them, and
+ * never waits for a peer.
+ */
+#ifndef LIBDOOR_CONNECTION_H
+#define LIBDOOR_CONNECTION_H
+
+#include "record.h"
+
+/*
+ * One more descriptor for door, close-on-exec, which the loop serves; -1 and errno.
+ * is_creators: it does not count as a reference.
+ */
+int door_new_descriptor(struct door *door, int is_creators);
+
+/* The door, with a reference, if this process has made the descriptor d for it; or NULL. */
+struct door *door_find_local(int d);
+
+/* The same however this process came by d; asks the door, which takes a moment. */
+struct door *door_find_own(int d);
+
+/* Around a fork, and in the child, which closes what would hide its parent's end. */
+void connection_lock(void);
+void connection_unlock(void);
+void connection_forked(void);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * record.h: what a process keeps of each of its doors: what the door is, who refers
+ * to it, and its limits.  Knows nothing of descriptors, channels and threads; who
+ * serves the door hands down what is to happen at the ends.
+ *
+ * Three counts: refs keeps the memory; reachable counts what could still call (names,
+ * descriptors, channels), foreign the same without the descriptor that door_create()
+ * returned.  Any thread may take references and give them back.
+ */
+#ifndef LIBDOOR_RECORD_H
+#define LIBDOOR_RECORD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <door.h>
+
+#include "shm.h"
+
+struct door;
+struct pool;
+
+/* What follows from the ends of its counts. */
+struct door_server {
+    void (*unreferenced)(struct door *door); /* only the creator's descriptor is left */
+    void (*unreachable)(struct door *door);  /* nobody can ever call */
+    void (*freed)(struct door *door);
+};
+
+struct door {
+    _Atomic unsigned refs;
+    _Atomic unsigned reachable;
+    _Atomic unsigned foreign;
+    const struct door_server *server;
+    door_server_procedure_t *procedure;
+    void *cookie;
+    door_attr_t attributes; /* as given to door_create() */
+    door_id_t id;
+    _Atomic size_t data_max, data_min; /* bytes of argument data */
+    _Atomic size_t desc_max;           /* argument descriptors */
+    _Atomic int revoked;
+    _Atomic int shares_arguments; /* door_share_arguments() */
+    struct pool *pool;
+    int owns_pool; /* DOOR_PRIVATE */
+    struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
+    void (*depleted)(struct door *door); /* likewise: a call has its last idle thread */
+    STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
+    int unref_queued;              /* under pool->lock */
+    int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
+};
+
+/* A record with one reference, without a pool.  NULL and errno. */
+struct door *door_record(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
+                         const struct door_server *server);
+void door_hold(struct door *door);
+void door_drop(struct door *door); /* the last one frees it */
+
+/* One more that could call, with a reference, and one fewer. */
+void door_refer(struct door *door, int is_creators);
+void door_unrefer(struct door *door, int is_creators);
+
+/* A number of this process's own, drawn at random; a forked child has another. */
+uint64_t door_instance_id(void);
+
+/* Fills in what the door's server tells anybody who asks. */
+void door_describe(const struct door *door, struct msg_answer *answer);
+
+/*
+ * Sets a parameter, door_setparam(3C).  0, or -1 with EINVAL, EBADF it is revoked,
+ * ERANGE, ENOTSUP.
+ */
+int door_set_limit(struct door *door, int param, size_t val);
+
+/* 0, or the errno for a call that the limits rule out. */
+int door_check_call(const struct door *door, size_t arg_size, unsigned desc_count);
+
+/* In a forked child: nobody holds its lock. */
+void door_record_forked(void);
+
+#endif
