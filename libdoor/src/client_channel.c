@@ -20,6 +20,8 @@
 #include "ask.h"
 #include "slot.h"
 
+#define RINGS_KEPT 64 /* in the bell; it holds four times as many */
+
 /* ------------------------------------------------ making it, and its end */
 
 /* The slot is some thread's, so the server may send what belongs to its reply. */
@@ -97,7 +99,9 @@ static void control_ready(struct watch *w, uint32_t events)
 /* If the program has closed our descriptors, the channel has ended for the server, too. */
 void client_channel_ring(struct client_channel *ch)
 {
-    /* A bell that is full has been rung. */
+    if (atomic_fetch_add(&ch->ring_count, 1) % RINGS_KEPT == 0)
+        slot_rung_often(ch->shm);
+    /* A bell that is full has been rung, and nobody has heard it yet. */
     if (own_fd_check(&ch->bell) &&
         (send(ch->bell.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || errno == EAGAIN))
         return;

@@ -28,8 +28,7 @@
 #define REVOKED_MAX (2 * SHM_SLOT_COUNT)
 #define DELIVER_MAX_NS 1000000000ll
 
-/* A bell keeps its messages: it is emptied before they are as many as it holds. */
-#define RINGS_MAX 64
+#define RINGS_MAX 1024 /* more than a bell holds */
 
 int server_channel_allowed(void)
 {
@@ -239,18 +238,21 @@ static int take_ring(struct server_channel *ch)
     return result;
 }
 
-/* Before heard(): whoever rings after that is heard anew. */
-void server_channel_rung(struct server_channel *ch)
+static void empty_bell(struct server_channel *ch)
 {
     unsigned i = 0;
 
-    if (atomic_fetch_add(&ch->rings, 1) + 1 < RINGS_MAX || !own_fd_check(&ch->bell))
-        return;
-    atomic_store(&ch->rings, 0);
-    while (i < 4 * RINGS_MAX && take_ring(ch) == 0)
+    while (i < RINGS_MAX && take_ring(ch) == 0)
         i++;
-    if (i < 4 * RINGS_MAX && errno != EAGAIN)
+    if (i < RINGS_MAX && errno != EAGAIN)
         server_channel_condemn(ch);
+}
+
+/* Before slot_heard(): whoever rings after that is heard anew. */
+void server_channel_rung(struct server_channel *ch)
+{
+    if (slot_was_rung_often(ch->shm) && own_fd_check(&ch->bell))
+        empty_bell(ch);
 }
 
 unsigned server_channel_pending(struct server_channel *ch)

@@ -49,7 +49,6 @@ struct server_channel {
     _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
     struct own_fd memory;
     struct own_fd bell; /* our end of it */
-    _Atomic unsigned rings; /* heard since it was emptied */
     struct quota_share share; /* whose descriptors it costs */
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */

@@ -26,6 +26,10 @@
  * looks at `pending`.  A server thread that is about to reply, and will look
  * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
  *
+ * A bell keeps its messages until the server empties it.  Which it does when it hears
+ * the bell and `rung` is 1: the client sets that every so often, before it rings, so
+ * that a bell is full only while nobody has heard it.
+ *
  * A call that is to follow another one is not set in `pending` by its caller,
  * who puts it into the other's `next`; the server sets it there when it replies
  * to that, and says SHM_NEXT_LATE to whoever comes later.
@@ -99,6 +103,7 @@ struct shm_slot {
 struct shm_head {
     alignas(64) _Atomic uint32_t waking;
     _Atomic uint32_t revoked; /* the server's word: no call will be taken any more */
+    _Atomic uint32_t rung;    /* the client's: it has rung often; see there */
     alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
 };
 
