@@ -11,6 +11,7 @@
 
 #include "client.h"
 #include "fd.h"
+#include "layout.h"
 #include "server.h"
 #include "thread.h"
 

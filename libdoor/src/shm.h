@@ -40,7 +40,7 @@
 
 #include <door.h>
 
-#define SHM_VERSION 4
+#define SHM_VERSION 5
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "door_test.h"
+#include "layout.h" /* this compiles: the structures are illumos' */
 
 #include <errno.h>
 #include <fcntl.h>
