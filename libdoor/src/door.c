@@ -160,6 +160,20 @@ int door_new_descriptor(struct door *door, int is_creators)
     return -1;
 }
 
+/* Threads may read them at any time from now on: nothing changes them. */
+static void tell(struct door *door)
+{
+    struct msg_answer answer;
+
+    door_describe(door, &answer);
+    door->told = answer.info;
+    door->told.di_attributes |= DOOR_LOCAL;
+    door->told_depleted = door->told;
+    door->told_depleted.di_attributes &= ~(door_attr_t)DOOR_IS_UNREF; /* somebody calls it */
+    if (door->attributes & DOOR_PRIVCREATE)
+        door->told_depleted.di_attributes |= DOOR_DEPLETION_CB;
+}
+
 int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
               struct door **made)
 {
@@ -176,10 +190,12 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
     if (door == NULL)
         return -1;
     fd = door_new_descriptor(door, 1);
-    if (fd >= 0)
-        *made = door;
-    else
+    if (fd < 0) {
         door_drop(door);
+        return -1;
+    }
+    tell(door);
+    *made = door;
     return fd;
 }
 

@@ -53,6 +53,8 @@ struct door {
     struct pool *pool;
     int owns_pool; /* DOOR_PRIVATE */
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
+    /* What creation functions get, and keep for as long as the door lives: as it was made. */
+    door_info_t told, told_depleted;
 };
 
 /* An open door descriptor, seen from its other end. */

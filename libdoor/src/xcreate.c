@@ -121,19 +121,16 @@ static int wait_until_bound(struct start *s)
  * Asks the program for one thread.  0 when it serves; -1 with EINVAL (none is
  * wanted, or an answer that there is not), EPIPE (it failed).
  */
-static int create_one(struct door *door, door_attr_t more)
+static int create_one(struct door *door, door_info_t *info)
 {
     struct start s = {.door = door};
-    struct msg_answer answer;
     int answered, result = -1;
 
     door_hold(door);
-    door_describe(door, &answer);
-    answer.info.di_attributes |= DOOR_LOCAL | more;
     pthread_mutex_lock(&lock);
     LIST_INSERT_HEAD(&starts, &s, link);
     pthread_mutex_unlock(&lock);
-    answered = door->xcreate->create(&answer.info, start_thread, &s, door->xcreate->cookie);
+    answered = door->xcreate->create(info, start_thread, &s, door->xcreate->cookie);
     pthread_mutex_lock(&lock);
     errno = answered == -1 ? EPIPE : EINVAL;
     if (answered == 1)
@@ -148,13 +145,13 @@ static int create_one(struct door *door, door_attr_t more)
 void xcreate_depleted(struct door *door)
 {
     if ((door->attributes & DOOR_NO_DEPLETION_CB) == 0)
-        create_one(door, DOOR_DEPLETION_CB);
+        create_one(door, &door->told_depleted);
 }
 
 static int create_threads(struct door *door, int nthread)
 {
     for (int i = 0; i < nthread; i++) {
-        if (create_one(door, 0) < 0)
+        if (create_one(door, &door->told) < 0)
             return -1;
     }
     return 0;
