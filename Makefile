@@ -18,6 +18,8 @@ APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
 PROVE      ?= prove --failures
 INSTALL    ?= install
+NM         ?= nm
+OBJCOPY    ?= objcopy
 PORT       ?= 8080
 MPMS       ?= event worker prefork
 
@@ -146,11 +148,19 @@ $(BUILD)/libdoor_app.so.$(SOVERSION): $(APP_OBJ) $(LIBDOOR) $(APP_MAP)
 %.so: %.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
+# An archive shows what its shared library does: one object, whose other names are local.
 $(BUILD)/libdoor.a: $(DOOR_OBJ)
 $(BUILD)/libdoor_app.a: $(APP_OBJ)
-$(BUILD)/%.a:
+$(BUILD)/%.a: $(BUILD)/%.so.$(SOVERSION)
 	rm -f $@
-	$(AR) rcs $@ $^
+ifeq ($(UNAME),SunOS)
+	$(AR) rcs $@ $(filter %.o,$^)
+else
+	$(NM) -D --defined-only $< | sed -n 's/.* [B-Zu] \([^@ ]*\).*/\1/p' >$(OBJ)/$*.names
+	$(CC) $(filter -m%,$(CFLAGS)) -nostdlib -r -o $(OBJ)/$*.o $(filter %.o,$^)
+	$(OBJCOPY) --keep-global-symbols=$(OBJ)/$*.names $(OBJ)/$*.o
+	$(AR) rcs $@ $(OBJ)/$*.o
+endif
 
 # One file to load: libdoor and the wire code are inside, nothing of them shows.
 $(BUILD)/mod_door.so: $(MODULE_OBJ) $(MODULE_DOOR) $(MODULE_MAP)
@@ -183,7 +193,7 @@ t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
 FUZZERS   := $(call t_bin,$(FUZZ_SRC))
 T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
-STATIC    := $(BUILD)/libdoor_app.a $(if $(DOOR_SRC),$(BUILD)/libdoor.a)
+STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
 t-apps: $(T_APPS)
@@ -192,7 +202,13 @@ tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
 CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
-# Linked with the archives, so that tests reach what the libraries do not export.
+# Linked with archives of all objects, so that tests reach what the libraries do not export.
+$(OBJ)/libdoor.a: $(DOOR_OBJ)
+$(OBJ)/libdoor_app.a: $(APP_OBJ)
+$(OBJ)/%.a:
+	rm -f $@
+	$(AR) rcs $@ $^
+
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
