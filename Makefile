@@ -28,7 +28,7 @@ CXXFLAGS   ?= $(CFLAGS)
 WARNINGS   := -Wall -Wextra
 WERROR     ?=
 # What the code needs whatever the user's CFLAGS are.
-BASE       := -std=gnu11 -D_GNU_SOURCE -fPIC -pthread $(WARNINGS)
+BASE       := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -pthread $(WARNINGS)
 
 UNAME      := $(shell uname -s)
 comma      := ,

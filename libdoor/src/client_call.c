@@ -64,7 +64,7 @@ static char *find_result(struct client_channel *ch, unsigned slot, uint64_t size
 
     if (at == SHM_IN_SLOT)
         return size <= SHM_INLINE_SIZE ? s->data : NULL;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size)
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size)
         return NULL;
     window = client_window_map(ch, slot, at + size);
     return window != NULL ? window + at : NULL;
@@ -230,7 +230,7 @@ int client_begin(struct client_seat seat, const char *data, size_t size, unsigne
 {
     struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
     const struct shm_window *w = &seat.ch->window[seat.slot];
-    uintptr_t at = (uintptr_t)data - (uintptr_t)w->base;
+    uint64_t at = (uintptr_t)data - (uintptr_t)w->base;
 
     if (at >= w->size) {
         if (size > 0 && data != s->data)
@@ -250,8 +250,9 @@ int client_end(struct client_seat *seat, int was_queued, char **result, size_t *
     int error = client_await(seat->ch, seat->slot, &course, NULL);
 
     if (error == 0) {
-        *size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
-        *result = find_result(seat->ch, seat->slot, *size);
+        uint64_t result_size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
+        *result = find_result(seat->ch, seat->slot, result_size);
+        *size = (size_t)result_size; /* if it was found, it can be addressed */
         error = *result == NULL ? EOVERFLOW : 0;
     }
     client_free_results(&course);

@@ -70,7 +70,7 @@ char *client_buffer(struct client_seat seat, size_t size)
 
     if (size <= SHM_INLINE_SIZE)
         return shm_slot(seat.ch->shm, seat.slot)->data;
-    if (size > SHM_WINDOW_SIZE) {
+    if (size > SHM_DATA_MAX) {
         errno = E2BIG;
         return NULL;
     }

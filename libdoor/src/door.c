@@ -128,7 +128,7 @@ static struct door *new_door(door_server_procedure_t *procedure, void *cookie,
     if (door == NULL)
         return NULL;
     atomic_init(&door->refs, 1);
-    atomic_init(&door->data_max, SIZE_MAX);
+    atomic_init(&door->data_max, UINT64_MAX);
     atomic_init(&door->desc_max, attributes & DOOR_REFUSE_DESC ? 0 : INT_MAX);
     door->procedure = procedure;
     door->cookie = cookie;
@@ -231,7 +231,7 @@ int door_revoke(int d)
 }
 
 /* The parameter of door that param names, or NULL and EINVAL. */
-static _Atomic size_t *parameter(struct door *door, int param)
+static _Atomic uint64_t *parameter(struct door *door, int param)
 {
     switch (param) {
     case DOOR_PARAM_DATA_MAX:
@@ -249,6 +249,7 @@ static _Atomic size_t *parameter(struct door *door, int param)
 int door_getparam(int d, int param, size_t *out)
 {
     struct msg_answer answer;
+    uint64_t value;
 
     if (param < DOOR_PARAM_DESC_MAX || param > DOOR_PARAM_DATA_MIN) {
         errno = EINVAL;
@@ -264,16 +265,21 @@ int door_getparam(int d, int param, size_t *out)
         errno = EBADF;
         return -1;
     }
-    *out = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
-           : param == DOOR_PARAM_DATA_MIN ? answer.data_min
-                                          : answer.desc_max;
+    value = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
+            : param == DOOR_PARAM_DATA_MIN ? answer.data_min
+                                           : answer.desc_max;
+    if (value != UINT64_MAX && value > SIZE_MAX) { /* this process has 32 bits */
+        errno = EOVERFLOW;
+        return -1;
+    }
+    *out = (size_t)value; /* no limit stays none */
     return 0;
 }
 
 /* The limits must leave room for a call; descriptors are off with the attribute. */
 static int set_parameter(struct door *door, int param, size_t val)
 {
-    _Atomic size_t *p = parameter(door, param);
+    _Atomic uint64_t *p = parameter(door, param);
 
     if (p == NULL)
         return -1;
@@ -294,7 +300,7 @@ static int set_parameter(struct door *door, int param, size_t val)
         errno = ENOTSUP;
         return -1;
     }
-    atomic_store(p, val);
+    atomic_store(p, val == SIZE_MAX ? UINT64_MAX : val);
     return 0;
 }
 

@@ -46,8 +46,8 @@ struct door {
     void *cookie;
     door_attr_t attributes; /* as given to door_create() */
     door_id_t id;
-    _Atomic size_t data_max, data_min; /* bytes of argument data */
-    _Atomic size_t desc_max;           /* argument descriptors */
+    _Atomic uint64_t data_max, data_min; /* bytes of argument data; UINT64_MAX: no limit */
+    _Atomic uint64_t desc_max;           /* argument descriptors */
     _Atomic int revoked;
     _Atomic int shares_arguments; /* door_share_arguments() */
     struct pool *pool;
@@ -169,7 +169,7 @@ void server_channel_heard(struct server_channel *ch);
 
 /* What the caller says of its call in slot, read once. */
 struct server_call {
-    size_t arg_size;     /* bytes */
+    uint64_t arg_size;   /* bytes */
     uint64_t arg_at;     /* in the window, or SHM_IN_SLOT */
     unsigned desc_count; /* descriptors that it wants to send along */
     uint32_t number;     /* of the call, for its letters */

@@ -386,7 +386,7 @@ int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t n
  * What the caller never wrote would cost us the memory that it did not spend.  Asking
  * takes long: not again for as much as it has once spent on this slot, if that is little.
  */
-static int is_written(struct server_channel *ch, unsigned slot, uint64_t at, size_t size)
+static int is_written(struct server_channel *ch, unsigned slot, uint64_t at, uint64_t size)
 {
     off_t from = shm_window_offset(slot) + (off_t)at;
     uint64_t end = at + size;
@@ -408,7 +408,7 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
 
     if (at == SHM_IN_SLOT && size <= SHM_INLINE_SIZE)
         return shm_slot(ch->shm, slot)->data;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size) {
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size) {
         errno = E2BIG;
         return NULL;
     }
@@ -441,7 +441,7 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot,
 
 char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, size_t size)
 {
-    if (size <= SHM_WINDOW_SIZE)
+    if (size <= SHM_DATA_MAX)
         return shm_window_map(&ch->window[slot], ch->memory_fd, slot, size > 0 ? size : 1);
     errno = E2BIG;
     return NULL;
