@@ -122,7 +122,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     }
     ch = server_channel_create(c->door, who, &control);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
+        refuse(reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);

@@ -19,6 +19,7 @@
 #include "pool.h"
 #include "server.h"
 #include "server_thread.h"
+#include "thread.h"
 
 #define CREATE_ATTRIBUTES \
     (DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC | DOOR_NO_CANCEL)
@@ -45,10 +46,13 @@ void server_lock_forked(void)
 /* Drawn at random: no two doors of a system have the same, nor two processes. */
 static uint64_t random_id(void)
 {
+    static _Atomic uint64_t count;
     uint64_t id = 0;
 
-    while (getrandom(&id, sizeof(id), 0) != sizeof(id) || id == 0)
-        continue;
+    while (id == 0) {
+        if (getrandom(&id, sizeof(id), 0) < 0 && errno != EINTR) /* forbidden, say */
+            id = ((uint64_t)thread_now_ns() << 24) ^ ((uint64_t)getpid() << 8) ^ ++count;
+    }
     return id;
 }
 

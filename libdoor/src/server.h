@@ -132,7 +132,10 @@ struct door *door_find_local(int d);
 /* The same however this process came by d; asks the door, which takes a moment. */
 struct door *door_find_own(int d);
 
-/* Whether this process may make channels at all: 0, or -1 with EFBIG: RLIMIT_FSIZE is too low. */
+/*
+ * Whether this process may make channels at all: 0, or -1 with EFBIG (RLIMIT_FSIZE is
+ * too low) or what there is against a memory file, as ENOSYS.
+ */
 int server_channel_allowed(void);
 
 /*

@@ -35,15 +35,15 @@
 #define ANSWER_MAX_NS 1000000000ll
 #define ANSWER_POLL_NS 100000000ll
 
-int server_channel_allowed(void)
+static int is_size_allowed(void)
 {
     struct rlimit limit;
 
     /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= (rlim_t)SHM_FILE_SIZE)
-        return 0;
+        return 1;
     errno = EFBIG;
-    return -1;
+    return 0;
 }
 
 /* A file that keeps its size, whatever its holders do: touching it is safe. */
@@ -51,7 +51,7 @@ static int make_memory(void)
 {
     int fd;
 
-    if (server_channel_allowed() < 0)
+    if (!is_size_allowed())
         return -1;
     fd = fd_hide(memfd_create("door", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd >= 0 && (ftruncate(fd, SHM_FILE_SIZE) < 0 ||
@@ -60,6 +60,21 @@ static int make_memory(void)
         return -1;
     }
     return fd;
+}
+
+int server_channel_allowed(void)
+{
+    static _Atomic int has_memory_files;
+    int fd;
+
+    if (has_memory_files)
+        return is_size_allowed() ? 0 : -1;
+    fd = make_memory();
+    if (fd < 0)
+        return -1;
+    fd_close(fd);
+    has_memory_files = 1;
+    return 0;
 }
 
 static void destroy(struct server_channel *ch)

@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/time_types.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define HELPER_STACK_SIZE (64 * 1024)
+#define PROCESSORS_MAX (1 << 20) /* more than any kernel is built for */
 
 #ifdef __SANITIZE_THREAD__
 char thread_handover;
@@ -63,10 +66,36 @@ int thread_start_blocked(void *(*run)(void *), void *arg)
     return start(run, arg, &all, HELPER_STACK_SIZE);
 }
 
+/* As of a set that has room for so many; -1 and errno, EINVAL: there may be more. */
+static int processors_of(int most)
+{
+    size_t size = CPU_ALLOC_SIZE(most);
+    cpu_set_t *set = CPU_ALLOC(most);
+    int count = -1;
+
+    if (set != NULL && sched_getaffinity(0, size, set) == 0)
+        count = CPU_COUNT_S(size, set);
+    int error = errno;
+    CPU_FREE(set);
+    errno = error;
+    return count;
+}
+
+unsigned thread_processor_count(void)
+{
+    int count = -1;
+
+    errno = EINVAL;
+    for (int most = CPU_SETSIZE; count < 0 && errno == EINVAL && most <= PROCESSORS_MAX; most *= 2)
+        count = processors_of(most);
+    return count > 0 ? (unsigned)count : 1;
+}
+
 int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
+    /* SYS_futex takes this one, whatever the size of time_t is. */
+    struct __kernel_old_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                                            .tv_nsec = timeout_ns % 1000000000};
 
     if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, NULL, 0) == 0 || errno == EAGAIN)
         return 0;
