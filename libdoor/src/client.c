@@ -333,16 +333,12 @@ static int find_seat(uint64_t cookie, struct client_seat *seat)
 static int wait_for_opening(int64_t deadline_ns)
 {
     int64_t left_ns = sooner_ns(deadline_ns);
-    struct timespec until;
 
     if (left_ns <= 0) {
         errno = ETIMEDOUT;
         return -1;
     }
-    int64_t until_ns = thread_now_ns() + left_ns;
-    until.tv_sec = until_ns / 1000000000;
-    until.tv_nsec = until_ns % 1000000000;
-    pthread_cond_clockwait(&opened, &table_lock, CLOCK_MONOTONIC, &until);
+    thread_wait_until(&opened, &table_lock, thread_now_ns() + left_ns);
     return 0;
 }
 

@@ -13,11 +13,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "server_thread.h"
+#include "thread.h"
 
-#define START_MAX_S 10 /* how long a thread that was created may take to begin */
+#define START_MAX_NS 10000000000 /* how long a thread that was created may take to begin */
 
 struct xcreate {
     door_xcreate_server_func_t *create;
@@ -104,13 +104,11 @@ static void *start_thread(void *arg)
 /* With lock held: 0 when the thread is bound, or -1 with EPIPE. */
 static int wait_until_bound(struct start *s)
 {
-    struct timespec until;
+    int64_t until_ns = thread_now_ns() + START_MAX_NS;
     int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += START_MAX_S;
     while (s->bound == 0 && error != ETIMEDOUT)
-        error = pthread_cond_clockwait(&bound, &lock, CLOCK_MONOTONIC, &until);
+        error = thread_wait_until(&bound, &lock, until_ns);
     if (s->bound > 0)
         return 0;
     errno = EPIPE;
