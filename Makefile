@@ -6,6 +6,8 @@
 
 VERSION    := 0.1.0
 SOVERSION  := 1
+# What the manual pages say.
+RELEASED   := November 28, 2026
 
 BUILD      ?= build
 PREFIX     ?= /usr/local
@@ -418,8 +420,8 @@ HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h) compat/door_compa
 SYS_HEADERS := $(if $(DOOR_SRC),$(wildcard libdoor/include/sys/*.h))
 MAN3       := $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3))
 # The runtime's pages are made from its header.
-$(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl
-	perl scripts/man.pl $< $(@D) "$$(date -r $< '+%B %-d, %Y')"
+$(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
+	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
 LIBS       := $(if $(DOOR_SRC),door) door_app
