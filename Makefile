@@ -334,6 +334,45 @@ check-valgrind: deps-analysis all c-tests
 		$(VALGRIND_TESTS)
 	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
+# The C tests as programs for another architecture, with its check library.
+foreign_check = CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
+foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+$(BUILD)/foreign/%/libcheck_pic.a: scripts/foreign.sh
+	sh scripts/foreign.sh $* $(@D)
+
+.PHONY: check-m32 check-cross check-aarch64 check-musl
+# The kernel's headers are the same for both.
+M32 := -m32 -Wno-psabi -idirafter /usr/include/x86_64-linux-gnu
+check-m32: $(BUILD)/foreign/i386/libcheck_pic.a
+	@sh scripts/deps.sh m32
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/m32' CC='gcc-12 $(M32)' CXX='g++-12 $(M32)' \
+		$(call foreign_check,i386) c-tests
+	$(PROVE) $(call foreign_tests,m32)
+
+check-cross: check-aarch64 check-musl
+
+# Under qemu, which is slow: not what calls a million times, has a deadline for thousands of
+# threads, or runs other programs.
+AARCH64 := aarch64-linux-gnu-
+NOT_EMULATED := test_async test_call test_return test_hostile_limits test_run
+check-aarch64: $(BUILD)/foreign/arm64/libcheck_pic.a
+	@sh scripts/deps.sh cross
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/aarch64' AR=$(AARCH64)ar NM=$(AARCH64)nm \
+		OBJCOPY=$(AARCH64)objcopy CC='$(AARCH64)gcc -I$(abspath $(BUILD))/foreign/arm64' \
+		CXX=$(AARCH64)g++ $(call foreign_check,arm64) libdoor c-tests
+	DOOR_TEST_EMULATED=1 $(PROVE) -e 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
+		$(filter-out $(NOT_EMULATED:%=$(BUILD)/aarch64/t/%),$(call foreign_tests,aarch64))
+
+# There is no check library for musl: one program, linked in each way.
+MUSL := musl-gcc -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+check-musl:
+	@sh scripts/deps.sh cross
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/musl' CC='$(MUSL)' WERROR=-Werror libdoor
+	@set -e; cd '$(BUILD)/musl'; for how in '-Wl,-rpath,$(abspath $(BUILD))/musl libdoor.so' libdoor.a '-static libdoor.a'; do \
+		$(MUSL) $(WARNINGS) -I'$(CURDIR)/libdoor/include' -o doors '$(CURDIR)/scripts/t/doors.c' $$how; \
+		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
+	done
+
 check-tree: all man
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t

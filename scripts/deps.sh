@@ -7,7 +7,8 @@
 #
 #   deps.sh            to build, to show and to test
 #   deps.sh analysis   the sanitizers and valgrind
-#   deps.sh cross      compilers for 32 bits, for aarch64 and for musl, and qemu
+#   deps.sh m32        a compiler for 32 bits
+#   deps.sh cross      compilers for aarch64 and for musl, and qemu
 #   deps.sh bench      the peers, and what asks them
 set -u
 
@@ -23,10 +24,14 @@ if [ "${1-}" = analysis ]; then
 fi
 
 # Not gcc-multilib: that one cannot be beside a cross compiler.
+if [ "${1-}" = m32 ]; then
+    packages='gcc-12-multilib g++-12-multilib'
+    tools='gcc-12 g++-12'
+fi
+
 if [ "${1-}" = cross ]; then
-    packages='gcc-12-multilib g++-12-multilib gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
-        qemu-user-static musl-tools'
-    tools='gcc-12 aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
+    packages='gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user-static musl-tools'
+    tools='aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
 fi
 
 if [ "${1-}" = bench ]; then
