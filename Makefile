@@ -343,11 +343,13 @@ $(BUILD)/foreign/%/libcheck_pic.a: scripts/foreign.sh
 .PHONY: check-m32 check-cross check-aarch64 check-musl
 # The kernel's headers are the same for both.
 M32 := -m32 -Wno-psabi -idirafter /usr/include/x86_64-linux-gnu
-check-m32: $(BUILD)/foreign/i386/libcheck_pic.a
+check-m32: $(BUILD)/foreign/i386/libcheck_pic.a $(BUILD)/t/aux_call
 	@sh scripts/deps.sh m32
 	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/m32' CC='gcc-12 $(M32)' CXX='g++-12 $(M32)' \
 		$(call foreign_check,i386) c-tests
 	$(PROVE) $(call foreign_tests,m32)
+	$(PROVE) -e '' $(BUILD)/t/aux_call :: $(BUILD)/m32/t/aux_call
+	$(PROVE) -e '' $(BUILD)/m32/t/aux_call :: $(BUILD)/t/aux_call
 
 check-cross: check-aarch64 check-musl
 

@@ -20,16 +20,34 @@
 #include "fd.h"
 #include "../src/thread.h" /* the other one is for programs */
 
-static int cookie_error;      /* of SO_COOKIE; 0: there is one */
-static int memory_error;      /* of memfd_create() */
-static int random_error;      /* of getrandom() */
-static const char *release;   /* of the kernel; NULL: as it is */
-static unsigned processors;   /* 0: as many as there are */
+static _Atomic int cookie_error; /* of SO_COOKIE; 0: there is one */
+static _Atomic int memory_error; /* of memfd_create() */
+static _Atomic int random_error; /* of getrandom() */
+static const char *release;      /* of the kernel; NULL: as it is */
+static unsigned processors;      /* 0: as many as there are */
+
+/* libc's own. */
+static struct {
+    int (*getsockopt)(int, int, int, void *, socklen_t *);
+    int (*uname)(struct utsname *);
+    int (*memfd_create)(const char *, unsigned);
+    ssize_t (*getrandom)(void *, size_t, unsigned);
+    int (*sched_getaffinity)(pid_t, size_t, cpu_set_t *);
+} real;
+
+/* Before main(): a sanitizer's runtime calls some of them. */
+__attribute__((constructor)) static void find_real(void)
+{
+    real.getsockopt = (int (*)(int, int, int, void *, socklen_t *))dlsym(RTLD_NEXT, "getsockopt");
+    real.uname = (int (*)(struct utsname *))dlsym(RTLD_NEXT, "uname");
+    real.memfd_create = (int (*)(const char *, unsigned))dlsym(RTLD_NEXT, "memfd_create");
+    real.getrandom = (ssize_t(*)(void *, size_t, unsigned))dlsym(RTLD_NEXT, "getrandom");
+    real.sched_getaffinity =
+        (int (*)(pid_t, size_t, cpu_set_t *))dlsym(RTLD_NEXT, "sched_getaffinity");
+}
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    static int (*real)(int, int, int, void *, socklen_t *);
-
     if (cookie_error != 0 && level == SOL_SOCKET && name == SO_COOKIE) {
         errno = cookie_error;
         return -1;
@@ -38,19 +56,13 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
         *(uint64_t *)value = 1; /* another network namespace has the same */
         return 0;
     }
-    if (real == NULL)
-        real = (int (*)(int, int, int, void *, socklen_t *))dlsym(RTLD_NEXT, "getsockopt");
-    return real(fd, level, name, value, len);
+    return real.getsockopt(fd, level, name, value, len);
 }
 
 int uname(struct utsname *system)
 {
-    static int (*real)(struct utsname *);
-    int result;
+    int result = real.uname(system);
 
-    if (real == NULL)
-        real = (int (*)(struct utsname *))dlsym(RTLD_NEXT, "uname");
-    result = real(system);
     if (result == 0 && release != NULL)
         strcpy(system->release, release);
     return result;
@@ -58,40 +70,27 @@ int uname(struct utsname *system)
 
 int memfd_create(const char *name, unsigned flags)
 {
-    static int (*real)(const char *, unsigned);
-
     if (memory_error != 0) {
         errno = memory_error;
         return -1;
     }
-    if (real == NULL)
-        real = (int (*)(const char *, unsigned))dlsym(RTLD_NEXT, "memfd_create");
-    return real(name, flags);
+    return real.memfd_create(name, flags);
 }
 
 ssize_t getrandom(void *buffer, size_t size, unsigned flags)
 {
-    static ssize_t (*real)(void *, size_t, unsigned);
-
     if (random_error != 0) {
         errno = random_error;
         return -1;
     }
-    if (real == NULL)
-        real = (ssize_t (*)(void *, size_t, unsigned))dlsym(RTLD_NEXT, "getrandom");
-    return real(buffer, size, flags);
+    return real.getrandom(buffer, size, flags);
 }
 
 /* As the kernel: a set that cannot hold all processors that there may be is EINVAL. */
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 {
-    static int (*real)(pid_t, size_t, cpu_set_t *);
-
-    if (processors == 0) {
-        if (real == NULL)
-            real = (int (*)(pid_t, size_t, cpu_set_t *))dlsym(RTLD_NEXT, "sched_getaffinity");
-        return real(pid, size, set);
-    }
+    if (processors == 0)
+        return real.sched_getaffinity(pid, size, set);
     if (size * 8 < processors) {
         errno = EINVAL;
         return -1;
