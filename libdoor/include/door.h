@@ -86,6 +86,14 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 #define DOOR_PARAM_DATA_MAX 2 /* most bytes of argument data in a call */
 #define DOOR_PARAM_DATA_MIN 3 /* fewest bytes of argument data in a call */
 
+/*
+ * As illumos on x86 packs these two in 64-bit programs (sys/door.h there), so
+ * that a program has one layout of them whatever its pointers are: 24 and 48
+ * bytes, 4-aligned.  A pointer to an 8-byte member of them may be misaligned:
+ * copy the member.
+ */
+#pragma pack(push, 4)
+
 /* A descriptor on its way, in a call or in a result. */
 typedef struct door_desc {
     door_attr_t d_attributes; /* DOOR_DESCRIPTOR, and what is known of a door */
@@ -107,6 +115,8 @@ typedef struct door_info {
     door_id_t di_uniquifier;   /* system-wide unique number of the door */
     int di_resv[4];
 } door_info_t;
+
+#pragma pack(pop)
 
 /* What door_cred() tells of the caller. */
 typedef struct door_cred {

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -148,6 +149,14 @@ static int check_kept(struct place *p)
     errno = EBUSY;
     return -1;
 }
+
+#ifndef RENAME_EXCHANGE /* musl */
+#define RENAME_EXCHANGE (1 << 1)
+static int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+#endif
 
 /* Swaps the temporary socket in; the file that had the name is kept. */
 static int take_name(struct place *p)

@@ -457,7 +457,7 @@ int client_begin(struct client_seat seat, const char *data, size_t size, unsigne
 {
     struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
     const struct shm_window *w = &seat.ch->window[seat.slot];
-    uintptr_t at = (uintptr_t)data - (uintptr_t)w->base;
+    uint64_t at = (uintptr_t)data - (uintptr_t)w->base;
     int must_ring;
 
     if (at >= w->size) {
@@ -484,8 +484,9 @@ int client_end(struct client_seat *seat, int was_queued, char **result, size_t *
     int error = await(*seat, &course);
 
     if (error == 0) {
-        *size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
-        *result = client_result(*seat, *size);
+        uint64_t result_size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
+        *result = client_result(*seat, result_size);
+        *size = (size_t)result_size; /* if it was found, it can be addressed */
         error = *result == NULL ? EOVERFLOW : 0;
     }
     free_results(&course);

@@ -265,7 +265,7 @@ char *client_buffer(struct client_seat seat, size_t size)
 
     if (size <= SHM_INLINE_SIZE)
         return shm_slot(seat.ch->shm, seat.slot)->data;
-    if (size > SHM_WINDOW_SIZE) {
+    if (size > SHM_DATA_MAX) {
         errno = E2BIG;
         return NULL;
     }
@@ -284,7 +284,7 @@ char *client_result(struct client_seat seat, uint64_t size)
 
     if (at == SHM_IN_SLOT)
         return size <= SHM_INLINE_SIZE ? s->data : NULL;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size ||
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size ||
         !shm_window_is_written(&ch->window[seat.slot], &ch->memory, seat.slot, at, size))
         return NULL;
     window = map_window(ch, seat.slot, at + size);

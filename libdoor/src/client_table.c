@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "thread.h"
 
@@ -114,7 +113,6 @@ static int find_seat(uint64_t cookie, struct client_seat *seat)
 static int wait_for_opening(int64_t deadline_ns)
 {
     int64_t now_ns = thread_now_ns(), until_ns = now_ns + LOOK_NS;
-    struct timespec until;
 
     if (deadline_ns != 0 && deadline_ns < until_ns)
         until_ns = deadline_ns;
@@ -122,9 +120,7 @@ static int wait_for_opening(int64_t deadline_ns)
         errno = ETIMEDOUT;
         return -1;
     }
-    until.tv_sec = until_ns / 1000000000;
-    until.tv_nsec = until_ns % 1000000000;
-    pthread_cond_clockwait(&opened, &table_lock, CLOCK_MONOTONIC, &until);
+    thread_wait_until(&opened, &table_lock, until_ns);
     return 0;
 }
 

@@ -137,7 +137,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     }
     ch = pool_open_channel(c->door, who, &ends);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
+        refuse(reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);

@@ -8,6 +8,7 @@
 #include <door_compat.h>
 
 #include <errno.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -57,6 +58,20 @@ static struct door *new_door(door_server_procedure_t *procedure, void *cookie,
     return NULL;
 }
 
+/* Threads may read them at any time from now on: nothing changes them. */
+static void tell(struct door *door)
+{
+    struct msg_answer answer;
+
+    door_describe(door, &answer);
+    door->told = answer.info;
+    door->told.di_attributes |= DOOR_LOCAL;
+    door->told_depleted = door->told;
+    door->told_depleted.di_attributes &= ~(door_attr_t)DOOR_IS_UNREF; /* somebody calls it */
+    if (door->attributes & DOOR_PRIVCREATE)
+        door->told_depleted.di_attributes |= DOOR_DEPLETION_CB;
+}
+
 int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
               struct door **made)
 {
@@ -73,10 +88,12 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
     if (door == NULL)
         return -1;
     fd = door_new_descriptor(door, 1);
-    if (fd >= 0)
-        *made = door;
-    else
+    if (fd < 0) {
         door_drop(door);
+        return -1;
+    }
+    tell(door);
+    *made = door;
     return fd;
 }
 
@@ -114,6 +131,7 @@ int door_revoke(int d)
 int door_getparam(int d, int param, size_t *out)
 {
     struct msg_answer answer;
+    uint64_t value;
 
     if (param < DOOR_PARAM_DESC_MAX || param > DOOR_PARAM_DATA_MIN) {
         errno = EINVAL;
@@ -129,9 +147,14 @@ int door_getparam(int d, int param, size_t *out)
         errno = EBADF;
         return -1;
     }
-    *out = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
-           : param == DOOR_PARAM_DATA_MIN ? answer.data_min
-                                          : answer.desc_max;
+    value = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
+            : param == DOOR_PARAM_DATA_MIN ? answer.data_min
+                                           : answer.desc_max;
+    if (value != UINT64_MAX && value > SIZE_MAX) { /* this process has 32 bits */
+        errno = EOVERFLOW;
+        return -1;
+    }
+    *out = (size_t)value; /* no limit stays none */
     return 0;
 }
 

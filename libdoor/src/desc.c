@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "connection.h"
 #include "fd.h"
+#include "layout.h"
 #include "thread.h"
 
 /* For all doors of a call together: a door's server may be anybody's. */

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "thread.h"
@@ -116,14 +118,34 @@ int fd_is_door(int fd)
     return mark == DOOR_MARK && fd_is_seqpacket(fd, 0);
 }
 
+/* Before Linux 5.3 each network namespace counted its sockets for itself. */
+static int cookies_are_unique(void)
+{
+    static _Atomic int known; /* 1, or -1: they are not */
+    struct utsname system;
+    int major = 0, minor = 0;
+
+    if (known == 0 && uname(&system) == 0)
+        sscanf(system.release, "%d.%d", &major, &minor);
+    if (known == 0)
+        known = major > 5 || (major == 5 && minor >= 3) ? 1 : -1;
+    return known > 0;
+}
+
+/*
+ * Otherwise, and under qemu's user emulation, which knows no SO_COOKIE, it is the
+ * number of the socket's inode: no two sockets have the same at one time.
+ */
 uint64_t fd_cookie(int fd)
 {
     uint64_t cookie = 0;
     socklen_t len = sizeof(cookie);
+    struct stat st;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
-        return 0;
-    return cookie;
+    if (cookies_are_unique() &&
+        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+        return cookie;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
 int fd_pair(int pair[2])

@@ -15,8 +15,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sched.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
@@ -40,15 +41,6 @@ static char thread_state(pid_t tid)
     return end != NULL && end[1] == ' ' ? end[2] : 'S';
 }
 
-static unsigned processor_count(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof(set), &set) < 0)
-        return 1;
-    return (unsigned)CPU_COUNT(&set);
-}
-
 /*
  * How many threads more could run at once: none if enough for the
  * processors run already, or want to.  A thread between two calls counts as
@@ -58,7 +50,7 @@ static unsigned processor_count(void)
 static unsigned useful_count(struct pool *pool)
 {
     unsigned running = 0, count = 0, waiting = 0;
-    unsigned enough = THREADS_PER_PROCESSOR * processor_count();
+    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
     struct server_thread *t;
     pid_t tids[ASK_MAX];
 

@@ -12,6 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "thread.h"
+
 #define BOTH_UNREFS (DOOR_UNREF | DOOR_UNREF_MULTI)
 
 static pthread_mutex_t instance_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -19,10 +21,13 @@ static pthread_mutex_t instance_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Drawn at random: no two doors of a system have the same, nor two processes. */
 static uint64_t random_id(void)
 {
+    static _Atomic uint64_t count;
     uint64_t id = 0;
 
-    while (getrandom(&id, sizeof(id), 0) != sizeof(id) || id == 0)
-        continue;
+    while (id == 0) {
+        if (getrandom(&id, sizeof(id), 0) < 0 && errno != EINTR) /* forbidden, say */
+            id = ((uint64_t)thread_now_ns() << 24) ^ ((uint64_t)getpid() << 8) ^ ++count;
+    }
     return id;
 }
 
@@ -55,7 +60,7 @@ struct door *door_record(door_server_procedure_t *procedure, void *cookie, door_
     if (door == NULL)
         return NULL;
     atomic_init(&door->refs, 1);
-    atomic_init(&door->data_max, SIZE_MAX);
+    atomic_init(&door->data_max, UINT64_MAX);
     atomic_init(&door->desc_max, attributes & DOOR_REFUSE_DESC ? 0 : INT_MAX);
     door->server = server;
     door->procedure = procedure;
@@ -117,7 +122,7 @@ void door_describe(const struct door *door, struct msg_answer *answer)
 }
 
 /* The parameter of door that param names, or NULL and EINVAL. */
-static _Atomic size_t *parameter(struct door *door, int param)
+static _Atomic uint64_t *parameter(struct door *door, int param)
 {
     switch (param) {
     case DOOR_PARAM_DATA_MAX:
@@ -135,7 +140,7 @@ static _Atomic size_t *parameter(struct door *door, int param)
 /* The limits must leave room for a call; descriptors are off with the attribute. */
 int door_set_limit(struct door *door, int param, size_t val)
 {
-    _Atomic size_t *p = parameter(door, param);
+    _Atomic uint64_t *p = parameter(door, param);
 
     if (p == NULL)
         return -1;
@@ -156,11 +161,11 @@ int door_set_limit(struct door *door, int param, size_t val)
         errno = ENOTSUP;
         return -1;
     }
-    atomic_store(p, val);
+    atomic_store(p, val == SIZE_MAX ? UINT64_MAX : val);
     return 0;
 }
 
-int door_check_call(const struct door *door, size_t arg_size, unsigned desc_count)
+int door_check_call(const struct door *door, uint64_t arg_size, unsigned desc_count)
 {
     if (atomic_load(&door->revoked))
         return EBADF;

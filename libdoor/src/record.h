@@ -40,14 +40,16 @@ struct door {
     void *cookie;
     door_attr_t attributes; /* as given to door_create() */
     door_id_t id;
-    _Atomic size_t data_max, data_min; /* bytes of argument data */
-    _Atomic size_t desc_max;           /* argument descriptors */
+    _Atomic uint64_t data_max, data_min; /* bytes of argument data; UINT64_MAX: no limit */
+    _Atomic uint64_t desc_max;           /* argument descriptors */
     _Atomic int revoked;
     _Atomic int shares_arguments; /* door_share_arguments() */
     struct pool *pool;
     int owns_pool; /* DOOR_PRIVATE */
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
     void (*depleted)(struct door *door); /* likewise: a call has its last idle thread */
+    /* What creation functions get, and keep for as long as the door lives: as it was made. */
+    door_info_t told, told_depleted;
     STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
     int unref_queued;              /* under pool->lock */
     int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
@@ -76,7 +78,7 @@ void door_describe(const struct door *door, struct msg_answer *answer);
 int door_set_limit(struct door *door, int param, size_t val);
 
 /* 0, or the errno for a call that the limits rule out. */
-int door_check_call(const struct door *door, size_t arg_size, unsigned desc_count);
+int door_check_call(const struct door *door, uint64_t arg_size, unsigned desc_count);
 
 /* In a forked child: nobody holds its lock. */
 void door_record_forked(void);

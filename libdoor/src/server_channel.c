@@ -30,15 +30,15 @@
 
 #define RINGS_MAX 1024 /* more than a bell holds */
 
-int server_channel_allowed(void)
+static int is_size_allowed(void)
 {
     struct rlimit limit;
 
     /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= (rlim_t)SHM_FILE_SIZE)
-        return 0;
+        return 1;
     errno = EFBIG;
-    return -1;
+    return 0;
 }
 
 /* A file that keeps its size, whatever its holders do: touching it is safe. */
@@ -46,7 +46,7 @@ static int make_memory(void)
 {
     int fd;
 
-    if (server_channel_allowed() < 0)
+    if (!is_size_allowed())
         return -1;
     fd = fd_hide(memfd_create("door", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd >= 0 && (ftruncate(fd, SHM_FILE_SIZE) < 0 ||
@@ -55,6 +55,21 @@ static int make_memory(void)
         return -1;
     }
     return fd;
+}
+
+int server_channel_allowed(void)
+{
+    static _Atomic int has_memory_files;
+    int fd;
+
+    if (has_memory_files)
+        return is_size_allowed() ? 0 : -1;
+    fd = make_memory();
+    if (fd < 0)
+        return -1;
+    fd_close(fd);
+    has_memory_files = 1;
+    return 0;
 }
 
 static void destroy(struct server_channel *ch)
@@ -386,7 +401,7 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
 
     if (at == SHM_IN_SLOT && size <= SHM_INLINE_SIZE)
         return shm_slot(ch->shm, slot)->data;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size) {
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size) {
         errno = E2BIG;
         return NULL;
     }
@@ -419,7 +434,7 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot,
 
 char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, size_t size)
 {
-    if (size <= SHM_WINDOW_SIZE)
+    if (size <= SHM_DATA_MAX)
         return shm_window_map(&ch->window[slot], &ch->memory, slot, size > 0 ? size : 1);
     errno = E2BIG;
     return NULL;

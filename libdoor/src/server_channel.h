@@ -61,7 +61,10 @@ struct client_ends {
     int control, bell;
 };
 
-/* Whether this process may make channels at all: 0, or -1 with EFBIG: RLIMIT_FSIZE is too low. */
+/*
+ * Whether this process may make channels at all: 0, or -1 with EFBIG (RLIMIT_FSIZE is
+ * too low) or what there is against a memory file, as ENOSYS.
+ */
 int server_channel_allowed(void);
 
 /*
@@ -106,7 +109,7 @@ void server_channel_rung(struct server_channel *ch);
 
 /* What the caller says of its call in slot, read once. */
 struct server_call {
-    size_t arg_size;     /* bytes */
+    uint64_t arg_size;   /* bytes */
     uint64_t arg_at;     /* in the window, or SHM_IN_SLOT */
     unsigned desc_count; /* descriptors that it wants to send along */
     uint32_t number;     /* of the call, for its letters */

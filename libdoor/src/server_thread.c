@@ -86,26 +86,19 @@ door_server_func_t *door_server_create(door_server_func_t *create_proc)
     return old != NULL ? old : builtin_create;
 }
 
-static void call_create_function(struct door *door)
+static void call_create_function(door_info_t *info)
 {
     door_server_func_t *create = atomic_load(&create_function);
-    struct msg_answer answer;
 
     if (create == NULL)
         create = builtin_create;
-    if (door == NULL) {
-        create(NULL);
-        return;
-    }
-    door_describe(door, &answer);
-    answer.info.di_attributes |= DOOR_LOCAL;
-    create(&answer.info);
+    create(info);
 }
 
 void server_thread_created(struct door *door)
 {
     if (door->owns_pool)
-        call_create_function(door);
+        call_create_function(&door->told);
     else if (!atomic_exchange(&shared_started, 1))
         call_create_function(NULL);
 }
@@ -118,7 +111,7 @@ static void pool_depleted(struct pool *pool)
     if (door != NULL && door->depleted != NULL)
         door->depleted(door);
     else if (!is_builtin())
-        call_create_function(door);
+        call_create_function(door != NULL ? &door->told_depleted : NULL);
 }
 
 /* ------------------------------------------------ one call */

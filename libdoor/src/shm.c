@@ -58,7 +58,7 @@ void shm_window_unmap(struct shm_window *w)
 }
 
 int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
-                          uint64_t at, size_t size)
+                          uint64_t at, uint64_t size)
 {
     off_t from = shm_window_offset(slot) + (off_t)at;
     uint64_t end = at + size;

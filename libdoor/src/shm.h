@@ -56,7 +56,9 @@
 #define SHM_SLOTS 4096
 #define SHM_MAPPED_SIZE (SHM_SLOTS + (size_t)SHM_SLOT_COUNT * SHM_SLOT_SIZE)
 #define SHM_WINDOWS ((off_t)1 << 32)
-#define SHM_WINDOW_SIZE ((uint64_t)1 << 32) /* the longest argument or result */
+#define SHM_WINDOW_SIZE ((uint64_t)1 << 32)
+/* The longest argument or result: what a window holds, and this process can address. */
+#define SHM_DATA_MAX (sizeof(size_t) > 4 ? SHM_WINDOW_SIZE : (uint64_t)1 << 31)
 #define SHM_FILE_SIZE (SHM_WINDOWS + (off_t)(SHM_SLOT_COUNT * SHM_WINDOW_SIZE))
 
 #define SHM_IN_SLOT UINT64_MAX /* an offset that is none */
@@ -107,6 +109,8 @@ struct shm_head {
     alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
 };
 
+/* The same in 32-bit and in 64-bit processes, which call each other. */
+_Static_assert(sizeof(off_t) == 8, "32 bits: build with -D_FILE_OFFSET_BITS=64");
 _Static_assert(sizeof(struct shm_head) <= SHM_SLOTS, "the slots start behind the head");
 _Static_assert(sizeof(struct shm_slot) == SHM_SLOT_SIZE, "slots are page multiples");
 
@@ -155,7 +159,7 @@ void shm_window_unmap(struct shm_window *w);
  * it is little.
  */
 int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
-                          uint64_t at, size_t size);
+                          uint64_t at, uint64_t size);
 
 /*
  * Requests a client sends on the door descriptor itself.  It is shared by

@@ -21,6 +21,12 @@ int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask);
 /* The same with all signals blocked and a small stack: a helper of the library. */
 int thread_start_blocked(void *(*run)(void *), void *arg);
 
+/* How many processors the calling thread may run on; at least 1. */
+unsigned thread_processor_count(void);
+
+/* Waits for cond until that time of thread_now_ns(): 0, or ETIMEDOUT. */
+int thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns);
+
 /*
  * Sleeps while *word is expected, at most timeout_ns.  Returns 0 when woken or
  * when *word was something else, -1 with ETIMEDOUT, or EINTR after a signal

@@ -13,12 +13,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "create.h"
 #include "server_thread.h"
+#include "thread.h"
 
-#define START_MAX_S 10 /* how long a thread that was created may take to begin */
+#define START_MAX_NS 10000000000 /* how long a thread that was created may take to begin */
 
 struct xcreate {
     door_xcreate_server_func_t *create;
@@ -105,13 +105,11 @@ static void *start_thread(void *arg)
 /* With lock held: 0 when the thread is bound, or -1 with EPIPE. */
 static int wait_until_bound(struct start *s)
 {
-    struct timespec until;
+    int64_t until_ns = thread_now_ns() + START_MAX_NS;
     int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += START_MAX_S;
     while (s->bound == 0 && error != ETIMEDOUT)
-        error = pthread_cond_clockwait(&bound, &lock, CLOCK_MONOTONIC, &until);
+        error = thread_wait_until(&bound, &lock, until_ns);
     if (s->bound > 0)
         return 0;
     errno = EPIPE;
@@ -122,19 +120,16 @@ static int wait_until_bound(struct start *s)
  * Asks the program for one thread.  0 when it serves; -1 with EINVAL (none is
  * wanted, or an answer that there is not), EPIPE (it failed).
  */
-static int create_one(struct door *door, door_attr_t more)
+static int create_one(struct door *door, door_info_t *info)
 {
     struct start s = {.door = door};
-    struct msg_answer answer;
     int answered, result = -1;
 
     door_hold(door);
-    door_describe(door, &answer);
-    answer.info.di_attributes |= DOOR_LOCAL | more;
     pthread_mutex_lock(&lock);
     LIST_INSERT_HEAD(&starts, &s, link);
     pthread_mutex_unlock(&lock);
-    answered = door->xcreate->create(&answer.info, start_thread, &s, door->xcreate->cookie);
+    answered = door->xcreate->create(info, start_thread, &s, door->xcreate->cookie);
     pthread_mutex_lock(&lock);
     errno = answered == -1 ? EPIPE : EINVAL;
     if (answered == 1)
@@ -149,13 +144,13 @@ static int create_one(struct door *door, door_attr_t more)
 static void depleted(struct door *door)
 {
     if ((door->attributes & DOOR_NO_DEPLETION_CB) == 0)
-        create_one(door, DOOR_DEPLETION_CB);
+        create_one(door, &door->told_depleted);
 }
 
 static int create_threads(struct door *door, int nthread)
 {
     for (int i = 0; i < nthread; i++) {
-        if (create_one(door, 0) < 0)
+        if (create_one(door, &door->told) < 0)
             return -1;
     }
     return 0;

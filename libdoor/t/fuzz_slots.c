@@ -51,7 +51,7 @@ static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)
 static int cannot_be(const struct server_call *call)
 {
     return (call->arg_at != SHM_IN_SLOT || call->arg_size > SHM_INLINE_SIZE) &&
-           (call->arg_size > SHM_WINDOW_SIZE || call->arg_at > SHM_WINDOW_SIZE - call->arg_size);
+           (call->arg_size > SHM_DATA_MAX || call->arg_at > SHM_DATA_MAX - call->arg_size);
 }
 
 /* Where an argument is that can be, and is mapped. */

@@ -117,8 +117,8 @@ END_TEST
 /* What was written elsewhere in the window does not help. */
 START_TEST(arguments_where_nothing_was_written)
 {
-    static const uint64_t places[] = {1 << 20, (1 << 20) + 1, 3 << 20, 1ull << 31,
-                                      SHM_WINDOW_SIZE - 8192};
+    static const uint64_t places[] = {1 << 20, (1 << 20) + 1, 3 << 20, SHM_DATA_MAX / 2,
+                                      SHM_DATA_MAX - 8192};
     static const char written[8192];
     struct hostile_peer p;
     long before_kb;

@@ -1,8 +1,8 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the shared objects show of themselves: exactly what their version maps
-# say.  Everything else in mod_door.so must stay out of httpd's way.
+# What the libraries show of themselves, shared or as archives: exactly what their
+# version maps say.  Everything else in mod_door.so must stay out of httpd's way.
 
 use strict;
 use warnings FATAL => 'all';
@@ -20,6 +20,12 @@ sub exported {
         push @names, $name unless $kind eq 'A';    # the version itself
     }
     return [sort @names];
+}
+
+# The same of an archive: what a program that is linked with it can collide with.
+sub linkable {
+    my ($file) = @_;
+    return [sort map { / [A-TV-Zu] (\S+)$/ ? $1 : () } `nm -g --defined-only '$build/$file'`];
 }
 
 sub promised {
@@ -62,6 +68,9 @@ my $system = qr/^(?:open|openat|creat)(?:64)?$|^__open(?:at)?(?:64)?_2$/;
 for my $file (sort keys %map) {
     my $exported = exported($file);
     is_deeply $exported, promised($map{$file}), "$file exports what $map{$file} says";
+    if ($file =~ /^(lib\w+)/) {
+        is_deeply linkable("$1.a"), $exported, '... and so does the archive';
+    }
     next unless $headers{$file};
     my %declared = map { $_ => 1 } map { @{ declared($_) } } @{ $headers{$file} };
     is_deeply [grep { !$declared{$_} && !/$system/ } @$exported], [],

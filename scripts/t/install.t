@@ -69,6 +69,8 @@ run_ok('... builds with strict ISO C flags too',
 run_ok('... and with the archive',
     "$cc $flags -o $root/static scripts/t/doors.c $ask -Wl,-Bstatic -ldoor -Wl,-Bdynamic");
 run_ok('... which runs', "$root/static $root/name");
+run_ok('... and as a static program', "$cc $flags -static -o $root/static scripts/t/doors.c $ask");
+is run_ok('... which runs', "$root/static $root/name"), "hello, client\n", '... and opens doors';
 run_ok('... and with _FORTIFY_SOURCE',
     "$cc -O2 -D_FORTIFY_SOURCE=2 $flags -o $root/fortified scripts/t/doors.c $ask");
 run_ok('... which runs', "$root/fortified $root/name");
