@@ -24,8 +24,10 @@
 #ifndef LIBDOOR_DOOR_H
 #define LIBDOOR_DOOR_H
 
+#include <string.h> /* programs for illumos count on this, and on <stropts.h> */
 #include <sys/types.h>
 
+#include <stropts.h>
 #include <ucred.h>
 
 #ifdef __cplusplus

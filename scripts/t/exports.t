@@ -44,7 +44,9 @@ sub declared {
     $text =~ s{/\*.*?\*/}{}gs;
     $text =~ s/^\s*#.*(?:\\\n.*)*$//mg;
     $text =~ s/^typedef\b[^;{]*(?:\{[^}]*\}[^;]*)?;//mg;
-    return [sort $text =~ /^[a-z_][\w \t*]*?\b(\w+)\([^;{]*\)[^;{]*;/mg];
+    # Those of <thread.h> are inline there, and symbols as well.
+    return [sort $text =~ /^[a-z_][\w \t*]*?\b(\w+)\([^;{]*\)[^;{]*;/mg,
+        $text =~ /^.*?LIBDOOR_THR_INLINE\b.*?\b(\w+)\(/mg];
 }
 
 my %map = (

@@ -26,10 +26,14 @@ sub slurp {
     return <$file>;
 }
 
+# <thread.h> says about these what there is to say: they are POSIX threads'.
+my %inline = map { $_ => 1 }
+    slurp('libdoor/include/thread.h') =~ m{^(?!\#).*?LIBDOOR_THR_INLINE\b.*?\b(\w+)\(}mg;
+
 sub exported {
     my ($map) = @_;
     my ($names) = slurp($map) =~ s{#[^\n]*}{}gr =~ /global:(.*?)local:/s;
-    return $names =~ /(\w+);/g;
+    return grep { !$inline{$_} } $names =~ /(\w+);/g;
 }
 
 sub same_spacing {
