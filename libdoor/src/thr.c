@@ -5,7 +5,9 @@
  * and not to a header, and the two that need more than POSIX.
  */
 #define LIBDOOR_THR_INLINE
+#pragma GCC visibility push(default)
 #include <thread.h>
+#pragma GCC visibility pop
 
 #include <unistd.h>
 
