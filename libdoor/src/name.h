@@ -12,7 +12,8 @@ enum name_state { NAME_LIVE, NAME_DEAD, NAME_OTHER };
 
 /*
  * Opens the door named path; oflag: O_CLOEXEC and O_NOFOLLOW count.  A door
- * whose server has died is opened too: every call on it says EBADF.
+ * whose server has died is opened too: every call on it says EBADF.  In /proc/self/fd
+ * and /dev/fd is what the process has open: that is duplicated.
  * Returns a descriptor or -1: ENXIO path is a socket, but no door; ENODEV it
  * is no socket at all; EACCES, ENOENT, ELOOP, EMFILE ... as open(2).
  */
