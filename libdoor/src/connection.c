@@ -75,6 +75,19 @@ struct door *door_find_own(int d)
     return door;
 }
 
+void connection_hold(struct connection *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+}
+
+void connection_release(struct connection *c)
+{
+    if (atomic_fetch_sub(&c->refs, 1) > 1)
+        return;
+    door_unrefer(c->door);
+    free(c);
+}
+
 static void connection_end(struct connection *c)
 {
     struct server_channel *ch;
@@ -89,8 +102,7 @@ static void connection_end(struct connection *c)
     }
     fd_close(c->watch.fd);
     quota_give_back(&c->share);
-    door_unrefer(c->door, c->is_creators);
-    free(c);
+    connection_release(c);
 }
 
 static void answer_info(struct connection *c, int reply_fd)
@@ -120,7 +132,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
         refuse(reply_fd, EBADF);
         return;
     }
-    ch = server_channel_create(c->door, who, &control);
+    ch = server_channel_create(c, who, &control);
     if (ch == NULL) {
         refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
         return;
@@ -213,8 +225,9 @@ static int add(struct door *door, int fd, const struct connection *template)
     *c = *template;
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
+    atomic_init(&c->refs, 1);
     LIST_INIT(&c->channels);
-    door_refer(door, c->is_creators);
+    door_refer(door);
     server_lock();
     LIST_INSERT_HEAD(&connections, c, link);
     server_unlock();
@@ -223,19 +236,17 @@ static int add(struct door *door, int fd, const struct connection *template)
     server_lock();
     LIST_REMOVE(c, link);
     server_unlock();
-    door_unrefer(door, c->is_creators);
-    free(c);
+    connection_release(c);
     return -1;
 }
 
-int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators)
+int connection_add(struct door *door, int fd, uint64_t client_cookie)
 {
     int on = 1;
 
     /* One that came by a name has it from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-    return add(door, fd, &(struct connection){.client_cookie = client_cookie,
-                                              .is_creators = is_creators});
+    return add(door, fd, &(struct connection){.client_cookie = client_cookie});
 }
 
 static void listener_end(struct listener *l)
@@ -243,7 +254,7 @@ static void listener_end(struct listener *l)
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     fd_close(l->watch.fd);
-    door_unrefer(l->door, 0);
+    door_unrefer(l->door);
     free(l);
 }
 
@@ -301,7 +312,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
         free(l);
         return -1;
     }
-    door_refer(door, 0); /* this is the loop thread: nothing has come in between */
+    door_refer(door); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
     return 0;
 }

@@ -36,7 +36,7 @@ static int prepare_one(const door_desc_t *desc, int *fd)
     door = door_find_local(*fd);
     if (door == NULL)
         return 0;
-    *fd = door_new_descriptor(door, 0);
+    *fd = door_new_descriptor(door);
     door_drop(door);
     return *fd < 0 ? -1 : 0;
 }

@@ -83,20 +83,19 @@ void door_drop(struct door *door)
     free(door);
 }
 
-void door_refer(struct door *door, int is_creators)
+void door_refer(struct door *door)
 {
     door_hold(door);
-    atomic_fetch_add(&door->reachable, 1);
-    if (!is_creators)
-        atomic_fetch_add(&door->foreign, 1);
+    atomic_fetch_add(&door->references, 1);
 }
 
-void door_unrefer(struct door *door, int is_creators)
+void door_unrefer(struct door *door)
 {
-    if (!is_creators && atomic_fetch_sub(&door->foreign, 1) == 1 &&
-        !atomic_load(&door->revoked) && (door->attributes & BOTH_UNREFS))
+    unsigned left = atomic_fetch_sub(&door->references, 1) - 1;
+
+    if (left == 1 && !atomic_load(&door->revoked) && (door->attributes & BOTH_UNREFS))
         pool_tell_unreferenced(door->pool, door);
-    if (atomic_fetch_sub(&door->reachable, 1) == 1 && door->owns_pool)
+    if (left == 0 && door->owns_pool)
         pool_close(door->pool); /* nobody can ever call those who serve it */
     door_drop(door);
 }
@@ -116,7 +115,7 @@ void door_describe(const struct door *door, struct msg_answer *answer)
                  .di_uniquifier = door->id}};
     if (atomic_load(&door->revoked))
         answer->info.di_attributes |= DOOR_REVOKED;
-    if (atomic_load(&door->foreign) == 0)
+    if (atomic_load(&door->references) <= 1)
         answer->info.di_attributes |= DOOR_IS_UNREF;
 }
 
@@ -145,7 +144,7 @@ static struct door *new_door(door_server_procedure_t *procedure, void *cookie,
 }
 
 /* A descriptor for door, whose other end the loop serves. */
-int door_new_descriptor(struct door *door, int is_creators)
+int door_new_descriptor(struct door *door)
 {
     int pair[2], served;
 
@@ -153,7 +152,7 @@ int door_new_descriptor(struct door *door, int is_creators)
         return -1;
     served = fd_hide(pair[1]);
     if (served >= 0 && fd_mark_door(pair[0]) == 0 &&
-        connection_add(door, served, fd_cookie(pair[0]), is_creators) == 0)
+        connection_add(door, served, fd_cookie(pair[0])) == 0)
         return pair[0];
     fd_close(served);
     fd_close(pair[0]);
@@ -175,7 +174,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
     door = new_door(procedure, cookie, attributes);
     if (door == NULL)
         return -1;
-    fd = door_new_descriptor(door, 1);
+    fd = door_new_descriptor(door);
     if (fd >= 0)
         *made = door;
     else

@@ -31,14 +31,13 @@
 struct pool;
 
 /*
- * Three counts: refs keeps the memory; reachable counts what could still call
- * (names, descriptors, channels), foreign the same without the descriptor that
- * door_create() returned.
+ * Two counts: refs keeps the memory; references counts what could still call: each
+ * name, and each open descriptor for as long as it or a call that came by it lasts.
+ * The creator's is one like any other: DOOR_UNREF is when two become one.
  */
 struct door {
     _Atomic unsigned refs;
-    _Atomic unsigned reachable;
-    _Atomic unsigned foreign;
+    _Atomic unsigned references;
     STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
     int unref_queued;              /* under pool->lock */
     int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
@@ -55,14 +54,14 @@ struct door {
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
 };
 
-/* An open door descriptor, seen from its other end. */
+/* An open door descriptor, seen from its other end.  Its channels outlive the watch. */
 struct connection {
     struct watch watch; /* first: the loop hands us this */
     LIST_ENTRY(connection) link;
+    _Atomic unsigned refs; /* the descriptor's, until it is closed, and its channels' */
     struct door *door;
     uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
     uint64_t listener_id;   /* the name it came by, or 0 */
-    int is_creators;        /* the descriptor that door_create() returned */
     struct quota_share share; /* whose descriptor it costs, if it came by a name */
     LIST_HEAD(, server_channel) channels;
 };
@@ -74,7 +73,8 @@ struct server_channel {
     int is_linked;                   /* loop thread only */
     STAILQ_ENTRY(server_channel) ready_link; /* pool->ready, under pool->lock */
     int is_ready;                            /* under pool->lock: queued there */
-    struct door *door;
+    struct connection *connection; /* with a reference */
+    struct door *door;             /* the connection's */
     uint64_t id;           /* in the pool's table; never used again */
     _Atomic unsigned refs; /* the loop's, the queue's, and running threads' */
     _Atomic unsigned running;
@@ -101,8 +101,8 @@ void door_drop(struct door *door); /* the last one frees it */
 uint64_t door_instance_id(void);   /* a number of this process's own */
 
 /* One more that could call, with a reference, and one fewer. */
-void door_refer(struct door *door, int is_creators);
-void door_unrefer(struct door *door, int is_creators);
+void door_refer(struct door *door);
+void door_unrefer(struct door *door);
 
 /*
  * A new door and its first descriptor; *made is a reference to it.  The
@@ -112,7 +112,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
               struct door **made);
 
 /* One more descriptor for door, close-on-exec; -1 and errno. */
-int door_new_descriptor(struct door *door, int is_creators);
+int door_new_descriptor(struct door *door);
 
 /* Fills in what the door's server tells anybody who asks. */
 void door_describe(const struct door *door, struct msg_answer *answer);
@@ -121,7 +121,11 @@ void door_describe(const struct door *door, struct msg_answer *answer);
  * connection.c: the loop serves fd for door; takes fd over, and a reference.
  * client_cookie: the other end's socket, if this process has made it, else 0.
  */
-int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators);
+int connection_add(struct door *door, int fd, uint64_t client_cookie);
+
+/* By any thread; the last reference to go is the end of one to the door. */
+void connection_hold(struct connection *c);
+void connection_release(struct connection *c);
 void connection_forked(void);
 
 /* The door, with a reference, if this process has made the descriptor d for it. */
@@ -134,11 +138,11 @@ struct door *door_find_own(int d);
 int server_channel_allowed(void);
 
 /*
- * server_channel.c: makes a channel in door's pool, at the expense of who asked
+ * server_channel.c: makes a channel in the pool of c's door, at the expense of who asked
  * for it.  *client_control is the client's end of its control socket, for the
  * caller to send and close.  NULL and errno: EMFILE over quota.
  */
-struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+struct server_channel *server_channel_create(struct connection *c, const struct ucred *who,
                                              int *client_control);
 void server_channel_hold(struct server_channel *ch);
 void server_channel_release(struct server_channel *ch);

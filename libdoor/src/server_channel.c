@@ -73,7 +73,7 @@ static void destroy(struct server_channel *ch)
     fd_close(ch->memory_fd);
     fd_close(ch->bell_fd);
     quota_give_back(&ch->share);
-    door_unrefer(ch->door, 0);
+    connection_release(ch->connection);
     free(ch);
 }
 
@@ -155,7 +155,7 @@ static int open_channel(struct server_channel *ch)
     return -1;
 }
 
-struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+struct server_channel *server_channel_create(struct connection *c, const struct ucred *who,
                                              int *client_control)
 {
     struct server_channel *ch = calloc(1, sizeof(*ch));
@@ -165,8 +165,9 @@ struct server_channel *server_channel_create(struct door *door, const struct ucr
     atomic_init(&ch->refs, 1);
     ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
     ch->shm = MAP_FAILED;
-    ch->door = door;
-    door_refer(door, 0);
+    ch->connection = c;
+    ch->door = c->door;
+    connection_hold(c);
     mailbox_init(&ch->mailbox, -1, NULL, NULL);
     *client_control = -1;
     if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) == 0 &&
