@@ -41,6 +41,12 @@ int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct m
                int *fds, unsigned count);
 
 /*
+ * Has the server of d listen on listening_fd, whose name is path_fd's (O_PATH).
+ * Errors as client_ask()'s.
+ */
+int client_attach(int d, int listening_fd, int path_fd, struct msg_answer *answer);
+
+/*
  * A seat for a call on d, which client_call() uses up.  Waits while another
  * thread makes the channel.
  * Errors: EBADF d is no door, or its server is gone; EINTR, ETIMEDOUT, EMFILE,

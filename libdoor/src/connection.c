@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -14,13 +15,16 @@
 
 #include "client.h"
 #include "fd.h"
+#include "name.h"
 #include "server.h"
 #include "thread.h"
+#include "watch_name.h"
 
 #define ASK_MAX_NS 1000000000ll
 
 struct listener {
     struct watch watch; /* first: the loop hands us this */
+    struct name_watch name;
     LIST_ENTRY(listener) link;
     uint64_t id; /* of its connections' */
     uid_t owner; /* who attached it, and may detach it */
@@ -32,7 +36,7 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
-static int listener_add(struct door *door, int fd, uid_t owner);
+static int listener_add(struct door *door, int fd, int path_fd, uid_t owner);
 static void listener_end(struct listener *l);
 
 struct door *door_find_local(int d)
@@ -151,16 +155,19 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
  * The listening socket stays shared with the one who attaches: a stranger
  * could make our accept(2) block.  So a stranger may not.
  */
-static void answer_attach(struct connection *c, int reply_fd, int listening_fd, uid_t owner)
+static void answer_attach(struct connection *c, int reply_fd, int listening_fd, int path_fd,
+                          uid_t owner)
 {
     int error = EINVAL;
 
     if (owner != 0 && owner != geteuid())
         error = EPERM;
-    else if (fd_is_seqpacket(listening_fd, 1))
-        error = listener_add(c->door, fd_hide(listening_fd), owner) < 0 ? EAGAIN : 0;
-    if (error == EPERM || error == EINVAL)
+    else if (fd_is_seqpacket(listening_fd, 1) && (path_fd < 0 || name_is_socket(path_fd)))
+        error = listener_add(c->door, fd_hide(listening_fd), path_fd, owner) < 0 ? EAGAIN : 0;
+    if (error == EPERM || error == EINVAL) {
         close_foreign(listening_fd);
+        close_foreign(path_fd);
+    }
     if (error == 0)
         answer_info(c, reply_fd);
     else
@@ -190,10 +197,10 @@ static void connection_ready(struct watch *w, uint32_t events)
     struct connection *c = (struct connection *)w;
     struct msg_request request;
     struct ucred sender;
-    int fds[2] = {-1, -1}, lost;
+    int fds[3] = {-1, -1, -1}, lost;
     unsigned count;
 
-    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 2, &count, &sender, &lost) < 0) {
+    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 3, &count, &sender, &lost) < 0) {
         /* What was sent before the end is read first. */
         if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
             connection_end(c);
@@ -207,8 +214,8 @@ static void connection_ready(struct watch *w, uint32_t events)
         answer_open(c, fds[0], &sender);
     else if (ours && request.op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
-    else if (ours && request.op == MSG_ATTACH && count == 2)
-        answer_attach(c, fds[0], fds[1], uid);
+    else if (ours && request.op == MSG_ATTACH && count >= 2)
+        answer_attach(c, fds[0], fds[1], fds[2], uid);
     else if (ours && request.op == MSG_DETACH && count == 1)
         answer_detach(c, fds[0], uid);
     else
@@ -253,9 +260,15 @@ static void listener_end(struct listener *l)
 {
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
+    name_watch_end(&l->name);
     fd_close(l->watch.fd);
     door_unrefer(l->door);
     free(l);
+}
+
+static void name_removed(struct name_watch *w)
+{
+    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
 /* Takes fd over. */
@@ -290,8 +303,8 @@ static void listener_ready(struct watch *w, uint32_t events)
     }
 }
 
-/* Takes fd over, also on failure. */
-static int listener_add(struct door *door, int fd, uid_t owner)
+/* Takes both descriptors over, also on failure. */
+static int listener_add(struct door *door, int fd, int path_fd, uid_t owner)
 {
     static uint64_t last_id;
     struct listener *l = fd < 0 ? NULL : calloc(1, sizeof(*l));
@@ -299,6 +312,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
 
     if (l == NULL) {
         fd_close(fd);
+        close_foreign(path_fd);
         return -1;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -309,11 +323,13 @@ static int listener_add(struct door *door, int fd, uid_t owner)
     l->door = door;
     if (loop_add(&l->watch, EPOLLIN) < 0) {
         fd_close(fd);
+        close_foreign(path_fd);
         free(l);
         return -1;
     }
     door_refer(door); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
+    name_watch_start(&l->name, path_fd, name_removed);
     return 0;
 }
 
@@ -336,7 +352,9 @@ void connection_forked(void)
     while ((l = LIST_FIRST(&listeners)) != NULL) {
         LIST_REMOVE(l, link);
         fd_close(l->watch.fd);
+        name_watch_forked(&l->name);
         free(l);
     }
+    name_watches_forked();
     quota_forked();
 }

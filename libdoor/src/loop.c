@@ -171,6 +171,14 @@ int loop_add(struct watch *w, uint32_t events)
     return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, w->fd, &event);
 }
 
+/* The kernel knows a watch by its number and by its file. */
+int loop_has(struct watch *w)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+
+    return own_fd_check(&epoll) && epoll_ctl(epoll.fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
+}
+
 void loop_remove(struct watch *w)
 {
     epoll_ctl(epoll.fd, EPOLL_CTL_DEL, w->fd, NULL);

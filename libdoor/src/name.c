@@ -26,6 +26,29 @@
 
 #define CONNECT_MAX_S 5 /* a stopped server's queue may be full */
 
+const char *name_in_proc(char path[NAME_PROC_SIZE], int fd)
+{
+    snprintf(path, NAME_PROC_SIZE, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+void name_kept(char kept[NAME_KEPT_SIZE], ino_t socket)
+{
+    snprintf(kept, NAME_KEPT_SIZE, ".door-placeholder.%llu", (unsigned long long)socket);
+}
+
+mode_t name_mode(mode_t mode)
+{
+    return (mode & 0777 & ~0222u) | (mode & 0444) >> 1;
+}
+
+int name_is_socket(int fd)
+{
+    struct stat st;
+
+    return (fcntl(fd, F_GETFL) & O_PATH) && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* A descriptor that is a door's, with nobody at the other end. */
 static int dead_door(void)
 {
