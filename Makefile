@@ -102,7 +102,10 @@ HTTPD_CPP = $(eval HTTPD_CPP := $$(shell $(APXS) -q EXTRA_CPPFLAGS) \
 # As system headers: clang warns of what APR's ring macros do.
 HTTPD_SYSTEM = $(patsubst -I%,-isystem %,$(filter-out -I/usr/include,$(HTTPD_CPP)))
 
-$(OBJ)/libdoor/src/%.o:      LOCAL := -Ilibdoor/include -Icompat
+# What the public headers declare is visible outside libdoor, and nothing else.
+DOOR_EXPORT := -fvisibility=hidden -include libdoor/src/exported.h
+
+$(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
@@ -125,7 +128,7 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags
 		-MMD -MP -c -o $@ $<
 
 # Changes when the compiler or the flags do, and then everything is rebuilt.
-FLAGS := $(CC) $(CXX) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+FLAGS := $(CC) $(CXX) $(BASE) $(DOOR_EXPORT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 .PHONY: FORCE
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)

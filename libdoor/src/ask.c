@@ -89,19 +89,30 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
     return -1;
 }
 
-int door_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct msg_answer *answer,
-        int *fds, unsigned count)
+/* Sends passed[1] and the following along, and before these the socket for the answer. */
+static int ask_with(int d, enum msg_op op, int *passed, unsigned pass_count, int64_t deadline_ns,
+                    struct msg_answer *answer, int *fds, unsigned count)
 {
-    int pair[2], passed[2], result;
+    int pair[2], result;
 
     if (fd_pair(pair) < 0)
         return -1;
     passed[0] = pair[1];
-    passed[1] = pass_fd;
-    result = send_request(d, op, passed, pass_fd < 0 ? 1 : 2, deadline_ns);
+    result = send_request(d, op, passed, pass_count, deadline_ns);
     fd_close(pair[1]);
     if (result == 0)
         result = receive_answer(pair[0], deadline_ns, answer, fds, count);
     fd_close(pair[0]);
     return result;
+}
+
+int door_ask(int d, enum msg_op op, int64_t deadline_ns, struct msg_answer *answer, int *fds,
+             unsigned count)
+{
+    return ask_with(d, op, (int[]){-1}, 1, deadline_ns, answer, fds, count);
+}
+
+int door_ask_attach(int d, int listening_fd, int path_fd, struct msg_answer *answer)
+{
+    return ask_with(d, MSG_ATTACH, (int[]){-1, listening_fd, path_fd}, 3, 0, answer, NULL, 0);
 }

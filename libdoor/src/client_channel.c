@@ -175,7 +175,7 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
 
     if (own < 0)
         return -1;
-    result = door_ask(own, MSG_OPEN, -1, deadline_ns, &answer, fds, 3);
+    result = door_ask(own, MSG_OPEN, deadline_ns, &answer, fds, 3);
     fd_close(own);
     if (result < 0)
         return -1;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -16,8 +17,10 @@
 
 #include "ask.h"
 #include "fd.h"
+#include "name.h"
 #include "pool.h"
 #include "thread.h"
+#include "watch_name.h"
 
 #define ASK_MAX_NS 1000000000ll
 
@@ -25,16 +28,17 @@
 struct connection {
     struct watch watch; /* first: the loop hands us this */
     LIST_ENTRY(connection) link;
-    struct door *door;
+    struct door_reference *reference; /* which its channels keep for longer, maybe */
+    struct door *door;                /* the reference's */
     uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
     uint64_t listener_id;   /* the name it came by, or 0 */
-    int is_creators;        /* the descriptor that door_create() returned */
     struct quota_share share; /* whose descriptor it costs, if it came by a name */
     LIST_HEAD(, server_channel) channels;
 };
 
 struct listener {
     struct watch watch; /* first: the loop hands us this */
+    struct name_watch name;
     LIST_ENTRY(listener) link;
     uint64_t id; /* of its connections' */
     uid_t owner; /* who attached it, and may detach it */
@@ -47,7 +51,7 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
-static int listener_add(struct door *door, int fd, uid_t owner);
+static int listener_add(struct door *door, int fd, int path_fd, uid_t owner);
 static void listener_end(struct listener *l);
 
 struct door *door_find_local(int d)
@@ -75,7 +79,7 @@ struct door *door_find_own(int d)
     struct connection *c;
 
     if (door != NULL || fd_is_door(d) != 1 ||
-        door_ask(d, MSG_INFO, -1, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
+        door_ask(d, MSG_INFO, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
         answer.instance_id != door_instance_id())
         return door;
     pthread_mutex_lock(&lock);
@@ -104,7 +108,7 @@ static void connection_end(struct connection *c)
     }
     fd_close(c->watch.fd);
     quota_give_back(&c->share);
-    door_unrefer(c->door, c->is_creators);
+    door_reference_release(c->reference);
     free(c);
 }
 
@@ -135,7 +139,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
         refuse(reply_fd, EBADF);
         return;
     }
-    ch = pool_open_channel(c->door, who, &ends);
+    ch = pool_open_channel(c->reference, who, &ends);
     if (ch == NULL) {
         refuse(reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
         return;
@@ -155,16 +159,19 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
  * The listening socket stays shared with the one who attaches: a stranger
  * could make our accept(2) block.  So a stranger may not.
  */
-static void answer_attach(struct connection *c, int reply_fd, int listening_fd, uid_t owner)
+static void answer_attach(struct connection *c, int reply_fd, int listening_fd, int path_fd,
+                          uid_t owner)
 {
     int error = EINVAL;
 
     if (owner != 0 && owner != geteuid())
         error = EPERM;
-    else if (fd_is_seqpacket(listening_fd, 1))
-        error = listener_add(c->door, fd_hide(listening_fd), owner) < 0 ? EAGAIN : 0;
-    if (error == EPERM || error == EINVAL)
+    else if (fd_is_seqpacket(listening_fd, 1) && (path_fd < 0 || name_is_socket(path_fd)))
+        error = listener_add(c->door, fd_hide(listening_fd), path_fd, owner) < 0 ? EAGAIN : 0;
+    if (error == EPERM || error == EINVAL) {
         close_foreign(listening_fd);
+        close_foreign(path_fd);
+    }
     if (error == 0)
         answer_info(c, reply_fd);
     else
@@ -194,10 +201,10 @@ static void connection_ready(struct watch *w, uint32_t events)
     struct connection *c = (struct connection *)w;
     struct msg_request request;
     struct ucred sender;
-    int fds[2] = {-1, -1}, lost;
+    int fds[3] = {-1, -1, -1}, lost;
     unsigned count;
 
-    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 2, &count, &sender, &lost) < 0) {
+    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 3, &count, &sender, &lost) < 0) {
         /* What was sent before the end is read first. */
         if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
             connection_end(c);
@@ -211,8 +218,8 @@ static void connection_ready(struct watch *w, uint32_t events)
         answer_open(c, fds[0], &sender);
     else if (ours && request.op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
-    else if (ours && request.op == MSG_ATTACH && count == 2)
-        answer_attach(c, fds[0], fds[1], uid);
+    else if (ours && request.op == MSG_ATTACH && count >= 2)
+        answer_attach(c, fds[0], fds[1], fds[2], uid);
     else if (ours && request.op == MSG_DETACH && count == 1)
         answer_detach(c, fds[0], uid);
     else
@@ -229,8 +236,12 @@ static int add(struct door *door, int fd, const struct connection *template)
     *c = *template;
     c->watch = (struct watch){.fd = fd, .ready = connection_ready};
     c->door = door;
+    c->reference = door_reference(door);
+    if (c->reference == NULL) {
+        free(c);
+        return -1;
+    }
     LIST_INIT(&c->channels);
-    door_refer(door, c->is_creators);
     pthread_mutex_lock(&lock);
     LIST_INSERT_HEAD(&connections, c, link);
     pthread_mutex_unlock(&lock);
@@ -239,24 +250,23 @@ static int add(struct door *door, int fd, const struct connection *template)
     pthread_mutex_lock(&lock);
     LIST_REMOVE(c, link);
     pthread_mutex_unlock(&lock);
-    door_unrefer(door, c->is_creators);
+    door_reference_release(c->reference);
     free(c);
     return -1;
 }
 
 /* The loop serves fd for door; takes fd over, and a reference. */
-static int add_own(struct door *door, int fd, uint64_t client_cookie, int is_creators)
+static int add_own(struct door *door, int fd, uint64_t client_cookie)
 {
     int on = 1;
 
     /* One that came by a name has it from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-    return add(door, fd, &(struct connection){.client_cookie = client_cookie,
-                                              .is_creators = is_creators});
+    return add(door, fd, &(struct connection){.client_cookie = client_cookie});
 }
 
 /* A descriptor for door, whose other end the loop serves. */
-int door_new_descriptor(struct door *door, int is_creators)
+int door_new_descriptor(struct door *door)
 {
     int pair[2], served;
 
@@ -264,7 +274,7 @@ int door_new_descriptor(struct door *door, int is_creators)
         return -1;
     served = fd_hide(pair[1]);
     if (served >= 0 && fd_mark_door(pair[0]) == 0 &&
-        add_own(door, served, fd_cookie(pair[0]), is_creators) == 0)
+        add_own(door, served, fd_cookie(pair[0])) == 0)
         return pair[0];
     fd_close(served);
     fd_close(pair[0]);
@@ -275,9 +285,15 @@ static void listener_end(struct listener *l)
 {
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
+    name_watch_end(&l->name);
     fd_close(l->watch.fd);
-    door_unrefer(l->door, 0);
+    door_unrefer(l->door);
     free(l);
+}
+
+static void name_removed(struct name_watch *w)
+{
+    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
 /* Takes fd over. */
@@ -312,8 +328,8 @@ static void listener_ready(struct watch *w, uint32_t events)
     }
 }
 
-/* Takes fd over, also on failure. */
-static int listener_add(struct door *door, int fd, uid_t owner)
+/* Takes both descriptors over, also on failure. */
+static int listener_add(struct door *door, int fd, int path_fd, uid_t owner)
 {
     static uint64_t last_id;
     struct listener *l = fd < 0 ? NULL : calloc(1, sizeof(*l));
@@ -321,6 +337,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
 
     if (l == NULL) {
         fd_close(fd);
+        close_foreign(path_fd);
         return -1;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -331,11 +348,13 @@ static int listener_add(struct door *door, int fd, uid_t owner)
     l->door = door;
     if (loop_add(&l->watch, EPOLLIN) < 0) {
         fd_close(fd);
+        close_foreign(path_fd);
         free(l);
         return -1;
     }
-    door_refer(door, 0); /* this is the loop thread: nothing has come in between */
+    door_refer(door); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
+    name_watch_start(&l->name, path_fd, name_removed);
     return 0;
 }
 
@@ -368,6 +387,8 @@ void connection_forked(void)
     while ((l = LIST_FIRST(&listeners)) != NULL) {
         LIST_REMOVE(l, link);
         fd_close(l->watch.fd);
+        name_watch_forked(&l->name);
         free(l);
     }
+    name_watches_forked();
 }

@@ -10,11 +10,8 @@
 
 #include "record.h"
 
-/*
- * One more descriptor for door, close-on-exec, which the loop serves; -1 and errno.
- * is_creators: it does not count as a reference.
- */
-int door_new_descriptor(struct door *door, int is_creators);
+/* One more descriptor for door, close-on-exec, which the loop serves; -1 and errno. */
+int door_new_descriptor(struct door *door);
 
 /* The door, with a reference, if this process has made the descriptor d for it; or NULL. */
 struct door *door_find_local(int d);

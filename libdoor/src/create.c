@@ -87,7 +87,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
     door = new_door(procedure, cookie, attributes);
     if (door == NULL)
         return -1;
-    fd = door_new_descriptor(door, 1);
+    fd = door_new_descriptor(door);
     if (fd < 0) {
         door_drop(door);
         return -1;
@@ -141,7 +141,7 @@ int door_getparam(int d, int param, size_t *out)
         errno = EBADF;
         return -1;
     }
-    if (door_ask(d, MSG_INFO, -1, 0, &answer, NULL, 0) < 0)
+    if (door_ask(d, MSG_INFO, 0, &answer, NULL, 0) < 0)
         return -1;
     if (answer.info.di_attributes & DOOR_REVOKED) {
         errno = EBADF;

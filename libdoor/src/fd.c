@@ -105,7 +105,10 @@ int fd_mark_door(int fd)
 {
     int mark = DOOR_MARK;
 
-    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+    /* Answers never come this way: read(2) on a door finds the end of the file. */
+    return shutdown(fd, SHUT_RD) < 0
+               ? -1
+               : setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
 }
 
 int fd_is_door(int fd)

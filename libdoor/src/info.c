@@ -92,7 +92,7 @@ int door_info(int d, door_info_t *info)
         errno = EBADF;
         return -1;
     }
-    if (door_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0) {
+    if (door_ask(d, MSG_INFO, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0) {
         if (guess(d, &answer) < 0)
             return -1;
     } else if (fd_cookie(d) == cookie) { /* else another thread has replaced it meanwhile */

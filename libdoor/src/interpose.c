@@ -5,6 +5,10 @@
  * do on illumos.  Every call goes to libc first; only where that says ENXIO,
  * as it does for a socket's name, may it be a door.  fopen(3) and raw system
  * calls do not come by here.
+ *
+ * These names have no version (libdoor.map does not list them): a program that was
+ * not linked with this library asks for libc's, as in open@GLIBC_2.2.5, and ld.so
+ * takes for that only the same version or none.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,6 +21,7 @@
 
 #include "name.h"
 
+#pragma GCC visibility push(default)
 int open(const char *path, int oflag, ...);
 int open64(const char *path, int oflag, ...);
 int openat(int dirfd, const char *path, int oflag, ...);
@@ -27,6 +32,7 @@ int __open_2(const char *path, int oflag);
 int __open64_2(const char *path, int oflag);
 int __openat_2(int dirfd, const char *path, int oflag);
 int __openat64_2(int dirfd, const char *path, int oflag);
+#pragma GCC visibility pop
 
 typedef int openat_function(int dirfd, const char *path, int oflag, ...);
 

@@ -236,6 +236,14 @@ void loop_end(struct watch *w)
         loop_start(); /* wakes it, if it is there */
 }
 
+/* The kernel knows a watch by its number and by its file. */
+int loop_has(struct watch *w)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
+}
+
 void loop_remove(struct watch *w)
 {
     epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);

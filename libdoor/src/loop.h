@@ -37,6 +37,9 @@ int loop_add(struct watch *w, uint32_t events);
  */
 void loop_end(struct watch *w);
 
+/* Whether w->fd is still what loop_add() got; the program may have closed it. */
+int loop_has(struct watch *w);
+
 /* In the loop thread: stops waiting for w; its descriptor stays open. */
 void loop_remove(struct watch *w);
 

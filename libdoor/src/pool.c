@@ -296,20 +296,21 @@ static void call_abandoned(struct server_channel *ch, unsigned slot, uint32_t ca
     pthread_mutex_unlock(&pool->lock);
 }
 
-struct server_channel *pool_open_channel(struct door *door, const struct ucred *who,
+struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
                                          struct client_ends *ends)
 {
     static const struct channel_events events = {channel_ended, call_abandoned};
-    struct server_channel *ch = server_channel_create(door, who, &events, ends);
+    struct server_channel *ch = server_channel_create(reference, who, &events, ends);
+    struct pool *pool = reference->door->pool;
     int error;
 
     if (ch == NULL)
         return NULL;
-    if (add_channel(door->pool, ch) == 0) {
+    if (add_channel(pool, ch) == 0) {
         if (server_channel_watch(ch) == 0)
             return ch;
         error = errno;
-        remove_channel(door->pool, ch);
+        remove_channel(pool, ch);
     } else {
         error = errno;
     }

@@ -104,11 +104,11 @@ void pool_check(struct pool *pool);
 unsigned pool_idle_count(struct pool *pool);
 
 /*
- * A new channel to door, whose calls the pool's threads take, at the expense of who
+ * A new channel to the door of that reference, whose calls the pool's threads take, at the expense of who
  * asked for it; the loop's from here on.  *ends: the client's, for the caller to send
  * and close.  NULL and errno: EMFILE over quota.
  */
-struct server_channel *pool_open_channel(struct door *door, const struct ucred *who,
+struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
                                          struct client_ends *ends);
 
 /* How many calls of door have been taken, and have not been replied to. */

@@ -84,22 +84,46 @@ void door_drop(struct door *door)
     free(door);
 }
 
-void door_refer(struct door *door, int is_creators)
+void door_refer(struct door *door)
 {
     door_hold(door);
-    atomic_fetch_add(&door->reachable, 1);
-    if (!is_creators)
-        atomic_fetch_add(&door->foreign, 1);
+    atomic_fetch_add(&door->references, 1);
 }
 
-void door_unrefer(struct door *door, int is_creators)
+void door_unrefer(struct door *door)
 {
-    if (!is_creators && atomic_fetch_sub(&door->foreign, 1) == 1 &&
-        !atomic_load(&door->revoked) && (door->attributes & BOTH_UNREFS))
+    unsigned left = atomic_fetch_sub(&door->references, 1) - 1;
+
+    if (left == 1 && !atomic_load(&door->revoked) && (door->attributes & BOTH_UNREFS))
         door->server->unreferenced(door);
-    if (atomic_fetch_sub(&door->reachable, 1) == 1)
+    if (left == 0)
         door->server->unreachable(door);
     door_drop(door);
+}
+
+struct door_reference *door_reference(struct door *door)
+{
+    struct door_reference *reference = malloc(sizeof(*reference));
+
+    if (reference == NULL)
+        return NULL;
+    reference->door = door;
+    atomic_init(&reference->refs, 1);
+    door_refer(door);
+    return reference;
+}
+
+void door_reference_hold(struct door_reference *reference)
+{
+    atomic_fetch_add(&reference->refs, 1);
+}
+
+void door_reference_release(struct door_reference *reference)
+{
+    if (atomic_fetch_sub(&reference->refs, 1) > 1)
+        return;
+    door_unrefer(reference->door);
+    free(reference);
 }
 
 void door_describe(const struct door *door, struct msg_answer *answer)
@@ -117,7 +141,7 @@ void door_describe(const struct door *door, struct msg_answer *answer)
                  .di_uniquifier = door->id}};
     if (atomic_load(&door->revoked))
         answer->info.di_attributes |= DOOR_REVOKED;
-    if (atomic_load(&door->foreign) == 0)
+    if (atomic_load(&door->references) <= 1)
         answer->info.di_attributes |= DOOR_IS_UNREF;
 }
 

@@ -5,9 +5,10 @@
  * to it, and its limits.  Knows nothing of descriptors, channels and threads; who
  * serves the door hands down what is to happen at the ends.
  *
- * Three counts: refs keeps the memory; reachable counts what could still call (names,
- * descriptors, channels), foreign the same without the descriptor that door_create()
- * returned.  Any thread may take references and give them back.
+ * Two counts: refs keeps the memory; references counts what could still call: each
+ * name, and each open descriptor for as long as it or a call that came by it lasts.
+ * The creator's is one like any other: DOOR_UNREF is when two become one.  Any thread
+ * may take references and give them back.
  */
 #ifndef LIBDOOR_RECORD_H
 #define LIBDOOR_RECORD_H
@@ -26,15 +27,14 @@ struct pool;
 
 /* What follows from the ends of its counts. */
 struct door_server {
-    void (*unreferenced)(struct door *door); /* only the creator's descriptor is left */
+    void (*unreferenced)(struct door *door); /* one reference is left */
     void (*unreachable)(struct door *door);  /* nobody can ever call */
     void (*freed)(struct door *door);
 };
 
 struct door {
     _Atomic unsigned refs;
-    _Atomic unsigned reachable;
-    _Atomic unsigned foreign;
+    _Atomic unsigned references;
     const struct door_server *server;
     door_server_procedure_t *procedure;
     void *cookie;
@@ -61,9 +61,19 @@ struct door *door_record(door_server_procedure_t *procedure, void *cookie, door_
 void door_hold(struct door *door);
 void door_drop(struct door *door); /* the last one frees it */
 
-/* One more that could call, with a reference, and one fewer. */
-void door_refer(struct door *door, int is_creators);
-void door_unrefer(struct door *door, int is_creators);
+/* One more that could call, which keeps the memory, too, and one fewer. */
+void door_refer(struct door *door);
+void door_unrefer(struct door *door);
+
+/* One of these for a descriptor and all calls that come by it; the last to go is its end. */
+struct door_reference {
+    struct door *door;
+    _Atomic unsigned refs;
+};
+
+struct door_reference *door_reference(struct door *door); /* NULL: ENOMEM */
+void door_reference_hold(struct door_reference *reference);
+void door_reference_release(struct door_reference *reference);
 
 /* A number of this process's own, drawn at random; a forked child has another. */
 uint64_t door_instance_id(void);

@@ -84,7 +84,7 @@ static void destroy(struct server_channel *ch)
     own_fd_close(&ch->memory);
     own_fd_close(&ch->bell);
     quota_give_back(&ch->share);
-    door_unrefer(ch->door, 0);
+    door_reference_release(ch->reference);
     free(ch);
 }
 
@@ -173,7 +173,8 @@ static int make_parts(struct server_channel *ch, const struct ucred *who, struct
     return ch->shm == MAP_FAILED ? -1 : 0;
 }
 
-struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+struct server_channel *server_channel_create(struct door_reference *reference,
+                                             const struct ucred *who,
                                              const struct channel_events *events,
                                              struct client_ends *ends)
 {
@@ -185,8 +186,9 @@ struct server_channel *server_channel_create(struct door *door, const struct ucr
     ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->shm = MAP_FAILED;
     ch->events = events;
-    ch->door = door;
-    door_refer(door, 0);
+    ch->reference = reference;
+    ch->door = reference->door;
+    door_reference_hold(reference);
     mailbox_init(&ch->mailbox, -1, NULL, NULL);
     *ends = (struct client_ends){-1, -1};
     if (make_parts(ch, who, ends) == 0)

@@ -40,7 +40,8 @@ struct server_channel {
     int is_linked;                   /* loop thread only */
     STAILQ_ENTRY(server_channel) ready_link; /* pool->ready, under pool->lock */
     int is_ready;                            /* under pool->lock: queued there */
-    struct door *door;
+    struct door_reference *reference; /* of the descriptor that it came by; held */
+    struct door *door;                /* the reference's */
     uint64_t id;           /* in the pool's table; never used again */
     _Atomic unsigned refs; /* the loop's, the queue's, and running threads' */
     _Atomic unsigned running;
@@ -68,10 +69,11 @@ struct client_ends {
 int server_channel_allowed(void);
 
 /*
- * A channel of door's at the expense of who asked for it, which nobody watches yet.
+ * A channel to the door of that reference, at the expense of who asked for it, which nobody watches yet.
  * NULL and errno: EMFILE over quota.
  */
-struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
+struct server_channel *server_channel_create(struct door_reference *reference,
+                                             const struct ucred *who,
                                              const struct channel_events *events,
                                              struct client_ends *ends);
 

@@ -171,7 +171,7 @@ int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, uns
 enum msg_op {
     MSG_OPEN = 1, /* give me a channel for calls */
     MSG_INFO,     /* tell me about the door */
-    MSG_ATTACH,   /* the second socket listens on a name: serve it */
+    MSG_ATTACH,   /* the second socket listens on a name: serve it; the third is that, O_PATH */
     MSG_DETACH    /* the name that led to this descriptor is gone */
 };
 

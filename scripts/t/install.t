@@ -83,6 +83,13 @@ like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E},
 my $page = `cd $root$prefix/share/man && mandoc -Tascii man3/door_unbind.3 2>&1`;
 like $page, qr/tie a server thread to a private door/, 'a page that leads to another shows that';
 
+open my $lean, '>', "$root/lean.c" or die;
+print $lean "#include <door.h>\n",
+    'int lean(int d, const char *s) { return strlen(s) && !fattach(d, s) && !fdetach(s); }', "\n";
+close $lean or die;
+run_ok('a program that includes no more than <door.h> is good modern C',
+    "$cc -Werror=implicit-function-declaration $flags -c -o /dev/null $root/lean.c $ask");
+
 open my $source, '>', "$root/headers.c" or die;
 print $source "#include <$_>\n" for qw(sys/door.h door.h stropts.h thread.h synch.h ucred.h door_app.h);
 close $source or die;
@@ -91,7 +98,7 @@ for my $language (qw(c c++)) {
         "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
-unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello headers.c);
+unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';
 
