@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "closer.h"
 #include "fd.h"
 #include "server.h"
 #include "thread.h"
@@ -87,7 +88,8 @@ static void connection_end(struct connection *c)
         LIST_REMOVE(ch, link);
         server_channel_orphan(ch);
     }
-    fd_close(c->watch.fd);
+    closer_shut(c->account, c->watch.fd);
+    closer_account_drop(c->account);
     quota_give_back(&c->share);
     door_unrefer(c->door, c->is_creators);
     free(c);
@@ -99,15 +101,15 @@ static void answer_info(struct connection *c, int reply_fd)
 
     door_describe(c->door, &answer);
     fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
-static void refuse(int reply_fd, int error)
+static void refuse(struct connection *c, int reply_fd, int error)
 {
     struct msg_answer answer = {.magic = MSG_MAGIC, .error = error};
 
     fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
 static void answer_open(struct connection *c, int reply_fd, const struct ucred *who)
@@ -117,12 +119,12 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     int control;
 
     if (atomic_load(&c->door->revoked)) {
-        refuse(reply_fd, EBADF);
+        refuse(c, reply_fd, EBADF);
         return;
     }
     ch = server_channel_create(c->door, who, &control);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
+        refuse(c, reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);
@@ -132,7 +134,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
                 3) < 0)
         server_channel_condemn(ch);
     fd_close(control); /* if nobody gets it, the channel ends */
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
 /*
@@ -148,11 +150,11 @@ static void answer_attach(struct connection *c, int reply_fd, int listening_fd, 
     else if (fd_is_seqpacket(listening_fd, 1))
         error = listener_add(c->door, fd_hide(listening_fd), owner) < 0 ? EAGAIN : 0;
     if (error == EPERM || error == EINVAL)
-        close_foreign(listening_fd);
+        closer_let_go(c->account, listening_fd);
     if (error == 0)
         answer_info(c, reply_fd);
     else
-        refuse(reply_fd, error);
+        refuse(c, reply_fd, error);
 }
 
 static void answer_detach(struct connection *c, int reply_fd, uid_t uid)
@@ -164,44 +166,55 @@ static void answer_detach(struct connection *c, int reply_fd, uid_t uid)
             break;
     }
     if (l == NULL) {
-        refuse(reply_fd, EINVAL);
+        refuse(c, reply_fd, EINVAL);
     } else if (uid != 0 && uid != geteuid() && uid != l->owner) {
-        refuse(reply_fd, EPERM);
+        refuse(c, reply_fd, EPERM);
     } else {
         listener_end(l);
         answer_info(c, reply_fd);
     }
 }
 
-static void connection_ready(struct watch *w, uint32_t events)
+static void serve(struct connection *c, const struct msg_request *request, int *fds,
+                  unsigned count, const struct ucred *sender)
 {
-    struct connection *c = (struct connection *)w;
-    struct msg_request request;
-    struct ucred sender;
-    int fds[2] = {-1, -1}, lost;
-    unsigned count;
-
-    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 2, &count, &sender, &lost) < 0) {
-        /* What was sent before the end is read first. */
-        if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
-            connection_end(c);
-        return;
-    }
-    int ours = request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1 &&
+    int ours = request->magic == MSG_MAGIC && request->version == SHM_VERSION && count >= 1 &&
                fd_is_seqpacket(fds[0], 0);
     /* Who sent it, not who made a socket: that may be one of ours, sent back. */
-    uid_t uid = sender.pid != 0 ? sender.uid : (uid_t)-1;
-    if (ours && request.op == MSG_OPEN && count == 1)
-        answer_open(c, fds[0], &sender);
-    else if (ours && request.op == MSG_INFO && count == 1)
+    uid_t uid = sender->pid != 0 ? sender->uid : (uid_t)-1;
+
+    if (ours && request->op == MSG_OPEN && count == 1)
+        answer_open(c, fds[0], sender);
+    else if (ours && request->op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
-    else if (ours && request.op == MSG_ATTACH && count == 2)
+    else if (ours && request->op == MSG_ATTACH && count == 2)
         answer_attach(c, fds[0], fds[1], uid);
-    else if (ours && request.op == MSG_DETACH && count == 1)
+    else if (ours && request->op == MSG_DETACH && count == 1)
         answer_detach(c, fds[0], uid);
     else
         while (count > 0)
-            close_foreign(fds[--count]);
+            closer_let_go(c->account, fds[--count]);
+}
+
+static void connection_ready(struct watch *w, uint32_t events)
+{
+    struct connection *c = (struct connection *)w;
+    enum closer_state state = closer_state(c->account);
+    int fds[2] = {-1, -1}, lost, is_over = (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0;
+    struct msg_request request;
+    struct ucred sender;
+    unsigned count;
+
+    if (state == CLOSER_STUCK || (state == CLOSER_BEHIND && is_over)) {
+        connection_end(c);
+    } else if (state == CLOSER_BEHIND) {
+        loop_pause(w);
+    } else if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 2, &count, c->account,
+                              &sender, &lost) == 0) {
+        serve(c, &request, fds, count, &sender);
+    } else if (is_over && errno != EPROTO) { /* what was sent before the end is read first */
+        connection_end(c);
+    }
 }
 
 static int add(struct door *door, int fd, const struct connection *template)
@@ -210,7 +223,7 @@ static int add(struct door *door, int fd, const struct connection *template)
 
     if (c == NULL)
         return -1;
-    *c = *template;
+    *c = *template; /* its account is the caller's until this succeeds */
     c->watch = (struct watch){fd, connection_ready};
     c->door = door;
     LIST_INIT(&c->channels);
@@ -234,15 +247,30 @@ int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_cre
 
     /* One that came by a name has it from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-    return add(door, fd, &(struct connection){.client_cookie = client_cookie,
-                                              .is_creators = is_creators});
+    struct connection c = {.client_cookie = client_cookie,
+                           .is_creators = is_creators,
+                           .account = closer_account_create((uid_t)-1)};
+    if (c.account != NULL && add(door, fd, &c) == 0)
+        return 0;
+    closer_account_drop(c.account);
+    return -1;
+}
+
+/* Who has connected meanwhile may have sent something: closing that may wait. */
+static void close_listening(int fd, uid_t owner)
+{
+    struct closer_account *account = closer_account_create(owner);
+
+    shutdown(fd, SHUT_RDWR);
+    closer_let_go(account, fd);
+    closer_account_drop(account);
 }
 
 static void listener_end(struct listener *l)
 {
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
-    fd_close(l->watch.fd);
+    close_listening(l->watch.fd, l->owner);
     door_unrefer(l->door, 0);
     free(l);
 }
@@ -251,16 +279,18 @@ static void listener_end(struct listener *l)
 static void welcome(struct listener *l, int fd)
 {
     struct connection c = {.listener_id = l->id};
-    struct ucred peer;
+    struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof(peer);
+    int is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-        quota_take(&c.share, &peer, 1) < 0) {
-        fd_close(fd);
-    } else if (add(l->door, fd, &c) < 0) {
+    c.account = closer_account_create(peer.uid);
+    if (is_known && c.account != NULL && quota_take(&c.share, &peer, 1) == 0) {
+        if (add(l->door, fd, &c) == 0)
+            return;
         quota_give_back(&c.share);
-        fd_close(fd);
     }
+    closer_shut(c.account, fd);
+    closer_account_drop(c.account);
 }
 
 static void listener_ready(struct watch *w, uint32_t events)

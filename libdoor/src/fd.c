@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "thread.h"
+#include "closer.h"
 
 #define DOOR_MARK 0x646f6f72 /* "door" */
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
@@ -28,23 +28,9 @@ void fd_close(int fd)
     errno = saved;
 }
 
-/* Lingering is the peer's wish; a thread for each such socket would be its weapon. */
-static void *close_here(void *fd)
-{
-    struct linger none = {0};
-
-    setsockopt((int)(intptr_t)fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    close((int)(intptr_t)fd);
-    return NULL;
-}
-
 void close_foreign(int fd)
 {
-    int saved = errno;
-
-    if (fd >= 0 && thread_start_blocked(close_here, (void *)(intptr_t)fd) < 0)
-        fd_close(fd);
-    errno = saved;
+    closer_let_go(NULL, fd);
 }
 
 int fd_hide(int fd)
@@ -180,8 +166,9 @@ int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count
     return fd_send_as(fd, data, len, fds, count, NULL);
 }
 
-/* The descriptors in one item; those over max are closed. */
-static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max)
+/* The descriptors in one item; those over max are let go. */
+static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max,
+                         struct closer_account *account)
 {
     unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
@@ -191,13 +178,13 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
         if (taken < max)
             fds[taken++] = fd;
         else
-            close_foreign(fd);
+            closer_let_go(account, fd);
     }
     return taken;
 }
 
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
-                   struct ucred *sender, int *lost)
+                   struct closer_account *account, struct ucred *sender, int *lost)
 {
     union control control;
     struct iovec iov = {.iov_base = data, .iov_len = len};
@@ -214,7 +201,7 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
         return -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-            *count = take_fds(c, fds, *count, max);
+            *count = take_fds(c, fds, *count, max, account);
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             memcpy(sender, CMSG_DATA(c), sizeof(*sender));
     }
@@ -222,7 +209,7 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
     if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
-        close_foreign(fds[--*count]);
+        closer_let_go(account, fds[--*count]);
     if (*lost && (size_t)got == len)
         return 0;
     errno = got == 0 ? ECONNRESET : EPROTO;
@@ -234,7 +221,7 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
     struct ucred sender;
     int lost;
 
-    if (fd_recv_letter(fd, data, len, fds, max, count, &sender, &lost) < 0)
+    if (fd_recv_letter(fd, data, len, fds, max, count, NULL, &sender, &lost) < 0)
         return -1;
     if (!lost)
         return 0;

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "fd.h"
 #include "thread.h"
 
@@ -35,6 +36,7 @@ static struct timer {
     [LOOP_GROW] = {.period_ms = 1},
     [LOOP_WINDOWS] = {.period_ms = 1000},
     [LOOP_BATCH] = {.period_ms = 1000},
+    [LOOP_CLOSER] = {.period_ms = 100},
 };
 
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
@@ -143,11 +145,17 @@ static int make_descriptors(void)
     return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, wake.fd, &event);
 }
 
+static void repeat_closer(int (*function)(void))
+{
+    loop_repeat(LOOP_CLOSER, function);
+}
+
 int loop_start(void)
 {
     int result = 0;
 
     pthread_mutex_lock(&start_lock);
+    closer_set_repeat(repeat_closer);
     if (!own_fd_check(&epoll) || !own_fd_check(&wake)) {
         unsigned mine = atomic_fetch_add(&generation, 1) + 1;
         result = make_descriptors();

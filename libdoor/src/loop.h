@@ -38,6 +38,7 @@ enum loop_timer {
     LOOP_GROW,    /* every millisecond */
     LOOP_WINDOWS, /* every second */
     LOOP_BATCH,   /* every second */
+    LOOP_CLOSER,  /* every tenth of a second */
     LOOP_TIMER_COUNT
 };
 

@@ -229,7 +229,8 @@ static int read_letter(struct mailbox *m, struct letter *letter)
         errno = ECONNRESET;
         return -1;
     }
-    if (fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count, &sender, &lost) < 0)
+    if (fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count, NULL, &sender,
+                       &lost) < 0)
         return -1;
     if (letter->magic != MSG_MAGIC || letter->slot >= SHM_SLOT_COUNT) {
         while (count > 0)

@@ -64,6 +64,7 @@ struct connection {
     uint64_t listener_id;   /* the name it came by, or 0 */
     int is_creators;        /* the descriptor that door_create() returned */
     struct quota_share share; /* whose descriptor it costs, if it came by a name */
+    struct closer_account *account; /* what was sent on it, and is to be closed */
     LIST_HEAD(, server_channel) channels;
 };
 
