@@ -13,6 +13,7 @@
 
 #include "batch.h"
 #include "client.h"
+#include "closer.h"
 #include "loop.h"
 #include "pool.h"
 #include "server.h"
@@ -40,6 +41,7 @@ static void after_in_parent(void)
 static void after_in_child(void)
 {
     *not_forked = 1;
+    closer_forked(); /* the others may let something go */
     client_forked();
     connection_forked();
     server_thread_forked();
