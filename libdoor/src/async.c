@@ -12,7 +12,6 @@
 
 #include "batch.h"
 #include "client.h"
-#include "fork.h"
 
 struct door_async {
     struct client_seat seat; /* its channel NULL: lost */
@@ -28,7 +27,7 @@ struct door_async *door_async_open(int d, size_t size)
 {
     struct door_async *call = calloc(1, sizeof(*call));
 
-    if (call == NULL || fork_watch() < 0 || client_acquire(d, 0, &call->seat) < 0) {
+    if (call == NULL || client_acquire(d, 0, &call->seat) < 0) {
         free(call);
         return NULL;
     }

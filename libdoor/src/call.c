@@ -10,7 +10,6 @@
 
 #include "batch.h"
 #include "client.h"
-#include "fork.h"
 #include "thread.h"
 
 int64_t door_now_ns(void)
@@ -24,7 +23,7 @@ static int call(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
     struct client_seat seat;
     int64_t until_ns = deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
 
-    if (fork_watch() < 0 || client_acquire(d, until_ns, &seat) < 0)
+    if (client_acquire(d, until_ns, &seat) < 0)
         return -1;
     batch_note_caller();
     return client_call(seat, params, deadline_ns, loan);

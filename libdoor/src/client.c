@@ -25,6 +25,7 @@
 
 #include "client_channel.h"
 #include "fd.h"
+#include "fork.h"
 #include "thread.h"
 
 #define BUCKET_COUNT 64
@@ -34,6 +35,16 @@
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static struct client_channel *table[BUCKET_COUNT];
+
+static void forked(void)
+{
+    pthread_mutex_init(&table_lock, NULL);
+    pthread_cond_init(&opened, NULL);
+    for (unsigned i = 0; i < BUCKET_COUNT; i++)
+        table[i] = NULL;
+}
+
+static struct fork_part part = {.child = forked};
 
 static struct client_channel **bucket(uint64_t cookie)
 {
@@ -56,6 +67,7 @@ static void destroy(struct client_channel *ch)
 
 void client_release(struct client_channel *ch)
 {
+    fork_register(&part);
     pthread_mutex_lock(&table_lock);
     unsigned left = --ch->refs;
     pthread_mutex_unlock(&table_lock);
@@ -247,12 +259,17 @@ static int open_channel(struct client_channel *ch, int d, int64_t deadline_ns)
     fd_close(own);
     if (result < 0)
         return -1;
+    if (!fd_is_seqpacket(fds[0], 0) || check_memory(fds[1]) < 0 || check_bell(fds[2]) < 0) {
+        for (int i = 0; i < 3; i++)
+            close_foreign(fds[i]);
+        errno = EPROTO;
+        return -1;
+    }
     ch->control.fd = fd_hide(fds[0]);
     mailbox_init(&ch->mailbox, ch->control.fd, NULL, has_call);
     ch->memory = own_fd(fds[1]);
     ch->bell = own_fd(fds[2]);
-    if (ch->control.fd < 0 || !fd_is_seqpacket(ch->control.fd, 0) || ch->memory.fd < 0 || ch->bell.fd < 0 ||
-        check_memory(ch->memory.fd) < 0 || check_bell(ch->bell.fd) < 0)
+    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0)
         return -1;
     ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED)
@@ -355,6 +372,8 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
         errno = EBADF;
         return -1;
     }
+    if (fork_register(&part) < 0)
+        return -1;
     pthread_mutex_lock(&table_lock);
     while (result == 0 && (found = find_seat(cookie, seat)) != 1) {
         if (found < 0) {
@@ -382,25 +401,3 @@ int client_give_back_idle(void)
     return is_left;
 }
 
-void client_lock(void)
-{
-    pthread_mutex_lock(&table_lock);
-}
-
-void client_unlock(void)
-{
-    pthread_mutex_unlock(&table_lock);
-}
-
-void client_forked(void)
-{
-    pthread_mutex_init(&table_lock, NULL);
-    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
-        while (table[i] != NULL) {
-            struct client_channel *ch = table[i];
-            table[i] = ch->next;
-            destroy(ch);
-        }
-    }
-    pthread_cond_init(&opened, NULL);
-}

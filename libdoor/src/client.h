@@ -80,9 +80,4 @@ int client_end(struct client_seat *seat, int was_queued, char **result, size_t *
 /* Gives the seat back, in which a call may still run: nobody will ask for its result. */
 void client_leave(struct client_seat seat, int runs, int was_queued);
 
-/* In a forked child: the parent's channels are not ours. */
-void client_lock(void);
-void client_unlock(void);
-void client_forked(void);
-
 #endif

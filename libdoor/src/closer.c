@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "thread.h"
 
 #define PARCELS_MAX 16384 /* descriptors that wait in all; a full one takes 128 KiB */
@@ -249,6 +250,28 @@ static void *run(void *arg)
 
 /* ------------------------------------------------ for the others */
 
+/* What waited stays open in a child. */
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&work, NULL);
+    STAILQ_INIT(&line);
+    for (unsigned i = 0; i < CLOSER_THREADS_MAX; i++)
+        busy[i] = NULL;
+    thread_count = idle_count = starting_count = 0;
+    free_parcel = 0;
+    never_used = 1;
+    nobody = (struct closer_account){.user = NOBODY, .refs = 1};
+}
+
+static void enter(void)
+{
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
+    pthread_mutex_lock(&lock);
+}
+
 struct closer_account *closer_account_create(uid_t user)
 {
     struct closer_account *a = calloc(1, sizeof(*a));
@@ -260,7 +283,7 @@ struct closer_account *closer_account_create(uid_t user)
 
 void closer_account_hold(struct closer_account *a)
 {
-    pthread_mutex_lock(&lock);
+    enter();
     a->refs++;
     pthread_mutex_unlock(&lock);
 }
@@ -271,7 +294,7 @@ void closer_account_drop(struct closer_account *a)
 
     if (a == NULL)
         return;
-    pthread_mutex_lock(&lock);
+    enter();
     drop(a);
     pthread_mutex_unlock(&lock);
     errno = saved;
@@ -284,7 +307,7 @@ enum closer_state closer_let_go(struct closer_account *a, int fd)
 
     if (a == NULL)
         a = &nobody;
-    pthread_mutex_lock(&lock);
+    enter();
     result = fd < 0 || put(a, fd) == 0 ? state(a) : CLOSER_STUCK;
     is_short = see_to_line() < 0;
     pthread_mutex_unlock(&lock);
@@ -298,7 +321,7 @@ enum closer_state closer_state(struct closer_account *a)
 {
     enum closer_state result;
 
-    pthread_mutex_lock(&lock);
+    enter();
     result = state(a != NULL ? a : &nobody);
     pthread_mutex_unlock(&lock);
     return result;
@@ -346,18 +369,4 @@ enum closer_state closer_shut(struct closer_account *a, int fd)
 void closer_set_repeat(void (*function)(int (*function)(void)))
 {
     atomic_store(&repeat, function);
-}
-
-/* Another thread may have been in the middle of a list: what is in them is left alone. */
-void closer_forked(void)
-{
-    pthread_mutex_init(&lock, NULL);
-    pthread_cond_init(&work, NULL);
-    STAILQ_INIT(&line);
-    for (unsigned i = 0; i < CLOSER_THREADS_MAX; i++)
-        busy[i] = NULL;
-    thread_count = idle_count = starting_count = 0;
-    free_parcel = 0;
-    never_used = 1;
-    nobody = (struct closer_account){.user = NOBODY, .refs = 1};
 }

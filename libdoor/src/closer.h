@@ -67,7 +67,4 @@ enum closer_state closer_state(struct closer_account *a);
  */
 void closer_set_repeat(void (*repeat)(int (*function)(void)));
 
-/* In a forked child: what waited is not closed there. */
-void closer_forked(void);
-
 #endif

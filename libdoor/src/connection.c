@@ -15,6 +15,7 @@
 #include "client.h"
 #include "closer.h"
 #include "fd.h"
+#include "fork.h"
 #include "server.h"
 #include "thread.h"
 
@@ -33,6 +34,14 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
+static void forked(void)
+{
+    LIST_INIT(&connections);
+    LIST_INIT(&listeners);
+}
+
+static struct fork_part part = {.child = forked};
+
 static int listener_add(struct door *door, int fd, uid_t owner);
 static void listener_end(struct listener *l);
 
@@ -42,6 +51,7 @@ struct door *door_find_local(int d)
     struct connection *c;
     struct door *door = NULL;
 
+    fork_register(&part);
     server_lock();
     LIST_FOREACH(c, &connections, link) {
         if (cookie != 0 && c->client_cookie == cookie) {
@@ -245,6 +255,8 @@ int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_cre
 {
     int on = 1;
 
+    if (fork_register(&part) < 0)
+        return -1;
     /* One that came by a name has it from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     struct connection c = {.client_cookie = client_cookie,
@@ -334,28 +346,4 @@ static int listener_add(struct door *door, int fd, uid_t owner)
     door_refer(door, 0); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
     return 0;
-}
-
-void connection_forked(void)
-{
-    struct connection *c;
-    struct listener *l;
-    struct server_channel *ch;
-
-    server_lock_forked();
-    while ((c = LIST_FIRST(&connections)) != NULL) {
-        LIST_REMOVE(c, link);
-        while ((ch = LIST_FIRST(&c->channels)) != NULL) {
-            LIST_REMOVE(ch, link);
-            server_channel_forked(ch);
-        }
-        fd_close(c->watch.fd);
-        free(c);
-    }
-    while ((l = LIST_FIRST(&listeners)) != NULL) {
-        LIST_REMOVE(l, link);
-        fd_close(l->watch.fd);
-        free(l);
-    }
-    quota_forked();
 }

@@ -27,19 +27,26 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static uint64_t instance_id; /* 0: not drawn yet */
+
+/* Another instance. */
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    instance_id = 0;
+}
+
 void server_lock(void)
 {
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
     pthread_mutex_lock(&lock);
 }
 
 void server_unlock(void)
 {
     pthread_mutex_unlock(&lock);
-}
-
-void server_lock_forked(void)
-{
-    pthread_mutex_init(&lock, NULL);
 }
 
 /* Drawn at random: no two doors of a system have the same, nor two processes. */
@@ -54,15 +61,11 @@ static uint64_t random_id(void)
 
 uint64_t door_instance_id(void)
 {
-    static uint64_t instance_id;
-    static pid_t pid; /* a forked child is another instance */
     uint64_t id;
 
     server_lock();
-    if (pid != getpid()) {
-        pid = getpid();
+    if (instance_id == 0)
         instance_id = random_id();
-    }
     id = instance_id;
     server_unlock();
     return id;
@@ -170,7 +173,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
         errno = EINVAL;
         return -1;
     }
-    if (server_channel_allowed() < 0 || fork_watch() < 0 || loop_start() < 0)
+    if (server_channel_allowed() < 0 || loop_start() < 0)
         return -1;
     door = new_door(procedure, cookie, attributes);
     if (door == NULL)

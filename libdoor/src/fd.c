@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,15 +15,75 @@
 #include <unistd.h>
 
 #include "closer.h"
+#include "fork.h"
 
 #define DOOR_MARK 0x646f6f72 /* "door" */
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
 #define HIDE_FROM 512
+#define OWN_MAX 65536
+
+/*
+ * What fd_hide() gave a number to: a socket's cookie, or a device and an inode.  By
+ * number; those from OWN_MAX on stay open in a child.  Pages that are never written
+ * cost nothing.
+ */
+static struct own_number {
+    _Atomic uint64_t id, dev; /* id 0: nothing */
+} own_numbers[OWN_MAX];
+static _Atomic int own_end; /* above the highest one */
+
+/* 0 if it has none. */
+static uint64_t identify(int fd, uint64_t *dev)
+{
+    uint64_t cookie = fd_cookie(fd);
+    struct stat st;
+
+    *dev = 0;
+    if (cookie != 0 || fstat(fd, &st) < 0)
+        return cookie;
+    *dev = st.st_dev;
+    return st.st_ino;
+}
+
+/* The program may have closed it, and got the number again. */
+static void close_own_number(int fd)
+{
+    uint64_t dev, id = atomic_exchange(&own_numbers[fd].id, 0);
+
+    if (id != 0 && identify(fd, &dev) == id && dev == atomic_load(&own_numbers[fd].dev))
+        close(fd);
+}
+
+static void forked(void)
+{
+    int saved = errno;
+
+    for (int fd = atomic_exchange(&own_end, 0) - 1; fd >= 0; fd--)
+        close_own_number(fd);
+    errno = saved;
+}
+
+static void note_own(int fd)
+{
+    static struct fork_part part = {.child = forked};
+    int end = atomic_load(&own_end);
+    uint64_t dev, id;
+
+    if (fd < 0 || fd >= OWN_MAX || fork_register(&part) < 0)
+        return;
+    id = identify(fd, &dev);
+    atomic_store(&own_numbers[fd].dev, dev);
+    atomic_store(&own_numbers[fd].id, id);
+    while (end <= fd && !atomic_compare_exchange_weak(&own_end, &end, fd + 1))
+        continue;
+}
 
 void fd_close(int fd)
 {
     int saved = errno;
 
+    if (fd >= 0 && fd < OWN_MAX)
+        atomic_store(&own_numbers[fd].id, 0);
     if (fd >= 0)
         close(fd);
     errno = saved;
@@ -33,7 +94,8 @@ void close_foreign(int fd)
     closer_let_go(NULL, fd);
 }
 
-int fd_hide(int fd)
+/* fd, or a copy with a number that is out of the way. */
+static int hide(int fd)
 {
     struct rlimit limit;
     int from = HIDE_FROM, hidden;
@@ -48,6 +110,14 @@ int fd_hide(int fd)
     if (hidden < 0 && (errno == EINVAL || errno == EMFILE))
         return fd; /* no number is left up there */
     fd_close(fd);
+    return hidden;
+}
+
+int fd_hide(int fd)
+{
+    int hidden = hide(fd);
+
+    note_own(hidden);
     return hidden;
 }
 

@@ -17,8 +17,10 @@
 /*
  * Every descriptor of the library's own is close-on-exec and has a number that
  * open(2) would not hand out soon, if one is left: programs count on low numbers,
- * and close ranges of them.  Takes fd over; returns the new number, or -1 with fd
- * closed.
+ * and close ranges of them.  A forked child closes them: its copies would hide the
+ * end of its parent from others.  Takes fd over; returns the new number, or -1 with
+ * fd closed.  What a peer sent must have been looked at before: fstat(2) of a FUSE
+ * file may wait.
  */
 int fd_hide(int fd);
 
@@ -42,7 +44,7 @@ int own_fd_check(const struct own_fd *own);
 /* Closes it, unless the number means another file by now. */
 void own_fd_close(struct own_fd *own);
 
-/* close(2) that keeps errno and accepts -1. */
+/* close(2) that keeps errno and accepts -1; not for what a peer sent. */
 void fd_close(int fd);
 
 /* closer_let_go() of a descriptor that is on nobody's account. */

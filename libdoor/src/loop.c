@@ -18,6 +18,7 @@
 
 #include "closer.h"
 #include "fd.h"
+#include "fork.h"
 #include "thread.h"
 
 #define PAUSE_MS 100
@@ -45,6 +46,17 @@ static _Atomic unsigned added;
 /* Watches that loop_pause() set aside; the loop thread's own. */
 static struct watch *paused[PAUSED_MAX];
 static unsigned paused_count;
+
+static void forked(void)
+{
+    epoll.fd = wake.fd = -1; /* fd_hide(): closed */
+    paused_count = 0;
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
+        atomic_store(&timers[i].function, NULL);
+    pthread_mutex_init(&start_lock, NULL);
+}
+
+static struct fork_part part = {.child = forked};
 
 static void resume_paused(void)
 {
@@ -154,6 +166,8 @@ int loop_start(void)
 {
     int result = 0;
 
+    if (fork_register(&part) < 0)
+        return -1;
     pthread_mutex_lock(&start_lock);
     closer_set_repeat(repeat_closer);
     if (!own_fd_check(&epoll) || !own_fd_check(&wake)) {
@@ -193,18 +207,9 @@ void loop_repeat(enum loop_timer timer, int (*function)(void))
     struct timer *t = &timers[timer];
     uint64_t one = 1;
 
+    fork_register(&part);
     if (atomic_load(&t->function) == function)
         return;
     if (atomic_exchange(&t->function, function) == NULL && write(wake.fd, &one, sizeof(one)) < 0)
         return; /* the counter is full: a wake-up is on its way anyway */
-}
-
-void loop_forked(void)
-{
-    own_fd_close(&epoll);
-    own_fd_close(&wake);
-    paused_count = 0;
-    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
-        atomic_store(&timers[i].function, NULL);
-    pthread_mutex_init(&start_lock, NULL);
 }

@@ -48,7 +48,4 @@ enum loop_timer {
  */
 void loop_repeat(enum loop_timer timer, int (*function)(void));
 
-/* In a forked child: the thread is gone, forget it. */
-void loop_forked(void);
-
 #endif

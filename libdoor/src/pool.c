@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fork.h"
 #include "server_thread.h"
 #include "thread.h"
 
@@ -29,6 +30,12 @@
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
+
+static void forked(void)
+{
+    pthread_mutex_init(&shared_lock, NULL);
+    shared = NULL;
+}
 
 static int grow_shared(void)
 {
@@ -79,8 +86,11 @@ static struct pool *create(void)
 
 struct pool *pool_shared(void)
 {
+    static struct fork_part part = {.child = forked};
     struct pool *pool;
 
+    if (fork_register(&part) < 0)
+        return NULL;
     pthread_mutex_lock(&shared_lock);
     if (shared == NULL)
         shared = create();
@@ -471,12 +481,4 @@ void pool_cancel_calls(struct pool *pool, struct server_channel *ch, int slot)
         }
     }
     pthread_mutex_unlock(&pool->lock);
-}
-
-void pool_forked(void)
-{
-    pthread_mutex_init(&shared_lock, NULL);
-    if (shared != NULL)
-        destroy(shared);
-    shared = NULL;
 }

@@ -94,7 +94,6 @@ struct server_channel {
 
 void server_lock(void);
 void server_unlock(void);
-void server_lock_forked(void); /* in a forked child: nobody holds it */
 
 /* door.c: references may be taken and given back by any thread. */
 void door_hold(struct door *door);
@@ -123,7 +122,6 @@ void door_describe(const struct door *door, struct msg_answer *answer);
  * client_cookie: the other end's socket, if this process has made it, else 0.
  */
 int connection_add(struct door *door, int fd, uint64_t client_cookie, int is_creators);
-void connection_forked(void);
 
 /* The door, with a reference, if this process has made the descriptor d for it. */
 struct door *door_find_local(int d);
@@ -149,7 +147,6 @@ void server_channel_orphan(struct server_channel *ch);
 
 /* The peer broke the rules, or nothing more can come: the channel is shut. */
 void server_channel_condemn(struct server_channel *ch);
-void server_channel_forked(struct server_channel *ch);
 
 /* Its door is revoked: callers hear of it, those that wait at once. */
 void server_channel_revoke(struct server_channel *ch);

@@ -192,14 +192,6 @@ void server_channel_orphan(struct server_channel *ch)
         server_channel_condemn(ch);
 }
 
-void server_channel_forked(struct server_channel *ch)
-{
-    fd_close(ch->control.fd);
-    fd_close(ch->memory_fd);
-    fd_close(ch->bell_fd);
-    free(ch);
-}
-
 int server_channel_look_out(struct server_channel *ch)
 {
     return atomic_exchange(&shm_head(ch->shm)->waking, 1) == 0;
