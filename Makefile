@@ -387,17 +387,20 @@ $(MPMS:%=check-%): check-%: all tests
 
 # ---------------------------------------------------------------- benchmarks
 
-# What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short.
+# What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short,
+# OTHER=/path/to/libdoor.so has another build of the library in the socket's place, CALLERS=n
+# and PROCEDURE=0 (1, 2) only some of the rows.
 CALL_BENCH := $(sort $(wildcard bench/call*.c))
 
 $(OBJ)/bench/call%.o: LOCAL := -O2 $(DOOR_CPP)
-$(BUILD)/bench/call: $(call objs,$(CALL_BENCH)) $(BUILD)/libdoor.a
+$(BUILD)/bench/call: $(call objs,$(CALL_BENCH))
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^
+	$(LINK) -o $@ $^ -ldl
 
 .PHONY: bench-call
-bench-call: $(BUILD)/bench/call
-	@$(BUILD)/bench/call $(if $(QUICK),-q)
+bench-call: $(BUILD)/bench/call $(LIBDOOR)
+	@$(BUILD)/bench/call $(if $(QUICK),-q) $(OTHER:%=-o '%') $(CALLERS:%=-c %) \
+		$(PROCEDURE:%=-p %) $(abspath $(LIBDOOR))
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.

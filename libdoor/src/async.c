@@ -13,7 +13,6 @@
 #include "batch.h"
 #include "client_call.h"
 #include "client_table.h"
-#include "fork.h"
 #include "thread.h"
 
 struct door_async {
@@ -31,7 +30,7 @@ struct door_async *door_async_open(int d, size_t size)
     THREAD_UNCANCELLED;
     struct door_async *call = calloc(1, sizeof(*call));
 
-    if (call == NULL || fork_watch() < 0 || client_acquire(d, 0, &call->seat) < 0) {
+    if (call == NULL || client_acquire(d, 0, &call->seat) < 0) {
         free(call);
         return NULL;
     }

@@ -13,7 +13,6 @@
 #include "batch.h"
 #include "client_call.h"
 #include "client_table.h"
-#include "fork.h"
 #include "handle.h"
 #include "thread.h"
 
@@ -28,7 +27,7 @@ int door_call(int d, door_arg_t *params)
     struct door_terms terms = {.desc_max = MAILBOX_MAX};
     struct client_seat seat;
 
-    if (fork_watch() < 0 || client_acquire(d, 0, &seat) < 0)
+    if (client_acquire(d, 0, &seat) < 0)
         return -1;
     batch_note_caller();
     return client_call(seat, params, &terms);
@@ -42,7 +41,7 @@ struct door_handle *door_handle_open(int d)
     struct door_handle *handle;
     struct client_seat seat;
 
-    if (fork_watch() < 0 || client_acquire(d, 0, &seat) < 0)
+    if (client_acquire(d, 0, &seat) < 0)
         return NULL;
     handle = malloc(sizeof(*handle));
     if (handle != NULL) {
@@ -71,8 +70,6 @@ void door_handle_close(struct door_handle *handle)
 int handle_acquire(const struct door_handle *handle, int64_t deadline_ns,
                    struct client_seat *seat)
 {
-    if (fork_watch() < 0)
-        return -1;
     if (!client_channel_take_slot(handle->ch, seat)) {
         if (client_acquire(handle->d, deadline_ns, seat) < 0)
             return -1;
@@ -120,8 +117,7 @@ int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns
 
     if (loan != NULL)
         *loan = (struct door_loan){NULL, 0, NULL, 0};
-    if (fork_watch() < 0 ||
-        client_acquire(d, deadline_ns == NULL ? 0 : atomic_load(deadline_ns), &seat) < 0)
+    if (client_acquire(d, deadline_ns == NULL ? 0 : atomic_load(deadline_ns), &seat) < 0)
         return -1;
     batch_note_caller();
     return client_call(seat, params, &terms);

@@ -36,22 +36,16 @@ static int welcome(const struct mailbox *m, unsigned slot)
     return atomic_load(&ch->desc_max[slot]);
 }
 
-static void close_descriptors(struct client_channel *ch)
-{
-    own_fd_close(&ch->memory);
-    own_fd_close(&ch->bell);
-    if (ch->control.fd >= 0 && fd_cookie(ch->control.fd) == ch->mailbox.cookie)
-        fd_close(ch->control.fd);
-}
-
 static void destroy(struct client_channel *ch)
 {
     if (ch->shm != MAP_FAILED)
         munmap(ch->shm, SHM_MAPPED_SIZE);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
+    mailbox_close_socket(&ch->mailbox);
+    own_fd_shut(&ch->bell, ch->mailbox.account);
+    own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
-    close_descriptors(ch);
     free(ch);
 }
 
@@ -64,12 +58,6 @@ void client_channel_release(struct client_channel *ch)
 {
     if (atomic_fetch_sub(&ch->refs, 1) == 1)
         destroy(ch);
-}
-
-void client_channel_forked(struct client_channel *ch)
-{
-    close_descriptors(ch);
-    free(ch);
 }
 
 /* The server is gone, or cannot be reached: wakes everyone who waits for it. */
@@ -139,12 +127,13 @@ static int hold_socket(int d, uint64_t cookie)
     return -1;
 }
 
-/* Sockets that are none of SEQPACKET's kind might block, or do anything. */
-static int check_sockets(const struct client_channel *ch)
+/* Control, memory, bell: what is something else might block, or do anything. */
+static int check_parts(const int *fds)
 {
-    if (ch->control.fd >= 0 && fd_is_seqpacket(ch->control.fd, 0) && ch->bell.fd >= 0 &&
-        fd_is_seqpacket(ch->bell.fd, 0))
+    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0 && fd_is_seqpacket(fds[2], 0))
         return 0;
+    for (int i = 0; i < 3; i++)
+        close_foreign(fds[i]);
     errno = EPROTO;
     return -1;
 }
@@ -159,7 +148,7 @@ struct client_channel *client_channel_new(uint64_t cookie, const struct client_e
     ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->control.ready = control_ready;
     ch->events = events;
-    mailbox_init(&ch->mailbox, -1, NULL, welcome);
+    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, welcome);
     ch->shm = MAP_FAILED;
     ch->cookie = cookie;
     ch->opening = 1;
@@ -177,13 +166,13 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
         return -1;
     result = door_ask(own, MSG_OPEN, deadline_ns, &answer, fds, 3);
     fd_close(own);
-    if (result < 0)
+    if (result < 0 || check_parts(fds) < 0)
         return -1;
     ch->control.fd = fd_hide(fds[0]);
-    mailbox_init(&ch->mailbox, ch->control.fd, NULL, welcome);
+    mailbox_init(&ch->mailbox, ch->control.fd, (uid_t)-1, NULL, welcome);
     ch->memory = own_fd(fds[1]);
     ch->bell = own_fd(fds[2]);
-    if (check_sockets(ch) < 0 || check_memory(ch->memory.fd) < 0)
+    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0)
         return -1;
     ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED)

@@ -65,9 +65,6 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns);
 void client_channel_hold(struct client_channel *ch);
 void client_channel_release(struct client_channel *ch);
 
-/* In a forked child, which has not the shared memory: lets go of the rest. */
-void client_channel_forked(struct client_channel *ch);
-
 /* Takes a free slot, and a reference for it: 1 and a seat, or 0 if there is none. */
 int client_channel_take_slot(struct client_channel *ch, struct client_seat *seat);
 

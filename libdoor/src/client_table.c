@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "fork.h"
 #include "thread.h"
 
 #define BUCKET_COUNT 64
@@ -18,6 +19,16 @@
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static struct client_channel *table[BUCKET_COUNT];
+
+static void forked(void)
+{
+    pthread_mutex_init(&table_lock, NULL);
+    pthread_cond_init(&opened, NULL);
+    for (unsigned i = 0; i < BUCKET_COUNT; i++)
+        table[i] = NULL;
+}
+
+static struct fork_part part = {.child = forked};
 
 static struct client_channel **bucket(uint64_t cookie)
 {
@@ -133,6 +144,8 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
         errno = EBADF;
         return -1;
     }
+    if (fork_register(&part) < 0)
+        return -1;
     pthread_mutex_lock(&table_lock);
     while (result == 0 && (found = find_seat(cookie, seat)) != 1) {
         if (found < 0) {
@@ -143,27 +156,4 @@ int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
     }
     pthread_mutex_unlock(&table_lock);
     return result;
-}
-
-void client_lock(void)
-{
-    pthread_mutex_lock(&table_lock);
-}
-
-void client_unlock(void)
-{
-    pthread_mutex_unlock(&table_lock);
-}
-
-void client_forked(void)
-{
-    pthread_mutex_init(&table_lock, NULL);
-    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
-        while (table[i] != NULL) {
-            struct client_channel *ch = table[i];
-            table[i] = ch->next;
-            client_channel_forked(ch);
-        }
-    }
-    pthread_cond_init(&opened, NULL);
 }

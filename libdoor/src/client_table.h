@@ -19,9 +19,4 @@
  */
 int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
 
-/* Around a fork, and in the child: the parent's channels are not ours. */
-void client_lock(void);
-void client_unlock(void);
-void client_forked(void);
-
 #endif

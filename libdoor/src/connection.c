@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "closer.h"
 #include "fd.h"
+#include "fork.h"
 #include "name.h"
 #include "pool.h"
 #include "thread.h"
@@ -33,6 +35,7 @@ struct connection {
     uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
     uint64_t listener_id;   /* the name it came by, or 0 */
     struct quota_share share; /* whose descriptor it costs, if it came by a name */
+    struct closer_account *account; /* what was sent on it, and is to be closed */
     LIST_HEAD(, server_channel) channels;
 };
 
@@ -51,6 +54,15 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    LIST_INIT(&connections);
+    LIST_INIT(&listeners);
+}
+
+static struct fork_part part = {.child = forked};
+
 static int listener_add(struct door *door, int fd, int path_fd, uid_t owner);
 static void listener_end(struct listener *l);
 
@@ -60,6 +72,7 @@ struct door *door_find_local(int d)
     struct connection *c;
     struct door *door = NULL;
 
+    fork_register(&part);
     pthread_mutex_lock(&lock);
     LIST_FOREACH(c, &connections, link) {
         if (cookie != 0 && c->client_cookie == cookie) {
@@ -106,7 +119,8 @@ static void connection_end(struct connection *c)
         LIST_REMOVE(ch, link);
         server_channel_orphan(ch);
     }
-    fd_close(c->watch.fd);
+    closer_shut(c->account, c->watch.fd);
+    closer_account_drop(c->account);
     quota_give_back(&c->share);
     door_reference_release(c->reference);
     free(c);
@@ -118,15 +132,15 @@ static void answer_info(struct connection *c, int reply_fd)
 
     door_describe(c->door, &answer);
     fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
-static void refuse(int reply_fd, int error)
+static void refuse(struct connection *c, int reply_fd, int error)
 {
     struct msg_answer answer = {.magic = MSG_MAGIC, .error = error};
 
     fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
 static void answer_open(struct connection *c, int reply_fd, const struct ucred *who)
@@ -136,12 +150,12 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     struct client_ends ends;
 
     if (atomic_load(&c->door->revoked)) {
-        refuse(reply_fd, EBADF);
+        refuse(c, reply_fd, EBADF);
         return;
     }
     ch = pool_open_channel(c->reference, who, &ends);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
+        refuse(c, reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);
@@ -152,7 +166,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
         server_channel_condemn(ch);
     fd_close(ends.control); /* if nobody gets it, the channel ends */
     fd_close(ends.bell);
-    close_foreign(reply_fd);
+    closer_let_go(c->account, reply_fd);
 }
 
 /*
@@ -169,13 +183,13 @@ static void answer_attach(struct connection *c, int reply_fd, int listening_fd, 
     else if (fd_is_seqpacket(listening_fd, 1) && (path_fd < 0 || name_is_socket(path_fd)))
         error = listener_add(c->door, fd_hide(listening_fd), path_fd, owner) < 0 ? EAGAIN : 0;
     if (error == EPERM || error == EINVAL) {
-        close_foreign(listening_fd);
-        close_foreign(path_fd);
+        closer_let_go(c->account, listening_fd);
+        closer_let_go(c->account, path_fd);
     }
     if (error == 0)
         answer_info(c, reply_fd);
     else
-        refuse(reply_fd, error);
+        refuse(c, reply_fd, error);
 }
 
 static void answer_detach(struct connection *c, int reply_fd, uid_t uid)
@@ -187,44 +201,55 @@ static void answer_detach(struct connection *c, int reply_fd, uid_t uid)
             break;
     }
     if (l == NULL) {
-        refuse(reply_fd, EINVAL);
+        refuse(c, reply_fd, EINVAL);
     } else if (uid != 0 && uid != geteuid() && uid != l->owner) {
-        refuse(reply_fd, EPERM);
+        refuse(c, reply_fd, EPERM);
     } else {
         listener_end(l);
         answer_info(c, reply_fd);
     }
 }
 
-static void connection_ready(struct watch *w, uint32_t events)
+static void serve(struct connection *c, const struct msg_request *request, int *fds,
+                  unsigned count, const struct ucred *sender)
 {
-    struct connection *c = (struct connection *)w;
-    struct msg_request request;
-    struct ucred sender;
-    int fds[3] = {-1, -1, -1}, lost;
-    unsigned count;
-
-    if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 3, &count, &sender, &lost) < 0) {
-        /* What was sent before the end is read first. */
-        if (errno != EPROTO && (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)))
-            connection_end(c);
-        return;
-    }
-    int ours = request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1 &&
+    int ours = request->magic == MSG_MAGIC && request->version == SHM_VERSION && count >= 1 &&
                fd_is_seqpacket(fds[0], 0);
     /* Who sent it, not who made a socket: that may be one of ours, sent back. */
-    uid_t uid = sender.pid != 0 ? sender.uid : (uid_t)-1;
-    if (ours && request.op == MSG_OPEN && count == 1)
-        answer_open(c, fds[0], &sender);
-    else if (ours && request.op == MSG_INFO && count == 1)
+    uid_t uid = sender->pid != 0 ? sender->uid : (uid_t)-1;
+
+    if (ours && request->op == MSG_OPEN && count == 1)
+        answer_open(c, fds[0], sender);
+    else if (ours && request->op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
-    else if (ours && request.op == MSG_ATTACH && count >= 2)
-        answer_attach(c, fds[0], fds[1], fds[2], uid);
-    else if (ours && request.op == MSG_DETACH && count == 1)
+    else if (ours && request->op == MSG_ATTACH && count >= 2)
+        answer_attach(c, fds[0], fds[1], count > 2 ? fds[2] : -1, uid);
+    else if (ours && request->op == MSG_DETACH && count == 1)
         answer_detach(c, fds[0], uid);
     else
         while (count > 0)
-            close_foreign(fds[--count]);
+            closer_let_go(c->account, fds[--count]);
+}
+
+static void connection_ready(struct watch *w, uint32_t events)
+{
+    struct connection *c = (struct connection *)w;
+    enum closer_state state = closer_state(c->account);
+    int fds[3] = {-1, -1, -1}, lost, is_over = (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0;
+    struct msg_request request;
+    struct ucred sender;
+    unsigned count;
+
+    if (state == CLOSER_STUCK || (state == CLOSER_BEHIND && is_over)) {
+        connection_end(c);
+    } else if (state == CLOSER_BEHIND) {
+        loop_pause(w);
+    } else if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 3, &count, c->account,
+                              &sender, &lost) == 0) {
+        serve(c, &request, fds, count, &sender);
+    } else if (is_over && errno != EPROTO) { /* what was sent before the end is read first */
+        connection_end(c);
+    }
 }
 
 static int add(struct door *door, int fd, const struct connection *template)
@@ -233,7 +258,7 @@ static int add(struct door *door, int fd, const struct connection *template)
 
     if (c == NULL)
         return -1;
-    *c = *template;
+    *c = *template; /* its account is the caller's until this succeeds */
     c->watch = (struct watch){.fd = fd, .ready = connection_ready};
     c->door = door;
     c->reference = door_reference(door);
@@ -260,9 +285,16 @@ static int add_own(struct door *door, int fd, uint64_t client_cookie)
 {
     int on = 1;
 
+    if (fork_register(&part) < 0)
+        return -1;
     /* One that came by a name has it from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-    return add(door, fd, &(struct connection){.client_cookie = client_cookie});
+    struct connection c = {.client_cookie = client_cookie,
+                           .account = closer_account_create((uid_t)-1)};
+    if (c.account != NULL && add(door, fd, &c) == 0)
+        return 0;
+    closer_account_drop(c.account);
+    return -1;
 }
 
 /* A descriptor for door, whose other end the loop serves. */
@@ -281,12 +313,22 @@ int door_new_descriptor(struct door *door)
     return -1;
 }
 
+/* Who has connected meanwhile may have sent something: closing that may wait. */
+static void close_listening(int fd, uid_t owner)
+{
+    struct closer_account *account = closer_account_create(owner);
+
+    shutdown(fd, SHUT_RDWR);
+    closer_let_go(account, fd);
+    closer_account_drop(account);
+}
+
 static void listener_end(struct listener *l)
 {
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     name_watch_end(&l->name);
-    fd_close(l->watch.fd);
+    close_listening(l->watch.fd, l->owner);
     door_unrefer(l->door);
     free(l);
 }
@@ -300,16 +342,18 @@ static void name_removed(struct name_watch *w)
 static void welcome(struct listener *l, int fd)
 {
     struct connection c = {.listener_id = l->id};
-    struct ucred peer;
+    struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof(peer);
+    int is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-        quota_take(&c.share, &peer, 1) < 0) {
-        fd_close(fd);
-    } else if (add(l->door, fd, &c) < 0) {
+    c.account = closer_account_create(peer.uid);
+    if (is_known && c.account != NULL && quota_take(&c.share, &peer, 1) == 0) {
+        if (add(l->door, fd, &c) == 0)
+            return;
         quota_give_back(&c.share);
-        fd_close(fd);
     }
+    closer_shut(c.account, fd);
+    closer_account_drop(c.account);
 }
 
 static void listener_ready(struct watch *w, uint32_t events)
@@ -356,39 +400,4 @@ static int listener_add(struct door *door, int fd, int path_fd, uid_t owner)
     LIST_INSERT_HEAD(&listeners, l, link);
     name_watch_start(&l->name, path_fd, name_removed);
     return 0;
-}
-
-void connection_lock(void)
-{
-    pthread_mutex_lock(&lock);
-}
-
-void connection_unlock(void)
-{
-    pthread_mutex_unlock(&lock);
-}
-
-void connection_forked(void)
-{
-    struct connection *c;
-    struct listener *l;
-    struct server_channel *ch;
-
-    pthread_mutex_init(&lock, NULL);
-    while ((c = LIST_FIRST(&connections)) != NULL) {
-        LIST_REMOVE(c, link);
-        while ((ch = LIST_FIRST(&c->channels)) != NULL) {
-            LIST_REMOVE(ch, link);
-            server_channel_forked(ch);
-        }
-        fd_close(c->watch.fd);
-        free(c);
-    }
-    while ((l = LIST_FIRST(&listeners)) != NULL) {
-        LIST_REMOVE(l, link);
-        fd_close(l->watch.fd);
-        name_watch_forked(&l->name);
-        free(l);
-    }
-    name_watches_forked();
 }

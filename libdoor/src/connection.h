@@ -19,9 +19,4 @@ struct door *door_find_local(int d);
 /* The same however this process came by d; asks the door, which takes a moment. */
 struct door *door_find_own(int d);
 
-/* Around a fork, and in the child, which closes what would hide its parent's end. */
-void connection_lock(void);
-void connection_unlock(void);
-void connection_forked(void);
-
 #endif

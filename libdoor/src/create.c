@@ -14,7 +14,6 @@
 #include "ask.h"
 #include "connection.h"
 #include "fd.h"
-#include "fork.h"
 #include "pool.h"
 #include "server_thread.h"
 
@@ -82,7 +81,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
         errno = EINVAL;
         return -1;
     }
-    if (server_channel_allowed() < 0 || fork_watch() < 0 || loop_start() < 0)
+    if (server_channel_allowed() < 0 || loop_start() < 0)
         return -1;
     door = new_door(procedure, cookie, attributes);
     if (door == NULL)

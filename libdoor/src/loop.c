@@ -15,7 +15,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "fd.h"
+#include "fork.h"
 #include "thread.h"
 
 #define PAUSE_MS 100
@@ -35,18 +37,33 @@ static struct timer {
     [LOOP_GROW] = {.period_ms = 1},
     [LOOP_WINDOWS] = {.period_ms = 1000},
     [LOOP_BATCH] = {.period_ms = 1000},
+    [LOOP_CLOSER] = {.period_ms = 100},
 };
 
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
-/* Watches whose ready() is to hear of their end, whatever epoll says. */
-static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
-static struct watch *ending;
 
 /* Watches that loop_pause() set aside; the loop thread's own. */
 static struct watch *paused[PAUSED_MAX];
 static unsigned paused_count;
+
+/* Watches whose ready() is to hear of their end, whatever epoll says. */
+static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
+static struct watch *ending;
+
+static void forked(void)
+{
+    epoll_fd = wake_fd = -1; /* fd_hide(): closed */
+    ending = NULL;
+    paused_count = 0;
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
+        atomic_store(&timers[i].function, NULL);
+    pthread_mutex_init(&start_lock, NULL);
+    pthread_mutex_init(&end_lock, NULL);
+}
+
+static struct fork_part part = {.child = forked};
 
 static void resume_paused(void)
 {
@@ -184,11 +201,19 @@ static void close_descriptors(void)
     errno = saved;
 }
 
+static void repeat_closer(int (*function)(void))
+{
+    loop_repeat(LOOP_CLOSER, function);
+}
+
 int loop_start(void)
 {
     int result = 0;
 
+    if (fork_register(&part) < 0)
+        return -1;
     pthread_mutex_lock(&start_lock);
+    closer_set_repeat(repeat_closer);
     if (wake_up() < 0) {
         unsigned mine = atomic_fetch_add(&generation, 1) + 1;
         result = make_descriptors();
@@ -267,20 +292,8 @@ void loop_repeat(enum loop_timer timer, int (*function)(void))
 {
     struct timer *t = &timers[timer];
 
+    fork_register(&part);
     if (atomic_load(&t->function) != function &&
         atomic_exchange(&t->function, function) == NULL)
         wake_up();
-}
-
-void loop_forked(void)
-{
-    if (wake_up() == 0)
-        close_descriptors();
-    epoll_fd = wake_fd = -1;
-    paused_count = 0;
-    ending = NULL;
-    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
-        atomic_store(&timers[i].function, NULL);
-    pthread_mutex_init(&start_lock, NULL);
-    pthread_mutex_init(&end_lock, NULL);
 }

@@ -51,6 +51,7 @@ enum loop_timer {
     LOOP_GROW,    /* every millisecond */
     LOOP_WINDOWS, /* every second */
     LOOP_BATCH,   /* every second */
+    LOOP_CLOSER,  /* every tenth of a second */
     LOOP_TIMER_COUNT
 };
 
@@ -59,8 +60,5 @@ enum loop_timer {
  * be called from any thread.
  */
 void loop_repeat(enum loop_timer timer, int (*function)(void));
-
-/* In a forked child: the thread is gone, forget it. */
-void loop_forked(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fork.h"
 #include "loop.h"
 #include "thread.h"
 
@@ -32,6 +33,12 @@
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
+
+static void forked(void)
+{
+    pthread_mutex_init(&shared_lock, NULL);
+    shared = NULL;
+}
 
 /*
  * Wakes one idle thread, without writing to a number that may be somebody else's by
@@ -124,8 +131,11 @@ static struct pool *create(struct door *door, void (*check)(struct pool *pool))
 
 struct pool *pool_shared(void (*check)(struct pool *pool))
 {
+    static struct fork_part part = {.child = forked};
     struct pool *pool;
 
+    if (fork_register(&part) < 0)
+        return NULL;
     pthread_mutex_lock(&shared_lock);
     if (shared == NULL)
         shared = create(NULL, check);
@@ -588,12 +598,4 @@ void pool_remove_thread(struct server_thread *thread)
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);
-}
-
-void pool_forked(void)
-{
-    pthread_mutex_init(&shared_lock, NULL);
-    if (shared != NULL)
-        destroy(shared);
-    shared = NULL;
 }

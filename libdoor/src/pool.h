@@ -55,6 +55,7 @@ struct server_thread {
     struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
     pid_t tid;                  /* the kernel's number of it */
+    unsigned generation;        /* fork_generation() */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
@@ -130,7 +131,5 @@ void pool_leave_channel(struct server_thread *thread);
 void pool_add_thread(struct pool *pool, struct server_thread *thread);
 void pool_remove_thread(struct server_thread *thread);
 
-/* In a forked child: it serves no doors. */
-void pool_forked(void);
 
 #endif

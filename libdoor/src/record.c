@@ -12,11 +12,20 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "thread.h"
 
 #define BOTH_UNREFS (DOOR_UNREF | DOOR_UNREF_MULTI)
 
 static pthread_mutex_t instance_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t instance_id; /* 0: not drawn yet */
+
+/* Another instance. */
+static void forked(void)
+{
+    pthread_mutex_init(&instance_lock, NULL);
+    instance_id = 0;
+}
 
 /* Drawn at random: no two doors of a system have the same, nor two processes. */
 static uint64_t random_id(void)
@@ -33,23 +42,16 @@ static uint64_t random_id(void)
 
 uint64_t door_instance_id(void)
 {
-    static uint64_t instance_id;
-    static pid_t pid;
+    static struct fork_part part = {.child = forked};
     uint64_t id;
 
+    fork_register(&part);
     pthread_mutex_lock(&instance_lock);
-    if (pid != getpid()) {
-        pid = getpid();
+    if (instance_id == 0)
         instance_id = random_id();
-    }
     id = instance_id;
     pthread_mutex_unlock(&instance_lock);
     return id;
-}
-
-void door_record_forked(void)
-{
-    pthread_mutex_init(&instance_lock, NULL);
 }
 
 struct door *door_record(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,

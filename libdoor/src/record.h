@@ -90,7 +90,4 @@ int door_set_limit(struct door *door, int param, size_t val);
 /* 0, or the errno for a call that the limits rule out. */
 int door_check_call(const struct door *door, uint64_t arg_size, unsigned desc_count);
 
-/* In a forked child: nobody holds its lock. */
-void door_record_forked(void);
-
 #endif

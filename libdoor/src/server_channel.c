@@ -78,11 +78,10 @@ static void destroy(struct server_channel *ch)
         munmap(ch->shm, SHM_MAPPED_SIZE);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
-    mailbox_destroy(&ch->mailbox);
-    if (ch->control.fd >= 0 && fd_cookie(ch->control.fd) == ch->mailbox.cookie)
-        fd_close(ch->control.fd);
+    mailbox_close_socket(&ch->mailbox);
+    own_fd_shut(&ch->bell, ch->mailbox.account);
     own_fd_close(&ch->memory);
-    own_fd_close(&ch->bell);
+    mailbox_destroy(&ch->mailbox);
     quota_give_back(&ch->share);
     door_reference_release(ch->reference);
     free(ch);
@@ -119,9 +118,13 @@ static void control_ready(struct watch *w, uint32_t events)
 {
     struct server_channel *ch = (struct server_channel *)w;
 
+    int is_behind = mailbox_read(&ch->mailbox);
+
     (void)events;
-    if (mailbox_read(&ch->mailbox) < 0)
+    if (is_behind < 0)
         control_end(ch); /* the peer is gone, or no peer of ours */
+    else if (is_behind)
+        loop_pause(w);
 }
 
 /* The caller has given up. */
@@ -134,7 +137,7 @@ static void call_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
 }
 
 /* Both ends are of our making: no client can hand us a socket that never ends. */
-static int make_control(struct server_channel *ch, int *client_end)
+static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
 {
     int pair[2], on = 1;
 
@@ -142,7 +145,7 @@ static int make_control(struct server_channel *ch, int *client_end)
         return -1;
     *client_end = pair[1];
     ch->control = (struct watch){.fd = fd_hide(pair[0]), .ready = control_ready};
-    mailbox_init(&ch->mailbox, ch->control.fd, call_abandoned, NULL);
+    mailbox_init(&ch->mailbox, ch->control.fd, peer, call_abandoned, NULL);
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
@@ -164,7 +167,7 @@ static int make_bell(struct server_channel *ch, int *client_end)
 static int make_parts(struct server_channel *ch, const struct ucred *who, struct client_ends *ends)
 {
     if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) < 0 ||
-        make_control(ch, &ends->control) < 0 || make_bell(ch, &ends->bell) < 0)
+        make_control(ch, who->uid, &ends->control) < 0 || make_bell(ch, &ends->bell) < 0)
         return -1;
     ch->memory = own_fd(make_memory());
     if (ch->memory.fd < 0)
@@ -189,7 +192,7 @@ struct server_channel *server_channel_create(struct door_reference *reference,
     ch->reference = reference;
     ch->door = reference->door;
     door_reference_hold(reference);
-    mailbox_init(&ch->mailbox, -1, NULL, NULL);
+    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, NULL);
     *ends = (struct client_ends){-1, -1};
     if (make_parts(ch, who, ends) == 0)
         return ch;
@@ -219,15 +222,6 @@ void server_channel_orphan(struct server_channel *ch)
         server_channel_condemn(ch);
 }
 
-void server_channel_forked(struct server_channel *ch)
-{
-    if (fd_cookie(ch->control.fd) == ch->mailbox.cookie)
-        fd_close(ch->control.fd);
-    own_fd_close(&ch->memory);
-    own_fd_close(&ch->bell);
-    free(ch);
-}
-
 int server_channel_look_out(struct server_channel *ch)
 {
     return slot_look_out(ch->shm);
@@ -245,10 +239,11 @@ static int take_ring(struct server_channel *ch)
     unsigned count;
     int fds[1], lost, result;
 
-    result = fd_recv_letter(ch->bell.fd, NULL, 0, fds, 1, &count, &sender, &lost);
+    result = fd_recv_letter(ch->bell.fd, NULL, 0, fds, 1, &count,
+                            ch->mailbox.account, &sender, &lost);
     if (result == 0 && (count > 0 || lost)) {
         if (count > 0)
-            close_foreign(fds[0]);
+            closer_let_go(ch->mailbox.account, fds[0]);
         errno = EPROTO;
         return -1;
     }

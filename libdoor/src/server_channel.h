@@ -88,9 +88,6 @@ void server_channel_orphan(struct server_channel *ch);
 /* The peer broke the rules, or nothing more can come: the channel is shut. */
 void server_channel_condemn(struct server_channel *ch);
 
-/* In a forked child. */
-void server_channel_forked(struct server_channel *ch);
-
 /* Its door is revoked: callers hear of it, those that wait at once. */
 void server_channel_revoke(struct server_channel *ch);
 

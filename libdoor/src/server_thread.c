@@ -30,6 +30,21 @@ static int key_error;
 static door_server_func_t *_Atomic create_function; /* NULL: the library's own */
 static _Atomic int shared_started; /* the first thread of the shared pool was asked for */
 
+static void forked(void)
+{
+    atomic_store(&shared_started, 0);
+}
+
+static struct fork_part part = {.child = forked};
+
+/* A procedure may have forked: its child answers nobody. */
+static struct server_thread *current(void)
+{
+    if (self != NULL && self->generation != fork_generation())
+        self = NULL;
+    return self;
+}
+
 /* ------------------------------------------------ who starts them */
 
 static void *run(void *pool);
@@ -97,6 +112,7 @@ static void call_create_function(door_info_t *info)
 
 void server_thread_created(struct door *door)
 {
+    fork_register(&part);
     if (door->owns_pool)
         call_create_function(&door->told);
     else if (!atomic_exchange(&shared_started, 1))
@@ -240,6 +256,8 @@ static void thread_ended(void *arg)
 {
     struct server_thread *t = arg;
 
+    if (t->generation != fork_generation())
+        return; /* a child's, where nothing of it is left */
     self = NULL;
     end_call(t, EINTR);
     leave_pool(t);
@@ -257,11 +275,11 @@ static void make_key(void)
 
 static struct server_thread *get_self(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL)
         return t;
-    if (fork_watch() < 0 || loop_start() < 0)
+    if (fork_register(&part) < 0 || loop_start() < 0)
         return NULL;
     pthread_once(&key_once, make_key);
     t = key_error != 0 ? NULL : calloc(1, sizeof(*t));
@@ -272,6 +290,7 @@ static struct server_thread *get_self(void)
     }
     t->pthread = pthread_self();
     t->tid = gettid();
+    t->generation = fork_generation();
     return self = t;
 }
 
@@ -403,7 +422,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
 
 void *door_result_buffer(size_t size)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL && t->channel != NULL && !t->shares_window)
         return server_channel_result_buffer(t->channel, t->slot, size);
@@ -413,7 +432,7 @@ void *door_result_buffer(size_t size)
 
 int server_thread_identify(struct credentials *credentials)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL && t->channel != NULL)
         return server_channel_identify(t->channel, t->slot, t->call_number, credentials);
@@ -452,7 +471,7 @@ int door_bind(int did)
 
 int door_unbind(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL) {
         errno = EBADF;
@@ -465,20 +484,10 @@ int door_unbind(void)
 
 struct door *server_thread_bound(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL)
         return NULL;
     door_hold(t->bound);
     return t->bound;
-}
-
-void server_thread_forked(void)
-{
-    /* A procedure forked: its child answers nobody. */
-    pthread_once(&key_once, make_key);
-    if (self != NULL && key_error == 0)
-        pthread_setspecific(key, NULL);
-    self = NULL;
-    atomic_store(&shared_started, 0);
 }

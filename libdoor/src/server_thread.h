@@ -23,6 +23,4 @@ int server_thread_bind(struct door *door);
 /* The door that the calling thread is bound to, with a reference, or NULL. */
 struct door *server_thread_bound(void);
 
-void server_thread_forked(void);
-
 #endif

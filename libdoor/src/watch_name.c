@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "loop.h"
 #include "name.h"
 
@@ -24,6 +25,13 @@ static LIST_HEAD(, name_watch) watches = LIST_HEAD_INITIALIZER(watches);
 
 static void events_ready(struct watch *w, uint32_t events);
 static struct watch events = {.fd = -1, .ready = events_ready};
+
+/* fd_hide(): the descriptors are closed. */
+static void forked(void)
+{
+    LIST_INIT(&watches);
+    events = (struct watch){.fd = -1, .ready = events_ready};
+}
 
 /* The directory in which w's socket is now.  .fd is -1 if it cannot be found. */
 static struct own_fd find_directory(const struct name_watch *w)
@@ -129,8 +137,10 @@ static int start_events(void)
 
 void name_watch_start(struct name_watch *w, int path_fd, void (*removed)(struct name_watch *w))
 {
+    static struct fork_part part = {.child = forked};
     char path[NAME_PROC_SIZE];
 
+    fork_register(&part);
     w->path = own_fd(path_fd);
     w->directory = (struct own_fd){.fd = -1};
     w->descriptor = -1;
@@ -153,18 +163,6 @@ void name_watch_end(struct name_watch *w)
         if (loop_has(&events))
             inotify_rm_watch(events.fd, w->descriptor);
     }
-    name_watch_forked(w);
-}
-
-void name_watch_forked(struct name_watch *w)
-{
     own_fd_close(&w->path);
     own_fd_close(&w->directory);
-}
-
-void name_watches_forked(void)
-{
-    LIST_INIT(&watches);
-    fd_close(events.fd);
-    events.fd = -1;
 }

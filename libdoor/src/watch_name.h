@@ -30,8 +30,4 @@ void name_watch_start(struct name_watch *w, int path_fd, void (*removed)(struct 
 /* Also of one that is not watched. */
 void name_watch_end(struct name_watch *w);
 
-/* In a forked child: no name is its own. */
-void name_watch_forked(struct name_watch *w);
-void name_watches_forked(void);
-
 #endif

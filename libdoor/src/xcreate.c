@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "create.h"
+#include "fork.h"
 #include "server_thread.h"
 #include "thread.h"
 
@@ -41,6 +42,21 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and what i
 static pthread_cond_t bound = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(, start) starts = LIST_HEAD_INITIALIZER(starts);
 
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&bound, NULL);
+    LIST_INIT(&starts);
+}
+
+static void lock_starts(void)
+{
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
+    pthread_mutex_lock(&lock);
+}
+
 /* With lock held: the start that arg points to, if it is one. */
 static struct start *find_start(const void *arg)
 {
@@ -59,7 +75,7 @@ static struct door *begin(const void *arg)
     struct start *s;
     struct door *door = NULL;
 
-    pthread_mutex_lock(&lock);
+    lock_starts();
     s = find_start(arg);
     if (s != NULL) {
         door = s->door;
@@ -73,7 +89,7 @@ static void tell_bound(const void *arg, int result)
 {
     struct start *s;
 
-    pthread_mutex_lock(&lock);
+    lock_starts();
     s = find_start(arg);
     if (s != NULL)
         s->bound = result;
@@ -126,11 +142,11 @@ static int create_one(struct door *door, door_info_t *info)
     int answered, result = -1;
 
     door_hold(door);
-    pthread_mutex_lock(&lock);
+    lock_starts();
     LIST_INSERT_HEAD(&starts, &s, link);
     pthread_mutex_unlock(&lock);
     answered = door->xcreate->create(info, start_thread, &s, door->xcreate->cookie);
-    pthread_mutex_lock(&lock);
+    lock_starts();
     errno = answered == -1 ? EPIPE : EINVAL;
     if (answered == 1)
         result = wait_until_bound(&s);

@@ -187,3 +187,14 @@ int hostile_lingering(int *peer)
     door_test_require(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
     return fd;
 }
+
+int hostile_nest(int fd)
+{
+    int pair[2];
+
+    door_test_require(fd_pair(pair) == 0);
+    door_test_require(fd_send(pair[1], "x", 1, &fd, 1) == 0);
+    close(fd);
+    close(pair[1]);
+    return pair[0];
+}
