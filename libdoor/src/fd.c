@@ -128,8 +128,10 @@ struct own_fd own_fd(int fd)
     struct own_fd own = {.fd = fd_hide(fd)};
     struct stat st;
 
+    if (own.fd < 0)
+        return own;
     own.cookie = fd_cookie(own.fd);
-    if (own.fd >= 0 && own.cookie == 0 && fstat(own.fd, &st) == 0) {
+    if (own.cookie == 0 && fstat(own.fd, &st) == 0) {
         own.dev = st.st_dev;
         own.ino = st.st_ino;
     }
@@ -201,13 +203,16 @@ static int cookies_are_unique(void)
 uint64_t fd_cookie(int fd)
 {
     uint64_t cookie = 0;
-    socklen_t len = sizeof(cookie);
+    int type;
+    socklen_t len = sizeof(cookie), type_len = sizeof(type);
     struct stat st;
 
     if (cookies_are_unique() &&
         getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
         return cookie;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
+        return 0; /* an O_PATH descriptor of a name, too */
+    return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
 int fd_pair(int pair[2])
