@@ -266,11 +266,6 @@ static void listener_end(struct listener *l)
     free(l);
 }
 
-static void name_removed(struct name_watch *w)
-{
-    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
-}
-
 /* Takes fd over. */
 static void welcome(struct listener *l, int fd)
 {
@@ -287,16 +282,33 @@ static void welcome(struct listener *l, int fd)
     }
 }
 
+/* Takes in one who has opened the name.  0, or -1 and errno. */
+static int welcome_next(struct listener *l)
+{
+    int fd = fd_hide(accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC));
+
+    if (fd >= 0)
+        welcome(l, fd);
+    return fd < 0 ? -1 : 0;
+}
+
+/* Who has opened it before has the door.  Nobody else can come: so many they are at most. */
+static void name_removed(struct name_watch *w)
+{
+    struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, name));
+
+    for (int i = 0; i <= SOMAXCONN && welcome_next(l) == 0; i++)
+        continue;
+    listener_end(l);
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
-    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
 
-    if (fd >= 0)
-        fd = fd_hide(fd);
-    if (fd >= 0) {
-        welcome(l, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    if (welcome_next(l) == 0)
+        return;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */
