@@ -38,6 +38,7 @@ static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* th
 
 static int listener_add(struct door *door, int fd, int path_fd, uid_t owner);
 static void listener_end(struct listener *l);
+static void welcome_all(struct listener *l);
 
 struct door *door_find_local(int d)
 {
@@ -92,11 +93,24 @@ void connection_release(struct connection *c)
     free(c);
 }
 
+/* An opener who has not been taken in yet counts, too. */
+static void count_openers(struct door *door)
+{
+    struct listener *l;
+
+    LIST_FOREACH(l, &listeners, link) {
+        if (l->door == door)
+            welcome_all(l);
+    }
+}
+
 static void connection_end(struct connection *c)
 {
     struct server_channel *ch;
 
     loop_remove(&c->watch);
+    if (atomic_load(&c->door->references) == 2)
+        count_openers(c->door);
     server_lock();
     LIST_REMOVE(c, link);
     server_unlock();
@@ -258,6 +272,7 @@ int connection_add(struct door *door, int fd, uint64_t client_cookie)
 
 static void listener_end(struct listener *l)
 {
+    welcome_all(l); /* who has opened the name has the door */
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     name_watch_end(&l->name);
@@ -292,14 +307,16 @@ static int welcome_next(struct listener *l)
     return fd < 0 ? -1 : 0;
 }
 
-/* Who has opened it before has the door.  Nobody else can come: so many they are at most. */
-static void name_removed(struct name_watch *w)
+/* Who is waiting, that is: more than these may come while this goes on. */
+static void welcome_all(struct listener *l)
 {
-    struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, name));
-
     for (int i = 0; i <= SOMAXCONN && welcome_next(l) == 0; i++)
         continue;
-    listener_end(l);
+}
+
+static void name_removed(struct name_watch *w)
+{
+    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
 static void listener_ready(struct watch *w, uint32_t events)
