@@ -165,6 +165,7 @@ void name_watch_forked(struct name_watch *w)
 void name_watches_forked(void)
 {
     LIST_INIT(&watches);
-    fd_close(events.fd);
+    if (events.fd >= 0 && loop_has(&events))
+        fd_close(events.fd);
     events.fd = -1;
 }
