@@ -134,6 +134,25 @@ START_TEST(removing_a_name_detaches_it)
 }
 END_TEST
 
+/* Also if the server has not come to it when the name goes. */
+START_TEST(who_has_opened_a_name_keeps_the_door)
+{
+    const char *path = door_test_path("door");
+    int d = new_door(), opened;
+
+    for (int i = 0; i < 300; i++) {
+        door_test_file(path, DATA, 0600);
+        ck_assert_int_eq(fattach(d, path), 0);
+        opened = door_test_open(path);
+        if (i % 2 == 0)
+            ck_assert_int_eq(fdetach(path), 0);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert(answers(opened));
+        close(opened);
+    }
+}
+END_TEST
+
 START_TEST(removing_names_leaks_nothing)
 {
     const char *path = door_test_path("door");
@@ -458,6 +477,7 @@ int main(void)
     TCase *descriptors = door_test_tcase(suite, "descriptors", 30);
 
     tcase_add_test(names, removing_a_name_detaches_it);
+    tcase_add_test(names, who_has_opened_a_name_keeps_the_door);
     tcase_add_test(names, removing_names_leaks_nothing);
     tcase_add_test(names, a_second_link_keeps_the_name);
     tcase_add_test(names, a_renamed_name_is_detached_by_the_new_one);
