@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@ static struct own_number {
     _Atomic uint64_t id, dev; /* id 0: nothing */
 } own_numbers[OWN_MAX];
 static _Atomic int own_end; /* above the highest one */
+
+int fd_open(int dirfd, const char *path, int oflag)
+{
+    return (int)syscall(SYS_openat, dirfd, path, oflag | O_LARGEFILE);
+}
 
 /* 0 if it has none. */
 static uint64_t identify(int fd, uint64_t *dev)
