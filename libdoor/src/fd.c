@@ -172,10 +172,13 @@ int fd_mark_door(int fd)
 {
     int mark = DOOR_MARK;
 
-    /* Answers never come this way: read(2) on a door finds the end of the file. */
-    return shutdown(fd, SHUT_RD) < 0
-               ? -1
-               : setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+    /*
+     * Answers never come this way: read(2) finds the end of the file.  Nor does
+     * write(2) wait, for a server that is stopped.
+     */
+    if (shutdown(fd, SHUT_RD) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return -1;
+    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
 }
 
 int fd_is_door(int fd)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -403,6 +404,23 @@ START_TEST(reading_a_door_does_not_block)
 }
 END_TEST
 
+START_TEST(writing_to_a_stopped_servers_door_does_not_block)
+{
+    const char *path = door_test_path("door");
+    pid_t server = door_test_serve(path, respond, answer, 0);
+    int opened = door_test_open(path), i = 0;
+
+    ck_assert(answers(opened));
+    door_test_freeze(server);
+    while (i < 100000 && write(opened, "nonsense", 8) == 8)
+        i++;
+    ck_assert_int_lt(i, 100000);
+    ck_assert_int_eq(errno, EAGAIN);
+    kill(server, SIGCONT);
+    ck_assert(answers(opened));
+}
+END_TEST
+
 /* What illumos has no data path for reaches nobody here. */
 START_TEST(writing_to_a_door_harms_nobody)
 {
@@ -491,6 +509,7 @@ int main(void)
     tcase_add_test(names, names_work_without_a_watch);
 #endif
     tcase_add_test(descriptors, reading_a_door_does_not_block);
+    tcase_add_test(descriptors, writing_to_a_stopped_servers_door_does_not_block);
     tcase_add_test(descriptors, writing_to_a_door_harms_nobody);
 #ifdef __linux__
     tcase_add_test(descriptors, a_descriptor_is_opened_by_its_name_in_proc);
