@@ -151,7 +151,10 @@ static int is_raw(const struct mod_door_call *call)
     return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
 }
 
-/* Takes note of where the result is.  One descriptor has a meaning in it: others are closed. */
+/*
+ * Takes note of where the result is.  One descriptor has a meaning in a message,
+ * and none in a raw result: others are closed.
+ */
 static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 {
     uint_t i;
@@ -159,7 +162,7 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     for (i = 0; i < args->desc_num; i++) {
         if (!(args->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR))
             continue;
-        if (call->result_fd == -1)
+        if (call->result_fd == -1 && !is_raw(call))
             call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
         else
             close(args->desc_ptr[i].d_data.d_desc.d_descriptor);
@@ -267,11 +270,12 @@ static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_
     return find_door(call, name, door);
 }
 
-static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
+/* A raw result is the program's own, and may be what a client has sent it. */
+static int asks_for_response_door(const struct mod_door_call *call)
 {
     struct door_wire_reader message;
 
-    return read_message(call, kind, &message) == 0;
+    return !is_raw(call) && read_message(call, DOOR_WIRE_WHO, &message) == 0;
 }
 
 /*
@@ -298,7 +302,7 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
             continue;
         }
         if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
-            !is_kind(call, DOOR_WIRE_WHO))
+            !asks_for_response_door(call))
             return error;
         free_result(call);
         descriptor = mod_door_response_fd(*door);
