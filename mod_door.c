@@ -359,14 +359,16 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
     return error;
 }
 
-/* A local Location: the response is that of another request. */
-static int redirect(request_rec *r, const char *location)
+/* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
+static int redirect(struct mod_door_call *call)
 {
+    request_rec *r = call->r;
+
+    mod_door_keep_headers(call);
+    mod_door_body_abandon(r, &call->body);
     r->method = "GET";
     r->method_number = M_GET;
-    r->header_only = 0;
-    apr_table_unset(r->headers_in, "Content-Length");
-    ap_internal_redirect_handler(location, r);
+    ap_internal_redirect(call->response.redirect, r);
     return OK;
 }
 
@@ -382,7 +384,7 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
         error = read_result(call, &message);
     /* A body that could not be read whole, and nothing sent: that is what the client hears. */
     if (call->body.error != APR_SUCCESS && !call->is_passed)
-        return ap_map_http_request_error(call->body.error, HTTP_BAD_REQUEST);
+        return mod_door_body_status(&call->body);
     if (error == APR_SUCCESS)
         error = take_end(call, &message, call->brigade, &wrong_length);
     if (response->error != APR_SUCCESS) {
@@ -398,7 +400,7 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
         fail(call, path, pid, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call->r, response->redirect);
+        return redirect(call);
     return mod_door_end(call, call->brigade, message);
 }
 
@@ -476,36 +478,50 @@ static int is_ours(const request_rec *r)
     return r->handler != NULL && !strcmp(r->handler, HANDLER_NAME) && has_door(config_of(r));
 }
 
-static int answer(request_rec *r)
+/* From the name to the answer: what a handler returns. */
+static int serve(struct mod_door_call *call)
 {
-    const struct mod_door_config *conf = config_of(r);
-    struct mod_door_call call = {.r = r, .conf = conf, .result_fd = -1};
+    request_rec *r = call->r;
+    const struct mod_door_config *conf = call->conf;
     struct mod_door_name name;
     struct mod_door *door;
     apr_status_t error;
     int status;
 
-    if (!is_ours(r))
-        return DECLINED;
     if (mod_door_find_name(r, conf, &name) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
-    if (conf->is_app && (call.instance.app = mod_door_find_app(conf->path)) == NULL)
-        return fail(&call, name.path, -1, MOD_DOOR_EDOWN);
-    call.limit = mod_door_find_limit(conf->path);
+    if (conf->is_app && (call->instance.app = mod_door_find_app(conf->path)) == NULL)
+        return fail(call, name.path, -1, MOD_DOOR_EDOWN);
+    call->limit = mod_door_find_limit(conf->path);
     /* Before the body is read: without an application nobody need send it. */
-    error = find_door(&call, &name, &door);
+    error = find_door(call, &name, &door);
     if (error != APR_SUCCESS)
-        return fail(&call, name.path, -1, error);
-    call.buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
-    call.brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    status = exchange(&call, &name, &door);
-    mod_door_leave_instance(&call.instance, CALL_NOT_TAKEN);
-    free_call(&call);
+        return fail(call, name.path, -1, error);
+    call->buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
+    call->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    status = exchange(call, &name, &door);
+    mod_door_leave_instance(&call->instance, CALL_NOT_TAKEN);
+    free_call(call);
     if (door != NULL)
         mod_door_release(door);
+    return status;
+}
+
+static int answer(request_rec *r)
+{
+    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    int status;
+
+    if (!is_ours(r))
+        return DECLINED;
+    status = mod_door_body_init(r, &call.body);
+    if (status == OK)
+        status = serve(&call);
+    if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
+        mod_door_body_abandon(r, &call.body);
     return status;
 }
 

@@ -270,7 +270,9 @@ struct mod_door_body {
     apr_off_t length;    /* bytes that were announced, or -1 */
     apr_off_t taken;     /* bytes that were read */
     int is_ended;        /* all of it was read, or there is none */
+    int is_filtered;     /* content filters may change its length */
     apr_status_t error;  /* why nothing more can be read, or APR_SUCCESS */
+    int refused;         /* the HTTP status that an input filter would have sent for it, or 0 */
     apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
 };
 
@@ -292,8 +294,14 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
 apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
                                 apr_size_t room, apr_size_t *len, apr_read_type_e block);
 
+/* What to answer to a body that could not be read: an HTTP status, or AP_FILTER_ERROR. */
+int mod_door_body_status(const struct mod_door_body *body);
+
 /* Before the response ends: decides what becomes of a body that was not read. */
 void mod_door_body_discard(request_rec *r, struct mod_door_body *body);
+
+/* Before another request answers in this one's place, which then has no body. */
+void mod_door_body_abandon(request_rec *r, struct mod_door_body *body);
 
 /* ----------------------------------------------------------- response.c */
 
@@ -397,6 +405,9 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
 
 /* The same for DoorProtocol raw. */
 void mod_door_begin_raw(struct mod_door_call *call);
+
+/* Before a local Location is followed: what of the response's headers stays. */
+void mod_door_keep_headers(const struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
 apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);

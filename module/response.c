@@ -248,6 +248,27 @@ void mod_door_begin_raw(struct mod_door_call *call)
     set_headers(call->r, response);
 }
 
+/* Of the body that nobody gets, or of the redirection itself. */
+static int is_of_this_body(const char *name)
+{
+    return !ap_cstr_casecmpn(name, "Content-", 8) || !ap_cstr_casecmp(name, "ETag") ||
+           !ap_cstr_casecmp(name, "Last-Modified") || !ap_cstr_casecmp(name, "Accept-Ranges") ||
+           !ap_cstr_casecmp(name, "Location");
+}
+
+/* Cookies and the like: the client gets them with whatever answers in the end, as with CGI. */
+void mod_door_keep_headers(const struct mod_door_call *call)
+{
+    struct door_wire_reader reader = call->response.fields;
+    request_rec *r = call->r;
+    struct door_wire_field field;
+
+    while (door_wire_next(&reader, &field))
+        if (field.type == DOOR_WIRE_HEADER && !is_of_this_body(field.name) &&
+            !is_dropped(r, &call->response, field.name))
+            apr_table_addn(r->err_headers_out, field.name, field.value);
+}
+
 apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message)
 {
     struct mod_door_response interim = {.content_length = -1};
