@@ -310,6 +310,7 @@ struct mod_door_response {
     int is_begun; /* status and headers are the request's; or one of the two below is set */
     int instead;  /* HTTP status that the handler returns instead, or OK */
     const char *redirect; /* local path that is served instead, or NULL */
+    int is_unmet;         /* the client's condition (If-None-Match ...): it gets the head alone */
     int no_body;          /* the client gets none, or no more, of the body */
     int status;
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */

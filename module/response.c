@@ -152,15 +152,27 @@ static void set_status(request_rec *r, int status)
     r->status_line = ap_get_status_line_ex(r->pool, status);
 }
 
-/* Only what the application itself gave a validator can be compared with the client's. */
-static int check_conditions(request_rec *r, const struct mod_door_response *response)
+/*
+ * Only what the application itself gave a validator can be compared with the
+ * client's.  304 and 412 are responses like others, as with httpd's own files, and
+ * no errors: mod_cache, which may have put the condition, and mod_headers look at them.
+ */
+static void check_conditions(request_rec *r, struct mod_door_response *response)
 {
+    int status;
+
     if (response->status != HTTP_OK || r->method_number != M_GET)
-        return OK;
+        return;
     if (apr_table_get(r->headers_out, "ETag") == NULL &&
         apr_table_get(r->headers_out, "Last-Modified") == NULL)
-        return OK;
-    return ap_meets_conditions(r);
+        return;
+    status = ap_meets_conditions(r);
+    if (status == OK)
+        return;
+    response->status = status;
+    response->content_length = -1;
+    response->is_unmet = 1;
+    apr_table_unset(r->headers_out, "Content-Length");
 }
 
 static const char *find_header(const struct mod_door_response *response, const char *name)
@@ -228,12 +240,11 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
         return APR_SUCCESS;
     }
     set_headers(r, response);
-    response->instead = check_conditions(r, response);
+    check_conditions(r, response);
     /* Without a body httpd leaves the length that is told to HEAD as it is. */
-    response->no_body = response->instead != OK || !may_have_body(response) ||
+    response->no_body = response->is_unmet || !may_have_body(response) ||
                         (r->header_only && response->content_length >= 0);
-    if (response->instead == OK)
-        set_status(r, response->status);
+    set_status(r, response->status);
     return APR_SUCCESS;
 }
 

@@ -143,6 +143,7 @@ sub kill_app { end_app($_[0], 'KILL') }
 sub start_all {
     mkdir "$t/logs";
     mkdir $run, 0755;
+    mkdir "$run/cache", 0755;
     mkdir files_path(), 0755;
     start_app($_) for sort keys %program;
     for my $name (sort keys %program) {
