@@ -58,6 +58,7 @@ static const struct failure {
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
+    {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY, "the answer has over 1,000 header fields, or 1 MiB of them"},
     {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
     {MOD_DOOR_ESHORT, 0, "the answer is shorter than its Content-Length; connection closed"},
     {MOD_DOOR_ELONG, 0, "the answer is longer than its Content-Length; cut"},
@@ -170,11 +171,16 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     call->head = NULL;
-    /* What is lent the application can still change: the head is believed only as a copy. */
-    if (call->result != call->buffer && !is_raw(call)) {
-        call->head_len = door_wire_head_len(call->result, call->result_len);
-        call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
+    if (call->result == call->buffer || is_raw(call))
+        return;
+    call->head_len = door_wire_head_len(call->result, call->result_len);
+    if (call->head_len > MOD_DOOR_HEAD_MAX) {
+        call->complaint = MOD_DOOR_EHEAD;
+        call->result_len = 0;
+        return;
     }
+    /* What is lent the application can still change: the head is believed only as a copy. */
+    call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
 }
 
 /* The result as a message: 0, or -1 and errno. */
@@ -324,10 +330,12 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         mod_door_begin_raw(call);
         return APR_SUCCESS;
     }
-    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
-        return errno;
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
+    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
+        return errno;
+    if (mod_door_check_head(message) != APR_SUCCESS)
+        return MOD_DOOR_EHEAD;
     if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
         return MOD_DOOR_EBUSY;
     if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)

@@ -5,7 +5,7 @@
  * story of a request; config.c reads the directives, doors.c keeps this
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
- * descriptors.
+ * descriptors, lent.c memory that the application can still change.
  * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
@@ -37,6 +37,7 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA door
 enum mod_door_error {
     MOD_DOOR_ESTATUS = APR_OS_START_USERERR, /* a status that is not final */
     MOD_DOOR_EHEADER,                        /* a header that HTTP does not allow */
+    MOD_DOOR_EHEAD,                          /* too many headers, or too long ones */
     MOD_DOOR_ELENGTH,                        /* Content-Length malformed or repeated */
     MOD_DOOR_ESHORT,                         /* fewer bytes than Content-Length */
     MOD_DOOR_ELONG,                          /* more bytes than Content-Length */
@@ -398,6 +399,13 @@ apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *repl
 
 /* ------------------------------------------------ response.c, continued */
 
+/* What an application may say before the body, as much as a client may: door_app.h. */
+#define MOD_DOOR_FIELDS_MAX 1000
+#define MOD_DOOR_HEAD_MAX   (1024 * 1024) /* bytes of a message's head and fields */
+
+/* APR_SUCCESS, or MOD_DOOR_EHEAD if a message that has been read has too many fields. */
+apr_status_t mod_door_check_head(const struct door_wire_reader *message);
+
 /*
  * Checks a message's status and headers, and makes them the request's, unless
  * something else is served instead: see struct mod_door_response.
@@ -439,6 +447,14 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb);
 
 /* APR_SUCCESS, or MOD_DOOR_ESHORT or _ELONG if more bytes make a wrong Content-Length. */
 apr_status_t mod_door_check_length(const struct mod_door_call *call, apr_off_t more);
+
+/* --------------------------------------------------------------- lent.c */
+
+/*
+ * A bucket of bytes that may change and are there until the brigade has been
+ * passed: whoever reads it gets copies, in pieces.
+ */
+apr_bucket *mod_door_lent_bucket(const char *bytes, apr_size_t len, apr_bucket_alloc_t *list);
 
 /* ------------------------------------------------------------- stream.c */
 

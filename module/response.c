@@ -72,14 +72,21 @@ static apr_status_t check_field(request_rec *r, const struct door_wire_field *fi
     return APR_SUCCESS;
 }
 
+apr_status_t mod_door_check_head(const struct door_wire_reader *message)
+{
+    return message->remaining > MOD_DOOR_FIELDS_MAX ? MOD_DOOR_EHEAD : APR_SUCCESS;
+}
+
 /* Keeps the message's fields, which are about to go, and checks them. */
 static apr_status_t keep_fields(request_rec *r, struct door_wire_reader message,
                                 struct mod_door_response *response)
 {
     apr_size_t len = (apr_size_t)(message.end - message.next);
     struct door_wire_field field;
-    apr_status_t error = APR_SUCCESS;
+    apr_status_t error = mod_door_check_head(&message);
 
+    if (error != APR_SUCCESS)
+        return error;
     message.next = apr_pmemdup(r->pool, message.next, len);
     message.end = message.next + len;
     response->fields = message;
@@ -342,7 +349,7 @@ apr_bucket *mod_door_body_bucket(const struct mod_door_call *call, const char *b
 {
     apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
 
-    return has_content_filter(call->r) ? apr_bucket_heap_create(bytes, len, NULL, list)
+    return has_content_filter(call->r) ? mod_door_lent_bucket(bytes, len, list)
                                        : apr_bucket_transient_create(bytes, len, list);
 }
 

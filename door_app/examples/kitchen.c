@@ -7,7 +7,8 @@
  *     /env                    CGI/1.1 variables, NAME=value lines, sorted
  *     /threads                how many server threads there are, and which one answers
  *     /status?code=N          answers with status N (200 to 599)
- *     /headers                several headers, some of them repeated
+ *     /headers                several headers, some of them repeated; &more=N&bytes=M: N more, of
+ *                             M bytes each; &how=flushed sends them before the body
  *     /trailers               the request's trailer X-Sum, and one of the response's own
  *     /hints                  a 103 (Early Hints) before the response
  *     /redirect?to=URL        a Location and a cookie; after to=URL: &how=flushed, long, file or
@@ -598,9 +599,30 @@ static void status(struct door_app_request *req, void *data)
         door_app_printf(req, "status %lu\n", code);
 }
 
+static void add_more_headers(struct door_app_request *req)
+{
+    unsigned long more = 0, bytes = 1;
+    char *value;
+
+    query_number(req, "more", 1, 1000000, &more);
+    query_number(req, "bytes", 1, 10000000, &bytes);
+    value = more > 0 ? calloc(1, bytes + 1) : NULL;
+    if (value == NULL)
+        return;
+    memset(value, 'x', bytes);
+    while (more-- > 0)
+        door_app_header_add(req, "X-More", value);
+    free(value);
+}
+
 static void headers(struct door_app_request *req, void *data)
 {
+    const char *how;
+
     (void)data;
+    add_more_headers(req);
+    if (query_text(req, "how", &how) == 7 && strncmp(how, "flushed", 7) == 0)
+        door_app_flush(req);
     door_app_header_set(req, "X-Kitchen", "replaced");
     door_app_header_set(req, "X-Kitchen", "soup");
     door_app_header_add(req, "X-Course", "first");
