@@ -314,6 +314,7 @@ struct mod_door_response {
     int is_unmet;         /* the client's condition (If-None-Match ...): it gets the head alone */
     int no_body;          /* the client gets none, or no more, of the body */
     int status;
+    int has_own_status; /* 200 is what the application has said, and no default */
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */

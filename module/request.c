@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
@@ -147,6 +148,7 @@ static void put_server(request_rec *r, struct door_wire_writer *w)
     put(w, DOOR_WIRE_SERVER_ADDR, r->connection->local_ip);
     put(w, DOOR_WIRE_SERVER_SOFTWARE, ap_get_server_banner());
     put(w, DOOR_WIRE_SERVER_ADMIN, r->server->server_admin);
+    put_named(w, DOOR_WIRE_ENV, "SERVER_SIGNATURE", ap_psignature("", r));
 }
 
 static void put_client(request_rec *r, struct door_wire_writer *w)
@@ -208,6 +210,24 @@ static void put_redirect(request_rec *r, const core_dir_config *core, struct doo
         put_named(w, DOOR_WIRE_ENV, "REDIRECT_REMOTE_USER", back->user);
 }
 
+/* As CGI programs get it, who have it from the shell's world: letters, digits, '_'. */
+static const char *variable_name(apr_pool_t *pool, const char *name)
+{
+    char *copy = NULL;
+    apr_size_t i;
+
+    for (i = 0; name[i] != '\0'; i++) {
+        if (i > 0 ? apr_isalnum(name[i]) : apr_isalpha(name[i]))
+            continue;
+        if (name[i] == '_')
+            continue;
+        if (copy == NULL)
+            copy = apr_pstrdup(pool, name);
+        copy[i] = '_';
+    }
+    return copy != NULL ? copy : name;
+}
+
 static void put_env(request_rec *r, const core_dir_config *core, struct door_wire_writer *w)
 {
     const apr_array_header_t *env = apr_table_elts(r->subprocess_env);
@@ -217,7 +237,7 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
         const apr_table_entry_t *variable = &APR_ARRAY_IDX(env, i, apr_table_entry_t);
 
         if (variable->key != NULL)
-            put_named(w, DOOR_WIRE_ENV, variable->key, variable->val);
+            put_named(w, DOOR_WIRE_ENV, variable_name(r->pool, variable->key), variable->val);
     }
     if (r->prev != NULL)
         put_redirect(r, core, w);

@@ -58,6 +58,8 @@ static apr_status_t read_length(const char *value, struct mod_door_response *res
 static apr_status_t check_field(request_rec *r, const struct door_wire_field *field,
                                 struct mod_door_response *response)
 {
+    if (field->type == DOOR_WIRE_OWN_STATUS)
+        response->has_own_status = 1;
     if (field->type != DOOR_WIRE_HEADER)
         return APR_SUCCESS;
     if (!is_field(field))
@@ -128,6 +130,16 @@ static int is_dropped(request_rec *r, const struct mod_door_response *response, 
     return response->connection != NULL && ap_find_token(r->pool, response->connection, name);
 }
 
+/* httpd makes ranges of any response that goes out whole, whatever the application says of it. */
+static void leave_out_ranges(request_rec *r)
+{
+    const char *ranges = apr_table_get(r->headers_out, "Accept-Ranges");
+
+    /* A subrequest has its main request's filter. */
+    if (ranges != NULL && r->main == NULL && ap_find_token(r->pool, ranges, "none"))
+        ap_remove_output_filter_byhandle(r->output_filters, "BYTERANGE");
+}
+
 static void set_headers(request_rec *r, const struct mod_door_response *response)
 {
     struct door_wire_reader reader = response->fields;
@@ -147,12 +159,15 @@ static void set_headers(request_rec *r, const struct mod_door_response *response
     }
     if (response->content_length >= 0 && may_have_body(response))
         ap_set_content_length(r, response->content_length);
+    leave_out_ranges(r);
 }
 
-static void set_status(request_rec *r, int status)
+static void set_status(request_rec *r, const struct mod_door_response *response)
 {
-    /* A page for an ErrorDocument: as with a file, the error keeps its status. */
-    if (status == HTTP_OK)
+    int status = response->status;
+
+    /* A page for an ErrorDocument: the error keeps its status, unless the page sets one. */
+    if (status == HTTP_OK && (r->status == HTTP_OK || !response->has_own_status))
         return;
     r->status = status;
     /* httpd turns a status that it has no words for into 500, unless there is a line. */
@@ -251,7 +266,7 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
     /* Without a body httpd leaves the length that is told to HEAD as it is. */
     response->no_body = response->is_unmet || !may_have_body(response) ||
                         (r->header_only && response->content_length >= 0);
-    set_status(r, response->status);
+    set_status(r, response);
     return APR_SUCCESS;
 }
 

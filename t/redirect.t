@@ -142,7 +142,8 @@ SKIP: {
 
 for my $path ('/drop-limited/env', '/drop-limited/stream?lines=3&ms=0',
     '/drop-limited/big?bytes=100000', '/drop-limited/status?code=403',
-    '/drop-limited/redirect?to=/hello', '/drop-limited/redirect?to=/plain.txt') {
+    '/drop-limited/redirect?to=/hello', '/drop-limited/redirect?to=/plain.txt',
+    '/drop-limited/upload', '/drop-limited/echo', '/drop-limited/duplex', '/limited/env', '/raw-limited') {
     for my $bytes (110_000, 700_000) {
         my $socket = raw_open();
         raw_send($socket, head_of('POST', $path, 'Transfer-Encoding: chunked')
@@ -157,6 +158,12 @@ for my $path ('/drop-limited/env', '/drop-limited/stream?lines=3&ms=0',
 
 # ---- what the page for an error says of its status
 
-is GET('/sent-on/status?code=404')->code, 404, 'a page that says nothing of its status';
+for ([404, 404, 'says nothing of its status, after a local Location'], [410, 200, 'says 200'],
+    [411, 404, 'says 404'], [412, 412, 'says nothing of its status, and is flushed']) {
+    my ($error, $status, $what) = @$_;
+    is GET("/sent-on/status?code=$error")->code, $status, "a page for $error that $what: $status";
+    my $head = raw_request(head_of('HEAD', "/sent-on/status?code=$error", 'Connection: close'));
+    like $head, qr{^HTTP/1\.1 $status [^\r]+\r\n}, '... and to HEAD';
+}
 unlink "$docs/plain.txt";
 done_testing;

@@ -29,6 +29,8 @@
 static const char *const headers[][3] = {
     /* path, name, value; "" as name: an ordinary answer */
     {"/ok", "X-Fine", "yes"},
+    {"/ranges/none", "Accept-Ranges", "none"},
+    {"/ranges/bytes", "Accept-Ranges", "bytes"},
     {"/header/cr", "X-Bad", "a\rb"},
     {"/header/lf", "X-Bad", "a\nSet-Cookie: stolen=1"},
     {"/header/crlf", "X-Bad", "a\r\nSet-Cookie: stolen=1"},
