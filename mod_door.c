@@ -56,6 +56,7 @@ static const struct failure {
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
+    {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
     {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY, "the answer has over 1,000 header fields, or 1 MiB of them"},
@@ -103,16 +104,30 @@ static const char *hint(const char *path, apr_status_t error)
     return "";
 }
 
-/* Tells the log why a call came to nothing; returns the HTTP status that fits. */
+/*
+ * Whoever restarts or stops httpd ends its calls, its waiting for applications, and
+ * the responses that they are in the middle of: that is no fault of theirs.
+ */
+static int is_cut(apr_status_t error)
+{
+    return mod_door_is_stopping() &&
+           (error == ETIMEDOUT || error == EINTR || error == MOD_DOOR_ESTART ||
+            error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT || error == MOD_DOOR_ESILENT);
+}
+
+/*
+ * Tells the log why a call came to nothing; returns the HTTP status that fits.
+ * Where an errno of the doors means something of theirs, its own words would mislead.
+ */
 static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
 {
-    const struct failure *failure = find_failure(error);
-    apr_status_t known = error < APR_OS_START_USERERR ? error : APR_SUCCESS;
+    const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
+    apr_status_t known = failure == &other_failure || error == ENOENT ? error : APR_SUCCESS;
     const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, known, call->r, "%s %s%s: %s%s",
-                  call->instance.app != NULL ? "application" : "door",
+    ap_log_rerror(APLOG_MARK, is_cut(error) ? APLOG_INFO : APLOG_ERR, known, call->r,
+                  "%s %s%s: %s%s", call->instance.app != NULL ? "application" : "door",
                   call->instance.app != NULL ? call->instance.app->name : path, process,
                   failure->reason, hint(path, error));
     return failure->status;

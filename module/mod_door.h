@@ -46,7 +46,8 @@ enum mod_door_error {
     MOD_DOOR_EMISUSE,                        /* what it asks for makes no sense */
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
-    MOD_DOOR_EDOWN                           /* nor will it soon */
+    MOD_DOOR_EDOWN,                          /* nor will it soon */
+    MOD_DOOR_ECUT                            /* httpd restarts or stops */
 };
 
 /* ------------------------------------------------------------- config.c */
