@@ -433,7 +433,9 @@ int door_app_status(struct door_app_request *req, int status);
 /*
  * Sets a response header: instead of all of that name (in any case of letters)
  * that were set before, where NULL as value takes them away; or, with
- * door_app_header_add(), besides them: for Set-Cookie, Link ...
+ * door_app_header_add(), besides them: for Set-Cookie, Link ...  httpd takes no
+ * response with more than DOOR_APP_FIELDS_MAX headers, or more than
+ * DOOR_APP_HEADERS_MAX bytes of them: its client gets a 502.
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another

@@ -84,9 +84,10 @@ static ap_filter_rec_t catcher = {
 /* Others may have put filters before or behind it. */
 static void unlink_filter(ap_filter_t **at, const ap_filter_t *filter)
 {
-    while (*at != filter)
+    while (*at != NULL && *at != filter)
         at = &(*at)->next;
-    *at = filter->next;
+    if (*at != NULL)
+        *at = filter->next;
 }
 
 /* What the filters have; into the empty brigade. */
