@@ -156,6 +156,15 @@ for my $path ('/drop-limited/env', '/drop-limited/stream?lines=3&ms=0',
     }
 }
 
+for my $framing ('chunked', 'length') {
+    my $body = pattern(200_000);
+    my $text = raw_request(head_of('POST', '/sent-on-limited/upload', $framing eq 'chunked'
+        ? 'Transfer-Encoding: chunked' : 'Content-Length: 200000')
+        . ($framing eq 'chunked' ? chunks($body, 10_000) . "0\r\n\r\n" : $body));
+    is scalar(() = $text =~ m{^HTTP/1\.1 413}mg), 1, "over the limit ($framing), and a door's page";
+    like $text, qr/\r\n\r\nbytes=0 [^\r]+\z/, '... for which there is no body';
+}
+
 # ---- what the page for an error says of its status
 
 for ([404, 404, 'says nothing of its status, after a local Location'], [410, 200, 'says 200'],
