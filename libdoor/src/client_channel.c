@@ -20,7 +20,7 @@
 #include "ask.h"
 #include "slot.h"
 
-#define RINGS_KEPT 64 /* in the bell; it holds four times as many */
+#define RINGS_KEPT 64 /* in the bell; it holds some 270 */
 
 /* ------------------------------------------------ making it, and its end */
 
@@ -90,8 +90,7 @@ void client_channel_ring(struct client_channel *ch)
     if (atomic_fetch_add(&ch->ring_count, 1) % RINGS_KEPT == 0)
         slot_rung_often(ch->shm);
     /* A bell that is full has been rung, and nobody has heard it yet. */
-    if (own_fd_check(&ch->bell) &&
-        (send(ch->bell.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || errno == EAGAIN))
+    if (own_fd_check(&ch->bell) && fd_ring(ch->bell.fd) == 0)
         return;
     died(ch);
     mailbox_shut(&ch->mailbox);
@@ -130,7 +129,7 @@ static int hold_socket(int d, uint64_t cookie)
 /* Control, memory, bell: what is something else might block, or do anything. */
 static int check_parts(const int *fds)
 {
-    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0 && fd_is_seqpacket(fds[2], 0))
+    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0 && fd_is_bell(fds[2]))
         return 0;
     for (int i = 0; i < 3; i++)
         close_foreign(fds[i]);

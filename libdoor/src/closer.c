@@ -345,10 +345,15 @@ static int option(int fd, int name)
 static int is_empty_for_good(int fd)
 {
     struct msghdr msg = {0};
-    int on = 1;
+    int on = 1, type = option(fd, SO_TYPE);
+    char byte; /* what is in a stream has one */
 
-    return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_SEQPACKET &&
-           option(fd, SO_ACCEPTCONN) == 0 &&
+    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_ACCEPTCONN) != 0)
+        return 0;
+    if (type == SOCK_STREAM)
+        return shutdown(fd, SHUT_RDWR) == 0 &&
+               recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+    return type == SOCK_SEQPACKET &&
            setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0 &&
            shutdown(fd, SHUT_RDWR) == 0 &&
            recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) == 0 && (msg.msg_flags & MSG_CTRUNC) == 0;

@@ -229,6 +229,16 @@ int fd_pair(int pair[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
+int fd_bell(int pair[2])
+{
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+}
+
+int fd_ring(int fd)
+{
+    return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno == EAGAIN ? 0 : -1;
+}
+
 static int socket_option(int fd, int name)
 {
     int value = -1;
@@ -302,8 +312,9 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
     return taken;
 }
 
-int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
-                   struct closer_account *account, struct ucred *sender, int *lost)
+/* recvmsg(2), and what came along: descriptors, those over max let go, and the sender. */
+static ssize_t receive(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                       struct closer_account *account, struct ucred *sender, int *flags)
 {
     union control control;
     struct iovec iov = {.iov_base = data, .iov_len = len};
@@ -311,11 +322,9 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
                          .msg_iovlen = 1,
                          .msg_control = &control,
                          .msg_controllen = sizeof(control)};
-    ssize_t got;
+    ssize_t got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     *count = 0;
-    *sender = (struct ucred){0};
-    got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
@@ -324,8 +333,22 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             memcpy(sender, CMSG_DATA(c), sizeof(*sender));
     }
-    *lost = (msg.msg_flags & MSG_CTRUNC) != 0;
-    if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
+    *flags = msg.msg_flags;
+    return got;
+}
+
+int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                   struct closer_account *account, struct ucred *sender, int *lost)
+{
+    int flags;
+    ssize_t got;
+
+    *sender = (struct ucred){0};
+    got = receive(fd, data, len, fds, max, count, account, sender, &flags);
+    if (got < 0)
+        return -1;
+    *lost = (flags & MSG_CTRUNC) != 0;
+    if ((size_t)got == len && (flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
         closer_let_go(account, fds[--*count]);
@@ -346,4 +369,25 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
         return 0;
     errno = EPROTO;
     return -1;
+}
+
+int fd_is_bell(int fd)
+{
+    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+           socket_option(fd, SO_ACCEPTCONN) == 0;
+}
+
+int fd_hear(int fd, struct closer_account *account)
+{
+    char rings[1024]; /* more than a bell holds, unless somebody makes them long */
+    struct ucred sender;
+    unsigned count = 0;
+    int flags, came;
+    ssize_t got = receive(fd, rings, sizeof(rings), &came, 1, &count, account, &sender, &flags);
+
+    if (got < 0)
+        return errno == EAGAIN ? 0 : -1;
+    if (count > 0)
+        closer_let_go(account, came);
+    return got == 0 || count > 0 || (flags & MSG_CTRUNC) ? -1 : 0;
 }

@@ -72,6 +72,17 @@ uint64_t fd_cookie(int fd);
 int fd_pair(int pair[2]);
 
 /*
+ * A bell: a STREAM pair, one end of which rings and the other hears, by a byte.
+ * fd_ring: 0, also if so many rings were not heard that no more fit; or -1.
+ * fd_hear: takes all rings off; 0, or -1 at the end, or if something came with them,
+ * which is let go on account.  Neither blocks.
+ */
+int fd_bell(int pair[2]);
+int fd_is_bell(int fd);
+int fd_ring(int fd);
+int fd_hear(int fd, struct closer_account *account);
+
+/*
  * One message with up to count descriptors; never blocks, raises no SIGPIPE.
  * Returns 0, or -1 and errno.
  */

@@ -28,8 +28,6 @@
 #define REVOKED_MAX (2 * SHM_SLOT_COUNT)
 #define DELIVER_MAX_NS 1000000000ll
 
-#define RINGS_MAX 1024 /* more than a bell holds */
-
 static int is_size_allowed(void)
 {
     struct rlimit limit;
@@ -79,6 +77,8 @@ static void destroy(struct server_channel *ch)
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
     mailbox_close_socket(&ch->mailbox);
+    if (own_fd_check(&ch->bell))
+        fd_hear(ch->bell.fd, ch->mailbox.account);
     own_fd_shut(&ch->bell, ch->mailbox.account);
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
@@ -157,7 +157,7 @@ static int make_bell(struct server_channel *ch, int *client_end)
 {
     int pair[2];
 
-    if (fd_pair(pair) < 0)
+    if (fd_bell(pair) < 0)
         return -1;
     *client_end = pair[1];
     ch->bell = own_fd(pair[0]);
@@ -232,39 +232,12 @@ void server_channel_heard(struct server_channel *ch)
     slot_heard(ch->shm);
 }
 
-/* 0 when a ring was taken off the bell; -1 with EAGAIN there is none, else nonsense. */
-static int take_ring(struct server_channel *ch)
-{
-    struct ucred sender;
-    unsigned count;
-    int fds[1], lost, result;
-
-    result = fd_recv_letter(ch->bell.fd, NULL, 0, fds, 1, &count,
-                            ch->mailbox.account, &sender, &lost);
-    if (result == 0 && (count > 0 || lost)) {
-        if (count > 0)
-            closer_let_go(ch->mailbox.account, fds[0]);
-        errno = EPROTO;
-        return -1;
-    }
-    return result;
-}
-
-static void empty_bell(struct server_channel *ch)
-{
-    unsigned i = 0;
-
-    while (i < RINGS_MAX && take_ring(ch) == 0)
-        i++;
-    if (i < RINGS_MAX && errno != EAGAIN)
-        server_channel_condemn(ch);
-}
-
 /* Before slot_heard(): whoever rings after that is heard anew. */
 void server_channel_rung(struct server_channel *ch)
 {
-    if (slot_was_rung_often(ch->shm) && own_fd_check(&ch->bell))
-        empty_bell(ch);
+    if (slot_was_rung_often(ch->shm) && own_fd_check(&ch->bell) &&
+        fd_hear(ch->bell.fd, ch->mailbox.account) < 0)
+        server_channel_condemn(ch);
 }
 
 unsigned server_channel_pending(struct server_channel *ch)

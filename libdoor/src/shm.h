@@ -16,7 +16,7 @@
  *                           for data that do not fit into the slot
  *
  * A call: the caller owns a slot, fills it, sets the slot's bit in `pending`
- * and rings the bell (a socket in the server's epoll, which gets an empty message)
+ * and rings the bell (a socket in the server's epoll, which gets a byte)
  * unless `waking` says that it rang already.  Whoever clears the bit has the call: a server thread
  * that runs it, or the caller that takes it back.  The reply is in the slot
  * when `state` becomes SLOT_DONE.
@@ -26,7 +26,7 @@
  * looks at `pending`.  A server thread that is about to reply, and will look
  * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
  *
- * A bell keeps its messages until the server empties it.  Which it does when it hears
+ * A bell keeps its rings until the server empties it.  Which it does when it hears
  * the bell and `rung` is 1: the client sets that every so often, before it rings, so
  * that a bell is full only while nobody has heard it.
  *

@@ -488,7 +488,7 @@ START_TEST(a_bell_that_is_full)
 
     target_start(0);
     ck_assert(hostile_open(&p, target_path));
-    while (send(p.bell, noise, _i == 0 ? 0 : sizeof(noise), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    while (send(p.bell, noise, _i == 0 ? 1 : sizeof(noise), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
         continue;
     ck_assert(errno == EAGAIN || errno == EPIPE);
     target_serves();
@@ -508,7 +508,7 @@ START_TEST(descriptors_on_a_bell)
     target_start(0);
     ck_assert(hostile_open(&p, target_path));
     for (unsigned i = 0; i < 1000; i++)
-        if (fd_send(p.bell, "", 0, &lingering, 1) < 0)
+        if (fd_send(p.bell, "", 1, &lingering, 1) < 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     close(lingering);
     target_serves();
