@@ -59,7 +59,7 @@ static int find_place(const char *path, struct place *p)
         snprintf(p->name, sizeof(p->name), "%.255s", slash + 1);
         snprintf(p->temporary, sizeof(p->temporary), ".door-%016llx", random);
         slash[slash == real] = '\0';
-        p->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        p->dir_fd = fd_open(AT_FDCWD, real, O_PATH | O_DIRECTORY | O_CLOEXEC);
         result = p->dir_fd < 0 ? -1 : 0;
     }
     free(real);
@@ -69,7 +69,7 @@ static int find_place(const char *path, struct place *p)
 /* Looks at what has the name, and whether the caller may change that. */
 static int look(struct place *p)
 {
-    int fd = openat(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = fd_open(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     int result = -1;
 
     if (fd < 0)
@@ -94,7 +94,7 @@ static int give_attributes(struct place *p)
 {
     char path[NAME_PROC_SIZE];
     struct stat st;
-    int fd = openat(p->dir_fd, p->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = fd_open(p->dir_fd, p->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
         return -1;
@@ -236,7 +236,7 @@ static void sweep(int dir_fd)
     struct leftovers found = {.count = 0};
     struct dirent *entry;
     struct stat st;
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = fd_open(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
     if (dir == NULL) {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "fork.h"
 #include "loop.h"
 #include "thread.h"
@@ -69,7 +70,7 @@ static int read_schedstat(int tid, unsigned long long *waited_ns, unsigned long 
     int fd;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     len = read(fd, text, sizeof(text) - 1);

@@ -65,6 +65,7 @@ static struct fork_part part = {.child = forked};
 
 static int listener_add(struct door *door, int fd, int path_fd, uid_t owner);
 static void listener_end(struct listener *l);
+static void welcome_all(struct listener *l);
 
 struct door *door_find_local(int d)
 {
@@ -107,11 +108,24 @@ struct door *door_find_own(int d)
     return door;
 }
 
+/* An opener who has not been taken in yet counts, too. */
+static void count_openers(struct door *door)
+{
+    struct listener *l;
+
+    LIST_FOREACH(l, &listeners, link) {
+        if (l->door == door)
+            welcome_all(l);
+    }
+}
+
 static void connection_end(struct connection *c)
 {
     struct server_channel *ch;
 
     loop_remove(&c->watch);
+    if (atomic_load(&c->door->references) == 2)
+        count_openers(c->door);
     pthread_mutex_lock(&lock);
     LIST_REMOVE(c, link);
     pthread_mutex_unlock(&lock);
@@ -325,17 +339,13 @@ static void close_listening(int fd, uid_t owner)
 
 static void listener_end(struct listener *l)
 {
+    welcome_all(l); /* who has opened the name has the door */
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     name_watch_end(&l->name);
     close_listening(l->watch.fd, l->owner);
     door_unrefer(l->door);
     free(l);
-}
-
-static void name_removed(struct name_watch *w)
-{
-    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
 /* Takes fd over. */
@@ -356,16 +366,35 @@ static void welcome(struct listener *l, int fd)
     closer_account_drop(c.account);
 }
 
+/* Takes in one who has opened the name.  0, or -1 and errno. */
+static int welcome_next(struct listener *l)
+{
+    int fd = fd_hide(accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC));
+
+    if (fd >= 0)
+        welcome(l, fd);
+    return fd < 0 ? -1 : 0;
+}
+
+/* Who is waiting, that is: more than these may come while this goes on. */
+static void welcome_all(struct listener *l)
+{
+    for (int i = 0; i <= SOMAXCONN && welcome_next(l) == 0; i++)
+        continue;
+}
+
+static void name_removed(struct name_watch *w)
+{
+    listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
-    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
 
-    if (fd >= 0)
-        fd = fd_hide(fd);
-    if (fd >= 0) {
-        welcome(l, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    if (welcome_next(l) == 0)
+        return;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */

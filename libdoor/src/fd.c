@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@ static struct own_number {
     _Atomic uint64_t id, dev; /* id 0: nothing */
 } own_numbers[OWN_MAX];
 static _Atomic int own_end; /* above the highest one */
+
+int fd_open(int dirfd, const char *path, int oflag)
+{
+    return (int)syscall(SYS_openat, dirfd, path, oflag | O_LARGEFILE);
+}
 
 /* 0 if it has none. */
 static uint64_t identify(int fd, uint64_t *dev)
@@ -166,10 +172,13 @@ int fd_mark_door(int fd)
 {
     int mark = DOOR_MARK;
 
-    /* Answers never come this way: read(2) on a door finds the end of the file. */
-    return shutdown(fd, SHUT_RD) < 0
-               ? -1
-               : setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+    /*
+     * Answers never come this way: read(2) finds the end of the file.  Nor does
+     * write(2) wait, for a server that is stopped.
+     */
+    if (shutdown(fd, SHUT_RD) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return -1;
+    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
 }
 
 int fd_is_door(int fd)

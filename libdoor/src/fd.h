@@ -14,6 +14,9 @@
 
 #include "closer.h"
 
+/* openat(2) itself: the library's own function of that name opens doors, too. */
+int fd_open(int dirfd, const char *path, int oflag);
+
 /*
  * Every descriptor of the library's own is close-on-exec and has a number that
  * open(2) would not hand out soon, if one is left: programs count on low numbers,

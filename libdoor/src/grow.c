@@ -31,7 +31,7 @@ static char thread_state(pid_t tid)
     int fd;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 'S';
     len = read(fd, stat, sizeof(stat) - 1);

@@ -138,7 +138,7 @@ static int pick_door(const char *list, ssize_t len, const struct stat *st)
 static int open_again(const struct stat *st)
 {
     _Alignas(struct dirent64) char list[4096];
-    int dir = fd_hide(open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), fd = -1;
+    int dir = fd_hide(fd_open(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), fd = -1;
     ssize_t len;
 
     while (fd < 0 && dir >= 0 && (len = syscall(SYS_getdents64, dir, list, sizeof(list))) > 0)
@@ -163,7 +163,7 @@ int name_open(int dirfd, const char *path, int oflag)
     struct stat st;
     int fd = -1;
     /* Out of the way: open(2) returns the lowest number that is free. */
-    int path_fd = fd_hide(openat(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
+    int path_fd = fd_hide(fd_open(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
 
     if (path_fd < 0)
         return -1;

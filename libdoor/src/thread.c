@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #define HELPER_STACK_SIZE (64 * 1024)
 #define PROCESSORS_MAX (1 << 20) /* more than any kernel is built for */
@@ -21,6 +22,12 @@
 #ifdef __SANITIZE_THREAD__
 char thread_handover;
 #endif
+
+/*
+ * glibc loads the unwinder at the first pthread_cancel(3), and ends the process if it
+ * cannot, for want of a descriptor for instance.  So it is linked with.
+ */
+void *const thread_unwinder __attribute__((used)) = (void *)_Unwind_DeleteException;
 
 int64_t thread_now_ns(void)
 {

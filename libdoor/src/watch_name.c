@@ -46,7 +46,7 @@ static struct own_fd find_directory(const struct name_watch *w)
     path[len] = '\0';
     slash = strrchr(path, '/');
     *slash = '\0';
-    found = own_fd(open(slash == path ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    found = own_fd(fd_open(AT_FDCWD, slash == path ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC));
     /* In another mount namespace the path may mean something else. */
     if (found.fd >= 0 && (fstatat(found.fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
                           st.st_ino != w->path.ino || st.st_dev != w->path.dev))

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,25 @@ START_TEST(removing_a_name_detaches_it)
     is_told(1);
     ck_assert(door_test_await(can_be_removed, (void *)dir));
     ck_assert(answers(d));
+}
+END_TEST
+
+/* Also if the server has not come to it when the name goes. */
+START_TEST(who_has_opened_a_name_keeps_the_door)
+{
+    const char *path = door_test_path("door");
+    int d = new_door(), opened;
+
+    for (int i = 0; i < 300; i++) {
+        door_test_file(path, DATA, 0600);
+        ck_assert_int_eq(fattach(d, path), 0);
+        opened = door_test_open(path);
+        if (i % 2 == 0)
+            ck_assert_int_eq(fdetach(path), 0);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert(answers(opened));
+        close(opened);
+    }
 }
 END_TEST
 
@@ -384,6 +404,23 @@ START_TEST(reading_a_door_does_not_block)
 }
 END_TEST
 
+START_TEST(writing_to_a_stopped_servers_door_does_not_block)
+{
+    const char *path = door_test_path("door");
+    pid_t server = door_test_serve(path, respond, answer, 0);
+    int opened = door_test_open(path), i = 0;
+
+    ck_assert(answers(opened));
+    door_test_freeze(server);
+    while (i < 100000 && write(opened, "nonsense", 8) == 8)
+        i++;
+    ck_assert_int_lt(i, 100000);
+    ck_assert_int_eq(errno, EAGAIN);
+    kill(server, SIGCONT);
+    ck_assert(answers(opened));
+}
+END_TEST
+
 /* What illumos has no data path for reaches nobody here. */
 START_TEST(writing_to_a_door_harms_nobody)
 {
@@ -458,6 +495,7 @@ int main(void)
     TCase *descriptors = door_test_tcase(suite, "descriptors", 30);
 
     tcase_add_test(names, removing_a_name_detaches_it);
+    tcase_add_test(names, who_has_opened_a_name_keeps_the_door);
     tcase_add_test(names, removing_names_leaks_nothing);
     tcase_add_test(names, a_second_link_keeps_the_name);
     tcase_add_test(names, a_renamed_name_is_detached_by_the_new_one);
@@ -471,6 +509,7 @@ int main(void)
     tcase_add_test(names, names_work_without_a_watch);
 #endif
     tcase_add_test(descriptors, reading_a_door_does_not_block);
+    tcase_add_test(descriptors, writing_to_a_stopped_servers_door_does_not_block);
     tcase_add_test(descriptors, writing_to_a_door_harms_nobody);
 #ifdef __linux__
     tcase_add_test(descriptors, a_descriptor_is_opened_by_its_name_in_proc);

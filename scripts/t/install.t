@@ -98,7 +98,7 @@ for my $language (qw(c c++)) {
         "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
-unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
+unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';
 
