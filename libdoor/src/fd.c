@@ -24,6 +24,7 @@
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
 #define HIDE_FROM 512
 #define OWN_MAX 65536
+#define BELL_SIZE 4096 /* bytes; the least that a pipe can have */
 
 /*
  * What fd_hide() gave a number to: a socket's cookie, or a device and an inode.  By
@@ -229,14 +230,50 @@ int fd_pair(int pair[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
-int fd_bell(int pair[2])
+struct own_fd fd_bell(int *heard)
 {
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+    struct own_fd own = {.fd = -1};
+    char path[32];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return own;
+    fcntl(ends[1], F_SETPIPE_SZ, BELL_SIZE); /* if it may not: a larger one */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[1]);
+    own = own_fd(fd_open(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    fd_close(ends[1]);
+    if (own.fd < 0)
+        fd_close(ends[0]);
+    else
+        *heard = ends[0];
+    return own;
 }
 
-int fd_ring(int fd)
+int fd_ring(const struct own_fd *own)
 {
-    return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno == EAGAIN ? 0 : -1;
+    char old[BELL_SIZE];
+
+    if (!own_fd_check(own))
+        return -1;
+    if (write(own->fd, "", 1) == 1)
+        return 0;
+    if (errno != EAGAIN)
+        return -1;
+    /* Full of old rings.  After them a new one: whoever looked meanwhile looks again. */
+    while (read(own->fd, old, sizeof(old)) > 0)
+        continue;
+    return write(own->fd, "", 1) == 1 || errno == EAGAIN ? 0 : -1;
+}
+
+int fd_is_bell(int fd)
+{
+    static const char pipe_name[] = "pipe:[";
+    char path[32], name[sizeof(pipe_name)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return readlink(path, name, sizeof(name)) == sizeof(name) &&
+           memcmp(name, pipe_name, sizeof(pipe_name) - 1) == 0 &&
+           (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
 static int socket_option(int fd, int name)
@@ -369,25 +406,4 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
         return 0;
     errno = EPROTO;
     return -1;
-}
-
-int fd_is_bell(int fd)
-{
-    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
-           socket_option(fd, SO_ACCEPTCONN) == 0;
-}
-
-int fd_hear(int fd, struct closer_account *account)
-{
-    char rings[1024]; /* more than a bell holds, unless somebody makes them long */
-    struct ucred sender;
-    unsigned count = 0;
-    int flags, came;
-    ssize_t got = receive(fd, rings, sizeof(rings), &came, 1, &count, account, &sender, &flags);
-
-    if (got < 0)
-        return errno == EAGAIN ? 0 : -1;
-    if (count > 0)
-        closer_let_go(account, came);
-    return got == 0 || count > 0 || (flags & MSG_CTRUNC) ? -1 : 0;
 }
