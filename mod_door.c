@@ -590,8 +590,6 @@ static void start_child(apr_pool_t *pool, server_rec *s)
     apr_status_t error = mod_door_init(pool);
 
     stay_loaded();
-    if (mod_door_wants_batch())
-        door_schedule_as_batch(); /* before there are any threads, which inherit it */
     if (error == APR_SUCCESS)
         error = mod_door_init_response_doors(pool);
     mod_door_take_row(pool);
