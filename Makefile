@@ -167,10 +167,23 @@ else
 	$(AR) rcs $@ $(OBJ)/$*.o
 endif
 
-# One file to load: libdoor and the wire code are inside, nothing of them shows.
-$(BUILD)/mod_door.so: $(MODULE_OBJ) $(MODULE_DOOR) $(MODULE_MAP)
-	$(LINK) -shared -Wl,-z,nodelete $(call exports,$(MODULE_MAP)) -o $@ \
-		$(MODULE_OBJ) $(MODULE_DOOR) $(SYSTEM_LIBS)
+# Tells one build of the module from another: the version, and a checksum of what is inside.
+MODULE_ALL := $(MODULE_OBJ) $(MODULE_DOOR)
+$(OBJ)/module/build.c: $(MODULE_ALL)
+	@sum=$$(cat $(MODULE_ALL) | cksum) && \
+		echo "const char mod_door_build[] = \"$(VERSION)-$${sum%% *}\";" >$@
+
+# One file to load: libdoor and the wire code are inside, nothing of them shows, and nothing
+# binds to another build of it.  httpd's parent unloads it at each restart.
+$(BUILD)/mod_door.so: $(MODULE_ALL) $(OBJ)/module/build.c $(MODULE_MAP)
+	$(LINK) -shared -Wl,-Bsymbolic $(call exports,$(MODULE_MAP)) -o $@ \
+		$(MODULE_ALL) $(OBJ)/module/build.c $(SYSTEM_LIBS)
+
+# The same as if it were another build, for the test of an upgrade.
+$(BUILD)/t/mod_door.so: $(BUILD)/mod_door.so
+	@mkdir -p $(@D)
+	echo 'const char mod_door_build[] = "another";' | $(LINK) -shared -Wl,-Bsymbolic \
+		$(call exports,$(MODULE_MAP)) -o $@ $(MODULE_ALL) $(SYSTEM_LIBS) -x c -
 
 # The samples find the libraries beside them: they run from the build folder.
 $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBDOOR)
@@ -202,7 +215,7 @@ STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
 t-apps: $(T_APPS)
-tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps
+tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps $(BUILD)/t/mod_door.so
 
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
 CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)

@@ -188,6 +188,8 @@ static int write_status(request_rec *r, int flags)
     struct board *board = mod_door_board();
     int i;
 
+    if (flags & AP_STATUS_SHORT)
+        ap_rprintf(r, "DoorBuild: %s\n", mod_door_build);
     if (board == NULL)
         return DECLINED;
     if (!(flags & AP_STATUS_SHORT))

@@ -33,25 +33,29 @@ APLOG_USE_MODULE(door);
 #define STOP_TICK    apr_time_from_msec(10)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
 
-/* The version is first in every version of this. */
+/* Another build of the module finds this after a restart: what stands before board never changes. */
 static struct retained {
-    uint32_t version;
+    char build[MOD_DOOR_BUILD_MAX];
+    pid_t owner;      /* httpd's parent */
     pid_t supervisor; /* or 0 */
     int control_fd;
-    pid_t owner; /* httpd's parent */
+    int requests[2]; /* the children's end, the supervisor's */
+    int alive[2];    /* a pipe: the supervisor's end; the children's, which they have until they end */
     struct board *board;
     struct ledger *ledger;
-    int requests[2]; /* the children's end, the supervisor's */
+    pid_t former; /* another build's supervisor, which has children yet; or 0 */
     apr_time_t started;
     apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
 } * retained;
+
+static pid_t former; /* the supervisor of the build before this one; or 0 */
 
 static server_rec *main_server;
 
 /* --------------------------------------------------------- the supervisor */
 
 /* Numbers of the supervisor's descriptors; above them everything is closed. */
-enum { CONTROL_FD = 3, REQUEST_FD, LOG_FD, FIRST_CLOSED_FD };
+enum { CONTROL_FD = 3, REQUEST_FD, ALIVE_FD, LOG_FD, FIRST_CLOSED_FD };
 
 static int log_fd(const server_rec *s)
 {
@@ -96,9 +100,11 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     int null_fd = open("/dev/null", O_RDWR);
     apr_os_file_t number = LOG_FD;
     int log = log_fd(s);
+    int requests;
     struct supervisor_start start = {
         .control_fd = CONTROL_FD,
         .request_fd = REQUEST_FD,
+        .alive_fd = ALIVE_FD,
         .parent = retained->owner,
         .board = retained->board,
         .ledger = retained->ledger,
@@ -112,7 +118,9 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     control = fcntl(control, F_DUPFD, FIRST_CLOSED_FD);
     log = log != -1 ? fcntl(log, F_DUPFD, FIRST_CLOSED_FD) : -1;
     null_fd = fcntl(null_fd, F_DUPFD, FIRST_CLOSED_FD);
-    dup2(fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD), REQUEST_FD);
+    requests = fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD);
+    dup2(fcntl(retained->alive[0], F_DUPFD, FIRST_CLOSED_FD), ALIVE_FD);
+    dup2(requests, REQUEST_FD);
     dup2(control, CONTROL_FD);
     place_descriptor(log, LOG_FD);
     place_descriptor(null_fd, STDIN_FILENO);
@@ -134,6 +142,15 @@ static void forget_supervisor(void)
 }
 
 static void supervisor_ended(int reason, void *data, int status);
+
+/* Until the configuration goes, and the module's code with it: the next one does the same. */
+static void watch(server_rec *s, pid_t *pid)
+{
+    apr_proc_t *proc = apr_pcalloc(s->process->pconf, sizeof(*proc));
+
+    proc->pid = *pid;
+    apr_proc_other_child_register(proc, supervisor_ended, pid, NULL, s->process->pconf);
+}
 
 /* What the supervisor is to run now; the error log goes along. */
 static int send_definitions(void)
@@ -158,7 +175,6 @@ static apr_status_t start_supervisor(server_rec *s)
 {
     int control[2];
     pid_t pid;
-    apr_proc_t proc;
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) == -1)
         return errno;
@@ -175,10 +191,7 @@ static apr_status_t start_supervisor(server_rec *s)
     }
     retained->supervisor = pid;
     retained->control_fd = control[0];
-    memset(&proc, 0, sizeof(proc));
-    proc.pid = pid;
-    apr_proc_other_child_register(apr_pmemdup(s->process->pool, &proc, sizeof(proc)),
-                                  supervisor_ended, retained, NULL, s->process->pool);
+    watch(s, &retained->supervisor);
     return send_definitions() == 0 ? APR_SUCCESS : errno;
 }
 
@@ -211,6 +224,10 @@ static void supervisor_ended(int reason, void *data, int status)
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
     apr_proc_other_child_unregister(data);
+    if (data == &retained->former) {
+        retained->former = 0;
+        return;
+    }
     forget_supervisor();
     if (is_stopping())
         return;
@@ -233,12 +250,17 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
     return DECLINED;
 }
 
-/* httpd's parent ends: the applications do first, so that none is left behind. */
+/*
+ * The configuration goes.  If httpd's parent does, the applications end first, so
+ * that none is left behind.
+ */
 static apr_status_t stop_supervisor(void *unused)
 {
     apr_time_t until;
 
     (void)unused;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_DESTROY_CONFIG) /* it is read anew */
+        return APR_SUCCESS;
     if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
         return APR_SUCCESS;
     control_send(retained->control_fd, CONTROL_STOP, NULL, 0, -1);
@@ -257,23 +279,58 @@ static apr_status_t stop_supervisor(void *unused)
 
 /* -------------------------------------------------------------- httpd's life */
 
-static apr_status_t make_retained(apr_pool_t *process_pool)
+/*
+ * The supervisor of another build has what that build's children know.  That it
+ * is told nothing more says that it ends with them; see app_leave().
+ */
+static pid_t leave_other_build(struct retained *other)
+{
+    int *const fds[] = {&other->control_fd, &other->requests[0], &other->requests[1],
+                        &other->alive[0], &other->alive[1]};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (*fds[i] != -1)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+    return other->supervisor;
+}
+
+/*
+ * Before anything of the new configuration is forked, and would have the other
+ * build's descriptors.  Nothing of ours may stay registered with httpd for longer
+ * than the configuration does: the next one may come with another file.
+ */
+void mod_door_find_supervisor(apr_pool_t *config_pool)
+{
+    retained = ap_retained_data_get(RETAINED_KEY);
+    if (retained != NULL && strcmp(retained->build, mod_door_build) != 0) {
+        former = leave_other_build(retained);
+        retained = NULL;
+    }
+    apr_pool_cleanup_register(config_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
+}
+
+static apr_status_t make_retained(void)
 {
     int i;
 
     retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-    retained->version = SUPERVISOR_VERSION;
+    apr_cpystrn(retained->build, mod_door_build, sizeof(retained->build));
+    retained->former = former;
     retained->owner = getpid();
     retained->control_fd = -1;
     retained->board = board_make();
     retained->ledger = ledger_make();
     if (retained->board == NULL || retained->ledger == NULL)
         return ENOMEM;
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, retained->requests) == -1)
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, retained->requests) == -1 || pipe(retained->alive) == -1)
         return errno;
-    for (i = 0; i < 2; i++)
+    for (i = 0; i < 2; i++) {
         fcntl(retained->requests[i], F_SETFD, FD_CLOEXEC);
-    apr_pool_cleanup_register(process_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
+        fcntl(retained->alive[i], F_SETFD, FD_CLOEXEC);
+    }
     return APR_SUCCESS;
 }
 
@@ -317,10 +374,15 @@ static apr_status_t take_rows(void)
     return APR_SUCCESS;
 }
 
-static void leave_other_version(void)
+/* One that has ended while nobody watched is forgotten. */
+static void go_on_watching(server_rec *s)
 {
-    close(retained->control_fd); /* it stops what it has, in peace */
-    retained = NULL;
+    if (retained->former != 0)
+        watch(s, &retained->former);
+    if (retained->supervisor != 0 && waitpid(retained->supervisor, NULL, WNOHANG) != 0)
+        forget_supervisor();
+    if (retained->supervisor != 0)
+        watch(s, &retained->supervisor);
 }
 
 apr_status_t mod_door_launch_apps(server_rec *s)
@@ -328,17 +390,15 @@ apr_status_t mod_door_launch_apps(server_rec *s)
     apr_status_t error = APR_SUCCESS;
 
     main_server = s;
-    retained = ap_retained_data_get(RETAINED_KEY);
-    if (retained != NULL && retained->version != SUPERVISOR_VERSION)
-        leave_other_version();
     if (retained == NULL && apr_hash_count(mod_door_apps()) == 0)
         return APR_SUCCESS;
     if (retained == NULL)
-        error = make_retained(s->process->pool);
+        error = make_retained();
     if (error == APR_SUCCESS)
         error = take_rows();
     if (error != APR_SUCCESS)
         return error;
+    go_on_watching(s);
     if (retained->supervisor == 0)
         return start_supervisor(s);
     if (send_definitions() == -1)
@@ -357,6 +417,7 @@ void mod_door_forget_supervisor(void)
         return;
     close(retained->control_fd);
     close(retained->requests[1]);
+    close(retained->alive[0]);
     ledger_forget(retained->ledger);
     /*
      * A child without its parent takes no orders and has no application, but

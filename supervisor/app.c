@@ -155,6 +155,14 @@ void app_end_definitions(int64_t now)
     sv.watch_ns = now;
 }
 
+void app_leave(int64_t now)
+{
+    output_log(LOG_NOTICE, "supervisor: httpd's parent has left it, it ends with httpd's children");
+    for (struct app *app = sv.apps; app != NULL; app = app->next)
+        app->is_defined = app->def->has_overlap;
+    app_end_definitions(now);
+}
+
 void app_stop_all(int64_t now)
 {
     if (sv.is_stopping)

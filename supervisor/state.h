@@ -118,6 +118,13 @@ void app_keep(const char *name);
 void app_end_definitions(int64_t now);
 void app_stop_all(int64_t now);
 
+/*
+ * Nothing more is told: another build of the module has a supervisor of its own.
+ * What runs goes on for httpd's children that have this one's board, but what must
+ * not run twice makes room.
+ */
+void app_leave(int64_t now);
+
 /* Programs that are other files than those that run. */
 void app_watch(int64_t now);
 

@@ -47,14 +47,25 @@ static void read_control(int64_t now)
         app_keep(data);
     } else if (kind == CONTROL_END) {
         app_end_definitions(now);
-    } else { /* CONTROL_STOP, httpd's parent is gone, or it is a stranger */
+    } else { /* CONTROL_STOP, httpd's parent is gone or has another supervisor, or it is a stranger */
         close(sv.start.control_fd);
         sv.start.control_fd = -1;
-        app_stop_all(now);
+        if (kind == 0)
+            app_leave(now);
+        else
+            app_stop_all(now);
     }
     if (fd != -1)
         close(fd);
     free(data);
+}
+
+/* httpd's parent has another supervisor, and the last child that knew of this one has ended. */
+static void lose_children(int64_t now)
+{
+    close(sv.start.alive_fd);
+    sv.start.alive_fd = -1;
+    app_stop_all(now);
 }
 
 static void read_requests(int64_t now)
@@ -102,17 +113,17 @@ struct waiting {
     size_t count, cap;
 };
 
-static void add(struct waiting *w, int fd, struct process *p)
+static void add(struct waiting *w, int fd, short events, struct process *p)
 {
     if (fd == -1 || w->count == w->cap)
         return;
-    w->fds[w->count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    w->fds[w->count] = (struct pollfd){.fd = fd, .events = events};
     w->of[w->count++] = p;
 }
 
 static int collect(struct waiting *w)
 {
-    size_t wanted = 3;
+    size_t wanted = 4;
 
     for (struct process *p = sv.processes; p != NULL; p = p->next)
         wanted += 2;
@@ -130,12 +141,14 @@ static int collect(struct waiting *w)
         w->cap = wanted;
     }
     w->count = 0;
-    add(w, sv.signal_pipe[0], NULL);
-    add(w, sv.start.request_fd, NULL);
-    add(w, sv.start.control_fd, NULL);
+    add(w, sv.signal_pipe[0], POLLIN, NULL);
+    add(w, sv.start.request_fd, POLLIN, NULL);
+    add(w, sv.start.control_fd, POLLIN, NULL);
+    if (sv.start.control_fd == -1) /* its end alone: children can write into it */
+        add(w, sv.start.alive_fd, 0, NULL);
     for (struct process *p = sv.processes; p != NULL; p = p->next) {
-        add(w, p->ready_fd, p);
-        add(w, p->output != NULL ? output_fd(p->output) : -1, p);
+        add(w, p->ready_fd, POLLIN, p);
+        add(w, p->output != NULL ? output_fd(p->output) : -1, POLLIN, p);
     }
     return 0;
 }
@@ -178,6 +191,8 @@ static void take_events(const struct waiting *w, int64_t now)
             continue;
         if (p == NULL && w->fds[i].fd == sv.start.request_fd)
             read_requests(now);
+        else if (p == NULL && w->fds[i].fd == sv.start.alive_fd)
+            lose_children(now);
         else if (p == NULL)
             read_control(now);
         else if (w->fds[i].fd == p->ready_fd)

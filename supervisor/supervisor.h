@@ -288,8 +288,9 @@ void request_send(int socket, enum request_verb verb, const char *name);
 /* ---------------------------------------------------------- supervisor.c */
 
 struct supervisor_start {
-    int control_fd; /* these two are the supervisor's from now on */
+    int control_fd; /* these three are the supervisor's from now on */
     int request_fd;
+    int alive_fd; /* of a pipe: its end tells that no child of httpd has the board any more */
     pid_t parent;
     struct board *board;
     struct ledger *ledger;
