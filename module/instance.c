@@ -5,6 +5,7 @@
  * the wait for one while the application starts.
  */
 #include <limits.h>
+#include <string.h>
 
 #include <apr_strings.h>
 
@@ -20,9 +21,11 @@
 apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                     uint64_t serial, struct mod_door_name *name)
 {
+    const char *dir = mod_door_board()->runtime_dir;
     char path[PATH_MAX];
 
-    if (board_door_path(mod_door_board(), app, serial, path, sizeof(path)) == -1)
+    if (memchr(dir, '\0', RUNTIME_DIR_MAX) == NULL ||
+        door_path(dir, app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
     name->path = apr_pstrdup(pool, path);
     name->trusted_len = strlen(path);

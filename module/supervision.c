@@ -46,6 +46,7 @@ static struct retained {
     pid_t former; /* another build's supervisor, which has children yet; or 0 */
     apr_time_t started;
     apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
+    char rows[APP_MAX][APP_NAME_MAX + 1]; /* whose they are on the board, or "" */
 } * retained;
 
 static pid_t former; /* the supervisor of the build before this one; or 0 */
@@ -334,17 +335,41 @@ static apr_status_t make_retained(void)
     return APR_SUCCESS;
 }
 
-/* Gives the application its row; -1 if there is none. */
-static int take_row(struct mod_door_app *app)
+/* The row of that name, or -1. */
+static int find_row(const char *name)
 {
-    struct board_app *row;
+    int i;
 
-    app->row = board_take_row(retained->board, app->name);
-    if (app->row == -1)
-        return -1;
+    for (i = 0; i < APP_MAX; i++)
+        if (strcmp(retained->rows[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/*
+ * One that no application of this configuration has: there is always one, as there
+ * are as many as applications.  Best is one of which nothing is to be shown any more.
+ */
+static int find_free_row(void)
+{
+    int best = -1;
+    int i;
+
+    for (i = 0; i < APP_MAX; i++) {
+        if (retained->rows[i][0] != '\0' && mod_door_find_app(retained->rows[i]) != NULL)
+            continue;
+        if (best == -1 || atomic_load(&retained->board->apps[i].state) == APP_FREE)
+            best = i;
+    }
+    return best;
+}
+
+static void show_row(const struct mod_door_app *app)
+{
+    struct board_app *row = &retained->board->apps[app->row];
+
     if (app->definition == NULL)
-        return 0;
-    row = &retained->board->apps[app->row];
+        return;
     app->definition->row = (uint32_t)app->row;
     if (retained->stop_timeout < app->definition->stop_ns / 1000)
         retained->stop_timeout = app->definition->stop_ns / 1000;
@@ -352,26 +377,26 @@ static int take_row(struct mod_door_app *app)
     atomic_store(&row->start_ns, app->definition->start_ns);
     if (atomic_load(&row->state) == APP_DOWN)
         atomic_store(&row->state, APP_STARTING);
-    return 0;
 }
 
-/*
- * Those that have rows first: one that ends at this moment may give its row
- * back, and that must not become another's that is taken on.
- */
-static apr_status_t take_rows(void)
+/* Whose rows are whose is private to httpd's parent; the board shows it. */
+static void take_rows(void)
 {
     apr_hash_index_t *i;
-    int is_known;
 
-    for (is_known = 1; is_known >= 0; is_known--)
-        for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
-            struct mod_door_app *app = apr_hash_this_val(i);
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door_app *app = apr_hash_this_val(i);
+        int is_shown;
 
-            if (is_known == (board_find(retained->board, app->name) != -1) && take_row(app) == -1)
-                return ENOSPC;
-        }
-    return APR_SUCCESS;
+        app->row = find_row(app->name);
+        is_shown = app->row != -1 && atomic_load(&retained->board->apps[app->row].state) != APP_FREE;
+        if (app->row == -1)
+            app->row = find_free_row();
+        apr_cpystrn(retained->rows[app->row], app->name, sizeof(retained->rows[app->row]));
+        if (!is_shown)
+            board_name_row(retained->board, (uint32_t)app->row, app->name);
+        show_row(app);
+    }
 }
 
 /* One that has ended while nobody watched is forgotten. */
@@ -394,10 +419,9 @@ apr_status_t mod_door_launch_apps(server_rec *s)
         return APR_SUCCESS;
     if (retained == NULL)
         error = make_retained();
-    if (error == APR_SUCCESS)
-        error = take_rows();
     if (error != APR_SUCCESS)
         return error;
+    take_rows();
     go_on_watching(s);
     if (retained->supervisor == 0)
         return start_supervisor(s);

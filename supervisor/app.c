@@ -33,6 +33,15 @@ static void set_slots(struct app *app, unsigned count, int64_t now)
     app->slot_count = count;
 }
 
+/* An application's row is its own: whoever had it has left the configuration. */
+static void take_row(struct app *app)
+{
+    for (struct app *other = sv.apps; other != NULL; other = other->next)
+        if (other != app && other->def->row == app->def->row)
+            other->has_row = 0;
+    app->has_row = 1;
+}
+
 static void add_app(struct app_definition *def, int64_t now)
 {
     struct app *app = calloc(1, sizeof(*app));
@@ -46,6 +55,7 @@ static void add_app(struct app_definition *def, int64_t now)
     app->is_defined = 1;
     app->next = sv.apps;
     sv.apps = app;
+    take_row(app);
     set_slots(app, def->instances, now);
     app_show(app);
     app_fill(app, now);
@@ -89,6 +99,7 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
     app->def = def;
     app->is_defined = 1;
     app->is_removed = 0;
+    take_row(app);
     set_slots(app, def->instances, now);
     for (unsigned i = 0; i < app->slot_count && i < old_count; i++) {
         app->slots[i].failures = 0; /* an administrator's new try */
@@ -184,8 +195,6 @@ void app_stop_all(int64_t now)
 /* Programs that are other files than those that run; twice the same, as copying takes a while. */
 void app_watch(int64_t now)
 {
-    static struct app_program_id seen[APP_MAX];
-
     if (now < sv.watch_ns)
         return;
     sv.watch_ns = NEVER;
@@ -201,10 +210,10 @@ void app_watch(int64_t now)
             continue;
         if (definition_identify(strings->argv[0], &id) == 0 &&
             memcmp(&id, &app->def->program, sizeof(id)) != 0 &&
-            memcmp(&id, &seen[app->def->row], sizeof(id)) == 0)
+            memcmp(&id, &app->seen, sizeof(id)) == 0)
             for (unsigned i = 0; i < app->slot_count; i++)
                 slot_replace(&app->slots[i], "its program is another file", now);
-        seen[app->def->row] = id;
+        app->seen = id;
         free(strings);
     }
 }

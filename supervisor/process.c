@@ -27,9 +27,12 @@
 
 /* ------------------------------------------------------------ the board */
 
-struct board_app *app_row(const struct app *app)
+/* Where the application is shown; one that is removed may have had to give its row away. */
+static struct board_app *app_row(const struct app *app)
 {
-    return &sv.start.board->apps[app->def->row];
+    static struct board_app nowhere;
+
+    return app->has_row ? &sv.start.board->apps[app->def->row] : &nowhere;
 }
 
 struct board_cell *process_cell(const struct process *p)
@@ -85,13 +88,13 @@ void app_show(const struct app *app)
     atomic_store(&row->state, state_of(app));
 }
 
-/* A cell for the process; -1 if there is none. */
+/* A cell for the process; -1 if there is none.  Which are free tells the ledger alone. */
 static int take_cell(struct process *p)
 {
     for (uint32_t i = 0; i < BOARD_CELLS; i++) {
         struct board_cell *cell = &sv.start.board->cells[i];
 
-        if (atomic_load(&sv.start.ledger->pids[i]) != 0 || atomic_load(&cell->serial) != 0)
+        if (atomic_load(&sv.start.ledger->pids[i]) != 0)
             continue;
         p->cell = i;
         atomic_store(&cell->left, 0);
@@ -140,18 +143,18 @@ static struct process *new_process(struct slot *slot, int64_t now)
     p->slot = slot;
     p->deadline_ns = now + def->start_ns;
     p->look_ns = now + ATTACH_TICK;
-    p->serial = atomic_fetch_add(&sv.start.board->last_serial, 1) + 1;
+    p->serial = atomic_fetch_add(&sv.start.ledger->last_serial, 1) + 1;
     return p;
 }
 
 static int launch_process(struct process *p)
 {
     struct launched launched;
-    char path[sizeof(sv.start.board->runtime_dir) + APP_NAME_MAX + 64];
+    char path[RUNTIME_DIR_MAX + APP_NAME_MAX + 64];
 
     if (take_cell(p) == -1)
         return -1;
-    if (board_door_path(sv.start.board, p->def->name, p->serial, path, sizeof(path)) == -1 ||
+    if (door_path(sv.dir_path, p->def->name, p->serial, path, sizeof(path)) == -1 ||
         door_dir_make(sv.dir_fd, p->def, p->serial) == -1 ||
         launch(p->def, path, &launched) == -1) {
         int error = errno;
@@ -496,6 +499,7 @@ void process_look(struct process *p, int64_t now)
     const struct app_definition *def = p->app->def;
     struct slot *slot = p->slot;
     struct board_cell *cell = process_cell(p);
+    int64_t waited_ns = board_waited_ns(cell, now);
 
     p->look_ns = NEVER;
     if (def->max_age_ns > 0)
@@ -506,9 +510,9 @@ void process_look(struct process *p, int64_t now)
         p->look_ns = now + S;
         return;
     }
-    if (board_is_hung(cell, def->busy_ns, now)) {
+    if (def->busy_ns > 0 && waited_ns >= def->busy_ns) {
         output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %llu wait", def->name,
-                   (long)p->pid, (double)(now - atomic_load(&cell->since_ns)) / 1e9,
+                   (long)p->pid, (double)waited_ns / 1e9,
                    (unsigned long long)board_running(cell));
         slot_replace(slot, "it hangs", now);
     } else if (def->max_requests > 0 && atomic_load(&cell->left) >= def->max_requests) {

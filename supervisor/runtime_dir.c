@@ -181,6 +181,17 @@ void runtime_dir_remove(const char *path, int fd)
 
 /* -------------------------------------------------------------- a process's */
 
+int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size)
+{
+    int len = snprintf(path, size, "%s/%s.%llu/" DOOR_NAME, runtime_dir, name,
+                       (unsigned long long)serial);
+
+    if (len > 0 && (size_t)len < size)
+        return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
 static void name_door_dir(const struct app_definition *def, uint64_t serial, char *name,
                           size_t size)
 {

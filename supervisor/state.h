@@ -56,6 +56,8 @@ struct app {
     struct app_definition *def;
     int is_defined; /* by the messages that come */
     int is_removed; /* all its processes leave */
+    int has_row;    /* def->row is its own, and not that of one that came later */
+    struct app_program_id seen; /* which file its program was when it was looked at last */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
 };
@@ -65,6 +67,7 @@ struct supervisor {
     struct app *apps;
     struct process *processes;
     int dir_fd;
+    char dir_path[RUNTIME_DIR_MAX];
     int is_stopping;
     int must_ask_parent; /* the kernel does not tell of its end */
     int signal_pipe[2];
@@ -76,7 +79,6 @@ extern struct supervisor sv;
 
 /* ------------------------------------------------------------- process.c */
 
-struct board_app *app_row(const struct app *app);
 struct board_cell *process_cell(const struct process *p);
 
 /* Brings the application's row up to date. */

@@ -17,11 +17,7 @@ void stray_find(int64_t now)
     for (uint32_t i = 0; i < BOARD_CELLS; i++)
         if (atomic_load(&sv.start.ledger->pids[i]) != 0)
             sv.kill_strays_ns = now + S; /* when the definitions are there */
-    for (uint32_t i = 0; i < BOARD_CELLS; i++)
-        atomic_store(&sv.start.board->cells[i].serial, 0);
-    for (uint32_t i = 0; i < APP_MAX; i++)
-        for (uint32_t k = 0; k < APP_INSTANCES_MAX; k++)
-            atomic_store(&sv.start.board->apps[i].instances[k], 0);
+    board_clear(sv.start.board);
 }
 
 static int64_t longest_stop(void)

@@ -23,6 +23,7 @@
 #define ORPHAN_TICK (1 * S) /* how often the parent is looked for, where the kernel does not tell  \
                              */
 #define FLUSH_MAX   (2 * S)
+#define REQUESTS_MAX 64
 
 struct supervisor sv;
 
@@ -68,12 +69,15 @@ static void lose_children(int64_t now)
     app_stop_all(now);
 }
 
+/* Of so many at a time: a child that never stops asking is not to be listened to alone. */
 static void read_requests(int64_t now)
 {
     struct request_message message;
     struct app *app;
+    int left = REQUESTS_MAX;
 
-    while (recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
+    while (left-- > 0 &&
+           recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
         message.name[APP_NAME_MAX] = '\0';
         if (message.version != SUPERVISOR_VERSION || message.verb != REQUEST_LOOK)
             continue;
@@ -306,12 +310,12 @@ void supervisor_run(const struct supervisor_start *start)
     setsid();
     sv.must_ask_parent = end_with_parent(SIGTERM) == -1;
     stray_find(door_now_ns());
-    if (runtime_dir_make(start->runtime_parent, start->board->runtime_dir,
-                         sizeof(start->board->runtime_dir), &sv.dir_fd) == -1)
+    if (runtime_dir_make(start->runtime_parent, sv.dir_path, sizeof(sv.dir_path), &sv.dir_fd) == -1)
         fail(start->runtime_parent);
+    memcpy(start->board->runtime_dir, sv.dir_path, sizeof(sv.dir_path));
     work();
     stray_end(door_now_ns());
-    runtime_dir_remove(start->board->runtime_dir, sv.dir_fd);
+    runtime_dir_remove(sv.dir_path, sv.dir_fd);
     output_flush(FLUSH_MAX);
     _exit(0);
 }

@@ -108,7 +108,8 @@ int definition_identify(const char *path, struct app_program_id *id);
 
 /* --------------------------------------------------------------- board.c */
 
-#define BOARD_CELLS 1024 /* processes that run at a time */
+#define BOARD_CELLS     1024 /* processes that run at a time */
+#define RUNTIME_DIR_MAX 4096 /* bytes of the runtime directory's path */
 
 enum app_state {
     APP_FREE,     /* the row is nobody's */
@@ -146,10 +147,15 @@ struct board_app {
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
+/*
+ * A display.  Every child of httpd can write every byte of it: neither the
+ * supervisor nor httpd's parent, who may be root, takes a path, an index, a pid or
+ * a bound from it.  What children count is a hint: the worst that it can do is to
+ * have a process replaced, or shown wrongly.
+ */
 struct board {
     uint32_t version;
-    _Atomic uint64_t last_serial;
-    char runtime_dir[4096]; /* where doors lie; see board_door_path() */
+    char runtime_dir[RUNTIME_DIR_MAX]; /* where doors lie; see door_path() */
     struct board_app apps[APP_MAX];
     struct board_cell cells[BOARD_CELLS];
 };
@@ -157,15 +163,11 @@ struct board {
 /* Shared with all processes forked later; never freed.  NULL: ENOMEM. */
 struct board *board_make(void);
 
-/* The row of that name; or -1. */
-int board_find(const struct board *board, const char *name);
+/* The row is that application's from now on, which is down. */
+void board_name_row(struct board *board, uint32_t row, const char *name);
 
-/* The same, taking a free one if there is none; or -1, all are taken.  httpd's parent only. */
-int board_take_row(struct board *board, const char *name);
-
-/* The path of the door of the process with that serial. */
-int board_door_path(const struct board *board, const char *name, uint64_t serial, char *path,
-                    size_t size);
+/* No process is up. */
+void board_clear(struct board *board);
 
 /*
  * Chooses the least busy process that is up, and enters it: 1 + its cell, and
@@ -183,8 +185,8 @@ void board_note_progress(struct board *board, uint32_t cell);
 /* Calls that run in a process, as far as httpd's children have lived to tell. */
 uint64_t board_running(const struct board_cell *cell);
 
-/* Whether calls have waited for so long and none has ended. */
-int board_is_hung(const struct board_cell *cell, int64_t busy_ns, int64_t now_ns);
+/* How long calls have waited and none has ended; 0: none waits. */
+int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns);
 
 /* --------------------------------------------------------- runtime_dir.c */
 
@@ -195,6 +197,9 @@ int board_is_hung(const struct board_cell *cell, int64_t busy_ns, int64_t now_ns
  */
 int runtime_dir_make(const char *parent, char *path, size_t size, int *fd);
 void runtime_dir_remove(const char *path, int fd);
+
+/* The path of the door of the process with that serial. */
+int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size);
 
 /*
  * In it, a directory with a placeholder that a process with that definition may
@@ -301,11 +306,12 @@ struct supervisor_start {
 };
 
 /*
- * Which processes a supervisor has, for the next one if it dies.  Only httpd's
- * parent and supervisors have it in their memory.
+ * What a supervisor knows that the next one needs if it dies.  Only httpd's parent
+ * and supervisors have it in their memory.
  */
 struct ledger {
-    _Atomic int64_t pids[BOARD_CELLS]; /* or 0 */
+    _Atomic uint64_t last_serial;
+    _Atomic int64_t pids[BOARD_CELLS]; /* of the process with that cell, or 0 */
 };
 
 struct ledger *ledger_make(void);
