@@ -48,9 +48,12 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
                                      struct mod_door_name *name)
 {
     struct board *board = mod_door_board();
-    const struct board_app *row = &board->apps[in->app->row];
+    const struct board_app *row;
     uint64_t refused = in->refused;
 
+    if (board == NULL) /* httpd's parent could not make one yet */
+        return MOD_DOOR_EDOWN;
+    row = &board->apps[in->app->row];
     if (refused != 0) /* the board will show it soon */
         apr_sleep(REFUSED_TICK);
     for (;;) {
@@ -87,9 +90,14 @@ void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how)
 
 apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app)
 {
-    const struct board_app *row = &mod_door_board()->apps[app->row];
-    int64_t wait = atomic_load(&row->retry_ns) - door_now_ns();
+    struct board *board = mod_door_board();
+    const struct board_app *row;
+    int64_t wait;
 
+    if (board == NULL)
+        return apr_time_from_sec(1);
+    row = &board->apps[app->row];
+    wait = atomic_load(&row->retry_ns) - door_now_ns();
     if (atomic_load(&row->state) != APP_BACKOFF || wait <= 0)
         return apr_time_from_sec(1);
     return wait / 1000 < apr_time_from_sec(3600) ? wait / 1000 : apr_time_from_sec(3600);

@@ -42,14 +42,15 @@ static void take_row(struct app *app)
     app->has_row = 1;
 }
 
-static void add_app(struct app_definition *def, int64_t now)
+static int add_app(struct app_definition *def, int64_t now)
 {
     struct app *app = calloc(1, sizeof(*app));
 
     if (app == NULL) {
         output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
         free(def);
-        return;
+        errno = ENOMEM;
+        return -1;
     }
     app->def = def;
     app->is_defined = 1;
@@ -60,6 +61,7 @@ static void add_app(struct app_definition *def, int64_t now)
     app_show(app);
     app_fill(app, now);
     app_show(app);
+    return 0;
 }
 
 /* A copy of what a process is, without how the supervisor treats it; NULL: ENOMEM. */
@@ -117,20 +119,20 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
     app_show(app);
 }
 
-void app_define(void *data, size_t len, int64_t now)
+int app_define(void *data, size_t len, int64_t now)
 {
     struct app *app;
 
     if (!definition_is_whole(data, len)) {
         output_log(LOG_ERR, "supervisor: got a definition that is none");
         free(data);
-        return;
+        return 0;
     }
     app = app_find(((struct app_definition *)data)->name);
     if (app == NULL)
-        add_app(data, now);
-    else
-        change_app(app, data, now);
+        return add_app(data, now);
+    change_app(app, data, now);
+    return 0;
 }
 
 /* Whatever is wrong with its new definition, it goes on with the old one. */

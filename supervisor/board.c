@@ -26,6 +26,11 @@ struct board *board_make(void)
     return board;
 }
 
+void board_forget(struct board *board)
+{
+    munmap(board, sizeof(*board));
+}
+
 struct ledger *ledger_make(void)
 {
     void *ledger;

@@ -113,9 +113,9 @@ void process_reap(int64_t now);
 
 struct app *app_find(const char *name);
 
-/* The messages of control.c; app_define() takes data over. */
+/* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
 void app_begin_definitions(void);
-void app_define(void *data, size_t len, int64_t now);
+int app_define(void *data, size_t len, int64_t now);
 void app_keep(const char *name);
 void app_end_definitions(int64_t now);
 void app_stop_all(int64_t now);

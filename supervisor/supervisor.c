@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,36 +30,70 @@ struct supervisor sv;
 
 /* ----------------------------------------------------------------- events */
 
-static void read_control(int64_t now)
+static int take_record(int kind, void *data, size_t len, int *log_fd, int64_t now)
+{
+    const struct control_log *log = data;
+
+    if (kind == RECORD_DEFINITION)
+        return app_define(data, len, now);
+    if (kind == RECORD_KEEP) {
+        app_keep(data);
+    } else if (kind == RECORD_LOG && len > sizeof(*log)) {
+        sv.start.new_log(log->level, log->name, *log_fd, sv.start.data);
+        *log_fd = -1;
+    }
+    free(data);
+    return 0;
+}
+
+/* What is to run from now on; -1, and it is not all of it. */
+static int take_records(FILE *file, int *log_fd, int64_t now)
 {
     void *data;
     size_t len;
-    int fd;
-    int kind = control_receive(sv.start.control_fd, &data, &len, &fd);
+    int kind, error = 0;
 
-    if (kind == CONTROL_DEFINITION) {
-        app_define(data, len, now);
-        data = NULL;
-    } else if (kind == CONTROL_BEGIN) {
-        app_begin_definitions();
-        if (fd != -1)
-            sv.start.new_log(fd, sv.start.data);
-        fd = -1;
-    } else if (kind == CONTROL_KEEP) {
-        app_keep(data);
-    } else if (kind == CONTROL_END) {
-        app_end_definitions(now);
-    } else { /* CONTROL_STOP, httpd's parent is gone or has another supervisor, or it is a stranger */
-        close(sv.start.control_fd);
-        sv.start.control_fd = -1;
-        if (kind == 0)
-            app_leave(now);
-        else
-            app_stop_all(now);
+    app_begin_definitions();
+    while ((kind = control_next(file, &data, &len)) > 0)
+        if (take_record(kind, data, len, log_fd, now) == -1)
+            error = errno;
+    if (kind == -1)
+        return -1; /* who has not been named is not to be stopped */
+    app_end_definitions(now);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+static void stop_listening(int kind, int64_t now)
+{
+    close(sv.start.control_fd);
+    sv.start.control_fd = -1;
+    if (kind == CONTROL_STOP)
+        app_stop_all(now);
+    else
+        app_leave(now);
+}
+
+static void read_control(int64_t now)
+{
+    FILE *file;
+    int log_fd;
+    int kind = control_receive(sv.start.control_fd, &file, &log_fd);
+
+    if (kind == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (kind == -1 || (kind == CONTROL_DEFINE && file != NULL && !sv.is_stopping &&
+                       take_records(file, &log_fd, now) == -1)) {
+        output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
+                   strerror(errno));
+        control_ask_again(sv.start.control_fd);
+    } else if (kind == CONTROL_STOP || kind == 0) { /* it is gone, or has another supervisor */
+        stop_listening(kind, now);
     }
-    if (fd != -1)
-        close(fd);
-    free(data);
+    if (file != NULL)
+        fclose(file);
+    if (log_fd != -1)
+        close(log_fd);
 }
 
 /* httpd's parent has another supervisor, and the last child that knew of this one has ended. */

@@ -28,7 +28,7 @@
 #include <sys/types.h>
 
 /* Has parted from an earlier one when messages, the board or definitions change their form. */
-#define SUPERVISOR_VERSION 1
+#define SUPERVISOR_VERSION 2
 
 /* ---------------------------------------------------------- definition.c */
 
@@ -160,8 +160,9 @@ struct board {
     struct board_cell cells[BOARD_CELLS];
 };
 
-/* Shared with all processes forked later; never freed.  NULL: ENOMEM. */
+/* Shared with all processes forked later.  NULL: ENOMEM. */
 struct board *board_make(void);
+void board_forget(struct board *board);
 
 /* The row is that application's from now on, which is down. */
 void board_name_row(struct board *board, uint32_t row, const char *name);
@@ -261,21 +262,45 @@ void output_close(struct output *out);
 /* ------------------------------------------------------------- control.c */
 
 enum control_kind {
-    CONTROL_BEGIN = 1, /* definitions follow; with a descriptor of the error log, or none */
-    CONTROL_DEFINITION,
-    CONTROL_KEEP, /* the application of that name stays as it is */
-    CONTROL_END,  /* and those were all: others are stopped */
-    CONTROL_STOP  /* everything is stopped */
+    CONTROL_DEFINE = 1, /* what is to run, in a file; with a descriptor of the error log, or none */
+    CONTROL_STOP        /* everything is stopped */
 };
 
-/* A stream of messages in one direction.  fd may be -1.  Blocks up to ten seconds (EAGAIN). */
-int control_send(int socket, enum control_kind kind, const void *data, size_t len, int fd);
+/* In that file. */
+enum control_record {
+    RECORD_LOG = 1,    /* struct control_log */
+    RECORD_DEFINITION, /* struct app_definition; applications without one are stopped, */
+    RECORD_KEEP        /* but not that of this name, which stays as it is */
+};
+
+struct control_log {
+    int32_t level; /* of syslog(3) */
+    char name[];   /* what the log is, with a NUL */
+};
+
+/* A file for records, which has no name; NULL: ENOMEM, EMFILE ... */
+FILE *control_file(void);
+int control_add(FILE *file, enum control_record kind, const void *data, size_t len);
+
+/* The next record's kind, or 0 at the end, or -1 (EPROTO, ENOMEM).  *data is malloc()ed. */
+int control_next(FILE *file, void **data, size_t *len);
 
 /*
- * The next message, whole: its kind, or 0 at the end, or -1.  *data is
- * malloc()ed, *fd is the caller's or -1.  Blocks while one is under way.
+ * A message to the supervisor: on a socket that keeps messages apart.  file may be
+ * NULL, log_fd -1; the file is the supervisor's from then on, the caller still closes
+ * it.  Never waits: EAGAIN, too many have not been read.
  */
-int control_receive(int socket, void **data, size_t *len, int *fd);
+int control_send(int socket, enum control_kind kind, FILE *file, int log_fd);
+
+/*
+ * The next message: its kind, or 0 at the end, or -1 with errno: EMFILE, ENOMEM, it
+ * was lost.  *file and *log_fd are the caller's, NULL and -1 if none came.
+ */
+int control_receive(int socket, FILE **file, int *log_fd);
+
+/* From the supervisor: it has had no room for the last message.  Whether it has said so. */
+void control_ask_again(int socket);
+int control_is_asked_again(int socket);
 
 /* A verb from one of httpd's children; it does not wait, and may get lost. */
 enum request_verb {
@@ -301,7 +326,8 @@ struct supervisor_start {
     struct ledger *ledger;
     const char *runtime_parent; /* the directory that its own is made in */
     output_writer *writer;
-    void (*new_log)(int fd, void *data); /* the error log is this one now */
+    /* The error log is this one now: level, what it is, its descriptor or -1. */
+    void (*new_log)(int level, const char *name, int fd, void *data);
     void *data;                          /* of both */
 };
 
