@@ -54,8 +54,10 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
     if (board == NULL) /* httpd's parent could not make one yet */
         return MOD_DOOR_EDOWN;
     row = &board->apps[in->app->row];
-    if (refused != 0) /* the board will show it soon */
+    if (refused != 0) { /* it leaves, which the board will show soon; or its door is gone */
+        mod_door_ask_supervisor(in->app->name);
         apr_sleep(REFUSED_TICK);
+    }
     for (;;) {
         if (in->until_ns != 0 && (door_now_ns() >= in->until_ns || mod_door_is_stopping()))
             return MOD_DOOR_ESTART;

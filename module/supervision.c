@@ -203,6 +203,13 @@ static int add_log(FILE *file, const server_rec *s)
     return result;
 }
 
+static int add_runtime_dir(FILE *file)
+{
+    const char *dir = mod_door_runtime_dir(main_server->process->pconf);
+
+    return control_add(file, RECORD_RUNTIME_DIR, dir, strlen(dir));
+}
+
 static int add_apps(FILE *file)
 {
     apr_hash_index_t *i;
@@ -230,7 +237,7 @@ static apr_status_t send_definitions(void)
     if (file == NULL)
         return error;
     error = APR_SUCCESS;
-    if (add_log(file, main_server) == -1 || add_apps(file) == -1 ||
+    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 || add_apps(file) == -1 ||
         control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
         error = errno;
     fclose(file);

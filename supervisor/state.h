@@ -30,12 +30,15 @@ struct process {
     pid_t pid;
     uint64_t serial;
     uint32_t cell; /* index on the board */
+    struct runtime_dir *dir; /* where its door is */
     int is_ready;  /* it has told so: it drains when SIGTERM asks it to */
     int is_told;   /* SIGTERM was sent */
     int is_killed; /* SIGKILL was */
     int64_t up_ns;
     int64_t deadline_ns; /* of starting, or leaving */
     int64_t look_ns;     /* when to look again: at its door, or its calls */
+    int64_t quiet_ns;    /* it has to be without calls for so long until it is told to end */
+    int64_t tell_ns;     /* when that is so */
     int status_fd, ready_fd;
     struct output *output;
     struct launch_failure failure; /* if it did not even run */
@@ -66,12 +69,13 @@ struct supervisor {
     struct supervisor_start start;
     struct app *apps;
     struct process *processes;
-    int dir_fd;
-    char dir_path[RUNTIME_DIR_MAX];
+    struct runtime_dir *dir; /* for new processes; or NULL, it cannot be made */
+    char runtime_parent[RUNTIME_DIR_MAX]; /* where it is to be made */
     int is_stopping;
     int must_ask_parent; /* the kernel does not tell of its end */
     int signal_pipe[2];
     int64_t watch_ns;
+    int64_t check_ns; /* when doors and their directory are looked for */
     int64_t kill_strays_ns; /* when what an earlier supervisor left is killed, or NEVER */
 };
 
@@ -91,6 +95,9 @@ unsigned app_process_count(const struct app *app);
 /* Launches what is due. */
 void app_fill(struct app *app, int64_t now);
 
+/* What could not be launched is tried anew at once. */
+void app_try_again(int64_t now);
+
 /* One that is removed, and has no process any more. */
 void app_remove(struct app *app);
 
@@ -105,6 +112,9 @@ void process_tell_to_end(struct process *p);
 /* Whether one that is up is to be replaced; all whose time to be looked at has come. */
 void process_look(struct process *p, int64_t now);
 void process_look_at_all(int64_t now);
+
+/* Those that are up and have no door any more. */
+void process_check_doors(int64_t now);
 
 /* Those that have ended. */
 void process_reap(int64_t now);

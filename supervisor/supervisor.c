@@ -25,6 +25,7 @@
                              */
 #define FLUSH_MAX   (2 * S)
 #define REQUESTS_MAX 64
+#define CHECK_TICK  (1 * S) /* how often doors and their directory are looked for */
 
 struct supervisor sv;
 
@@ -38,6 +39,9 @@ static int take_record(int kind, void *data, size_t len, int *log_fd, int64_t no
         return app_define(data, len, now);
     if (kind == RECORD_KEEP) {
         app_keep(data);
+    } else if (kind == RECORD_RUNTIME_DIR && len < sizeof(sv.runtime_parent)) {
+        memcpy(sv.runtime_parent, data, len + 1);
+        sv.check_ns = now;
     } else if (kind == RECORD_LOG && len > sizeof(*log)) {
         sv.start.new_log(log->level, log->name, *log_fd, sv.start.data);
         *log_fd = -1;
@@ -199,7 +203,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int timeout_ms(int64_t now)
 {
-    int64_t next = earlier(sv.watch_ns, sv.kill_strays_ns);
+    int64_t next = earlier(earlier(sv.watch_ns, sv.kill_strays_ns), sv.check_ns);
 
     if (sv.must_ask_parent)
         next = earlier(next, now + ORPHAN_TICK);
@@ -295,22 +299,69 @@ static void check_parent(int64_t now)
         app_stop_all(now);
 }
 
-static _Noreturn void fail(const char *what)
+static int is_dir_right(void)
 {
-    output_log(LOG_CRIT, "supervisor: %s: %s", what, strerror(errno));
-    output_flush(FLUSH_MAX);
-    _exit(1);
+    return sv.dir != NULL && sv.dir->parent_len == strlen(sv.runtime_parent) &&
+           strncmp(sv.dir->path, sv.runtime_parent, sv.dir->parent_len) == 0 &&
+           runtime_dir_is_there(sv.dir);
+}
+
+/*
+ * Programs that clean up /tmp, and careless people, take names away; and httpd may
+ * have got another DoorRuntimeDir.
+ */
+static void check_dir(int64_t now)
+{
+    static int told; /* the errno that is in the log */
+    struct runtime_dir *dir, *old = sv.dir;
+
+    if (is_dir_right())
+        return;
+    dir = runtime_dir_make(sv.runtime_parent);
+    if (dir == NULL) {
+        if (errno != told)
+            output_log(LOG_CRIT,
+                       "supervisor: cannot make a directory for doors in %s: %s; it is tried again",
+                       sv.runtime_parent, strerror(errno));
+        told = errno;
+        return;
+    }
+    told = 0;
+    if (old != NULL)
+        output_log(LOG_WARNING, "supervisor: %s: %s, doors are in %s from now on", old->path,
+                   runtime_dir_is_there(old) ? "DoorRuntimeDir has changed" : "it is gone",
+                   dir->path);
+    sv.dir = dir;
+    memcpy(sv.start.board->runtime_dir, dir->path, sizeof(dir->path));
+    runtime_dir_release(old);
+    app_try_again(now);
+}
+
+static void check_names(int64_t now)
+{
+    sv.check_ns = sv.is_stopping ? NEVER : now + CHECK_TICK;
+    if (sv.is_stopping)
+        return;
+    check_dir(now);
+    process_check_doors(now);
+}
+
+static int is_done(void)
+{
+    return sv.is_stopping && sv.processes == NULL && sv.kill_strays_ns == NEVER;
 }
 
 static void work(void)
 {
     struct waiting w = {0};
 
-    while (!sv.is_stopping || sv.processes != NULL) {
+    while (!is_done()) {
         int64_t now = door_now_ns();
 
         check_parent(now);
         process_reap(now);
+        if (now >= sv.check_ns)
+            check_names(now);
         process_look_at_all(now);
         app_watch(now);
         if (now >= sv.kill_strays_ns)
@@ -321,7 +372,7 @@ static void work(void)
                 app_show(app);
             }
         }
-        if (sv.is_stopping && sv.processes == NULL)
+        if (is_done())
             break;
         if (collect(&w) == -1 || poll(w.fds, w.count, timeout_ms(now)) == -1) {
             const struct timespec pause = {.tv_nsec = 10 * MS};
@@ -340,17 +391,14 @@ void supervisor_run(const struct supervisor_start *start)
 {
     sv.start = *start;
     sv.watch_ns = NEVER;
+    strncpy(sv.runtime_parent, start->runtime_parent, sizeof(sv.runtime_parent) - 1);
     if (catch_signals() == -1 || output_start(start->writer, start->data) == -1)
         _exit(1);
     setsid();
     sv.must_ask_parent = end_with_parent(SIGTERM) == -1;
     stray_find(door_now_ns());
-    if (runtime_dir_make(start->runtime_parent, sv.dir_path, sizeof(sv.dir_path), &sv.dir_fd) == -1)
-        fail(start->runtime_parent);
-    memcpy(start->board->runtime_dir, sv.dir_path, sizeof(sv.dir_path));
     work();
-    stray_end(door_now_ns());
-    runtime_dir_remove(sv.dir_path, sv.dir_fd);
+    runtime_dir_release(sv.dir);
     output_flush(FLUSH_MAX);
     _exit(0);
 }

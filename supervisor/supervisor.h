@@ -9,7 +9,8 @@
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
  * supervisor.c decides what runs, launch.c starts a process, runtime_dir.c
- * makes the directories that doors lie in, output.c brings what applications
+ * makes the directories that doors lie in, identity.c tells processes apart that are
+ * no children, output.c brings what applications
  * print to the error log, board.c is the shared memory, definition.c
  * what an administrator has written of an application, control.c the messages.
  *
@@ -192,12 +193,26 @@ int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns);
 /* --------------------------------------------------------- runtime_dir.c */
 
 /*
- * Makes a directory below parent that is this process's, with a lock that tells
- * that it lives, and removes those that dead processes have left there.  *fd is
- * its descriptor.
+ * A directory that doors lie in, with a lock that tells that it is used.  The
+ * supervisor has the one that new processes get, and each process its own: who is
+ * the last to release it, removes it.
  */
-int runtime_dir_make(const char *parent, char *path, size_t size, int *fd);
-void runtime_dir_remove(const char *path, int fd);
+struct runtime_dir {
+    char path[RUNTIME_DIR_MAX];
+    size_t parent_len; /* bytes of path */
+    int fd, lock_fd;
+    unsigned users;
+};
+
+/* A new one below parent, which is made if it is missing; NULL with errno. */
+struct runtime_dir *runtime_dir_make(const char *parent);
+void runtime_dir_release(struct runtime_dir *dir);
+
+/* Whether its name leads to it. */
+int runtime_dir_is_there(const struct runtime_dir *dir);
+
+/* Removes those that supervisors have left there that have died, with the processes left in them. */
+void runtime_dir_clean(const char *parent);
 
 /* The path of the door of the process with that serial. */
 int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size);
@@ -213,6 +228,18 @@ int door_dir_is_attached(int dir_fd, const struct app_definition *def, uint64_t 
 
 /* Takes it away from whoever could write in it, and then removes it. */
 void door_dir_remove(int dir_fd, const struct app_definition *def, uint64_t serial);
+
+/* ------------------------------------------------------------ identity.c */
+
+/* When the process began, in a unit of the system's; 0: it has ended, or nobody tells. */
+uint64_t process_began(pid_t pid);
+
+/*
+ * Sends a signal, or asks with 0, if is_it() says of the process that it is the right
+ * one.  Where the system can, it goes to that very process.  -1 with ESRCH: it is not.
+ */
+typedef int process_check(pid_t pid, const void *data);
+int process_signal(pid_t pid, int signo, process_check *is_it, const void *data);
 
 /* -------------------------------------------------------------- launch.c */
 
@@ -268,7 +295,8 @@ enum control_kind {
 
 /* In that file. */
 enum control_record {
-    RECORD_LOG = 1,    /* struct control_log */
+    RECORD_LOG = 1,     /* struct control_log */
+    RECORD_RUNTIME_DIR, /* the directory that the supervisor's own is made in */
     RECORD_DEFINITION, /* struct app_definition; applications without one are stopped, */
     RECORD_KEEP        /* but not that of this name, which stays as it is */
 };
@@ -337,7 +365,9 @@ struct supervisor_start {
  */
 struct ledger {
     _Atomic uint64_t last_serial;
-    _Atomic int64_t pids[BOARD_CELLS]; /* of the process with that cell, or 0 */
+    _Atomic int64_t pids[BOARD_CELLS];   /* of the process with that cell, or 0 */
+    _Atomic uint64_t began[BOARD_CELLS]; /* process_began(); 0: not known */
+    _Atomic int64_t stop_ns[BOARD_CELLS]; /* how long it may take to end */
 };
 
 struct ledger *ledger_make(void);
