@@ -33,6 +33,7 @@ APLOG_USE_MODULE(door);
 
 #define RETAINED_KEY "mod_door supervisor"
 #define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
+#define LISTEN_GRACE apr_time_from_sec(5)  /* until it has heard that it is to stop */
 #define STOP_TICK    apr_time_from_msec(10)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
 
@@ -160,6 +161,8 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     place_descriptor(null_fd, STDIN_FILENO);
     place_descriptor(null_fd, STDOUT_FILENO);
     closefrom(FIRST_CLOSED_FD);
+    name_process((char *)s->process->argv[0],
+                 apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
     s->error_log = NULL;
     if (log != -1)
         apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
@@ -348,17 +351,22 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
  */
 static apr_status_t stop_supervisor(void *unused)
 {
-    apr_time_t until;
+    apr_time_t told, until;
 
     (void)unused;
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_DESTROY_CONFIG) /* it is read anew */
-        return APR_SUCCESS;
     if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
         return APR_SUCCESS;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_DESTROY_CONFIG) {
+        /* It is read anew, and we may not be in it. */
+        control_send(retained->control_fd, CONTROL_RESTART, NULL, -1);
+        return APR_SUCCESS;
+    }
     control_send(retained->control_fd, CONTROL_STOP, NULL, -1);
-    until = apr_time_now() + retained->stop_timeout + STOP_GRACE;
+    told = apr_time_now();
+    until = told + retained->stop_timeout + STOP_GRACE;
     while (waitpid(retained->supervisor, NULL, WNOHANG) == 0) {
-        if (apr_time_now() > until) {
+        if (apr_time_now() > until || (apr_time_now() > told + LISTEN_GRACE &&
+                                       !control_is_closed(retained->control_fd))) {
             kill(retained->supervisor, SIGKILL);
             waitpid(retained->supervisor, NULL, 0);
             break;
@@ -517,7 +525,9 @@ static void go_on_watching(server_rec *s)
 {
     if (retained->former != 0)
         watch(s, &retained->former);
-    if (retained->supervisor != 0 && waitpid(retained->supervisor, NULL, WNOHANG) != 0)
+    /* Without us httpd has reaped it, and the number may be another one's. */
+    if (retained->supervisor != 0 && (control_is_closed(retained->control_fd) ||
+                                      waitpid(retained->supervisor, NULL, WNOHANG) != 0))
         forget_supervisor();
     if (retained->supervisor != 0)
         watch(s, &retained->supervisor);

@@ -168,6 +168,13 @@ void app_end_definitions(int64_t now)
     sv.watch_ns = now;
 }
 
+void app_leave_all(int64_t now)
+{
+    output_log(LOG_NOTICE, "supervisor: httpd has restarted without mod_door, its applications end");
+    app_begin_definitions();
+    app_end_definitions(now);
+}
+
 void app_leave(int64_t now)
 {
     output_log(LOG_NOTICE, "supervisor: httpd's parent has left it, it ends with httpd's children");

@@ -195,6 +195,13 @@ int control_is_asked_again(int socket)
     return recv(socket, &byte, 1, MSG_DONTWAIT) == 1;
 }
 
+int control_is_closed(int socket)
+{
+    char byte;
+
+    return recv(socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
 /* ---------------------------------------------------------------- verbs */
 
 void request_send(int socket, enum request_verb verb, const char *name)

@@ -72,8 +72,10 @@ struct supervisor {
     struct runtime_dir *dir; /* for new processes; or NULL, it cannot be made */
     char runtime_parent[RUNTIME_DIR_MAX]; /* where it is to be made */
     int is_stopping;
+    int is_left; /* httpd has no mod_door any more; it may have it again */
     int must_ask_parent; /* the kernel does not tell of its end */
     int signal_pipe[2];
+    int64_t left_ns; /* when httpd should have told what is to run since it reads its configuration */
     int64_t watch_ns;
     int64_t check_ns; /* when doors and their directory are looked for */
     int64_t kill_strays_ns; /* when what an earlier supervisor left is killed, or NEVER */
@@ -136,6 +138,9 @@ void app_stop_all(int64_t now);
  * not run twice makes room.
  */
 void app_leave(int64_t now);
+
+/* httpd runs without mod_door now. */
+void app_leave_all(int64_t now);
 
 /* Programs that are other files than those that run. */
 void app_watch(int64_t now);

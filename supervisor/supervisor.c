@@ -25,6 +25,7 @@
                              */
 #define FLUSH_MAX   (2 * S)
 #define REQUESTS_MAX 64
+#define RESTART_MAX (30 * S) /* how long httpd may take to read its configuration */
 #define CHECK_TICK  (1 * S) /* how often doors and their directory are looked for */
 
 struct supervisor sv;
@@ -57,6 +58,8 @@ static int take_records(FILE *file, int *log_fd, int64_t now)
     size_t len;
     int kind, error = 0;
 
+    sv.left_ns = NEVER;
+    sv.is_left = 0;
     app_begin_definitions();
     while ((kind = control_next(file, &data, &len)) > 0)
         if (take_record(kind, data, len, log_fd, now) == -1)
@@ -91,6 +94,8 @@ static void read_control(int64_t now)
         output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
                    strerror(errno));
         control_ask_again(sv.start.control_fd);
+    } else if (kind == CONTROL_RESTART) {
+        sv.left_ns = now + RESTART_MAX;
     } else if (kind == CONTROL_STOP || kind == 0) { /* it is gone, or has another supervisor */
         stop_listening(kind, now);
     }
@@ -203,7 +208,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int timeout_ms(int64_t now)
 {
-    int64_t next = earlier(earlier(sv.watch_ns, sv.kill_strays_ns), sv.check_ns);
+    int64_t next = earlier(earlier(sv.watch_ns, sv.kill_strays_ns), earlier(sv.check_ns, sv.left_ns));
 
     if (sv.must_ask_parent)
         next = earlier(next, now + ORPHAN_TICK);
@@ -348,7 +353,7 @@ static void check_names(int64_t now)
 
 static int is_done(void)
 {
-    return sv.is_stopping && sv.processes == NULL && sv.kill_strays_ns == NEVER;
+    return (sv.is_stopping || sv.is_left) && sv.processes == NULL && sv.kill_strays_ns == NEVER;
 }
 
 static void work(void)
@@ -362,6 +367,11 @@ static void work(void)
         process_reap(now);
         if (now >= sv.check_ns)
             check_names(now);
+        if (now >= sv.left_ns) {
+            sv.left_ns = NEVER;
+            sv.is_left = 1;
+            app_leave_all(now);
+        }
         process_look_at_all(now);
         app_watch(now);
         if (now >= sv.kill_strays_ns)
@@ -390,7 +400,7 @@ static void work(void)
 void supervisor_run(const struct supervisor_start *start)
 {
     sv.start = *start;
-    sv.watch_ns = NEVER;
+    sv.watch_ns = sv.left_ns = NEVER;
     strncpy(sv.runtime_parent, start->runtime_parent, sizeof(sv.runtime_parent) - 1);
     if (catch_signals() == -1 || output_start(start->writer, start->data) == -1)
         _exit(1);

@@ -241,6 +241,11 @@ uint64_t process_began(pid_t pid);
 typedef int process_check(pid_t pid, const void *data);
 int process_signal(pid_t pid, int signo, process_check *is_it, const void *data);
 
+/* ---------------------------------------------------------------- name.c */
+
+/* What ps(1) is to show, in place of main()'s arguments, which are written over. */
+void name_process(char *argv0, const char *name);
+
 /* -------------------------------------------------------------- launch.c */
 
 struct launched {
@@ -290,6 +295,7 @@ void output_close(struct output *out);
 
 enum control_kind {
     CONTROL_DEFINE = 1, /* what is to run, in a file; with a descriptor of the error log, or none */
+    CONTROL_RESTART,    /* httpd reads its configuration: CONTROL_DEFINE follows, or all is stopped */
     CONTROL_STOP        /* everything is stopped */
 };
 
@@ -329,6 +335,9 @@ int control_receive(int socket, FILE **file, int *log_fd);
 /* From the supervisor: it has had no room for the last message.  Whether it has said so. */
 void control_ask_again(int socket);
 int control_is_asked_again(int socket);
+
+/* Whether the supervisor listens no more: it stops, or has ended. */
+int control_is_closed(int socket);
 
 /* A verb from one of httpd's children; it does not wait, and may get lost. */
 enum request_verb {

@@ -116,4 +116,37 @@ ok $httpd->wait_for(sub { text('other_log') =~ /resuming normal operations/ }), 
 ok $httpd->wait_for(sub { text('other_log') =~ /says\[\d+\]: for information/ }), '... lines go there';
 ok $httpd->stop, 'httpd stops';
 
+# ---- httpd goes on without mod_door, and with it again
+
+sub without_door {
+    local $httpd->{modules} = $httpd->{modules} =~ s{^\s*LoadModule door_module.*\n}{}mr;
+    $httpd->configure('');
+}
+
+$httpd->configure(app(kitchen => "$dir/bin/kitchen") . app(hello => "$dir/bin/hello"));
+ok $httpd->start, 'httpd starts';
+is $httpd->status("/$_"), 200, "... $_ answers" for qw(kitchen/env hello);
+$supervisor = $httpd->supervisor;
+like do { open my $file, '<', "/proc/$supervisor/cmdline"; <$file> },
+    qr/^mod_door supervisor: doors in \Q$dir\E/, '... ps tells which process is the supervisor';
+without_door();
+ok $httpd->graceful, 'httpd restarts without mod_door';
+is $httpd->status('/static.txt'), 200, '... and serves';
+ok $httpd->wait_for(sub { !$httpd->apps('(?:kitchen|hello)') }, 120), '... the applications end';
+ok $httpd->wait_for(sub { !kill 0, $supervisor }), '... and so does their supervisor';
+is_deeply [glob "$dir/run/mod_door.*"], [], '... and its directory';
+$httpd->configure(app(kitchen => "$dir/bin/kitchen") . app(hello => "$dir/bin/hello"));
+ok $httpd->graceful, 'httpd restarts with mod_door';
+is $httpd->status("/$_"), 200, "... $_ answers" for qw(kitchen/env hello);
+
+# ---- a stop
+
+$supervisor = $httpd->supervisor;
+ok $supervisor, 'there is a supervisor';
+kill 'STOP', $supervisor if $supervisor;
+$began = time;
+ok $httpd->stop, 'one that does not listen: httpd stops';
+cmp_ok time - $began, '<', 30, '... and does not wait as long as for applications';
+ok $httpd->wait_for(sub { !$httpd->processes(qr/./) }), '... nothing is left';
+
 done_testing;
