@@ -261,20 +261,22 @@ static void tell_supervisor(void)
 static apr_status_t start_supervisor(server_rec *s)
 {
     int control[2];
+    apr_status_t error;
     pid_t pid;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control) == -1)
+    if (control_make(control) == -1)
         return errno;
-    fcntl(control[0], F_SETFD, FD_CLOEXEC);
-    fcntl(control[1], F_SETFD, FD_CLOEXEC);
     retained->started = apr_time_now();
+    ledger_share(retained->ledger, 1);
     pid = fork();
     if (pid == 0)
         become_supervisor(s, control[1], mod_door_runtime_dir(s->process->pool));
+    error = errno;
+    ledger_share(retained->ledger, 0);
     close(control[1]);
     if (pid == -1) {
         close(control[0]);
-        return errno;
+        return error;
     }
     retained->supervisor = pid;
     retained->control_fd = control[0];
@@ -583,7 +585,7 @@ void mod_door_forget_supervisor(void)
     close(retained->control_fd);
     close(retained->requests[1]);
     close(retained->alive[0]);
-    ledger_forget(retained->ledger);
+    ledger_leave(retained->ledger);
     /*
      * A child without its parent takes no orders and has no application, but
      * holds the ports.  A threaded one does not listen to SIGTERM alone.

@@ -45,6 +45,25 @@ void ledger_forget(struct ledger *ledger)
     munmap(ledger, sizeof(*ledger));
 }
 
+void ledger_share(struct ledger *ledger, int is_shared)
+{
+#ifdef MADV_DONTFORK
+    madvise(ledger, sizeof(*ledger), is_shared ? MADV_DOFORK : MADV_DONTFORK);
+#else
+    (void)ledger;
+    (void)is_shared;
+#endif
+}
+
+void ledger_leave(struct ledger *ledger)
+{
+#ifdef MADV_DONTFORK
+    (void)ledger; /* it is not there, and something else may be */
+#else
+    ledger_forget(ledger);
+#endif
+}
+
 void board_name_row(struct board *board, uint32_t number, const char *name)
 {
     struct board_app *row = &board->apps[number];

@@ -1,14 +1,17 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * control.c: the messages from httpd's parent, on a socket that nobody else has,
- * and the verbs of its children, on datagrams.
+ * control.c: the messages from httpd's parent, on a socket of theirs, and the verbs
+ * of its children, on datagrams.  Other modules' processes that httpd's parent forks
+ * inherit its end of the socket; so where the system tells who has sent a message,
+ * those of others do not count.
  *
  * What is to run is a file without a name, and the message is only its
  * descriptor: so it is small, arrives whole or not at all, and a supervisor that
  * does not listen keeps nobody waiting.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +22,12 @@
 #include "supervisor.h"
 
 #define FDS_MAX 2
+
+#ifdef SCM_CREDENTIALS
+#define SENDER_SPACE CMSG_SPACE(sizeof(struct ucred))
+#else
+#define SENDER_SPACE 0
+#endif
 
 struct control_head {
     uint32_t version;
@@ -33,7 +42,7 @@ struct record_head {
 
 union fd_space {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+    char bytes[CMSG_SPACE(FDS_MAX * sizeof(int)) + SENDER_SPACE];
 };
 
 /* ---------------------------------------------------------------- the file */
@@ -99,6 +108,22 @@ static void attach_fds(struct msghdr *message, union fd_space *space, const int 
     memcpy(CMSG_DATA(header), fds, count * sizeof(int));
 }
 
+int control_make(int ends[2])
+{
+#ifdef SCM_CREDENTIALS
+    const int on = 1;
+#endif
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == -1)
+        return -1;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+#ifdef SCM_CREDENTIALS
+    setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+#endif
+    return 0;
+}
+
 int control_send(int socket, enum control_kind kind, FILE *file, int log_fd)
 {
     struct control_head head = {.version = SUPERVISOR_VERSION, .kind = (uint32_t)kind};
@@ -126,15 +151,27 @@ int control_send(int socket, enum control_kind kind, FILE *file, int log_fd)
     return sent == (ssize_t)sizeof(head) ? 0 : -1;
 }
 
-/* How many descriptors came along. */
-static size_t take_fds(struct msghdr *message, int fds[FDS_MAX])
+/* How many descriptors came along, and who has sent them: *sender stays if nobody tells. */
+static size_t take_fds(struct msghdr *message, int fds[FDS_MAX], pid_t *sender)
 {
-    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    struct cmsghdr *header;
     size_t count = 0;
 
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+    for (header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET)
+            continue;
+        if (header->cmsg_type == SCM_RIGHTS) {
+            count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+        }
+#ifdef SCM_CREDENTIALS
+        if (header->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred who;
+
+            memcpy(&who, CMSG_DATA(header), sizeof(who));
+            *sender = who.pid;
+        }
+#endif
     }
     return count;
 }
@@ -153,7 +190,7 @@ static int use_fds(const struct control_head *head, const int *fds, size_t count
     return 0;
 }
 
-int control_receive(int socket, FILE **file, int *log_fd)
+int control_receive(int socket, pid_t parent, FILE **file, int *log_fd)
 {
     struct control_head head;
     struct iovec part = {.iov_base = &head, .iov_len = sizeof(head)};
@@ -164,6 +201,7 @@ int control_receive(int socket, FILE **file, int *log_fd)
                              .msg_controllen = sizeof(space.bytes)};
     ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
     int fds[FDS_MAX];
+    pid_t sender = parent;
     size_t count;
     int error;
 
@@ -171,9 +209,9 @@ int control_receive(int socket, FILE **file, int *log_fd)
     *log_fd = -1;
     if (got <= 0)
         return (int)got;
-    count = take_fds(&message, fds);
-    errno = EPROTO;
-    if (got == (ssize_t)sizeof(head) && head.version == SUPERVISOR_VERSION &&
+    count = take_fds(&message, fds, &sender);
+    errno = sender != parent ? EPERM : EPROTO;
+    if (sender == parent && got == (ssize_t)sizeof(head) && head.version == SUPERVISOR_VERSION &&
         use_fds(&head, fds, count, file, log_fd) == 0)
         return (int)head.kind;
     error = errno;

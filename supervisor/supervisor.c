@@ -85,8 +85,12 @@ static void read_control(int64_t now)
 {
     FILE *file;
     int log_fd;
-    int kind = control_receive(sv.start.control_fd, &file, &log_fd);
+    int kind = control_receive(sv.start.control_fd, sv.start.parent, &file, &log_fd);
 
+    if (kind == -1 && errno == EPERM) {
+        output_log(LOG_ERR, "supervisor: a message came that is not httpd's parent's");
+        return;
+    }
     if (kind == -1 && (errno == EAGAIN || errno == EINTR))
         return;
     if (kind == -1 || (kind == CONTROL_DEFINE && file != NULL && !sv.is_stopping &&

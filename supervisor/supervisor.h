@@ -319,18 +319,21 @@ int control_add(FILE *file, enum control_record kind, const void *data, size_t l
 /* The next record's kind, or 0 at the end, or -1 (EPROTO, ENOMEM).  *data is malloc()ed. */
 int control_next(FILE *file, void **data, size_t *len);
 
+/* A socket that keeps messages apart: httpd's parent's end, and the supervisor's. */
+int control_make(int ends[2]);
+
 /*
- * A message to the supervisor: on a socket that keeps messages apart.  file may be
+ * A message to the supervisor.  file may be
  * NULL, log_fd -1; the file is the supervisor's from then on, the caller still closes
  * it.  Never waits: EAGAIN, too many have not been read.
  */
 int control_send(int socket, enum control_kind kind, FILE *file, int log_fd);
 
 /*
- * The next message: its kind, or 0 at the end, or -1 with errno: EMFILE, ENOMEM, it
- * was lost.  *file and *log_fd are the caller's, NULL and -1 if none came.
+ * The next message of the parent's: its kind, or 0 at the end, or -1 with errno: EMFILE,
+ * ENOMEM, it was lost; EPERM, another process has sent it.  *file and *log_fd are the caller's, NULL and -1 if none came.
  */
-int control_receive(int socket, FILE **file, int *log_fd);
+int control_receive(int socket, pid_t parent, FILE **file, int *log_fd);
 
 /* From the supervisor: it has had no room for the last message.  Whether it has said so. */
 void control_ask_again(int socket);
@@ -370,7 +373,7 @@ struct supervisor_start {
 
 /*
  * What a supervisor knows that the next one needs if it dies.  Only httpd's parent
- * and supervisors have it in their memory.
+ * and supervisors have it in their memory; no process that another module forks.
  */
 struct ledger {
     _Atomic uint64_t last_serial;
@@ -380,7 +383,11 @@ struct ledger {
 };
 
 struct ledger *ledger_make(void);
-void ledger_forget(struct ledger *ledger); /* in a child of httpd */
+void ledger_forget(struct ledger *ledger);
+
+/* Whether a process that is forked has it; and in a child of httpd, where that cannot be told. */
+void ledger_share(struct ledger *ledger, int is_shared);
+void ledger_leave(struct ledger *ledger);
 
 /* The process's main function; it ends when httpd's parent does, or tells it to. */
 _Noreturn void supervisor_run(const struct supervisor_start *start);

@@ -11,6 +11,7 @@ no warnings 'portable'; # addresses
 use Cwd qw(abs_path);
 use File::Temp ();
 use POSIX ();
+use Socket ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -55,7 +56,7 @@ sub variable {
 
 # What $change->() makes of each piece of memory that the child shares and can write, if it
 # returns anything.  Through /proc/PID/mem: the child's own right to write.
-sub scribble {
+sub scribble_in {
     my ($pid, $change) = @_;
     my $count = 0;
     open my $maps, '<', "/proc/$pid/maps" or return 0;
@@ -75,6 +76,17 @@ sub scribble {
     return $count;
 }
 
+# The same through any child; one may be about to end.
+sub scribble {
+    my ($change) = @_;
+    my $count = 0;
+    $httpd->wait_for(sub {
+        ($count = scribble_in($_, $change)) and return 1 for reverse children();
+        return 0;
+    }, 10);
+    return $count;
+}
+
 my $is_board = sub { index($_[0], "$dir/run/mod_door.") >= 0 };
 
 $httpd->install(hello => $_) for qw(first second third);
@@ -83,8 +95,6 @@ ok $httpd->start, 'httpd starts';
 is $httpd->status("/$_"), 200, "$_ answers" for qw(first second);
 my $supervisor = $httpd->supervisor;
 my ($run) = glob "$dir/run/mod_door.*";
-my ($child) = children();
-ok $child, 'httpd has a child';
 
 # ---- where the next process's door is to be
 
@@ -92,7 +102,7 @@ ok $child, 'httpd has a child';
 my ($bait, $roots) = ("$root/bait", "$root/roots");
 mkdir $bait, 0777 or die;
 mkdir $roots, 0700 or die;
-is scribble($child, sub {
+is scribble(sub {
     my ($bytes) = @_;
     my $at = index $bytes, "$run\0";
     return undef if $at < 0;
@@ -107,7 +117,7 @@ ok $httpd->wait_for(sub { (pid_of('first') || $old) != $old && variable(pid_of('
 like variable(pid_of('first'), 'DOOR_PATH'), qr{^\Q$run\E/first\.\d+/door$},
     q{... with its door in the supervisor's directory};
 is_deeply [glob "$bait/*"], [], q{... and nothing in the child's};
-is scribble($child, sub {
+is scribble(sub {
     my ($bytes) = @_;
     my $at = index $bytes, "$bait\0";
     return undef if $at < 0;
@@ -122,7 +132,7 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
     my $name = sprintf 'all of the board is 0x%02x', ord $byte;
     my $board = '';
     my $mark = $httpd->mark;
-    is scribble((children())[0], sub {
+    is scribble(sub {
         my ($bytes) = @_;
         return undef unless $is_board->($bytes);
         $board = $bytes;
@@ -140,7 +150,7 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
     ok $httpd->graceful, '... httpd restarts with an application more';
     ok $httpd->wait_for(sub { pid_of('third') }), '... which is launched';
     # Only to have the children find the doors again.
-    scribble((children())[0], sub {
+    scribble(sub {
         my ($bytes) = @_;
         return undef if $is_board->($bytes) || length $bytes != length $board;
         my $at = index $board, $run;
@@ -155,9 +165,48 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
     unlike $httpd->since($mark), qr/the supervisor has ended|exit signal/, '... nobody has died';
 }
 
+# ---- the parent's socket, which other modules' processes inherit
+
+# As one of them has it.
+sub inherited {
+    my ($pid) = @_;
+    my $pidfd = syscall 434, $pid, 0; # pidfd_open(2), pidfd_getfd(2)
+    return if $pidfd < 0;
+    my @sockets;
+    for my $link (glob "/proc/$pid/fd/*") {
+        next unless (readlink $link // '') =~ /^socket:/;
+        my $fd = syscall 438, $pidfd, $link =~ s{.*/}{}r + 0, 0;
+        next if $fd < 0;
+        open my $socket, '+<&=', $fd or next;
+        my $type = getsockopt $socket, Socket::SOL_SOCKET(), Socket::SO_TYPE();
+        push @sockets, $socket if defined $type && unpack('i', $type) == Socket::SOCK_SEQPACKET();
+    }
+    POSIX::close($pidfd);
+    return @sockets;
+}
+
+SKIP: {
+    my @sockets = inherited($httpd->pid);
+    skip 'needs pidfd_getfd', 4 unless @sockets;
+    open my $header, '<', 'supervisor/supervisor.h' or die;
+    my ($version) = do { local $/; <$header> } =~ /^#define SUPERVISOR_VERSION (\d+)/m;
+    my $mark = $httpd->mark;
+    my $pid = pid_of('first');
+    # Each kind there may be, to stop everything among them.
+    for my $kind (1 .. 9) {
+        send $_, pack('L4', $version, $kind, 0, 0), 0 for @sockets;
+    }
+    ok $httpd->logs(qr/a message came that is not httpd's parent's/, $mark),
+        'a process that is not httpd\'s parent tells to stop: the log tells';
+    sleep 0.5;
+    is pid_of('first'), $pid, '... which nobody does';
+    is $httpd->supervisor, $supervisor, '... nor the supervisor';
+    is $httpd->status('/first'), 200, '... requests are answered';
+}
+
 # ---- what is removed at the end
 
-is scribble((children())[0], sub {
+is scribble(sub {
     my ($bytes) = @_;
     my $at = index $bytes, "$run\0";
     return undef if $at < 0;
