@@ -78,6 +78,8 @@ isnt $httpd->supervisor, $supervisor, '... by another supervisor';
 $mark = $httpd->mark;
 ok limit($httpd->pid, 1), "again no process more for httpd's parent";
 kill 'KILL', $httpd->supervisor || die;
+ok $httpd->logs(qr/\[door:crit\] .*no supervisor for the applications/, $mark), '... nor a supervisor';
+$mark = $httpd->mark;
 kill 'USR1', $httpd->pid;
 ok $httpd->logs(qr/no supervisor for the applications; it is tried again/, $mark),
     'httpd restarts: the log tells that there is no supervisor';
