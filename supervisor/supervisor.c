@@ -75,6 +75,7 @@ static void stop_listening(int kind, int64_t now)
 {
     close(sv.start.control_fd);
     sv.start.control_fd = -1;
+    sv.left_ns = NEVER; /* nothing more is to be told */
     if (kind == CONTROL_STOP)
         app_stop_all(now);
     else

@@ -8,11 +8,12 @@
  *     httpd's children -- requests: a verb and an application's name ---> supervisor
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
- * supervisor.c decides what runs, launch.c starts a process, runtime_dir.c
- * makes the directories that doors lie in, identity.c tells processes apart that are
- * no children, output.c brings what applications
- * print to the error log, board.c is the shared memory, definition.c
- * what an administrator has written of an application, control.c the messages.
+ * supervisor.c waits for what happens, app.c and process.c decide what runs,
+ * launch.c starts a process, runtime_dir.c makes the directories that doors lie in,
+ * identity.c tells processes apart that are no children, stray.c ends those, output.c
+ * brings what applications print to the error log, board.c is the shared memory,
+ * definition.c what an administrator has written of an application, control.c the
+ * messages, name.c what ps(1) shows.
  *
  * The supervisor believes nothing that a child of httpd or an application could
  * have written: what it acts on is in memory of its own, or was checked.
