@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
- * story of a request; config.c reads the directives, doors.c keeps this
+ * story of a request; config.c reads the directives, mapping.c finds the requests that are
+ * a door's, doors.c keeps this
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, lent.c memory that the application can still change.
@@ -56,7 +57,9 @@ enum mod_door_protocol { MOD_DOOR_PROTOCOL_UNSET, MOD_DOOR_PROTOCOL_APP, MOD_DOO
 
 /* How SCRIPT_NAME is found: what kind of container DoorHandler stands in. */
 enum mod_door_mount {
+    MOD_DOOR_MOUNT_SERVER,    /* none: the whole server's or virtual host's */
     MOD_DOOR_MOUNT_LOCATION,  /* at a literal URL path; "" is the whole server */
+    MOD_DOOR_MOUNT_MATCH,     /* at whatever URL a pattern matches */
     MOD_DOOR_MOUNT_DIRECTORY, /* at whatever URL a literal directory has */
     MOD_DOOR_MOUNT_FILE       /* anything else: the file in the path, as CGI */
 };
@@ -78,6 +81,7 @@ struct mod_door_config {
     int is_app;                /* it is an application's */
     enum mod_door_mount mount; /* how to find SCRIPT_NAME */
     const char *mount_path;    /* of location or directory, without a trailing slash */
+    const ap_regex_t *mount_regex; /* of a match; NULL: it has wildcards */
     int in_htaccess;           /* path needs a DoorAllow prefix */
     struct mod_door_limit limit; /* what is said here; see mod_door_find_limit() */
 
@@ -95,6 +99,35 @@ void mod_door_forget_batch(void);
 
 void *mod_door_create_config(apr_pool_t *pool, char *dir);
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
+
+/* ------------------------------------------------------------ mapping.c */
+
+/* Begins r->filename of a request that is not mapped onto the disk. */
+#define MOD_DOOR_FILE_PREFIX "door:"
+
+void mod_door_register_mapping(void);
+
+/* Whether a door answers this request; once the fixups have run. */
+int mod_door_is_ours(const request_rec *r);
+
+/* Whether there is no file that it could be for. */
+int mod_door_has_no_file(const request_rec *r);
+
+/* Whether it has more behind a file's name than AcceptPathInfo lets it. */
+int mod_door_rejects_path_info(const request_rec *r, const struct mod_door_config *conf);
+
+/* How many bytes of r->uri are SCRIPT_NAME; PATH_INFO is the rest. */
+apr_size_t mod_door_script_len(const request_rec *r, const struct mod_door_config *conf);
+
+/* ------------------------------------------------------------ overlap.c */
+
+/* A configuration is about to be read; a DoorHandler stands in a <Location>. */
+void mod_door_forget_locations(apr_pool_t *config_pool);
+void mod_door_note_location(const struct mod_door_config *conf, const ap_directive_t *where,
+                            const server_rec *server);
+
+/* Logs which rules of <Directory> and .htaccess do not apply to these; flags: APLOG_STARTUP or 0. */
+void mod_door_warn_of_overlaps(apr_pool_t *temp_pool, server_rec *main_server, int flags);
 
 /* -------------------------------------------------------------- limit.c */
 
