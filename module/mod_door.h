@@ -25,11 +25,17 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 #include <httpd.h>
+#include <ap_mmn.h>
 #include <http_config.h>
 
 #include "door_compat.h"
 #include "supervisor.h"
 #include "wire.h"
+
+/* ap_get_status_line_ex(); a module that calls what is not there ends the child that it runs in. */
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 96)
+#error "mod_door needs httpd 2.4.47 or later"
+#endif
 
 /* The one symbol that httpd looks up; everything else is compiled hidden. */
 extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA door_module;
