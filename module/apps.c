@@ -5,12 +5,12 @@
  *
  * A definition is checked while the configuration is read.  What is wrong then
  * is an error with its line at the first start; at a restart it is only logged,
- * and the application goes on as it was: a deployment that is half done must
- * not take the site down.
+ * and the application goes on as it was.  What it needs and is not there
+ * (needs.c) is only logged: a deployment that is half done must not take the
+ * site down.
  */
 #include <errno.h>
 #include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +36,10 @@ APLOG_USE_MODULE(door);
 struct said_app {
     const ap_directive_t *where;
     const char *problem; /* or NULL */
+    const char *missing; /* of what it needs, or NULL */
     const char *command;
-    const char *user, *group; /* or NULL */
+    struct mod_door_needs needs;
     char **argv;
-    const char *directory;
     apr_array_header_t *env; /* char *, "NAME=value" */
     int has_busy;            /* it says so itself */
     struct app_definition numbers;
@@ -96,23 +96,21 @@ static const char *read_flag(const char *value, uint32_t *flag)
 static const char *set_user(cmd_parms *cmd, struct said_app *app, const char *value)
 {
     (void)cmd;
-    app->user = value;
+    app->needs.user = value;
     return *value != '\0' ? NULL : "must name a user";
 }
 
 static const char *set_group(cmd_parms *cmd, struct said_app *app, const char *value)
 {
     (void)cmd;
-    app->group = value;
+    app->needs.group = value;
     return *value != '\0' ? NULL : "must name a group";
 }
 
 static const char *set_directory(cmd_parms *cmd, struct said_app *app, const char *value)
 {
-    app->directory = ap_server_root_relative(cmd->pool, value);
-    if (app->directory == NULL || !ap_is_directory(cmd->pool, app->directory))
-        return "must be a directory";
-    return NULL;
+    app->needs.directory = ap_server_root_relative(cmd->pool, value);
+    return app->needs.directory != NULL ? NULL : "is no path";
 }
 
 static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *value)
@@ -325,19 +323,14 @@ int mod_door_is_app_name(const char *name)
 
 static const char *set_command(cmd_parms *cmd, struct said_app *app, const char *command)
 {
-    struct app_program_id id;
-    const char *program;
-
     app->command = command;
     if (apr_tokenize_to_argv(command, &app->argv, cmd->pool) != APR_SUCCESS ||
         app->argv[0] == NULL || *app->argv[0] == '\0')
         return "needs a command";
-    program = ap_server_root_relative(cmd->pool, app->argv[0]);
-    if (program == NULL || definition_identify(program, &id) == -1)
-        return apr_psprintf(cmd->pool, "cannot run '%s': %s", app->argv[0],
-                            program != NULL ? strerror(errno) : "invalid path");
-    app->argv[0] = (char *)program;
-    app->numbers.program = id;
+    app->needs.program = ap_server_root_relative(cmd->pool, app->argv[0]);
+    if (app->needs.program == NULL)
+        return "needs a command with a path";
+    app->argv[0] = (char *)app->needs.program;
     return NULL;
 }
 
@@ -358,37 +351,20 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
     return wrong;
 }
 
-/* Whom it runs as, where httpd is root: known when all of the configuration is read. */
-static const char *find_credentials(apr_pool_t *pool, struct said_app *app)
+/* What only all of the configuration, and how httpd was started, can tell of whom it runs as. */
+static const char *check_user(const struct said_app *app)
 {
-    struct app_definition *def = &app->numbers;
-    const char *name = app->user != NULL ? app->user : ap_unixd_config.user_name;
-    struct passwd *user = name != NULL && *name != '#' ? getpwnam(name) : NULL;
-    struct group *group = app->group != NULL ? getgrnam(app->group) : NULL;
-    gid_t groups[APP_GROUPS_MAX];
-    int count = APP_GROUPS_MAX;
-    int i;
+    const struct app_definition *def = &app->numbers;
+    struct passwd *user = app->needs.user != NULL ? getpwnam(app->needs.user) : NULL;
+    struct group *group = app->needs.group != NULL ? getgrnam(app->needs.group) : NULL;
 
-    if (app->user != NULL && user == NULL)
-        return apr_psprintf(pool, "there is no user '%s'", app->user);
-    if (app->group != NULL && group == NULL)
-        return apr_psprintf(pool, "there is no group '%s'", app->group);
-    def->uid = user != NULL ? user->pw_uid : ap_unixd_config.user_id;
-    def->gid = group != NULL       ? group->gr_gid
-               : app->user != NULL ? user->pw_gid
-                                   : ap_unixd_config.group_id;
-    def->door_gid = ap_unixd_config.group_id;
-    if (def->uid == 0 && app->user == NULL)
-        return "needs user=: httpd's own User is root";
-    def->group_count = 1;
-    def->groups[0] = def->gid;
-    if (user != NULL) {
-        if (getgrouplist(user->pw_name, def->gid, groups, &count) == -1)
-            return apr_psprintf(pool, "its user has more than %d groups", APP_GROUPS_MAX);
-        for (i = 0; i < count; i++)
-            def->groups[i] = groups[i];
-        def->group_count = (uint32_t)count;
-    }
+    if (geteuid() == 0)
+        return def->uid == 0 && user == NULL ? "needs user=: httpd's own User is root" : NULL;
+    /* Who only asks whether a configuration is right need not be root. */
+    if (((user != NULL && user->pw_uid != geteuid()) ||
+         (group != NULL && group->gr_gid != getegid())) &&
+        ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
+        return "user= and group= need an httpd that was started by root";
     return NULL;
 }
 
@@ -424,29 +400,14 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
     return (char **)env->elts;
 }
 
+/* Makes the definition of one that needs nothing any more. */
 static const char *complete(apr_pool_t *pool, struct said_app *app)
 {
     struct app_strings strings = {
-        .directory = app->directory, .command = app->command, .argv = app->argv};
+        .directory = app->needs.directory, .command = app->command, .argv = app->argv};
+    const char *wrong = check_user(app);
     struct app_definition *def;
-    const char *wrong = NULL;
 
-    if (geteuid() == 0) {
-        app->numbers.has_credentials = 1;
-        wrong = find_credentials(pool, app);
-    } else if (app->user != NULL || app->group != NULL) {
-        struct passwd *user = app->user != NULL ? getpwnam(app->user) : getpwuid(geteuid());
-        struct group *group = app->group != NULL ? getgrnam(app->group) : NULL;
-
-        if (user == NULL)
-            return apr_psprintf(pool, "there is no user '%s'", app->user);
-        if (app->group != NULL && group == NULL)
-            return apr_psprintf(pool, "there is no group '%s'", app->group);
-        /* Who only asks whether a configuration is right need not be root. */
-        if ((user->pw_uid != geteuid() || (group != NULL && group->gr_gid != getegid())) &&
-            ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
-            return "user= and group= need an httpd that was started by root";
-    }
     if (wrong != NULL)
         return wrong;
     if (!app->has_busy)
@@ -507,7 +468,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     }
     app->where = cmd->directive;
     app->env = apr_array_make(cmd->pool, 4, sizeof(char *));
-    app->directory = "/";
+    app->needs.directory = "/";
     app->numbers = (struct app_definition){
         .umask = 022,
         .instances = 1,
@@ -550,9 +511,7 @@ const char *mod_door_set_runtime_dir(cmd_parms *cmd, void *config, const char *a
     if (wrong != NULL)
         return wrong;
     runtime_parent = ap_server_root_relative(cmd->pool, arg);
-    if (runtime_parent == NULL || !ap_is_directory(cmd->pool, runtime_parent))
-        return "DoorRuntimeDir must be a directory";
-    return NULL;
+    return runtime_parent != NULL ? NULL : "DoorRuntimeDir is no path";
 }
 
 /* ------------------------------------------------------- the configuration */
@@ -571,6 +530,22 @@ void mod_door_note_handler(const char *name, const ap_directive_t *where)
     APR_ARRAY_PUSH(said_handlers, struct said_handler) = (struct said_handler){name, where};
 }
 
+static int check_handlers(server_rec *s)
+{
+    int result = OK;
+    int i;
+
+    for (i = 0; i < said_handlers->nelts; i++) {
+        const struct said_handler *handler = &APR_ARRAY_IDX(said_handlers, i, struct said_handler);
+
+        if (find_said(handler->name) != NULL)
+            continue;
+        complain(s, handler->where, handler->name, "there is no DoorApp of that name");
+        result = HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return result;
+}
+
 int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s)
 {
@@ -583,6 +558,8 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
         struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
 
         if (app->problem == NULL)
+            app->missing = mod_door_find_needs(pool, &app->needs, &app->numbers);
+        if (app->problem == NULL && app->missing == NULL)
             app->problem = complete(pool, app);
         app->app.name = app->numbers.name;
         app->app.instances = app->numbers.instances;
@@ -592,15 +569,58 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
         complain(s, app->where, app->numbers.name, app->problem);
         result = HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (i = 0; i < said_handlers->nelts; i++) {
-        const struct said_handler *handler = &APR_ARRAY_IDX(said_handlers, i, struct said_handler);
-
-        if (find_said(handler->name) != NULL)
-            continue;
-        complain(s, handler->where, handler->name, "there is no DoorApp of that name");
+    if (check_handlers(s) != OK)
         result = HTTP_INTERNAL_SERVER_ERROR;
-    }
     return mod_door_is_supervised() ? OK : result;
+}
+
+void mod_door_warn_of_needs(server_rec *s, int flags)
+{
+    int i;
+
+    for (i = 0; i < said_apps->nelts; i++) {
+        const struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
+
+        if (app->missing != NULL)
+            ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "%s:%d: DoorApp %s: %s; %s",
+                         app->where->filename, app->where->line_num, app->app.name, app->missing,
+                         mod_door_is_supervised() ? "it stays as it was, and is tried again"
+                                                  : "it is not started, and tried again");
+    }
+}
+
+/* Looks again in a pool of its own, which stays if all is there. */
+static int is_there_now(apr_pool_t *config_pool, struct said_app *app)
+{
+    apr_pool_t *pool;
+    const char *wrong;
+
+    apr_pool_create(&pool, config_pool);
+    wrong = mod_door_find_needs(pool, &app->needs, &app->numbers);
+    if (wrong == NULL)
+        wrong = complete(pool, app);
+    if (wrong != NULL)
+        apr_pool_destroy(pool);
+    else
+        app->missing = NULL;
+    return wrong == NULL;
+}
+
+int mod_door_find_apps_again(apr_pool_t *config_pool, server_rec *s)
+{
+    int count = 0;
+    int i;
+
+    for (i = 0; i < said_apps->nelts; i++) {
+        struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
+
+        if (app->problem != NULL || app->missing == NULL || !is_there_now(config_pool, app))
+            continue;
+        count++;
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "door: %s: what it needs is there now",
+                     app->app.name);
+    }
+    return count;
 }
 
 struct mod_door_app *mod_door_find_app(const char *name)

@@ -7,7 +7,7 @@
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, lent.c memory that the application can still change.
- * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
+ * apps.c reads what is to be launched, needs.c looks for what that needs, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
  * stream.c does what it asks for, body.c reads the request's body for it.
@@ -157,6 +157,21 @@ void mod_door_take_row(apr_pool_t *child_pool);
 int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
 void mod_door_leave_limit(const struct mod_door_limit *limit);
 
+/* -------------------------------------------------------------- needs.c */
+
+/* What an application needs from the system. */
+struct mod_door_needs {
+    const char *program, *directory; /* paths */
+    const char *user, *group;        /* names, or NULL: httpd's */
+};
+
+/*
+ * Looks for it, and writes to the definition which program it is and whom it
+ * runs as.  NULL, or what is missing.
+ */
+const char *mod_door_find_needs(apr_pool_t *pool, const struct mod_door_needs *needs,
+                                struct app_definition *def);
+
 /* --------------------------------------------------------------- apps.c */
 
 /* A launched application, of this configuration. */
@@ -165,6 +180,7 @@ struct mod_door_app {
     int row;                /* on the board */
     apr_uint32_t instances; /* as many as are to be up */
     struct app_definition *definition; /* NULL: it is wrong, what runs stays */
+    int is_told;                       /* the supervisor has that definition */
 };
 
 /* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
@@ -180,6 +196,12 @@ void mod_door_forget_apps(apr_pool_t *config_pool);
 void mod_door_note_handler(const char *name, const ap_directive_t *where);
 int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s);
+
+/* Logs which have not all that they need; flags: APLOG_STARTUP or 0. */
+void mod_door_warn_of_needs(server_rec *s, int flags);
+
+/* Looks for that again.  Returns how many applications have a definition now that had none. */
+int mod_door_find_apps_again(apr_pool_t *config_pool, server_rec *s);
 
 /* The application of that name, or NULL; all of them, by their names. */
 struct mod_door_app *mod_door_find_app(const char *name);

@@ -35,6 +35,7 @@ APLOG_USE_MODULE(door);
 #define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
 #define LISTEN_GRACE apr_time_from_sec(5)  /* until it has heard that it is to stop */
 #define STOP_TICK    apr_time_from_msec(10)
+#define LOOK_INTERVAL apr_time_from_sec(5)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
 
 /* Another build of the module finds this after a restart: what stands before board never changes. */
@@ -213,26 +214,28 @@ static int add_runtime_dir(FILE *file)
     return control_add(file, RECORD_RUNTIME_DIR, dir, strlen(dir));
 }
 
-static int add_apps(FILE *file)
+/* is_all: also what has been told before; at a restart it may be replaced for that. */
+static int add_apps(FILE *file, int is_all)
 {
     apr_hash_index_t *i;
 
     for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
-        const struct mod_door_app *app = apr_hash_this_val(i);
+        struct mod_door_app *app = apr_hash_this_val(i);
         int result;
 
-        if (app->definition != NULL)
+        if (app->definition != NULL && (is_all || !app->is_told))
             result = control_add(file, RECORD_DEFINITION, app->definition, app->definition->size);
         else
             result = control_add(file, RECORD_KEEP, app->name, strlen(app->name));
         if (result == -1)
             return -1;
+        app->is_told = app->definition != NULL;
     }
     return 0;
 }
 
 /* What the supervisor is to run now; the error log goes along.  Does not wait for it. */
-static apr_status_t send_definitions(void)
+static apr_status_t send_definitions(int is_all)
 {
     FILE *file = control_file();
     apr_status_t error = errno;
@@ -240,7 +243,8 @@ static apr_status_t send_definitions(void)
     if (file == NULL)
         return error;
     error = APR_SUCCESS;
-    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 || add_apps(file) == -1 ||
+    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 ||
+        add_apps(file, is_all) == -1 ||
         control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
         error = errno;
     fclose(file);
@@ -248,9 +252,9 @@ static apr_status_t send_definitions(void)
 }
 
 /* What could not be sent is sent again later. */
-static void tell_supervisor(void)
+static void tell_supervisor(int is_all)
 {
-    apr_status_t error = send_definitions();
+    apr_status_t error = send_definitions(is_all);
 
     retained->is_unsent = error != APR_SUCCESS;
     if (error != APR_SUCCESS)
@@ -281,7 +285,7 @@ static apr_status_t start_supervisor(server_rec *s)
     retained->supervisor = pid;
     retained->control_fd = control[0];
     watch(s, &retained->supervisor);
-    tell_supervisor();
+    tell_supervisor(1);
     return APR_SUCCESS;
 }
 
@@ -329,11 +333,11 @@ static void supervisor_ended(int reason, void *data, int status)
         try_to_start();
 }
 
+static void look_for_apps(apr_pool_t *config_pool, server_rec *s);
+
 /* Runs every few seconds: tries again what could not be done. */
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
 {
-    (void)pool;
-    (void)s;
     if (is_stopping())
         return DECLINED;
     if (retained == NULL && is_failed)
@@ -343,7 +347,9 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
     else if (retained->supervisor == 0)
         try_to_start();
     else if (control_is_asked_again(retained->control_fd) || retained->is_unsent)
-        tell_supervisor();
+        tell_supervisor(1);
+    else
+        look_for_apps(pool, s);
     return DECLINED;
 }
 
@@ -547,7 +553,7 @@ static apr_status_t launch_all(server_rec *s)
     go_on_watching(s);
     if (retained->supervisor == 0)
         return start_supervisor(s);
-    tell_supervisor();
+    tell_supervisor(1);
     return APR_SUCCESS;
 }
 
@@ -571,6 +577,21 @@ apr_status_t mod_door_launch_apps(server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
                  "door: no supervisor for the applications; it is tried again");
     return APR_SUCCESS;
+}
+
+/* Applications that had not all they need, and have it now. */
+static void look_for_apps(apr_pool_t *config_pool, server_rec *s)
+{
+    static apr_time_t next_look;
+    apr_time_t now = apr_time_now();
+
+    if (now < next_look)
+        return;
+    next_look = now + LOOK_INTERVAL;
+    if (mod_door_find_apps_again(config_pool, s) == 0)
+        return;
+    take_rows();
+    tell_supervisor(0);
 }
 
 /* --------------------------------------------------------------- children */
