@@ -604,7 +604,7 @@ static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     if (ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST)
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, APLOG_STARTUP);
-    mod_door_warn_of_needs(s, APLOG_STARTUP);
+    mod_door_warn_of_needs(temp_pool, s, APLOG_STARTUP);
     return OK;
 }
 
@@ -619,7 +619,7 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
-    mod_door_warn_of_needs(s, 0);
+    mod_door_warn_of_needs(temp_pool, s, 0);
     error = mod_door_launch_apps(s);
     if (error == APR_SUCCESS)
         return OK;

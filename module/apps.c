@@ -574,10 +574,46 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     return mod_door_is_supervised() ? OK : result;
 }
 
-void mod_door_warn_of_needs(server_rec *s, int flags)
+const char *mod_door_runtime_dir(apr_pool_t *pool)
 {
+    char *path = apr_pstrdup(pool, runtime_parent != NULL ? runtime_parent
+                                                          : ap_runtime_dir_relative(pool, ""));
+    apr_size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = '\0';
+    return path;
+}
+
+/* NULL, or why there can be no doors there. */
+static const char *check_runtime_dir(apr_pool_t *pool)
+{
+    const char *path = mod_door_runtime_dir(pool);
+    const char *parent = ap_make_dirstr_parent(pool, path);
+    int result = access(path, W_OK | X_OK);
+
+    if (result == 0 && !ap_is_directory(pool, path)) {
+        errno = ENOTDIR;
+        result = -1;
+    } else if (result == -1 && errno == ENOENT) {
+        result = access(parent, W_OK | X_OK); /* the supervisor makes it */
+    }
+    if (result == 0)
+        return NULL;
+    return apr_psprintf(pool, "%s %s: %s; applications need a directory there that httpd may write "
+                              "in, or another one as DoorRuntimeDir",
+                        runtime_parent != NULL ? "DoorRuntimeDir" : "DefaultRuntimeDir", path,
+                        strerror(errno));
+}
+
+void mod_door_warn_of_needs(apr_pool_t *pool, server_rec *s, int flags)
+{
+    const char *wrong;
     int i;
 
+    wrong = said_apps->nelts > 0 && !mod_door_is_supervised() ? check_runtime_dir(pool) : NULL;
+    if (wrong != NULL)
+        ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "door: %s", wrong);
     for (i = 0; i < said_apps->nelts; i++) {
         const struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
 
@@ -631,15 +667,4 @@ struct mod_door_app *mod_door_find_app(const char *name)
 apr_hash_t *mod_door_apps(void)
 {
     return apps;
-}
-
-const char *mod_door_runtime_dir(apr_pool_t *pool)
-{
-    char *path = apr_pstrdup(pool, runtime_parent != NULL ? runtime_parent
-                                                          : ap_runtime_dir_relative(pool, ""));
-    apr_size_t len = strlen(path);
-
-    while (len > 1 && path[len - 1] == '/')
-        path[--len] = '\0';
-    return path;
 }

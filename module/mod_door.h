@@ -198,7 +198,7 @@ int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_
                         server_rec *s);
 
 /* Logs which have not all that they need; flags: APLOG_STARTUP or 0. */
-void mod_door_warn_of_needs(server_rec *s, int flags);
+void mod_door_warn_of_needs(apr_pool_t *temp_pool, server_rec *s, int flags);
 
 /* Looks for that again.  Returns how many applications have a definition now that had none. */
 int mod_door_find_apps_again(apr_pool_t *config_pool, server_rec *s);

@@ -37,6 +37,7 @@ APLOG_USE_MODULE(door);
 #define STOP_TICK    apr_time_from_msec(10)
 #define LOOK_INTERVAL apr_time_from_sec(5)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
+#define PAUSE_MIN    apr_time_from_sec(2)
 
 /* Another build of the module finds this after a restart: what stands before board never changes. */
 static struct retained {
@@ -289,13 +290,42 @@ static apr_status_t start_supervisor(server_rec *s)
     return APR_SUCCESS;
 }
 
+/* Of tries that came to nothing, or ended at once; an administrator's restart is a new try. */
+static unsigned failures;
+static apr_time_t next_try;
+
+/*
+ * Puts the next try off, twice as long each time, and shows it: requests are not
+ * to wait for applications that nobody launches.
+ */
+static apr_interval_time_t put_off(void)
+{
+    apr_interval_time_t pause = PAUSE_MIN << (failures < 6 ? failures : 6);
+    int64_t retry_ns = door_now_ns() + (int64_t)pause * 1000;
+    apr_hash_index_t *i;
+
+    failures++;
+    next_try = apr_time_now() + pause;
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        const struct mod_door_app *app = apr_hash_this_val(i);
+        struct board_app *row = &retained->board->apps[app->row];
+
+        if (app->definition == NULL)
+            continue;
+        atomic_store(&row->retry_ns, retry_ns);
+        atomic_store(&row->state, APP_BACKOFF);
+    }
+    return pause;
+}
+
 static void try_to_start(void)
 {
     apr_status_t error = start_supervisor(main_server);
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     "door: no supervisor for the applications");
+                     "door: no supervisor for the applications, next try in %d s",
+                     (int)apr_time_sec(put_off()));
 }
 
 int mod_door_is_supervised(void)
@@ -315,6 +345,8 @@ static int is_stopping(void)
 /* httpd's parent has seen a process end that it had been told of. */
 static void supervisor_ended(int reason, void *data, int status)
 {
+    int is_quick;
+
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
     apr_proc_other_child_unregister(data);
@@ -325,11 +357,14 @@ static void supervisor_ended(int reason, void *data, int status)
     forget_supervisor();
     if (is_stopping())
         return;
+    is_quick = apr_time_now() - retained->started < QUICK_END;
+    if (!is_quick)
+        failures = 0;
+    /* APR has decoded the status and keeps to itself which of the two it is. */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
-                 "door: the supervisor has ended (%s %d), another one is started",
-                 WIFSIGNALED(status) ? "signal" : "exit code",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (apr_time_now() - retained->started >= QUICK_END)
+                 "door: the supervisor has ended (exit code or signal %d), another one is started "
+                 "in %d s", status, is_quick ? (int)apr_time_sec(put_off()) : 0);
+    if (!is_quick)
         try_to_start();
 }
 
@@ -343,6 +378,8 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
     if (retained == NULL && is_failed)
         mod_door_launch_apps(main_server);
     else if (retained == NULL || getpid() != retained->owner)
+        return DECLINED;
+    else if (retained->supervisor == 0 && apr_time_now() < next_try)
         return DECLINED;
     else if (retained->supervisor == 0)
         try_to_start();
@@ -551,9 +588,11 @@ static apr_status_t launch_all(server_rec *s)
         return error;
     take_rows();
     go_on_watching(s);
+    failures = 0;
     if (retained->supervisor == 0)
-        return start_supervisor(s);
-    tell_supervisor(1);
+        try_to_start();
+    else
+        tell_supervisor(1);
     return APR_SUCCESS;
 }
 
