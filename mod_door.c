@@ -352,6 +352,8 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return MOD_DOOR_EHEAD;
     if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
         return MOD_DOOR_EBUSY;
+    if (message->kind == DOOR_WIRE_RESPONSE || message->kind == DOOR_WIRE_END)
+        mod_door_take_log_fields(call->r, *message);
     if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)
         return mod_door_begin(call, *message);
     if (message->kind != DOOR_WIRE_END || !call->response.is_begun)

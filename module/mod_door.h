@@ -512,6 +512,9 @@ apr_status_t mod_door_pass(struct mod_door_call *call, apr_bucket_brigade *bb, i
 int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
                  struct door_wire_reader fields);
 
+/* Makes the application's log fields notes of the request, for mod_log_config. */
+void mod_door_take_log_fields(request_rec *r, struct door_wire_reader fields);
+
 /* Ends a response that was begun so that the client sees that something is missing. */
 int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb);
 

@@ -47,6 +47,30 @@ ok $httpd->logs(qr/says\[\d+\]: after$/m), '... the new one';
 unlike $rotated->(), qr/: after$/m, '... alone';
 ok $httpd->stop, 'httpd stops';
 
+# ---- the access log
+
+$httpd = own_httpd();
+$dir = $httpd->dir;
+$httpd->configure(<<"CONF");
+DoorApp kitchen $dir/bin/kitchen
+LogFormat "%U %{door-dish}n %{door-eater}n %>s" fields
+CustomLog logs/access_log fields
+<Location /kitchen>
+    DoorHandler kitchen
+</Location>
+CONF
+ok $httpd->start, 'a LogFormat with fields of the application';
+my @answers = map { [$httpd->get("/kitchen/$_")] } 'logged?dish=soup', 'logged?dish=stew&eater=Ann',
+    'logged', 'logged?dish=' . 'x' x 1025;
+is $_->[0], 200, '... answers' for @answers;
+unlike join('', map { "$_->[1]$_->[2]" } @answers), qr/soup|stew|Ann|door-/, '... no client gets them';
+like $answers[3][1], qr/^dish: Invalid argument/, '... one that is too long is refused';
+my $accesses = sub { open my $file, '<', "$dir/logs/access_log"; local $/; <$file> // '' };
+ok $httpd->wait_for(sub { () = $accesses->() =~ /\n/g >= 4 }), '... the log is written';
+is $accesses->(), "/kitchen/logged soup - 200\n/kitchen/logged stew Ann 200\n"
+    . "/kitchen/logged - - 200\n/kitchen/logged - - 200\n", '... with them';
+ok $httpd->stop, 'httpd stops';
+
 # ---- a program
 
 $httpd = own_httpd(log => '"|/bin/sh bin/logger"');
