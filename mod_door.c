@@ -616,12 +616,12 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 {
     apr_status_t error = APR_SUCCESS;
 
-    (void)pool;
     (void)log_pool;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
+    mod_door_open_outputs(pool, s);
     error = mod_door_launch_apps(s);
     if (error == APR_SUCCESS)
         return OK;

@@ -126,6 +126,14 @@ static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *val
     return NULL;
 }
 
+static const char *set_output(cmd_parms *cmd, struct said_app *app, const char *value)
+{
+    app->app.output = value;
+    if (*value == '\0' || ap_server_root_relative(cmd->pool, value) == NULL)
+        return "must be a file, a program after '|', or vhost:NAME";
+    return NULL;
+}
+
 static const char *set_umask(cmd_parms *cmd, struct said_app *app, const char *value)
 {
     char *end;
@@ -227,6 +235,7 @@ static const struct {
     {"group", set_group},
     {"directory", set_directory},
     {"env", add_env},
+    {"output", set_output},
     {"umask", set_umask},
     {"start-timeout", set_start_timeout},
     {"stop-timeout", set_stop_timeout},
@@ -557,6 +566,8 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     for (i = 0; i < said_apps->nelts; i++) {
         struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
 
+        if (app->problem == NULL && app->app.output != NULL)
+            app->problem = mod_door_check_output(pool, s, app->app.output);
         if (app->problem == NULL)
             app->missing = mod_door_find_needs(pool, &app->needs, &app->numbers);
         if (app->problem == NULL && app->missing == NULL)

@@ -7,7 +7,8 @@
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, lent.c memory that the application can still change.
- * apps.c reads what is to be launched, needs.c looks for what that needs, supervision.c keeps the supervisor, instance.c
+ * apps.c reads what is to be launched, needs.c looks for what that needs, outputs.c opens
+ * where what it prints goes, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
  * stream.c does what it asks for, body.c reads the request's body for it.
@@ -181,6 +182,9 @@ struct mod_door_app {
     apr_uint32_t instances; /* as many as are to be up */
     struct app_definition *definition; /* NULL: it is wrong, what runs stays */
     int is_told;                       /* the supervisor has that definition */
+    const char *output; /* where what it prints goes; NULL: to the server's log */
+    int output_fd;      /* that, or -1 */
+    int output_is_raw;  /* as it prints it, not as httpd's logs are */
 };
 
 /* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
@@ -209,6 +213,14 @@ apr_hash_t *mod_door_apps(void);
 
 /* The directory that the supervisor is to make its own in. */
 const char *mod_door_runtime_dir(apr_pool_t *pool);
+
+/* ------------------------------------------------------------ outputs.c */
+
+/* What is wrong with an output= that can be opened by its form, or NULL. */
+const char *mod_door_check_output(apr_pool_t *pool, server_rec *main_server, const char *output);
+
+/* When httpd has opened its own logs. */
+void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *main_server);
 
 /* -------------------------------------------------------- supervision.c */
 

@@ -75,11 +75,23 @@ static int log_fd(const server_rec *s)
     return fd;
 }
 
-static void write_line(int level, const char *line, void *data)
+/* In one thread of the supervisor. */
+static void write_line(int level, const char *line, int fd, void *data)
 {
+    static apr_pool_t *pool; /* of a line */
     server_rec *s = data;
+    server_rec host;
 
+    if (fd != -1 && (pool != NULL || apr_pool_create(&pool, NULL) == APR_SUCCESS)) {
+        apr_os_file_t number = fd;
+
+        host = *s;
+        apr_os_file_put(&host.error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, pool);
+        s = &host;
+    }
     ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
+    if (pool != NULL)
+        apr_pool_clear(pool);
 }
 
 /*
@@ -235,6 +247,40 @@ static int add_apps(FILE *file, int is_all)
     return 0;
 }
 
+/* Where the application's lines are to go from now on. */
+static int send_output(const struct mod_door_app *app)
+{
+    apr_size_t len = strlen(app->name) + 1;
+    struct control_output *output = malloc(sizeof(*output) + len);
+    FILE *file = output != NULL ? control_file() : NULL;
+    int result = -1;
+
+    if (file != NULL) {
+        output->is_raw = app->output_is_raw;
+        memcpy(output->name, app->name, len);
+        result = control_add(file, RECORD_OUTPUT, output, sizeof(*output) + len);
+    }
+    if (result == 0)
+        result = control_send(retained->control_fd, CONTROL_OUTPUT, file, app->output_fd);
+    if (file != NULL)
+        fclose(file);
+    free(output);
+    return result;
+}
+
+static int send_outputs(void)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        const struct mod_door_app *app = apr_hash_this_val(i);
+
+        if (app->output_fd != -1 && send_output(app) == -1)
+            return -1;
+    }
+    return 0;
+}
+
 /* What the supervisor is to run now; the error log goes along.  Does not wait for it. */
 static apr_status_t send_definitions(int is_all)
 {
@@ -244,7 +290,7 @@ static apr_status_t send_definitions(int is_all)
     if (file == NULL)
         return error;
     error = APR_SUCCESS;
-    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 ||
+    if (send_outputs() == -1 || add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 ||
         add_apps(file, is_all) == -1 ||
         control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
         error = errno;
