@@ -29,10 +29,10 @@ struct said {
 
 static apr_array_header_t *all_said; /* struct said, of the configuration that is being read */
 
-/* What somebody may count on for what lies below a directory. */
+/* What somebody may count on for what lies below a directory, beside who may ask for it. */
 static const char *const rules[] = {
-    "Require", "<RequireAll", "<RequireAny", "<RequireNone", "Deny", "Header", "RequestHeader",
-    "SetOutputFilter", "AddOutputFilterByType", "SetInputFilter", "LimitRequestBody",
+    "Header", "RequestHeader", "SetOutputFilter", "AddOutputFilterByType", "SetInputFilter",
+    "LimitRequestBody",
 };
 
 void mod_door_forget_locations(apr_pool_t *config_pool)
@@ -46,31 +46,46 @@ void mod_door_note_location(const struct mod_door_config *conf, const ap_directi
     APR_ARRAY_PUSH(all_said, struct said) = (struct said){conf, where, server};
 }
 
-/* One that lets everybody in is missed by nobody. */
-static int is_rule(const char *name, const char *args)
+static int is_access(const char *name)
+{
+    return !ap_cstr_casecmpn(name + (*name == '<'), "Require", 7) || !ap_cstr_casecmp(name, "Deny");
+}
+
+/* It lets everybody in: nobody misses it. */
+static int is_open(const char *name, const char *args)
+{
+    return !ap_cstr_casecmp(name, "Require") && !ap_cstr_casecmp(args, "all granted");
+}
+
+static int is_rule(const char *name)
 {
     apr_size_t i;
 
-    if (!ap_cstr_casecmp(name, "Require") && !ap_cstr_casecmp(args, "all granted"))
-        return 0;
     for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         if (!ap_cstr_casecmp(name, rules[i]))
             return 1;
     return 0;
 }
 
-/* The first rule in the section, those in sections of it included; or NULL. */
-static const ap_directive_t *find_rule(const ap_directive_t *section)
+static int is_override(const char *name)
+{
+    return !ap_cstr_casecmp(name, "AllowOverride");
+}
+
+typedef int checker(const char *name);
+
+/* The first directive of that kind in the section, those in sections of it included; or NULL. */
+static const ap_directive_t *find_in(const ap_directive_t *section, checker *is_it)
 {
     const ap_directive_t *at;
 
     for (at = section->first_child; at != NULL; at = at->next) {
         const ap_directive_t *inner = NULL;
 
-        if (is_rule(at->directive, at->args))
+        if (is_it(at->directive))
             return at;
         if (at->first_child != NULL && ap_cstr_casecmpn(at->directive, "<Files", 6) != 0)
-            inner = find_rule(at);
+            inner = find_in(at, is_it);
         if (inner != NULL)
             return inner;
     }
@@ -100,22 +115,11 @@ static int is_below(const char *path, const char *directory)
     return !strncmp(path, directory, len) && (path[len] == '/' || path[len] == '\0');
 }
 
-static const ap_directive_t *find_override(const ap_directive_t *section)
-{
-    const ap_directive_t *at = section->first_child;
-
-    while (at != NULL && ap_cstr_casecmp(at->directive, "AllowOverride") != 0)
-        at = at->next;
-    return at;
-}
-
-typedef const ap_directive_t *finder(const ap_directive_t *section);
-
 /*
- * What find finds in the <Directory> over the path that is the nearest to it,
- * among this directive and those behind it.  Stays as it is if that is farther.
+ * The directive of that kind in the <Directory> over the path that is the nearest to
+ * it, among this section and those behind it.  Stays as it is if that is farther.
  */
-static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path, finder *find,
+static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path, checker *is_it,
                     const ap_directive_t **found, apr_size_t *found_len)
 {
     for (; at != NULL; at = at->next) {
@@ -127,7 +131,7 @@ static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path
         /* "/" is where all is forbidden that a section farther down does not allow. */
         if (directory != NULL && *directory != '\0' && is_below(path, directory) &&
             strlen(directory) >= *found_len)
-            inner = find(at);
+            inner = find_in(at, is_it);
         if (inner != NULL) {
             *found = inner;
             *found_len = strlen(directory);
@@ -148,13 +152,13 @@ static const ap_directive_t *host_of(const server_rec *s)
 }
 
 static const ap_directive_t *find_nearest(apr_pool_t *pool, const server_rec *s, const char *path,
-                                          finder *find)
+                                          checker *is_it)
 {
     const ap_directive_t *found = NULL;
     apr_size_t len = 0;
 
-    look_up(pool, ap_conftree, path, find, &found, &len);
-    look_up(pool, host_of(s), path, find, &found, &len);
+    look_up(pool, ap_conftree, path, is_it, &found, &len);
+    look_up(pool, host_of(s), path, is_it, &found, &len);
     return found;
 }
 
@@ -173,16 +177,11 @@ static const char *find_in_file(apr_pool_t *pool, const char *name)
 
         text[strcspn(text, "\r\n")] = '\0';
         word = ap_getword_conf(pool, &args);
-        if (is_rule(word, args))
+        if (is_rule(word) || (is_access(word) && !is_open(word, args)))
             found = word;
     }
     apr_file_close(file);
     return found;
-}
-
-static int is_access(const char *name)
-{
-    return !ap_cstr_casecmpn(name + (*name == '<'), "Require", 7) || !ap_cstr_casecmp(name, "Deny");
 }
 
 /* Whether somebody has thought of it: the <Location> says something of the kind itself. */
@@ -212,24 +211,33 @@ static void warn(const struct said *said, server_rec *s, const char *rule, const
                  location->directive, location->args, rule, of);
 }
 
+/* Of what there is of that kind in <Directory> sections. */
+static void look_at_sections(apr_pool_t *pool, const struct said *said, server_rec *s,
+                             const char *path, checker *is_it, int flags)
+{
+    const ap_directive_t *rule = find_nearest(pool, s, path, is_it);
+    const ap_directive_t *section = rule;
+
+    if (rule == NULL || is_open(rule->directive, rule->args))
+        return;
+    while (ap_cstr_casecmp(section->directive, "<Directory") != 0)
+        section = section->parent;
+    warn(said, s, rule->directive,
+         apr_psprintf(pool, "%s %s, %s:%d,", section->directive, section->args, rule->filename,
+                      rule->line_num),
+         flags);
+}
+
 static void look_at(apr_pool_t *pool, const struct said *said, server_rec *s, int flags)
 {
     core_server_config *core = ap_get_core_module_config(s->module_config);
     const char *path = apr_pstrcat(pool, core->ap_document_root, said->conf->mount_path, NULL);
-    const ap_directive_t *rule = find_nearest(pool, s, path, find_rule);
-    const ap_directive_t *override = find_nearest(pool, s, path, find_override);
+    const ap_directive_t *override = find_nearest(pool, s, path, is_override);
     const char *file = apr_pstrcat(pool, path, "/.htaccess", NULL);
     const char *name = NULL;
 
-    if (rule != NULL) {
-        const ap_directive_t *section = rule;
-
-        while (ap_cstr_casecmp(section->directive, "<Directory") != 0)
-            section = section->parent;
-        warn(said, s, rule->directive,
-             apr_psprintf(pool, "%s %s, %s:%d,", section->directive, section->args,
-                          rule->filename, rule->line_num), flags);
-    }
+    look_at_sections(pool, said, s, path, is_access, flags);
+    look_at_sections(pool, said, s, path, is_rule, flags);
     if (override != NULL && ap_cstr_casecmp(override->args, "None") != 0)
         name = find_in_file(pool, file);
     if (name != NULL)

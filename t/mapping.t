@@ -90,6 +90,8 @@ $config .= host(plain => at('/app', $app) . at('/closed', $app) . at('/host/', $
         . "<LocationMatch \"^/part\">\n$app</LocationMatch>\n"
         . "<Location ~ \"^/tilde/[a-z]+\">\n$app</Location>\n"
         . "<Location \"/wild/*\">\n$app</Location>\n"
+        . "<Directory \"$docs/shut\">\nRequire all denied\nHeader set X-Rule yes\n</Directory>\n"
+        . "<Directory \"$docs/shut/open\">\nRequire all granted\n</Directory>\n" . at('/shut/open', $app)
         . at('/rules', $app) . at('/said', "${app}Require all denied")
         . "<Directory \"$docs/said\">\nRequire ip 10\n</Directory>\n"
         . at('/views', "Options +MultiViews\n$app"));
@@ -157,6 +159,9 @@ like $check, qr{DoorHandler app in <Location "/closed">: the Require of}, '... a
 unlike $httpd->log_text, qr{in <Location "/host/">}, '... and none where there is no such rule';
 
 unlike $httpd->log_text, qr{in <Location "/said">}, '... nor where the <Location> has its own';
+unlike $httpd->log_text, qr{in <Location "/shut/open">: the Require}, '... nor where another <Directory> holds';
+like $httpd->log_text, qr{in <Location "/shut/open">: the Header of <Directory "\Q$docs\E/shut">},
+    '... of each kind for itself';
 like $httpd->log_text, qr{in <Location "/rules">: the Header of \Q$docs\E/rules/\.htaccess},
     '... a rule in .htaccess is told';
 
