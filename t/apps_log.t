@@ -58,7 +58,8 @@ sub conf {
     my $conf = "<VirtualHost *:1>\nServerName shop.example\nErrorLog logs/shop_error_log\n</VirtualHost>\n";
     for my $name (sort keys %outputs) {
         system 'mkfifo', "$dir/say-$name" unless -p "$dir/say-$name";
-        $httpd->script($name => "cat <>$dir/say-$name &\nexec $dir/bin/hello");
+        $httpd->script($name => "cat <>$dir/say-$name &\nexec $dir/bin/hello")
+            unless -e "$dir/bin/$name";
         $conf .= qq{DoorApp $name $dir/bin/$name $outputs{$name}\n<Location /$name>\nDoorHandler $name\n</Location>\n};
     }
     return $conf;
