@@ -370,7 +370,7 @@ static void try_to_start(void)
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     "door: no supervisor for the applications, next try in %d s",
+                     "door: no supervisor for the applications; it is tried again in %d s",
                      (int)apr_time_sec(put_off()));
 }
 
