@@ -95,13 +95,14 @@ is slurp("$dir/logs/file_log") =~ tr/x//, 20_000, '... loses nothing';
 my ($pid) = $httpd->log_text =~ /file\[(\d+)\]: is up/;
 rename "$dir/logs/file_log", "$dir/logs/file_log.1" or die $!;
 ok $httpd->graceful, '... httpd restarts, a log is rotated';
-say_as($_ => "after\n") for qw(file program);
-ok comes("${_}_log", qr/^after$/m), "... $_: goes on" for qw(file program);
-is slurp("$dir/logs/file_log"), "after\n", '... in the new one';
+# The supervisor hears of it a moment later.
+ok $httpd->wait_for(sub { say_as($_ => "after\n"); slurp("$dir/logs/${_}_log") =~ /^after$/m }),
+    "... $_: goes on in the new one" for qw(file program);
+unlike slurp("$dir/logs/file_log"), qr/by/, '... with nothing of the old one';
 $httpd->configure(conf($httpd, %outputs, file => ''));
 ok $httpd->graceful, '... and without output=';
-say_as(file => "again\n");
-ok $httpd->logs(qr/file\[\d+\]: again$/m), "... it is in the server's log";
+ok $httpd->wait_for(sub { say_as(file => "again\n"); $httpd->log_text =~ /file\[\d+\]: again$/m }),
+    "... it is in the server's log";
 like $httpd->log_text, qr/file\[$pid\]: again$/m, '... from the same process';
 ok $httpd->stop, 'httpd stops';
 
