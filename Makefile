@@ -486,7 +486,11 @@ $(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
 .PHONY: man
 man: $(BUILD)/man/door_app.3
 LIBS       := $(if $(DOOR_SRC),door) door_app
-CONF_FILES := $(wildcard conf/door.load conf/door.conf)
+CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
+# What the administrator has changed is his: neither written over nor removed.
+$(BUILD)/conf/%: conf/% FORCE
+	@mkdir -p $(@D)
+	@sed 's|/usr/lib/apache2/modules|$(MODULE_DIR)|' $< >$@
 
 PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
@@ -495,7 +499,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 .PHONY: install uninstall clean
 
-install: all man
+install: all man $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
 		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
@@ -509,18 +513,34 @@ install: all man
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
-	$(if $(CONF_FILES),$(INSTALL) -m 644 $(CONF_FILES) $(DESTDIR)$(CONF_DIR))
+	@for file in $(CONF_FILES); do \
+		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
+		if [ ! -e "$$to" ]; then \
+			$(INSTALL) -m 644 "$$file" "$$to" || exit 1; \
+		elif ! cmp -s "$$file" "$$to"; then \
+			echo "note: $$to is kept as it is; what comes with this version is conf/$${file##*/}"; \
+		fi; \
+	done
 	@test -n '$(DESTDIR)' || ! command -v ldconfig >/dev/null || ldconfig || \
 		echo "note: run ldconfig as root if $(LIBDIR) is in its configuration"
 
-uninstall:
+uninstall: $(CONF_FILES)
+	@for file in $(CONF_FILES); do \
+		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
+		enabled=$(DESTDIR)$(CONF_DIR)/../mods-enabled/$${file##*/}; \
+		if [ -e "$$to" ] && cmp -s "$$file" "$$to"; then \
+			rm -f "$$to"; \
+		elif [ -e "$$to" ]; then \
+			echo "note: $$to has been changed, and stays"; \
+		fi; \
+		test ! -L "$$enabled" || echo "note: a2dismod door: $$enabled is left"; \
+	done
 	rm -f $(foreach lib,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/lib$(lib),.so .so.$(SOVERSION) .a)) \
 		$(foreach lib,$(LIBS),$(DESTDIR)$(LIBDIR)/pkgconfig/lib$(lib).pc) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
-		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3) \
-		$(addprefix $(DESTDIR)$(CONF_DIR)/,$(notdir $(CONF_FILES)))
+		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
 clean:

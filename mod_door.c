@@ -27,8 +27,6 @@
 
 APLOG_USE_MODULE(door);
 
-#define HANDLER_NAME "door"
-
 /* -------------------------------------------------------------- failures */
 
 static const struct failure {
@@ -354,6 +352,8 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return MOD_DOOR_EHEAD;
     if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
         return MOD_DOOR_EBUSY;
+    if (message->kind == DOOR_WIRE_RESPONSE || message->kind == DOOR_WIRE_END)
+        mod_door_take_log_fields(call->r, *message);
     if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)
         return mod_door_begin(call, *message);
     if (message->kind != DOOR_WIRE_END || !call->response.is_begun)
@@ -492,16 +492,6 @@ static const struct mod_door_config *config_of(const request_rec *r)
     return ap_get_module_config(r->per_dir_config, &door_module);
 }
 
-static int has_door(const struct mod_door_config *conf)
-{
-    return conf->path != NULL && *conf->path != '\0';
-}
-
-static int is_ours(const request_rec *r)
-{
-    return r->handler != NULL && !strcmp(r->handler, HANDLER_NAME) && has_door(config_of(r));
-}
-
 /* From the name to the answer: what a handler returns. */
 static int serve(struct mod_door_call *call)
 {
@@ -512,6 +502,8 @@ static int serve(struct mod_door_call *call)
     apr_status_t error;
     int status;
 
+    if (mod_door_rejects_path_info(r, conf))
+        return HTTP_NOT_FOUND;
     if (mod_door_find_name(r, conf, &name) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
@@ -539,37 +531,15 @@ static int answer(request_rec *r)
     struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
     int status;
 
-    if (!is_ours(r))
+    if (!mod_door_is_ours(r))
         return DECLINED;
+    r->finfo.filetype = APR_NOFILE; /* no file's date is the answer's */
     status = mod_door_body_init(r, &call.body);
     if (status == OK)
         status = serve(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
     return status;
-}
-
-/*
- * DoorHandler is a SetHandler: it comes after the core's own and before
- * mod_rewrite, which may decide otherwise.
- */
-static int set_handler(request_rec *r)
-{
-    if (has_door(config_of(r)))
-        r->handler = HANDLER_NAME;
-    return DECLINED;
-}
-
-/*
- * mod_dir would redirect a directory's URL to one with a slash, or to an index
- * file, whoever handles it.  All walks are done by now: that there is a
- * directory at this place says nothing about a request for a door.
- */
-static int hide_directory(request_rec *r)
-{
-    if (r->finfo.filetype == APR_DIR && is_ours(r))
-        r->finfo.filetype = APR_NOFILE;
-    return DECLINED;
 }
 
 /*
@@ -606,6 +576,7 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     (void)temp_pool;
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
+    mod_door_forget_locations(pool);
     mod_door_forget_batch();
     mod_door_find_supervisor(pool);
     return OK;
@@ -624,17 +595,32 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* httpd -t says what the log is told at a start. */
+static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                        server_rec *s)
+{
+    (void)pool;
+    (void)log_pool;
+    if (ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST)
+        return OK;
+    mod_door_warn_of_overlaps(temp_pool, s, APLOG_STARTUP);
+    mod_door_warn_of_needs(temp_pool, s, APLOG_STARTUP);
+    return OK;
+}
+
 /* Not when the configuration is only read to see whether it can be. */
 static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                        server_rec *s)
 {
     apr_status_t error = APR_SUCCESS;
 
-    (void)pool;
     (void)log_pool;
-    (void)temp_pool;
-    if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG)
-        error = mod_door_launch_apps(s);
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    mod_door_warn_of_overlaps(temp_pool, s, 0);
+    mod_door_warn_of_needs(temp_pool, s, 0);
+    mod_door_open_outputs(pool, s);
+    error = mod_door_launch_apps(s);
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
@@ -643,13 +629,11 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 
 static void register_hooks(apr_pool_t *pool)
 {
-    static const char *const after_core[] = {"core.c", NULL};
-    static const char *const before_mod_dir[] = {"mod_dir.c", NULL};
-
     (void)pool;
     ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(warn_in_test, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(make_tables, NULL, NULL, APR_HOOK_MIDDLE);
     /* When all others are content with the configuration. */
     ap_hook_post_config(launch_apps, NULL, NULL, APR_HOOK_REALLY_LAST);
@@ -657,8 +641,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     mod_door_register_status();
-    ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_fixups(hide_directory, NULL, before_mod_dir, APR_HOOK_LAST);
+    mod_door_register_mapping();
     ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

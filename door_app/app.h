@@ -131,6 +131,7 @@ struct door_rt_request {
     int has_own_status; /* the handler has set it */
     struct door_rt_header *headers;
     struct door_rt_header *trailers;
+    struct door_rt_header *log_fields;
     int is_begun;
     int no_body;      /* nobody wants what is written from now on */
     int is_excess;    /* more was written than Content-Length says */

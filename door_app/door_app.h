@@ -582,6 +582,23 @@ int door_app_early_hints(struct door_app_request *req);
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
     DOOR_APP_PRINTF(3, 4);
 
+#define DOOR_APP_LOG_FIELDS_MAX 32   /* of a request */
+#define DOOR_APP_LOG_NAME_MAX   64   /* bytes */
+#define DOOR_APP_LOG_VALUE_MAX  1024 /* bytes */
+
+/*
+ * Gives a field to httpd's access log, where LogFormat has it as %{door-NAME}n; no
+ * client gets it.  Also after the body has been written.  The last value of a name
+ * counts.
+ *
+ * Owner:   name and value are copied.
+ * Errors:  EINVAL the name is empty, has other characters than a header's or is too
+ *          long, the value has control characters or is too long; ENOSPC there are
+ *          as many already; ENOMEM.
+ * Threads: the request's.
+ */
+int door_app_log_field(struct door_app_request *req, const char *name, const char *value);
+
 /* ---------------------------------------------------------------- server threads */
 
 /*

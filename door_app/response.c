@@ -177,6 +177,24 @@ int door_app_trailer_add(struct door_app_request *handle, const char *name, cons
     return req != NULL ? put_header(req, &req->trailers, name, value, 0) : -1;
 }
 
+int door_app_log_field(struct door_app_request *handle, const char *name, const char *value)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    const struct door_rt_header *field = req != NULL ? req->log_fields : NULL;
+    int count = 0;
+
+    if (req == NULL)
+        return -1;
+    if (name == NULL || value == NULL || strlen(name) > DOOR_APP_LOG_NAME_MAX ||
+        strlen(value) > DOOR_APP_LOG_VALUE_MAX)
+        return door_rt_fail(EINVAL);
+    for (; field != NULL; field = field->next)
+        count += !door_rt_same_name(field->name, name);
+    if (count >= DOOR_APP_LOG_FIELDS_MAX)
+        return door_rt_fail(ENOSPC);
+    return put_header(req, &req->log_fields, name, value, 1);
+}
+
 /* ---------------------------------------------------------------- body */
 
 /* The body's whole length as the handler has announced it, or UINT64_MAX. */
@@ -379,6 +397,8 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
         put_headers(&writer, DOOR_WIRE_HEADER, req->headers);
     if (is_final)
         put_headers(&writer, DOOR_WIRE_TRAILER, req->trailers);
+    if (is_final)
+        put_headers(&writer, DOOR_WIRE_LOG_FIELD, req->log_fields);
     if (req->file.fd != -1 && req->file.offset > 0)
         put_number(&writer, DOOR_WIRE_FILE_OFFSET, req->file.offset);
     if (req->file.fd != -1 && req->file.len != -1)

@@ -83,6 +83,7 @@ enum door_wire_type {
     DOOR_WIRE_QUEUE_TIMEOUT,  /* decimal, milliseconds: how long */
     DOOR_WIRE_COUNT,          /* name: decimal, in a STATUS */
     DOOR_WIRE_OWN_STATUS,     /* RESPONSE: its status of 200 is meant, and no default */
+    DOOR_WIRE_LOG_FIELD,      /* name: value, for the access log alone */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
 

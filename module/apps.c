@@ -1,16 +1,17 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * apps.c: DoorApp and the directives that belong to it.
+ * apps.c: DoorApp, whose options are in app_options.c, and the directives that
+ * belong to it.
  *
  * A definition is checked while the configuration is read.  What is wrong then
  * is an error with its line at the first start; at a restart it is only logged,
- * and the application goes on as it was: a deployment that is half done must
- * not take the site down.
+ * and the application goes on as it was.  What it needs and is not there
+ * (needs.c) is only logged: a deployment that is half done must not take the
+ * site down.
  */
 #include <errno.h>
 #include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,25 +27,11 @@
 #include <unixd.h>
 
 #include "mod_door.h"
-#include "supervisor.h"
+#include "said_app.h"
 
 APLOG_USE_MODULE(door);
 
 #define PATH_VARIABLE "PATH=/usr/local/bin:/usr/bin:/bin"
-
-/* Until it is checked: one DoorApp line. */
-struct said_app {
-    const ap_directive_t *where;
-    const char *problem; /* or NULL */
-    const char *command;
-    const char *user, *group; /* or NULL */
-    char **argv;
-    const char *directory;
-    apr_array_header_t *env; /* char *, "NAME=value" */
-    int has_busy;            /* it says so itself */
-    struct app_definition numbers;
-    struct mod_door_app app;
-};
 
 /* A DoorHandler that names an application. */
 struct said_handler {
@@ -59,260 +46,6 @@ static apr_interval_time_t busy_timeout;  /* DoorBusyTimeout */
 static const char *runtime_parent;        /* DoorRuntimeDir, or NULL */
 static apr_hash_t *apps;                  /* name: struct mod_door_app * */
 
-/* ------------------------------------------------------------- one option */
-
-typedef const char *option_setter(cmd_parms *cmd, struct said_app *app, const char *value);
-
-static const char *read_duration(const char *value, int64_t *ns)
-{
-    apr_interval_time_t time;
-
-    if (!apr_isdigit(value[0]) || ap_timeout_parameter_parse(value, &time, "s") != APR_SUCCESS ||
-        time < 0 || time > apr_time_from_sec(10LL * 365 * 86400))
-        return "must be a time such as '30', '30s', '500ms' or '2mi'";
-    *ns = time * 1000;
-    return NULL;
-}
-
-static const char *read_number(const char *value, uint64_t min, uint64_t max, uint64_t *number)
-{
-    char *end;
-    apr_int64_t n = apr_strtoi64(value, &end, 10);
-
-    if (!apr_isdigit(value[0]) || *end != '\0' || (uint64_t)n < min || (uint64_t)n > max)
-        return "must be a number that makes sense";
-    *number = (uint64_t)n;
-    return NULL;
-}
-
-static const char *read_flag(const char *value, uint32_t *flag)
-{
-    if (ap_cstr_casecmp(value, "on") && ap_cstr_casecmp(value, "off"))
-        return "must be 'on' or 'off'";
-    *flag = !ap_cstr_casecmp(value, "on");
-    return NULL;
-}
-
-static const char *set_user(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    app->user = value;
-    return *value != '\0' ? NULL : "must name a user";
-}
-
-static const char *set_group(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    app->group = value;
-    return *value != '\0' ? NULL : "must name a group";
-}
-
-static const char *set_directory(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    app->directory = ap_server_root_relative(cmd->pool, value);
-    if (app->directory == NULL || !ap_is_directory(cmd->pool, app->directory))
-        return "must be a directory";
-    return NULL;
-}
-
-static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    const char *equals = strchr(value, '=');
-
-    (void)cmd;
-    if (equals == NULL || equals == value)
-        return "must be NAME=value";
-    if (!strncmp(value, "DOOR_PATH=", 10) || !strncmp(value, "DOOR_READY_FD=", 14))
-        return "cannot set what mod_door itself does";
-    APR_ARRAY_PUSH(app->env, const char *) = value;
-    return NULL;
-}
-
-static const char *set_umask(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    char *end;
-    apr_int64_t mask = apr_strtoi64(value, &end, 8);
-
-    (void)cmd;
-    if (!apr_isdigit(value[0]) || *end != '\0' || mask < 0 || mask > 0777)
-        return "must be an octal number up to 0777";
-    app->numbers.umask = (int32_t)mask;
-    return NULL;
-}
-
-static const char *set_start_timeout(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_duration(value, &app->numbers.start_ns);
-}
-
-static const char *set_stop_timeout(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_duration(value, &app->numbers.stop_ns);
-}
-
-static const char *set_busy_timeout(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    app->has_busy = 1;
-    return read_duration(value, &app->numbers.busy_ns);
-}
-
-static const char *set_backoff_min(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    const char *wrong = read_duration(value, &app->numbers.backoff_min_ns);
-
-    (void)cmd;
-    if (wrong == NULL && app->numbers.backoff_min_ns < 100000000)
-        return "must be at least 100ms";
-    return wrong;
-}
-
-static const char *set_backoff_max(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    const char *wrong = read_duration(value, &app->numbers.backoff_max_ns);
-
-    (void)cmd;
-    if (wrong == NULL && app->numbers.backoff_max_ns < 100000000)
-        return "must be at least 100ms";
-    return wrong;
-}
-
-static const char *set_instances(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    uint64_t number = 0;
-    const char *wrong = read_number(value, 1, APP_INSTANCES_MAX, &number);
-
-    app->numbers.instances = (uint32_t)number;
-    return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "must be 1 to %d", APP_INSTANCES_MAX);
-}
-
-static const char *set_max_requests(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_number(value, 0, INT64_MAX, &app->numbers.max_requests);
-}
-
-static const char *set_max_age(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_duration(value, &app->numbers.max_age_ns);
-}
-
-static const char *set_watch(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_flag(value, &app->numbers.is_watched);
-}
-
-static const char *set_overlap(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    return read_flag(value, &app->numbers.has_overlap);
-}
-
-static const char *set_reload(cmd_parms *cmd, struct said_app *app, const char *value)
-{
-    (void)cmd;
-    if (ap_cstr_casecmp(value, "changed") && ap_cstr_casecmp(value, "always"))
-        return "must be 'changed' or 'always'";
-    app->numbers.reload_always = !ap_cstr_casecmp(value, "always");
-    return NULL;
-}
-
-static const struct {
-    const char *name;
-    option_setter *set;
-} options[] = {
-    {"user", set_user},
-    {"group", set_group},
-    {"directory", set_directory},
-    {"env", add_env},
-    {"umask", set_umask},
-    {"start-timeout", set_start_timeout},
-    {"stop-timeout", set_stop_timeout},
-    {"busy-timeout", set_busy_timeout},
-    {"backoff-min", set_backoff_min},
-    {"backoff-max", set_backoff_max},
-    {"instances", set_instances},
-    {"max-requests", set_max_requests},
-    {"max-age", set_max_age},
-    {"watch", set_watch},
-    {"overlap", set_overlap},
-    {"reload", set_reload},
-};
-
-/* Named as httpd's own directives for CGI are, and setrlimit(2)'s others likewise. */
-static const struct {
-    const char *name;
-    int resource;
-} rlimits[] = {
-    {"RLimitCPU", RLIMIT_CPU},     {"RLimitNOFILE", RLIMIT_NOFILE}, {"RLimitCORE", RLIMIT_CORE},
-    {"RLimitFSIZE", RLIMIT_FSIZE}, {"RLimitSTACK", RLIMIT_STACK},
-#ifdef RLIMIT_AS
-    {"RLimitMEM", RLIMIT_AS},
-#else
-    {"RLimitMEM", RLIMIT_DATA},
-#endif
-#ifdef RLIMIT_NPROC
-    {"RLimitNPROC", RLIMIT_NPROC},
-#endif
-};
-
-static const char *read_limit(const char *value, const char **end, rlim_t *limit)
-{
-    apr_size_t len = strcspn(value, ":");
-    char *stop;
-    apr_int64_t number;
-
-    *end = value + len;
-    if (len == 3 && !ap_cstr_casecmpn(value, "max", 3)) {
-        *limit = RLIM_INFINITY;
-        return NULL;
-    }
-    number = apr_strtoi64(value, &stop, 10);
-    *limit = (rlim_t)number;
-    return apr_isdigit(value[0]) && stop == *end ? NULL
-                                                 : "must be numbers or 'max', as SOFT or SOFT:HARD";
-}
-
-static const char *set_rlimit(struct said_app *app, int index, const char *value)
-{
-    struct app_rlimit *limit = &app->numbers.rlimits[index];
-    const char *wrong = read_limit(value, &value, &limit->soft);
-
-    limit->resource = rlimits[index].resource;
-    limit->is_set = 1;
-    limit->hard = limit->soft;
-    if (wrong == NULL && *value == ':') {
-        wrong = read_limit(value + 1, &value, &limit->hard);
-        if (wrong == NULL && *value != '\0')
-            wrong = "must be SOFT or SOFT:HARD";
-    }
-    if (wrong == NULL && limit->soft > limit->hard)
-        wrong = "must not be higher than its hard limit";
-    return wrong;
-}
-
-static const char *set_option(cmd_parms *cmd, struct said_app *app, const char *word)
-{
-    const char *equals = strchr(word, '=');
-    const char *name = equals != NULL ? apr_pstrmemdup(cmd->pool, word, equals - word) : word;
-    const char *wrong = "is no option of DoorApp";
-    apr_size_t i;
-
-    if (equals == NULL)
-        return apr_psprintf(cmd->pool, "'%s' must be key=value", word);
-    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        if (!ap_cstr_casecmp(name, options[i].name))
-            wrong = options[i].set(cmd, app, equals + 1);
-    for (i = 0; i < sizeof(rlimits) / sizeof(rlimits[0]); i++)
-        if (!ap_cstr_casecmp(name, rlimits[i].name))
-            wrong = set_rlimit(app, (int)i, equals + 1);
-    return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "%s %s", word, wrong);
-}
-
 /* -------------------------------------------------------------- one DoorApp */
 
 int mod_door_is_app_name(const char *name)
@@ -325,19 +58,14 @@ int mod_door_is_app_name(const char *name)
 
 static const char *set_command(cmd_parms *cmd, struct said_app *app, const char *command)
 {
-    struct app_program_id id;
-    const char *program;
-
     app->command = command;
     if (apr_tokenize_to_argv(command, &app->argv, cmd->pool) != APR_SUCCESS ||
         app->argv[0] == NULL || *app->argv[0] == '\0')
         return "needs a command";
-    program = ap_server_root_relative(cmd->pool, app->argv[0]);
-    if (program == NULL || definition_identify(program, &id) == -1)
-        return apr_psprintf(cmd->pool, "cannot run '%s': %s", app->argv[0],
-                            program != NULL ? strerror(errno) : "invalid path");
-    app->argv[0] = (char *)program;
-    app->numbers.program = id;
+    app->needs.program = ap_server_root_relative(cmd->pool, app->argv[0]);
+    if (app->needs.program == NULL)
+        return "needs a command with a path";
+    app->argv[0] = (char *)app->needs.program;
     return NULL;
 }
 
@@ -351,44 +79,27 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
         /* Both env=NAME=value and env NAME=value. */
         if (!ap_cstr_casecmp(word, "env") && *args != '\0')
             word = apr_pstrcat(cmd->pool, "env=", ap_getword_conf(cmd->pool, &args), NULL);
-        wrong = set_option(cmd, app, word);
+        wrong = mod_door_set_app_option(cmd, app, word);
     }
     if (wrong == NULL && app->numbers.backoff_max_ns < app->numbers.backoff_min_ns)
         wrong = "backoff-max must not be less than backoff-min";
     return wrong;
 }
 
-/* Whom it runs as, where httpd is root: known when all of the configuration is read. */
-static const char *find_credentials(apr_pool_t *pool, struct said_app *app)
+/* What only all of the configuration, and how httpd was started, can tell of whom it runs as. */
+static const char *check_user(const struct said_app *app)
 {
-    struct app_definition *def = &app->numbers;
-    const char *name = app->user != NULL ? app->user : ap_unixd_config.user_name;
-    struct passwd *user = name != NULL && *name != '#' ? getpwnam(name) : NULL;
-    struct group *group = app->group != NULL ? getgrnam(app->group) : NULL;
-    gid_t groups[APP_GROUPS_MAX];
-    int count = APP_GROUPS_MAX;
-    int i;
+    const struct app_definition *def = &app->numbers;
+    struct passwd *user = app->needs.user != NULL ? getpwnam(app->needs.user) : NULL;
+    struct group *group = app->needs.group != NULL ? getgrnam(app->needs.group) : NULL;
 
-    if (app->user != NULL && user == NULL)
-        return apr_psprintf(pool, "there is no user '%s'", app->user);
-    if (app->group != NULL && group == NULL)
-        return apr_psprintf(pool, "there is no group '%s'", app->group);
-    def->uid = user != NULL ? user->pw_uid : ap_unixd_config.user_id;
-    def->gid = group != NULL       ? group->gr_gid
-               : app->user != NULL ? user->pw_gid
-                                   : ap_unixd_config.group_id;
-    def->door_gid = ap_unixd_config.group_id;
-    if (def->uid == 0 && app->user == NULL)
-        return "needs user=: httpd's own User is root";
-    def->group_count = 1;
-    def->groups[0] = def->gid;
-    if (user != NULL) {
-        if (getgrouplist(user->pw_name, def->gid, groups, &count) == -1)
-            return apr_psprintf(pool, "its user has more than %d groups", APP_GROUPS_MAX);
-        for (i = 0; i < count; i++)
-            def->groups[i] = groups[i];
-        def->group_count = (uint32_t)count;
-    }
+    if (geteuid() == 0)
+        return def->uid == 0 && user == NULL ? "needs user=: httpd's own User is root" : NULL;
+    /* Who only asks whether a configuration is right need not be root. */
+    if (((user != NULL && user->pw_uid != geteuid()) ||
+         (group != NULL && group->gr_gid != getegid())) &&
+        ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
+        return "user= and group= need an httpd that was started by root";
     return NULL;
 }
 
@@ -424,29 +135,14 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
     return (char **)env->elts;
 }
 
+/* Makes the definition of one that needs nothing any more. */
 static const char *complete(apr_pool_t *pool, struct said_app *app)
 {
     struct app_strings strings = {
-        .directory = app->directory, .command = app->command, .argv = app->argv};
+        .directory = app->needs.directory, .command = app->command, .argv = app->argv};
+    const char *wrong = check_user(app);
     struct app_definition *def;
-    const char *wrong = NULL;
 
-    if (geteuid() == 0) {
-        app->numbers.has_credentials = 1;
-        wrong = find_credentials(pool, app);
-    } else if (app->user != NULL || app->group != NULL) {
-        struct passwd *user = app->user != NULL ? getpwnam(app->user) : getpwuid(geteuid());
-        struct group *group = app->group != NULL ? getgrnam(app->group) : NULL;
-
-        if (user == NULL)
-            return apr_psprintf(pool, "there is no user '%s'", app->user);
-        if (app->group != NULL && group == NULL)
-            return apr_psprintf(pool, "there is no group '%s'", app->group);
-        /* Who only asks whether a configuration is right need not be root. */
-        if ((user->pw_uid != geteuid() || (group != NULL && group->gr_gid != getegid())) &&
-            ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
-            return "user= and group= need an httpd that was started by root";
-    }
     if (wrong != NULL)
         return wrong;
     if (!app->has_busy)
@@ -507,7 +203,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     }
     app->where = cmd->directive;
     app->env = apr_array_make(cmd->pool, 4, sizeof(char *));
-    app->directory = "/";
+    app->needs.directory = "/";
     app->numbers = (struct app_definition){
         .umask = 022,
         .instances = 1,
@@ -535,7 +231,7 @@ const char *mod_door_set_busy_timeout(cmd_parms *cmd, void *config, const char *
     (void)config;
     if (wrong != NULL)
         return wrong;
-    wrong = read_duration(arg, &ns);
+    wrong = mod_door_read_duration(arg, &ns);
     busy_timeout = ns / 1000;
     return wrong == NULL
                ? NULL
@@ -550,9 +246,7 @@ const char *mod_door_set_runtime_dir(cmd_parms *cmd, void *config, const char *a
     if (wrong != NULL)
         return wrong;
     runtime_parent = ap_server_root_relative(cmd->pool, arg);
-    if (runtime_parent == NULL || !ap_is_directory(cmd->pool, runtime_parent))
-        return "DoorRuntimeDir must be a directory";
-    return NULL;
+    return runtime_parent != NULL ? NULL : "DoorRuntimeDir is no path";
 }
 
 /* ------------------------------------------------------- the configuration */
@@ -571,6 +265,22 @@ void mod_door_note_handler(const char *name, const ap_directive_t *where)
     APR_ARRAY_PUSH(said_handlers, struct said_handler) = (struct said_handler){name, where};
 }
 
+static int check_handlers(server_rec *s)
+{
+    int result = OK;
+    int i;
+
+    for (i = 0; i < said_handlers->nelts; i++) {
+        const struct said_handler *handler = &APR_ARRAY_IDX(said_handlers, i, struct said_handler);
+
+        if (find_said(handler->name) != NULL)
+            continue;
+        complain(s, handler->where, handler->name, "there is no DoorApp of that name");
+        result = HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return result;
+}
+
 int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s)
 {
@@ -582,7 +292,11 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     for (i = 0; i < said_apps->nelts; i++) {
         struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
 
+        if (app->problem == NULL && app->app.output != NULL)
+            app->problem = mod_door_check_output(pool, s, app->app.output);
         if (app->problem == NULL)
+            app->missing = mod_door_find_needs(pool, &app->needs, &app->numbers);
+        if (app->problem == NULL && app->missing == NULL)
             app->problem = complete(pool, app);
         app->app.name = app->numbers.name;
         app->app.instances = app->numbers.instances;
@@ -592,25 +306,9 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
         complain(s, app->where, app->numbers.name, app->problem);
         result = HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (i = 0; i < said_handlers->nelts; i++) {
-        const struct said_handler *handler = &APR_ARRAY_IDX(said_handlers, i, struct said_handler);
-
-        if (find_said(handler->name) != NULL)
-            continue;
-        complain(s, handler->where, handler->name, "there is no DoorApp of that name");
+    if (check_handlers(s) != OK)
         result = HTTP_INTERNAL_SERVER_ERROR;
-    }
     return mod_door_is_supervised() ? OK : result;
-}
-
-struct mod_door_app *mod_door_find_app(const char *name)
-{
-    return apr_hash_get(apps, name, APR_HASH_KEY_STRING);
-}
-
-apr_hash_t *mod_door_apps(void)
-{
-    return apps;
 }
 
 const char *mod_door_runtime_dir(apr_pool_t *pool)
@@ -622,4 +320,88 @@ const char *mod_door_runtime_dir(apr_pool_t *pool)
     while (len > 1 && path[len - 1] == '/')
         path[--len] = '\0';
     return path;
+}
+
+/* NULL, or why there can be no doors there. */
+static const char *check_runtime_dir(apr_pool_t *pool)
+{
+    const char *path = mod_door_runtime_dir(pool);
+    const char *parent = ap_make_dirstr_parent(pool, path);
+    int result = access(path, W_OK | X_OK);
+
+    if (result == 0 && !ap_is_directory(pool, path)) {
+        errno = ENOTDIR;
+        result = -1;
+    } else if (result == -1 && errno == ENOENT) {
+        result = access(parent, W_OK | X_OK); /* the supervisor makes it */
+    }
+    if (result == 0)
+        return NULL;
+    return apr_psprintf(pool, "%s %s: %s; applications need a directory there that httpd may write "
+                              "in, or another one as DoorRuntimeDir",
+                        runtime_parent != NULL ? "DoorRuntimeDir" : "DefaultRuntimeDir", path,
+                        strerror(errno));
+}
+
+void mod_door_warn_of_needs(apr_pool_t *pool, server_rec *s, int flags)
+{
+    const char *wrong;
+    int i;
+
+    wrong = said_apps->nelts > 0 && !mod_door_is_supervised() ? check_runtime_dir(pool) : NULL;
+    if (wrong != NULL)
+        ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "door: %s", wrong);
+    for (i = 0; i < said_apps->nelts; i++) {
+        const struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
+
+        if (app->missing != NULL)
+            ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "%s:%d: DoorApp %s: %s; %s",
+                         app->where->filename, app->where->line_num, app->app.name, app->missing,
+                         mod_door_is_supervised() ? "it stays as it was, and is tried again"
+                                                  : "it is not started, and tried again");
+    }
+}
+
+/* Looks again in a pool of its own, which stays if all is there. */
+static int is_there_now(apr_pool_t *config_pool, struct said_app *app)
+{
+    apr_pool_t *pool;
+    const char *wrong;
+
+    apr_pool_create(&pool, config_pool);
+    wrong = mod_door_find_needs(pool, &app->needs, &app->numbers);
+    if (wrong == NULL)
+        wrong = complete(pool, app);
+    if (wrong != NULL)
+        apr_pool_destroy(pool);
+    else
+        app->missing = NULL;
+    return wrong == NULL;
+}
+
+int mod_door_find_apps_again(apr_pool_t *config_pool, server_rec *s)
+{
+    int count = 0;
+    int i;
+
+    for (i = 0; i < said_apps->nelts; i++) {
+        struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
+
+        if (app->problem != NULL || app->missing == NULL || !is_there_now(config_pool, app))
+            continue;
+        count++;
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "door: %s: what it needs is there now",
+                     app->app.name);
+    }
+    return count;
+}
+
+struct mod_door_app *mod_door_find_app(const char *name)
+{
+    return apr_hash_get(apps, name, APR_HASH_KEY_STRING);
+}
+
+apr_hash_t *mod_door_apps(void)
+{
+    return apps;
 }

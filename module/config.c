@@ -42,6 +42,7 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
         conf->is_app = inner->is_app;
         conf->mount = inner->mount;
         conf->mount_path = inner->mount_path;
+        conf->mount_regex = inner->mount_regex;
         conf->in_htaccess = inner->in_htaccess;
         conf->limit = inner->limit;
     }
@@ -66,16 +67,19 @@ static const char *trim_slashes(apr_pool_t *pool, const char *path)
     return apr_pstrmemdup(pool, path, len);
 }
 
-/* The first argument of a container: its path, or "~" before an expression. */
-static const char *container_path(apr_pool_t *pool, const ap_directive_t *container)
+/* A container's argument.  *is_regex: "~" stands before it. */
+static const char *container_path(apr_pool_t *pool, const ap_directive_t *container, int *is_regex)
 {
     const char *args = container->args;
     apr_size_t len = strlen(args);
+    const char *word;
 
     if (len > 0 && args[len - 1] == '>')
         len--;
     args = apr_pstrmemdup(pool, args, len);
-    return ap_getword_conf(pool, &args);
+    word = ap_getword_conf(pool, &args);
+    *is_regex = !strcmp(word, "~");
+    return *is_regex ? ap_getword_conf(pool, &args) : word;
 }
 
 static int is_condition(const ap_directive_t *container)
@@ -85,31 +89,50 @@ static int is_condition(const ap_directive_t *container)
            !ap_cstr_casecmp(container->directive, "<Else");
 }
 
+/* In a container of that kind, whose path is as it is or a pattern. */
 static void mount_at(cmd_parms *cmd, struct mod_door_config *conf, enum mod_door_mount mount,
                      const char *path)
 {
-    if (path[0] != '/' || apr_fnmatch_test(path)) {
+    if (path[0] != '/')
         conf->mount = MOD_DOOR_MOUNT_FILE;
-        return;
-    }
-    conf->mount = mount;
+    else if (!apr_fnmatch_test(path))
+        conf->mount = mount;
+    else
+        conf->mount = mount == MOD_DOOR_MOUNT_LOCATION ? MOD_DOOR_MOUNT_MATCH
+                                                       : MOD_DOOR_MOUNT_FILE;
     conf->mount_path = trim_slashes(cmd->pool, path);
+}
+
+/* In <LocationMatch>, which httpd compares in the same way. */
+static void mount_at_regex(cmd_parms *cmd, struct mod_door_config *conf, const char *regex)
+{
+    conf->mount_regex = ap_pregcomp(cmd->pool, regex, AP_REG_EXTENDED);
+    conf->mount = conf->mount_regex != NULL ? MOD_DOOR_MOUNT_MATCH : MOD_DOOR_MOUNT_FILE;
 }
 
 static void find_mount(cmd_parms *cmd, struct mod_door_config *conf)
 {
     const ap_directive_t *container = cmd->directive->parent;
+    const char *path;
+    int is_regex;
 
     while (container != NULL && is_condition(container))
         container = container->parent;
-    if (container == NULL && conf->in_htaccess)
+    if (container == NULL && conf->in_htaccess) {
         mount_at(cmd, conf, MOD_DOOR_MOUNT_DIRECTORY, cmd->path);
-    else if (container == NULL || !ap_cstr_casecmp(container->directive, "<VirtualHost"))
-        mount_at(cmd, conf, MOD_DOOR_MOUNT_LOCATION, "/");
+        return;
+    }
+    conf->mount = MOD_DOOR_MOUNT_SERVER;
+    if (container == NULL || !ap_cstr_casecmp(container->directive, "<VirtualHost"))
+        return;
+    path = container_path(cmd->pool, container, &is_regex);
+    if (!ap_cstr_casecmp(container->directive, "<LocationMatch") ||
+        (!ap_cstr_casecmp(container->directive, "<Location") && is_regex))
+        mount_at_regex(cmd, conf, path);
     else if (!ap_cstr_casecmp(container->directive, "<Location"))
-        mount_at(cmd, conf, MOD_DOOR_MOUNT_LOCATION, container_path(cmd->pool, container));
-    else if (!ap_cstr_casecmp(container->directive, "<Directory"))
-        mount_at(cmd, conf, MOD_DOOR_MOUNT_DIRECTORY, container_path(cmd->pool, container));
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_LOCATION, path);
+    else if (!ap_cstr_casecmp(container->directive, "<Directory") && !is_regex)
+        mount_at(cmd, conf, MOD_DOOR_MOUNT_DIRECTORY, path);
     else
         conf->mount = MOD_DOOR_MOUNT_FILE;
 }
@@ -159,6 +182,24 @@ static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
     if (conf->path == NULL)
         return apr_psprintf(cmd->pool, "DoorHandler: invalid path '%s'", arg);
     find_mount(cmd, conf);
+    if (conf->mount == MOD_DOOR_MOUNT_LOCATION)
+        mod_door_note_location(conf, cmd->directive, cmd->server);
+    return NULL;
+}
+
+/*
+ * Beside the core's, which takes it as well.  Merged like DoorHandler, so that of
+ * an outer one and an inner one of the two the inner holds; in one section
+ * DoorHandler does.
+ */
+static const char *note_set_handler(cmd_parms *cmd, void *config, const char *args)
+{
+    struct mod_door_config *conf = config;
+
+    (void)cmd;
+    (void)args;
+    if (conf->path == NULL)
+        conf->path = "";
     return NULL;
 }
 
@@ -309,6 +350,8 @@ static const char *set_batch(cmd_parms *cmd, void *config, int on)
 const command_rec mod_door_commands[] = {
     AP_INIT_TAKE1("DoorHandler", set_handler, NULL, OR_FILEINFO,
                   "the application, or the path of the door, that answers requests here; or 'none'"),
+    AP_INIT_RAW_ARGS("SetHandler", note_set_handler, NULL, OR_FILEINFO,
+                     "a handler name, which takes the place of a DoorHandler further out"),
     AP_INIT_ITERATE("DoorAllow", add_allow, NULL, RSRC_CONF | ACCESS_CONF,
                     "applications, and paths below which doors, .htaccess files may name; or 'none'"),
     AP_INIT_TAKE1("DoorProtocol", set_protocol, NULL, RSRC_CONF | ACCESS_CONF,

@@ -2,11 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
- * story of a request; config.c reads the directives, doors.c keeps this
- * child's open doors, batch.c how who calls them is scheduled, limit.c counts requests, request.c makes the message for the application,
+ * story of a request; config.c reads the directives, mapping.c finds the requests that
+ * are a door's, doors.c keeps this child's open doors, batch.c how who calls them is
+ * scheduled, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, lent.c memory that the application can still change.
- * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
+ * apps.c reads what is to be launched, needs.c looks for what that needs, outputs.c opens
+ * where what it prints goes, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
  * stream.c does what it asks for, body.c reads the request's body for it.
@@ -24,11 +26,17 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 #include <httpd.h>
+#include <ap_mmn.h>
 #include <http_config.h>
 
 #include "door_compat.h"
 #include "supervisor.h"
 #include "wire.h"
+
+/* ap_get_status_line_ex(); a module that calls what is not there ends the child that it runs in. */
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 96)
+#error "mod_door needs httpd 2.4.47 or later"
+#endif
 
 /* The one symbol that httpd looks up; everything else is compiled hidden. */
 extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA door_module;
@@ -56,7 +64,9 @@ enum mod_door_protocol { MOD_DOOR_PROTOCOL_UNSET, MOD_DOOR_PROTOCOL_APP, MOD_DOO
 
 /* How SCRIPT_NAME is found: what kind of container DoorHandler stands in. */
 enum mod_door_mount {
+    MOD_DOOR_MOUNT_SERVER,    /* none: the whole server's or virtual host's */
     MOD_DOOR_MOUNT_LOCATION,  /* at a literal URL path; "" is the whole server */
+    MOD_DOOR_MOUNT_MATCH,     /* at whatever URL a pattern matches */
     MOD_DOOR_MOUNT_DIRECTORY, /* at whatever URL a literal directory has */
     MOD_DOOR_MOUNT_FILE       /* anything else: the file in the path, as CGI */
 };
@@ -78,6 +88,7 @@ struct mod_door_config {
     int is_app;                /* it is an application's */
     enum mod_door_mount mount; /* how to find SCRIPT_NAME */
     const char *mount_path;    /* of location or directory, without a trailing slash */
+    const ap_regex_t *mount_regex; /* of a match; NULL: it has wildcards */
     int in_htaccess;           /* path needs a DoorAllow prefix */
     struct mod_door_limit limit; /* what is said here; see mod_door_find_limit() */
 
@@ -101,6 +112,35 @@ void mod_door_schedule_caller(void);
 void *mod_door_create_config(apr_pool_t *pool, char *dir);
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
 
+/* ------------------------------------------------------------ mapping.c */
+
+/* Begins r->filename of a request that is not mapped onto the disk. */
+#define MOD_DOOR_FILE_PREFIX "door:"
+
+void mod_door_register_mapping(void);
+
+/* Whether a door answers this request; once the fixups have run. */
+int mod_door_is_ours(const request_rec *r);
+
+/* Whether there is no file that it could be for. */
+int mod_door_has_no_file(const request_rec *r);
+
+/* Whether it has more behind a file's name than AcceptPathInfo lets it. */
+int mod_door_rejects_path_info(const request_rec *r, const struct mod_door_config *conf);
+
+/* How many bytes of r->uri are SCRIPT_NAME; PATH_INFO is the rest. */
+apr_size_t mod_door_script_len(const request_rec *r, const struct mod_door_config *conf);
+
+/* ------------------------------------------------------------ overlap.c */
+
+/* A configuration is about to be read; a DoorHandler stands in a <Location>. */
+void mod_door_forget_locations(apr_pool_t *config_pool);
+void mod_door_note_location(const struct mod_door_config *conf, const ap_directive_t *where,
+                            const server_rec *server);
+
+/* Logs which rules of <Directory> and .htaccess do not apply to these; flags: APLOG_STARTUP or 0. */
+void mod_door_warn_of_overlaps(apr_pool_t *temp_pool, server_rec *main_server, int flags);
+
 /* -------------------------------------------------------------- limit.c */
 
 /* A configuration is about to be read, and has been: OK, or a server that does not start. */
@@ -123,6 +163,21 @@ void mod_door_take_row(apr_pool_t *child_pool);
 int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
 void mod_door_leave_limit(const struct mod_door_limit *limit);
 
+/* -------------------------------------------------------------- needs.c */
+
+/* What an application needs from the system. */
+struct mod_door_needs {
+    const char *program, *directory; /* paths */
+    const char *user, *group;        /* names, or NULL: httpd's */
+};
+
+/*
+ * Looks for it, and writes to the definition which program it is and whom it
+ * runs as.  NULL, or what is missing.
+ */
+const char *mod_door_find_needs(apr_pool_t *pool, const struct mod_door_needs *needs,
+                                struct app_definition *def);
+
 /* --------------------------------------------------------------- apps.c */
 
 /* A launched application, of this configuration. */
@@ -131,6 +186,10 @@ struct mod_door_app {
     int row;                /* on the board */
     apr_uint32_t instances; /* as many as are to be up */
     struct app_definition *definition; /* NULL: it is wrong, what runs stays */
+    int is_told;                       /* the supervisor has that definition */
+    const char *output; /* where what it prints goes; NULL: to the server's log */
+    int output_fd;      /* that, or -1 */
+    int output_is_raw;  /* as it prints it, not as httpd's logs are */
 };
 
 /* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
@@ -147,12 +206,26 @@ void mod_door_note_handler(const char *name, const ap_directive_t *where);
 int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s);
 
+/* Logs which have not all that they need; flags: APLOG_STARTUP or 0. */
+void mod_door_warn_of_needs(apr_pool_t *temp_pool, server_rec *s, int flags);
+
+/* Looks for that again.  Returns how many applications have a definition now that had none. */
+int mod_door_find_apps_again(apr_pool_t *config_pool, server_rec *s);
+
 /* The application of that name, or NULL; all of them, by their names. */
 struct mod_door_app *mod_door_find_app(const char *name);
 apr_hash_t *mod_door_apps(void);
 
 /* The directory that the supervisor is to make its own in. */
 const char *mod_door_runtime_dir(apr_pool_t *pool);
+
+/* ------------------------------------------------------------ outputs.c */
+
+/* What is wrong with an output= that can be opened by its form, or NULL. */
+const char *mod_door_check_output(apr_pool_t *pool, server_rec *main_server, const char *output);
+
+/* When httpd has opened its own logs. */
+void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *main_server);
 
 /* -------------------------------------------------------- supervision.c */
 
@@ -455,6 +528,9 @@ apr_status_t mod_door_pass(struct mod_door_call *call, apr_bucket_brigade *bb, i
  */
 int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
                  struct door_wire_reader fields);
+
+/* Makes the application's log fields notes of the request, for mod_log_config. */
+void mod_door_take_log_fields(request_rec *r, struct door_wire_reader fields);
 
 /* Ends a response that was begun so that the client sees that something is missing. */
 int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb);

@@ -55,65 +55,21 @@ static void put_number(struct door_wire_writer *w, enum door_wire_type type, apr
 
 /* ----------------------------------------------------------------- path */
 
-/* Whether a path of len bytes begins with whole components of prefix. */
-static int has_prefix(const char *path, const char *prefix, apr_size_t prefix_len)
-{
-    return !strncmp(path, prefix, prefix_len) &&
-           (path[prefix_len] == '/' || path[prefix_len] == '\0');
-}
-
 /*
- * For a door in <Directory>: what the URL has behind the directory's own one is
- * what the file name has behind the directory.  Returns -1 if they differ (an
- * Alias for a single file, a rewritten name).
+ * Of a URL that is not mapped onto the disk, and has no file: what it would be
+ * if the URL were one's.
  */
-static apr_ssize_t directory_script_len(const request_rec *r, const char *directory)
+static const char *script_filename(request_rec *r, apr_size_t script_len)
 {
-    const char *path_info = r->path_info != NULL ? r->path_info : "";
-    apr_size_t directory_len = strlen(directory);
-    apr_size_t uri_len = strlen(r->uri);
-    apr_size_t info_len = strlen(path_info);
-    apr_size_t file_len;
-    const char *file;
-
-    if (r->filename == NULL || !has_prefix(r->filename, directory, directory_len))
-        return -1;
-    file = r->filename + directory_len;
-    file_len = strlen(file);
-    /* The directory itself: httpd adds a slash that the URL need not have. */
-    if (info_len == 0 && !strcmp(file, "/") && uri_len > 0 && r->uri[uri_len - 1] != '/')
-        return (apr_ssize_t)uri_len;
-    if (file_len + info_len > uri_len)
-        return -1;
-    if (strcmp(r->uri + uri_len - info_len, path_info) != 0 ||
-        strncmp(r->uri + uri_len - info_len - file_len, file, file_len) != 0)
-        return -1;
-    return (apr_ssize_t)(uri_len - info_len - file_len);
-}
-
-/* How much of r->uri is SCRIPT_NAME; PATH_INFO is the rest. */
-static apr_size_t script_len(const request_rec *r, const struct mod_door_config *conf)
-{
-    apr_ssize_t len;
-
-    if (conf->mount == MOD_DOOR_MOUNT_LOCATION) {
-        len = (apr_ssize_t)strlen(conf->mount_path);
-        if (has_prefix(r->uri, conf->mount_path, (apr_size_t)len))
-            return (apr_size_t)len;
-    }
-    if (conf->mount == MOD_DOOR_MOUNT_DIRECTORY) {
-        len = directory_script_len(r, conf->mount_path);
-        if (len >= 0)
-            return (apr_size_t)len;
-    }
-    if (r->path_info == NULL || *r->path_info == '\0')
-        return strlen(r->uri);
-    return (apr_size_t)ap_find_path_info(r->uri, r->path_info);
+    if (!mod_door_has_no_file(r))
+        return r->filename;
+    return apr_pstrcat(r->pool, ap_document_root(r), apr_pstrmemdup(r->pool, r->uri, script_len),
+                       NULL);
 }
 
 static void put_path(request_rec *r, const struct mod_door_config *conf, struct door_wire_writer *w)
 {
-    apr_size_t len = script_len(r, conf);
+    apr_size_t len = mod_door_script_len(r, conf);
     const char *path_info = r->uri + len;
 
     put_bytes(w, DOOR_WIRE_SCRIPT_NAME, r->uri, len);
@@ -122,7 +78,7 @@ static void put_path(request_rec *r, const struct mod_door_config *conf, struct 
     if (*path_info != '\0')
         put(w, DOOR_WIRE_PATH_TRANSLATED,
             apr_pstrcat(r->pool, ap_document_root(r), path_info, NULL));
-    put(w, DOOR_WIRE_SCRIPT_FILENAME, r->filename);
+    put(w, DOOR_WIRE_SCRIPT_FILENAME, script_filename(r, len));
     put(w, DOOR_WIRE_DOCUMENT_ROOT, ap_document_root(r));
     put(w, DOOR_WIRE_CONTEXT_PREFIX, ap_context_prefix(r));
     put(w, DOOR_WIRE_CONTEXT_DOCUMENT_ROOT, ap_context_document_root(r));

@@ -20,6 +20,11 @@
 
 #include "mod_door.h"
 
+/* What door_app.h promises; an application without the runtime may send more. */
+#define LOG_FIELDS_MAX 32
+#define LOG_NAME_MAX   64
+#define LOG_VALUE_MAX  1024
+
 /* A body up to this long fits into any socket's buffer. */
 #define SHORT_LEN 8192
 
@@ -419,6 +424,21 @@ static void add_trailers(request_rec *r, struct door_wire_reader fields)
     while (door_wire_next(&fields, &field))
         if (field.type == DOOR_WIRE_TRAILER && is_field(&field) && !is_hop_by_hop(field.name))
             apr_table_add(r->trailers_out, field.name, field.value);
+}
+
+void mod_door_take_log_fields(request_rec *r, struct door_wire_reader fields)
+{
+    struct door_wire_field field;
+    int count = 0;
+
+    while (door_wire_next(&fields, &field) && count < LOG_FIELDS_MAX) {
+        if (field.type != DOOR_WIRE_LOG_FIELD || field.name_len > LOG_NAME_MAX ||
+            field.value_len > LOG_VALUE_MAX || !*field.name)
+            continue;
+        count++;
+        /* With a prefix: httpd and its modules believe some notes of theirs. */
+        apr_table_set(r->notes, apr_pstrcat(r->pool, "door-", field.name, NULL), field.value);
+    }
 }
 
 /*

@@ -35,7 +35,9 @@ APLOG_USE_MODULE(door);
 #define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
 #define LISTEN_GRACE apr_time_from_sec(5)  /* until it has heard that it is to stop */
 #define STOP_TICK    apr_time_from_msec(10)
+#define LOOK_INTERVAL apr_time_from_sec(5)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
+#define PAUSE_MIN    apr_time_from_sec(2)
 
 /* Another build of the module finds this after a restart: what stands before board never changes. */
 static struct retained {
@@ -73,11 +75,23 @@ static int log_fd(const server_rec *s)
     return fd;
 }
 
-static void write_line(int level, const char *line, void *data)
+/* In one thread of the supervisor. */
+static void write_line(int level, const char *line, int fd, void *data)
 {
+    static apr_pool_t *pool; /* of a line */
     server_rec *s = data;
+    server_rec host;
 
+    if (fd != -1 && (pool != NULL || apr_pool_create(&pool, NULL) == APR_SUCCESS)) {
+        apr_os_file_t number = fd;
+
+        host = *s;
+        apr_os_file_put(&host.error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, pool);
+        s = &host;
+    }
     ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
+    if (pool != NULL)
+        apr_pool_clear(pool);
 }
 
 /*
@@ -213,26 +227,62 @@ static int add_runtime_dir(FILE *file)
     return control_add(file, RECORD_RUNTIME_DIR, dir, strlen(dir));
 }
 
-static int add_apps(FILE *file)
+/* is_all: also what has been told before; at a restart it may be replaced for that. */
+static int add_apps(FILE *file, int is_all)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door_app *app = apr_hash_this_val(i);
+        int result;
+
+        if (app->definition != NULL && (is_all || !app->is_told))
+            result = control_add(file, RECORD_DEFINITION, app->definition, app->definition->size);
+        else
+            result = control_add(file, RECORD_KEEP, app->name, strlen(app->name));
+        if (result == -1)
+            return -1;
+        app->is_told = app->definition != NULL;
+    }
+    return 0;
+}
+
+/* Where the application's lines are to go from now on. */
+static int send_output(const struct mod_door_app *app)
+{
+    apr_size_t len = strlen(app->name) + 1;
+    struct control_output *output = malloc(sizeof(*output) + len);
+    FILE *file = output != NULL ? control_file() : NULL;
+    int result = -1;
+
+    if (file != NULL) {
+        output->is_raw = app->output_is_raw;
+        memcpy(output->name, app->name, len);
+        result = control_add(file, RECORD_OUTPUT, output, sizeof(*output) + len);
+    }
+    if (result == 0)
+        result = control_send(retained->control_fd, CONTROL_OUTPUT, file, app->output_fd);
+    if (file != NULL)
+        fclose(file);
+    free(output);
+    return result;
+}
+
+static int send_outputs(void)
 {
     apr_hash_index_t *i;
 
     for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
         const struct mod_door_app *app = apr_hash_this_val(i);
-        int result;
 
-        if (app->definition != NULL)
-            result = control_add(file, RECORD_DEFINITION, app->definition, app->definition->size);
-        else
-            result = control_add(file, RECORD_KEEP, app->name, strlen(app->name));
-        if (result == -1)
+        if (app->output_fd != -1 && send_output(app) == -1)
             return -1;
     }
     return 0;
 }
 
 /* What the supervisor is to run now; the error log goes along.  Does not wait for it. */
-static apr_status_t send_definitions(void)
+static apr_status_t send_definitions(int is_all)
 {
     FILE *file = control_file();
     apr_status_t error = errno;
@@ -240,7 +290,8 @@ static apr_status_t send_definitions(void)
     if (file == NULL)
         return error;
     error = APR_SUCCESS;
-    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 || add_apps(file) == -1 ||
+    if (send_outputs() == -1 || add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 ||
+        add_apps(file, is_all) == -1 ||
         control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
         error = errno;
     fclose(file);
@@ -248,9 +299,9 @@ static apr_status_t send_definitions(void)
 }
 
 /* What could not be sent is sent again later. */
-static void tell_supervisor(void)
+static void tell_supervisor(int is_all)
 {
-    apr_status_t error = send_definitions();
+    apr_status_t error = send_definitions(is_all);
 
     retained->is_unsent = error != APR_SUCCESS;
     if (error != APR_SUCCESS)
@@ -281,8 +332,36 @@ static apr_status_t start_supervisor(server_rec *s)
     retained->supervisor = pid;
     retained->control_fd = control[0];
     watch(s, &retained->supervisor);
-    tell_supervisor();
+    tell_supervisor(1);
     return APR_SUCCESS;
+}
+
+/* Of tries that came to nothing, or ended at once; an administrator's restart is a new try. */
+static unsigned failures;
+static apr_time_t next_try;
+
+/*
+ * Puts the next try off, twice as long each time, and shows it: requests are not
+ * to wait for applications that nobody launches.
+ */
+static apr_interval_time_t put_off(void)
+{
+    apr_interval_time_t pause = PAUSE_MIN << (failures < 6 ? failures : 6);
+    int64_t retry_ns = door_now_ns() + (int64_t)pause * 1000;
+    apr_hash_index_t *i;
+
+    failures++;
+    next_try = apr_time_now() + pause;
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        const struct mod_door_app *app = apr_hash_this_val(i);
+        struct board_app *row = &retained->board->apps[app->row];
+
+        if (app->definition == NULL)
+            continue;
+        atomic_store(&row->retry_ns, retry_ns);
+        atomic_store(&row->state, APP_BACKOFF);
+    }
+    return pause;
 }
 
 static void try_to_start(void)
@@ -291,7 +370,8 @@ static void try_to_start(void)
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     "door: no supervisor for the applications");
+                     "door: no supervisor for the applications; it is tried again in %d s",
+                     (int)apr_time_sec(put_off()));
 }
 
 int mod_door_is_supervised(void)
@@ -311,6 +391,8 @@ static int is_stopping(void)
 /* httpd's parent has seen a process end that it had been told of. */
 static void supervisor_ended(int reason, void *data, int status)
 {
+    int is_quick;
+
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
     apr_proc_other_child_unregister(data);
@@ -321,29 +403,36 @@ static void supervisor_ended(int reason, void *data, int status)
     forget_supervisor();
     if (is_stopping())
         return;
+    is_quick = apr_time_now() - retained->started < QUICK_END;
+    if (!is_quick)
+        failures = 0;
+    /* APR has decoded the status and keeps to itself which of the two it is. */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
-                 "door: the supervisor has ended (%s %d), another one is started",
-                 WIFSIGNALED(status) ? "signal" : "exit code",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (apr_time_now() - retained->started >= QUICK_END)
+                 "door: the supervisor has ended (exit code or signal %d), another one is started "
+                 "in %d s", status, is_quick ? (int)apr_time_sec(put_off()) : 0);
+    if (!is_quick)
         try_to_start();
 }
+
+static void look_for_apps(apr_pool_t *config_pool, server_rec *s);
 
 /* Runs every few seconds: tries again what could not be done. */
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
 {
-    (void)pool;
-    (void)s;
     if (is_stopping())
         return DECLINED;
     if (retained == NULL && is_failed)
         mod_door_launch_apps(main_server);
     else if (retained == NULL || getpid() != retained->owner)
         return DECLINED;
+    else if (retained->supervisor == 0 && apr_time_now() < next_try)
+        return DECLINED;
     else if (retained->supervisor == 0)
         try_to_start();
     else if (control_is_asked_again(retained->control_fd) || retained->is_unsent)
-        tell_supervisor();
+        tell_supervisor(1);
+    else
+        look_for_apps(pool, s);
     return DECLINED;
 }
 
@@ -545,9 +634,11 @@ static apr_status_t launch_all(server_rec *s)
         return error;
     take_rows();
     go_on_watching(s);
+    failures = 0;
     if (retained->supervisor == 0)
-        return start_supervisor(s);
-    tell_supervisor();
+        try_to_start();
+    else
+        tell_supervisor(1);
     return APR_SUCCESS;
 }
 
@@ -571,6 +662,21 @@ apr_status_t mod_door_launch_apps(server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
                  "door: no supervisor for the applications; it is tried again");
     return APR_SUCCESS;
+}
+
+/* Applications that had not all they need, and have it now. */
+static void look_for_apps(apr_pool_t *config_pool, server_rec *s)
+{
+    static apr_time_t next_look;
+    apr_time_t now = apr_time_now();
+
+    if (now < next_look)
+        return;
+    next_look = now + LOOK_INTERVAL;
+    if (mod_door_find_apps_again(config_pool, s) == 0)
+        return;
+    take_rows();
+    tell_supervisor(0);
 }
 
 /* --------------------------------------------------------------- children */

@@ -4,13 +4,18 @@
  * output.c: from what applications print to lines of the error log.  Each
  * process's pipe is read whenever there is something, so no application waits
  * for the log.  The lines go into a queue, and one thread writes them: when the
- * log blocks, the queue fills, lines are dropped, and their number is told.
+ * log blocks, the queue fills, lines are dropped, and their number is told.  An
+ * application may have a log of its own, where its lines are as it prints them.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,8 +29,28 @@
 #define LINES_FAIR   50   /* so many have a place in the queue that others have half filled */
 #define READ_LEN     16384
 
+#define RAW_WAIT_MS 1000 /* a program that takes its lines more slowly, loses some */
+
+/* A log of an application's own; a route and each line that waits have it. */
+struct sink {
+    unsigned users;
+    int fd;
+    int is_raw;
+    int is_cut;     /* the last line has no end; these two are the writing thread's */
+    int is_blocked; /* it has not taken the last line in time */
+};
+
+/* Where the lines of an application go, other than to the log. */
+struct route {
+    struct route *next;
+    struct sink *sink;
+    int is_said; /* since the last output_end_routes() */
+    char name[];
+};
+
 struct line {
     struct line *next;
+    struct sink *sink; /* or NULL: the log */
     int level;
     size_t size;
     char text[];
@@ -39,14 +64,111 @@ static struct {
     size_t bytes;
     unsigned long dropped;
     int is_writing;
+    struct route *routes;
     output_writer *writer;
     void *data;
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* ------------------------------------------------------------------ routes */
+
+/* With the lock held, as the next two. */
+static struct route *find_route(const char *name)
+{
+    struct route *route = queue.routes;
+
+    while (route != NULL && (name == NULL || strcmp(route->name, name) != 0))
+        route = route->next;
+    return route;
+}
+
+static void release_sink(struct sink *sink)
+{
+    if (sink == NULL || --sink->users > 0)
+        return;
+    close(sink->fd);
+    free(sink);
+}
+
+static struct route *add_route(const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct route *route = calloc(1, sizeof(*route) + size);
+
+    if (route == NULL)
+        return NULL;
+    memcpy(route->name, name, size);
+    route->next = queue.routes;
+    queue.routes = route;
+    return route;
+}
+
+int output_route(const char *name, int fd, int is_raw)
+{
+    struct sink *sink = calloc(1, sizeof(*sink));
+    struct route *route;
+    struct stat st;
+
+    if (sink == NULL) {
+        close(fd);
+        return -1;
+    }
+    *sink = (struct sink){.users = 1, .fd = fd, .is_raw = is_raw};
+    /* httpd's parent writes nothing to the pipes that it opens for this. */
+    if (is_raw && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    pthread_mutex_lock(&queue.lock);
+    route = find_route(name);
+    if (route == NULL)
+        route = add_route(name);
+    if (route != NULL) {
+        release_sink(route->sink);
+        route->sink = sink;
+        route->is_said = 1;
+    } else {
+        release_sink(sink);
+    }
+    pthread_mutex_unlock(&queue.lock);
+    return route != NULL ? 0 : -1;
+}
+
+void output_end_routes(void)
+{
+    struct route **link = &queue.routes;
+
+    pthread_mutex_lock(&queue.lock);
+    while (*link != NULL) {
+        struct route *route = *link;
+
+        if (route->is_said) {
+            route->is_said = 0;
+            link = &route->next;
+            continue;
+        }
+        *link = route->next;
+        release_sink(route->sink);
+        free(route);
+    }
+    pthread_mutex_unlock(&queue.lock);
+}
+
+static int goes_raw(const char *name)
+{
+    const struct route *route;
+    int result;
+
+    pthread_mutex_lock(&queue.lock);
+    route = find_route(name);
+    result = route != NULL && route->sink->is_raw;
+    pthread_mutex_unlock(&queue.lock);
+    return result;
+}
+
 /* --------------------------------------------------------------- the queue */
 
-static void put(int level, const char *text)
+/* A line of the application of that name, or with NULL our own. */
+static void put(int level, const char *text, const char *name)
 {
+    struct route *route;
     size_t size = strlen(text) + 1;
     struct line *line = malloc(sizeof(*line) + size);
 
@@ -55,7 +177,11 @@ static void put(int level, const char *text)
         queue.dropped++;
         free(line);
     } else {
+        route = find_route(name);
         line->next = NULL;
+        line->sink = route != NULL ? route->sink : NULL;
+        if (line->sink != NULL)
+            line->sink->users++;
         line->level = level;
         line->size = size;
         memcpy(line->text, text, size);
@@ -87,7 +213,7 @@ void output_log(int level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    put(level, text);
+    put(level, text, NULL);
 }
 
 /* With the lock held: the next line, whose owner the caller is. */
@@ -110,7 +236,35 @@ static void tell_dropped(unsigned long dropped)
     if (dropped == 0)
         return;
     snprintf(text, sizeof(text), "%lu lines dropped, the log did not take them", dropped);
-    queue.writer(LOG_WARNING, text, queue.data);
+    queue.writer(LOG_WARNING, text, -1, queue.data);
+}
+
+/* Returns how many lines got lost. */
+static unsigned write_raw(struct sink *sink, const char *text)
+{
+    struct iovec parts[] = {{(char *)"\n", sink->is_cut ? 1 : 0},
+                            {(char *)text, strlen(text)},
+                            {(char *)"\n", 1}};
+    ssize_t size = (ssize_t)(parts[0].iov_len + parts[1].iov_len + 1);
+    struct pollfd fd = {.fd = sink->fd, .events = POLLOUT};
+    ssize_t written;
+
+    sink->is_blocked = poll(&fd, 1, sink->is_blocked ? 0 : RAW_WAIT_MS) == 0;
+    if (sink->is_blocked)
+        return 1;
+    written = writev(sink->fd, parts, 3);
+    if (written > 0)
+        sink->is_cut = written < size;
+    return written == size ? 0 : 1;
+}
+
+/* Returns how many lines got lost, as far as that can be told. */
+static unsigned write_one(const struct line *line)
+{
+    if (line->sink != NULL && line->sink->is_raw)
+        return write_raw(line->sink, line->text);
+    queue.writer(line->level, line->text, line->sink != NULL ? line->sink->fd : -1, queue.data);
+    return 0;
 }
 
 static void *write_lines(void *unused)
@@ -131,10 +285,11 @@ static void *write_lines(void *unused)
         dropped = queue.dropped;
         queue.dropped = 0;
         pthread_mutex_unlock(&queue.lock);
-        queue.writer(line->level, line->text, queue.data);
+        dropped += write_one(line);
         tell_dropped(dropped);
-        free(line);
         pthread_mutex_lock(&queue.lock);
+        release_sink(line->sink);
+        free(line);
     }
     return NULL;
 }
@@ -179,6 +334,7 @@ void output_flush(int64_t timeout_ns)
 
 struct output {
     int fd;
+    char name[APP_NAME_MAX + 1];
     char prefix[APP_NAME_MAX + 32];
     int64_t second_ns; /* in which lines are counted */
     unsigned lines;    /* in it */
@@ -195,6 +351,7 @@ struct output *output_open(const char *name, pid_t pid, int fd)
     if (out == NULL)
         return NULL;
     out->fd = fd;
+    snprintf(out->name, sizeof(out->name), "%s", name);
     snprintf(out->prefix, sizeof(out->prefix), "%s[%ld]", name, (long)pid);
     return out;
 }
@@ -223,6 +380,14 @@ static int take_level(const char **text)
     return at[1] - '0';
 }
 
+static void put_line(const struct output *out, int level, const char *text)
+{
+    char line[LINE_MAX_LEN];
+
+    snprintf(line, sizeof(line), "%s: %s%s", out->prefix, text, out->is_cut ? " [...]" : "");
+    put(level, line, out->name);
+}
+
 static void end_line(struct output *out)
 {
     const char *text = out->line;
@@ -230,9 +395,11 @@ static void end_line(struct output *out)
 
     out->line[out->len] = '\0';
     level = take_level(&text);
-    if (*text != '\0') {
+    if (goes_raw(out->name)) {
+        put(level, text, out->name); /* nobody shares that log, and what is cut goes on below */
+    } else if (*text != '\0') {
         if (out->lines++ < (is_half_full() ? LINES_FAIR : LINES_PER_S))
-            output_log(level, "%s: %s%s", out->prefix, text, out->is_cut ? " [...]" : "");
+            put_line(out, level, text);
         else if (out->dropped++ == 0)
             output_log(LOG_WARNING, "%s: over %u lines in a second, others are dropped",
                        out->prefix, out->lines - 1);
@@ -243,11 +410,13 @@ static void end_line(struct output *out)
 
 static void add_byte(struct output *out, char c)
 {
-    if (c == '\n')
+    const size_t room = sizeof(out->line) - 8;
+
+    if (c == '\n' || (out->len == room && goes_raw(out->name)))
         end_line(out);
-    else if (out->len < sizeof(out->line) - 8)
+    if (c != '\n' && out->len < room)
         out->line[out->len++] = c != '\0' ? c : ' ';
-    else
+    else if (c != '\n')
         out->is_cut = 1;
 }
 

@@ -51,7 +51,7 @@ static int take_record(int kind, void *data, size_t len, int *log_fd, int64_t no
     return 0;
 }
 
-/* What is to run from now on; -1, and it is not all of it. */
+/* What is to run from now on; -1 as take_file(). */
 static int take_records(FILE *file, int *log_fd, int64_t now)
 {
     void *data;
@@ -66,9 +66,37 @@ static int take_records(FILE *file, int *log_fd, int64_t now)
             error = errno;
     if (kind == -1)
         return -1; /* who has not been named is not to be stopped */
+    output_end_routes();
     app_end_definitions(now);
     errno = error;
     return error == 0 ? 0 : -1;
+}
+
+static int take_output(FILE *file, int *fd)
+{
+    struct control_output *output;
+    void *data;
+    size_t len;
+    int kind = control_next(file, &data, &len);
+    int result = -1;
+
+    output = data;
+    if (kind == RECORD_OUTPUT && len > sizeof(*output) && *fd != -1) {
+        result = output_route(output->name, *fd, output->is_raw);
+        *fd = -1;
+    }
+    free(data);
+    return result;
+}
+
+/* -1, and it is not all of it. */
+static int take_file(int kind, FILE *file, int *log_fd, int64_t now)
+{
+    if (file == NULL || sv.is_stopping)
+        return 0;
+    if (kind == CONTROL_OUTPUT)
+        return take_output(file, log_fd);
+    return kind == CONTROL_DEFINE ? take_records(file, log_fd, now) : 0;
 }
 
 static void stop_listening(int kind, int64_t now)
@@ -94,8 +122,7 @@ static void read_control(int64_t now)
     }
     if (kind == -1 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (kind == -1 || (kind == CONTROL_DEFINE && file != NULL && !sv.is_stopping &&
-                       take_records(file, &log_fd, now) == -1)) {
+    if (kind == -1 || take_file(kind, file, &log_fd, now) == -1) {
         output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
                    strerror(errno));
         control_ask_again(sv.start.control_fd);

@@ -270,10 +270,18 @@ int end_with_parent(int signo);
 /* -------------------------------------------------------------- output.c */
 
 /* Lines that are logged by a thread of their own: a log that blocks, blocks nobody. */
-typedef void output_writer(int level, const char *line, void *data);
+typedef void output_writer(int level, const char *line, int fd, void *data); /* fd -1: the log */
 
 /* In the supervisor, once.  Levels are those of syslog(3). */
 int output_start(output_writer *writer, void *data);
+
+/*
+ * What processes of that application print goes to fd, which is taken over, from now
+ * on: as it is, or is_raw 0 as to the log.  Those that have not been named between
+ * two calls of output_end_routes() go to the log.  -1 ENOMEM.
+ */
+int output_route(const char *name, int fd, int is_raw);
+void output_end_routes(void);
 
 /* Waits until all is written, or for so long. */
 void output_flush(int64_t timeout_ns);
@@ -297,6 +305,7 @@ void output_close(struct output *out);
 enum control_kind {
     CONTROL_DEFINE = 1, /* what is to run, in a file; with a descriptor of the error log, or none */
     CONTROL_RESTART,    /* httpd reads its configuration: CONTROL_DEFINE follows, or all is stopped */
+    CONTROL_OUTPUT,     /* before CONTROL_DEFINE: whose lines go to the descriptor, in a file */
     CONTROL_STOP        /* everything is stopped */
 };
 
@@ -305,12 +314,18 @@ enum control_record {
     RECORD_LOG = 1,     /* struct control_log */
     RECORD_RUNTIME_DIR, /* the directory that the supervisor's own is made in */
     RECORD_DEFINITION, /* struct app_definition; applications without one are stopped, */
-    RECORD_KEEP        /* but not that of this name, which stays as it is */
+    RECORD_KEEP,       /* but not that of this name, which stays as it is */
+    RECORD_OUTPUT      /* struct control_output; for CONTROL_OUTPUT */
 };
 
 struct control_log {
     int32_t level; /* of syslog(3) */
     char name[];   /* what the log is, with a NUL */
+};
+
+struct control_output {
+    int32_t is_raw;
+    char name[]; /* the application's, with a NUL */
 };
 
 /* A file for records, which has no name; NULL: ENOMEM, EMFILE ... */

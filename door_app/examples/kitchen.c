@@ -10,6 +10,7 @@
  *     /headers                several headers, some of them repeated; &more=N&bytes=M: N more, of
  *                             M bytes each; &how=flushed sends them before the body
  *     /trailers               the request's trailer X-Sum, and one of the response's own
+ *     /logged?dish=NAME&eater=NAME    fields of the access log, the second one at its end
  *     /hints                  a 103 (Early Hints) before the response
  *     /redirect?to=URL        a Location and a cookie; after to=URL: &how=flushed, long, file or
  *                             pipe: with a body that goes these ways, which nobody gets
@@ -265,6 +266,20 @@ static void trailers(struct door_app_request *req, void *data)
     sum = door_app_trailer(req, "X-Sum");
     door_app_printf(req, "X-Sum: %s\n", sum != NULL ? sum : "none");
     door_app_trailer_add(req, "X-After", "the body");
+}
+
+/* The second one when the head of the response has gone. */
+static void logged(struct door_app_request *req, void *data)
+{
+    const char *dish = door_app_query_value(req, "dish");
+    const char *eater = door_app_query_value(req, "eater");
+
+    (void)data;
+    if (dish != NULL && door_app_log_field(req, "dish", dish) == -1)
+        door_app_printf(req, "dish: %s\n", strerror(errno));
+    door_app_printf(req, "It is in the log\n");
+    if (eater != NULL && door_app_flush(req) == 0)
+        door_app_log_field(req, "eater", eater);
 }
 
 /* ---------------------------------------------------------------- much */
@@ -699,6 +714,7 @@ static const struct {
     {"/status", status, "?code=N"},
     {"/headers", headers, ""},
     {"/trailers", trailers, ""},
+    {"/logged", logged, "?dish=NAME&eater=NAME"},
     {"/hints", hints, ""},
     {"/redirect", redirect, "?to=URL"},
     {"/echo", echo, ""},

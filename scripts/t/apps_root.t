@@ -47,6 +47,13 @@ sub refused {
     ok $? != 0 && $said =~ $complaint, "httpd -t: $what" or diag $said;
 }
 
+sub warned {
+    my ($text, $complaint, $what) = @_;
+    $httpd->configure($text);
+    my $said = $httpd->check;
+    ok $? == 0 && $said =~ $complaint, "httpd -t warns: $what" or diag $said;
+}
+
 sub pid_of { ($httpd->apps($_[0]))[0] // 0 }
 
 # Field of /proc/PID/status.
@@ -76,12 +83,13 @@ sub as {
 # ---- what httpd -t finds
 
 my $hello = $httpd->install('hello');
-refused(app(a => "$dir/bin/missing"), qr/line \d+ .*\n.*DoorApp a: cannot run .*missing/,
+warned(app(a => "$dir/bin/missing"), qr/httpd\.conf:\d+: DoorApp a: cannot run .*missing/,
     'a missing program');
-refused(app(a => "$dir/httpd.conf"), qr/cannot run/, 'a file that is no program');
-refused(app(a => $hello, 'user=nobody-of-that-name'),
+warned(app(a => "$dir/httpd.conf"), qr/cannot run/, 'a file that is no program');
+warned(app(a => $hello, 'user=nobody-of-that-name'),
     qr/httpd\.conf:\d+: DoorApp a: there is no user 'nobody-of-that-name'/, 'an unknown user');
-refused(app(a => $hello, 'group=none-of-that-name'), qr/there is no group/, 'an unknown group');
+warned(app(a => $hello, 'group=none-of-that-name'), qr/there is no group/, 'an unknown group');
+warned(app(a => $hello, 'directory=/nowhere'), qr/must be a directory/, 'a missing directory');
 refused(app(a => $hello) . qq{DoorApp a "$hello"}, qr/there is an application 'a' already, in line/,
     'two applications of one name');
 refused(app('a b' => $hello), qr/./, 'a name with a space');
@@ -94,7 +102,7 @@ refused("DoorApp a $hello $$_[0]", $$_[1], $$_[0]) for (
     ['instances=0', qr/must be 1 to/],           ['instances=65', qr/must be 1 to/],
     ['start-timeout=soon', qr/must be a time/],  ['umask=999', qr/octal/],
     ['env=NOVALUE', qr/NAME=value/],             ['env=DOOR_PATH=/x', qr/cannot set/],
-    ['directory=/nowhere', qr/a directory/],     ['RLimitNOFILE=many', qr/numbers or 'max'/],
+    ['RLimitNOFILE=many', qr/numbers or 'max'/],
     ['RLimitNOFILE=2:1', qr/higher/],            ['watch=maybe', qr/'on' or 'off'/],
     ['reload=never', qr/changed/],               ['backoff-min=10 backoff-max=1', qr/backoff-max/],
     ['max-requests=-1', qr/must be a number/],
@@ -110,7 +118,8 @@ my $apps = app(default => "$dir/bin/default") . app(named => "$dir/bin/named", "
     . app(grouped => "$dir/bin/grouped", "user=$other group=daemon");
 # As if the process table were full: that user may have no process more.
 my $crowded = app(crowded => "$dir/bin/crowded", 'user=games RLimitNPROC=0');
-$httpd->configure($apps . $crowded);
+my $nobody = app(nobodys => "$dir/bin/default", 'user=nobody-of-that-name');
+$httpd->configure($apps . $crowded . $nobody);
 like $httpd->check, qr/Syntax OK/, 'the configuration is right';
 ok $httpd->start, 'httpd starts';
 is $httpd->status("/$_/env"), 200, "$_ answers" for qw(default named rooted grouped);
@@ -128,6 +137,9 @@ is $httpd->status('/crowded'), 503, 'no process to be had: 503';
 ok $httpd->logs(qr/crowded\[\d+\]: .*Resource temporarily unavailable/),
     '... the log tells';
 is $httpd->status('/default/env'), 200, '... others serve';
+is $httpd->status('/nobodys/env'), 503, 'no such user: 503';
+ok $httpd->logs(qr/DoorApp nobodys: there is no user .*; it is not started, and tried again/),
+    '... the log tells';
 
 # ---- who reaches their doors
 

@@ -98,6 +98,41 @@ for my $language (qw(c c++)) {
         "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
+# ---- a module's configuration is the administrator's
+
+sub slurp { my ($path) = @_; open my $file, '<', $path or return ''; local $/; return <$file> }
+
+sub add_line {
+    my ($path) = @_;
+    open my $file, '>>', $path or die "$path: $!";
+    print $file "DoorApp shop /srv/shop\n";
+    close $file or die "$path: $!";
+}
+
+my ($conf_dir) = grep { -e "$root$_/door.conf" } `$apxs -q SYSCONFDIR` =~ s{\n}{/mods-available}r,
+    "$prefix/share/mod_door";
+my $conf = "$root$conf_dir/door.conf";
+like slurp("$root$conf_dir/door.load"), qr{^LoadModule door_module \Q$modules\E/mod_door\.so$}m,
+    'door.load names the module where it is';
+is_deeply [grep { !/^\s*(?:#|$|<\/?IfModule)/ } split /\n/, slurp($conf)], [],
+    'door.conf changes nothing of the server';
+add_line($conf);
+my $mine = slurp($conf);
+like run_ok('make install again', "@make install"), qr{\Q$conf\E is kept}, '... says what it keeps';
+is slurp($conf), $mine, "... an administrator's door.conf";
+like run_ok('make uninstall', "@make uninstall"), qr{\Q$conf\E has been changed}, '... says so, too';
+is slurp($conf), $mine, '... and keeps it';
+ok !-e "$root$conf_dir/door.load", '... not what nobody has changed';
+unlink $conf or die;
+run_ok('make install', "@make install");
+ok -s $conf, '... brings one where there is none';
+
+# ---- an httpd that is too old
+
+like scalar(qx{@make BUILD=$root/old CPPFLAGS=-DMODULE_MAGIC_NUMBER_MAJOR=20120210 $root/old/obj/mod_door.o 2>&1}),
+    qr/error.*needs httpd 2\.4\.47/, 'the module does not build for an httpd before 2.4.47';
+system 'rm', '-rf', "$root/old";
+
 unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';

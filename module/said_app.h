@@ -1,0 +1,31 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * said_app.h: a DoorApp line, between apps.c and app_options.c.
+ */
+#ifndef MOD_DOOR_SAID_APP_H
+#define MOD_DOOR_SAID_APP_H
+
+#include "mod_door.h"
+
+/* Until it is checked: one DoorApp line. */
+struct said_app {
+    const ap_directive_t *where;
+    const char *problem; /* or NULL */
+    const char *missing; /* of what it needs, or NULL */
+    const char *command;
+    struct mod_door_needs needs;
+    char **argv;
+    apr_array_header_t *env; /* char *, "NAME=value" */
+    int has_busy;            /* it says so itself */
+    struct app_definition numbers;
+    struct mod_door_app app;
+};
+
+/* Sets the option "NAME=VALUE"; NULL, or what is wrong with it. */
+const char *mod_door_set_app_option(cmd_parms *cmd, struct said_app *app, const char *word);
+
+/* A time such as "30s"; NULL, or what is wrong with it. */
+const char *mod_door_read_duration(const char *value, int64_t *ns);
+
+#endif
