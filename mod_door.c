@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <httpd.h>
@@ -53,6 +52,9 @@ static const struct failure {
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
+    {MOD_DOOR_EMANY, HTTP_BAD_GATEWAY, "the answer brings more than one descriptor"},
+    {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
+     "not called: too many descriptors that it has sent cannot be read or closed"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
@@ -134,7 +136,7 @@ void mod_door_set_deadline(struct mod_door_call *call)
 static void free_result(struct mod_door_call *call)
 {
     if (call->result_fd != -1)
-        close(call->result_fd);
+        mod_door_close_received(call->sender, call->result_fd);
     call->result_fd = -1;
     door_end_loan(&call->loan);
 }
@@ -162,8 +164,9 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
         if (call->result_fd == -1)
             call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
         else
-            close(args->desc_ptr[i].d_data.d_desc.d_descriptor);
+            mod_door_close_received(call->sender, args->desc_ptr[i].d_data.d_desc.d_descriptor);
     }
+    call->has_extra = args->desc_num > MOD_DOOR_DESC_MAX;
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     call->head = NULL;
@@ -200,6 +203,9 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
     };
     apr_status_t error;
 
+    call->sender = door->sender;
+    if (mod_door_is_overdrawn(door->sender))
+        return MOD_DOOR_EUNCLOSED;
     if (!is_raw(call)) {
         call->serial = door->serial;
         mod_door_name_response_door(call, door);
@@ -313,6 +319,8 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
+    if (call->has_extra)
+        return MOD_DOOR_EMANY;
     if (is_raw(call)) {
         memset(message, 0, sizeof(*message));
         message->body = call->result;
@@ -419,6 +427,7 @@ static enum call_end how_it_ended(apr_status_t error)
     case ETIMEDOUT:
         return CALL_TIMED_OUT;
     case MOD_DOOR_EBUSY:
+    case MOD_DOOR_EUNCLOSED:
         return CALL_NOT_TAKEN;
     default:
         return CALL_FAILED;

@@ -73,6 +73,7 @@ apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *co
     int i;
 
     name->path = conf->path;
+    name->sender = conf->path;
     name->trusted_len = strlen(conf->path);
     name->key = conf->path;
     name->version = 0;
@@ -183,6 +184,7 @@ static void close_door(struct mod_door *door)
         return;
     if (door->response_fd != -1)
         door_revoke(door->response_fd); /* closes it, too */
+    mod_door_drop_sender(door->sender);
     close(door->fd);
     free(door);
 }
@@ -210,6 +212,7 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     }
     door->pid = server_pid(door->fd);
     door->response_fd = -1;
+    door->sender = mod_door_hold_sender(name->sender);
     door->serial = atomic_fetch_add(&last_serial, 1) + 1;
     if (mod_door_random_id(door->id) != APR_SUCCESS) {
         close_door(door);
@@ -420,11 +423,44 @@ int mod_door_response_fd(struct mod_door *door)
 
     apr_thread_mutex_lock(doors.lock);
     if (door->response_fd == -1)
-        door->response_fd = mod_door_make_response_door(door->serial);
+        door->response_fd = mod_door_make_response_door(door);
     error = errno;
     apr_thread_mutex_unlock(doors.lock);
     errno = error;
     return door->response_fd;
+}
+
+/* Under the lock. */
+static struct mod_door *find_serial(unsigned long serial)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, doors.open); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door *door = apr_hash_this_val(i);
+
+        if (door->serial == serial)
+            return door;
+    }
+    return NULL;
+}
+
+void mod_door_cut_off(unsigned long serial)
+{
+    struct mod_door *door;
+    int copy = -1;
+
+    apr_thread_mutex_lock(doors.lock);
+    door = find_serial(serial);
+    if (door != NULL) {
+        door->users++;
+        remove_door(door); /* not its last user */
+        copy = fcntl(door->response_fd, F_DUPFD_CLOEXEC, 0); /* a request may use the number */
+    }
+    apr_thread_mutex_unlock(doors.lock);
+    if (copy != -1)
+        door_revoke(copy);
+    if (door != NULL)
+        mod_door_release(door);
 }
 
 /* ------------------------------------------------------------ the child */

@@ -27,6 +27,7 @@ apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint3
     name->path = apr_pstrdup(pool, path);
     name->trusted_len = strlen(path);
     name->version = serial;
+    name->sender = app;
     /* In the table the doors of one cell follow each other; no path is like this. */
     name->key = apr_psprintf(pool, "/%s#%u", app, cell);
     return APR_SUCCESS;

@@ -5,7 +5,7 @@
  * story of a request; config.c reads the directives, doors.c keeps this
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
- * descriptors.
+ * descriptors, received.c keeps them from keeping httpd busy.
  * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
@@ -45,8 +45,13 @@ enum mod_door_error {
     MOD_DOOR_EMISUSE,                        /* what it asks for makes no sense */
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
-    MOD_DOOR_EDOWN                           /* nor will it soon */
+    MOD_DOOR_EDOWN,                          /* nor will it soon */
+    MOD_DOOR_EMANY,                          /* more descriptors than one */
+    MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
 };
+
+/* How many descriptors a call of either side may bring: one has a meaning. */
+#define MOD_DOOR_DESC_MAX 1
 
 /* ------------------------------------------------------------- config.c */
 
@@ -201,6 +206,7 @@ struct mod_door_name {
     apr_size_t trusted_len; /* bytes of path in which symbolic links are followed */
     const char *key;        /* in the table of open doors */
     apr_uint64_t version;   /* a door of another one is not this one; 0: the path tells */
+    const char *sender;     /* whom its descriptors are charged to */
 };
 
 /* An open door, used by any number of requests at once; see doors.c. */
@@ -213,6 +219,7 @@ struct mod_door {
     apr_time_t checked; /* when the name was last looked at; under the lock */
     unsigned users;     /* requests, and 1 while in the table; under the lock */
     apr_uint64_t version;            /* of the name that it was opened by */
+    unsigned sender;                 /* whom its descriptors are charged to */
     unsigned long serial;            /* tells this child's response doors apart */
     char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
     int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
@@ -251,6 +258,9 @@ void mod_door_discard(struct mod_door *door);
 
 /* The door's response door, made when it is first asked for; -1 and errno. */
 int mod_door_response_fd(struct mod_door *door);
+
+/* Nobody calls the response door of the door with that serial any more, and no request gets that. */
+void mod_door_cut_off(unsigned long serial);
 
 /*
  * door_call_lend() with the signals blocked that httpd sends a child to end
@@ -353,7 +363,9 @@ struct mod_door_call {
     struct door_loan loan;
     const char *head;      /* a copy of the head of a result that is lent; or NULL */
     apr_size_t head_len;
-    int result_fd; /* a descriptor that came with it, or -1 */
+    unsigned sender; /* of the door that was called */
+    int result_fd;   /* a descriptor that came with the result, or -1 */
+    int has_extra;   /* so many more came that they have no meaning */
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
@@ -444,6 +456,9 @@ struct mod_door_reply {
 void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
                     struct mod_door_reply *reply);
 
+/* What can be told of the client now: DOOR_WIRE_GONE, DOOR_WIRE_MAYBE_GONE, or 0. */
+unsigned mod_door_client_state(const struct mod_door_call *call);
+
 /* Makes the reply an ACK. */
 void mod_door_ack(struct mod_door_reply *reply, apr_status_t error, unsigned flags);
 
@@ -460,12 +475,68 @@ int mod_door_is_stopping(void);
 /* Random digits. */
 apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1]);
 
-/* A new response door for calls with that serial; -1 and errno. */
-int mod_door_make_response_door(unsigned long serial);
+/* A new response door for the calls of that one; -1 and errno. */
+int mod_door_make_response_door(const struct mod_door *door);
 
 /* From open to close the response door lets calls in; close waits for the one that is in. */
 void mod_door_open_token(struct mod_door_call *call);
 void mod_door_close_token(struct mod_door_call *call);
+
+/* ----------------------------------------------------------- received.c */
+
+/*
+ * Whoever sends this child descriptors: an application, or who serves the door at a
+ * path.  A number below MOD_DOOR_SENDERS, held by each open door of that name; 0 is
+ * shared by those that find no room.
+ */
+#define MOD_DOOR_SENDERS 512
+
+unsigned mod_door_hold_sender(const char *name);
+void mod_door_drop_sender(unsigned sender);
+
+/* Whether so many of its descriptors keep threads waiting that it must not be called. */
+int mod_door_is_overdrawn(unsigned sender);
+
+enum mod_door_received_kind { MOD_DOOR_FILE, MOD_DOOR_PIPE, MOD_DOOR_SOCKET, MOD_DOOR_OTHER };
+
+/* What a descriptor is, as far as that can be told without waiting for anybody. */
+struct mod_door_look {
+    enum mod_door_received_kind kind;
+    int closes_at_once, reads_at_once; /* if there is something, and it is no pipe */
+    apr_off_t size;
+};
+
+/* APR_SUCCESS or errno. */
+apr_status_t mod_door_look_at(int fd, struct mod_door_look *look);
+
+/* Closes it without waiting for that. */
+void mod_door_close_received(unsigned sender, int fd);
+
+/* One that is kept; to be released, by the last user closed. */
+struct mod_door_received {
+    int fd;
+    unsigned sender;
+    struct mod_door_look look;
+    _Atomic unsigned refs;
+};
+
+/* Takes fd over; NULL: no memory. */
+struct mod_door_received *mod_door_keep_received(unsigned sender, int fd,
+                                                 const struct mod_door_look *look);
+void mod_door_release_received(struct mod_door_received *file);
+
+/* Asked a few times a second while somebody waits: an errno value to give up with, or 0. */
+typedef apr_status_t mod_door_check(void *data);
+
+/*
+ * Reads at most len bytes: of a file at offset, of a pipe or socket what is there.  0
+ * bytes are the end.  check may be NULL.  Errors: APR_EAGAIN a pipe or socket has nothing
+ * now; MOD_DOOR_ESILENT a file gave nothing for longer than timeout (0: for ever);
+ * ECONNABORTED this child ends; check's; those of reading it.
+ */
+apr_status_t mod_door_read_received(struct mod_door_received *file, char *buf, apr_size_t len,
+                                    apr_off_t offset, apr_interval_time_t timeout,
+                                    mod_door_check *check, void *data, apr_size_t *got);
 
 /* --------------------------------------------------------------- file.c */
 

@@ -163,16 +163,14 @@ static unsigned socket_state(conn_rec *c)
 #endif
 }
 
-static void serve_ask(const struct mod_door_call *call, struct mod_door_reply *reply)
+unsigned mod_door_client_state(const struct mod_door_call *call)
 {
     conn_rec *c = call->r->connection;
-    unsigned flags = 0;
 
     if (c->aborted || call->response.error != APR_SUCCESS)
-        flags = DOOR_WIRE_GONE;
-    else if (c->master == NULL) /* a stream of HTTP/2 is aborted, or it is not */
-        flags = socket_state(c);
-    mod_door_ack(reply, 0, flags);
+        return DOOR_WIRE_GONE;
+    /* A stream of HTTP/2 is aborted, or it is not. */
+    return c->master == NULL ? socket_state(c) : 0;
 }
 
 void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
@@ -190,7 +188,7 @@ void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *m
                    reply);
         break;
     case DOOR_WIRE_ASK:
-        serve_ask(call, reply);
+        mod_door_ack(reply, 0, mod_door_client_state(call));
         break;
     default:
         mod_door_ack(reply, EINVAL, 0);

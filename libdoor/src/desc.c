@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <door_compat.h>
+
 #include "client.h"
 #include "fd.h"
 #include "server.h"
@@ -101,4 +103,9 @@ void desc_receive(const int *fds, unsigned count, door_desc_t *descs)
         fcntl(fds[i], F_SETFD, 0);
         describe(fds[i], &descs[i], deadline_ns);
     }
+}
+
+void door_close_received(int fd)
+{
+    close_foreign(fd);
 }

@@ -114,6 +114,8 @@ void door_describe(const struct door *door, struct msg_answer *answer)
                  .di_data = (door_ptr_t)(uintptr_t)door->cookie,
                  .di_attributes = door->attributes,
                  .di_uniquifier = door->id}};
+    if (atomic_load(&door->is_hidden))
+        answer->info.di_proc = answer->info.di_data = 0;
     if (atomic_load(&door->revoked))
         answer->info.di_attributes |= DOOR_REVOKED;
     if (atomic_load(&door->foreign) == 0)
@@ -305,6 +307,19 @@ int door_share_arguments(int d)
         return -1;
     }
     atomic_store(&door->shares_arguments, 1);
+    door_drop(door);
+    return 0;
+}
+
+int door_hide_procedure(int d)
+{
+    struct door *door = door_find_own(d);
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    atomic_store(&door->is_hidden, 1);
     door_drop(door);
     return 0;
 }
