@@ -46,6 +46,7 @@ enum mod_door_error {
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
     MOD_DOOR_EDOWN,                          /* nor will it soon */
+    MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
     MOD_DOOR_EMANY,                          /* more descriptors than one */
     MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
 };
@@ -82,6 +83,8 @@ struct mod_door_config {
     enum mod_door_mount mount; /* how to find SCRIPT_NAME */
     const char *mount_path;    /* of location or directory, without a trailing slash */
     int in_htaccess;           /* path needs a DoorAllow prefix */
+    int has_owner;             /* the door at the path must be attached by: */
+    uid_t owner;
     struct mod_door_limit limit; /* what is said here; see mod_door_find_limit() */
 
     const apr_array_header_t *allow; /* prefixes (char *), no trailing slash; NULL not said */
@@ -207,6 +210,9 @@ struct mod_door_name {
     const char *key;        /* in the table of open doors */
     apr_uint64_t version;   /* a door of another one is not this one; 0: the path tells */
     const char *sender;     /* whom its descriptors are charged to */
+    int in_own_dir;         /* whoever serves it owns the directory, and must have attached it */
+    int has_owner;          /* this user must have */
+    uid_t owner;
 };
 
 /* An open door, used by any number of requests at once; see doors.c. */
@@ -220,6 +226,8 @@ struct mod_door {
     unsigned users;     /* requests, and 1 while in the table; under the lock */
     apr_uint64_t version;            /* of the name that it was opened by */
     unsigned sender;                 /* whom its descriptors are charged to */
+    int is_attacher_known;           /* the system tells who attached it: */
+    uid_t attacher;
     unsigned long serial;            /* tells this child's response doors apart */
     char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
     int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
@@ -239,7 +247,8 @@ apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *co
 /*
  * The door of that name, opened if this child has not done so already; the
  * caller gives it back with mod_door_release().  now is the request's time.
- * Returns APR_SUCCESS or an errno value of door_openat().
+ * Returns APR_SUCCESS, an errno value of door_openat(), or MOD_DOOR_EOWNER; ENOTSUP
+ * if its owner is asked for and the system does not tell.
  */
 apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
                               struct mod_door **door);

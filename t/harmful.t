@@ -17,17 +17,31 @@ use DoorTest;
 
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
+my $user = getpwuid $>;
 mkdir "$dir/bin/t";
 my $harmful = $httpd->install('../t/apps/harmful' => 't/harmful');
 # One child, and few of its threads: all of httpd feels what happens to one.
 $httpd->configure(<<"CONF");
 DoorApp harmful $harmful
 DoorApp kitchen $dir/bin/kitchen
+DoorApp linked $dir/bin/hello
 <Location /harmful>
     DoorHandler harmful
 </Location>
 <Location /kitchen>
     DoorHandler kitchen
+</Location>
+<Location /linked>
+    DoorHandler linked
+</Location>
+<Location /bare>
+    DoorHandler $dir/run/bare owner=$user
+</Location>
+<Location /bare-numbered>
+    DoorHandler $dir/run/bare owner=#$>
+</Location>
+<Location /bare-of-another>
+    DoorHandler $dir/run/bare owner=#4711
 </Location>
 <Location /hurried>
     DoorHandler harmful
@@ -158,6 +172,34 @@ SKIP: {
     is $httpd->body("/harmful/file?$file"), substr(<$text>, 0, 8), 'a file without a device';
 }
 is $httpd->body('/harmful/info'), "0 0\n", 'door_info() of the response door tells no address';
+
+# ---- another one's door
+
+{
+    my ($own) = glob "$dir/run/mod_door.*/linked.*/door";
+    my ($others) = glob "$dir/run/mod_door.*/kitchen.*/door";
+    # No request has gone there: the door is opened now.
+    unlink $own or die $!;
+    symlink $others, $own or die $!;
+    unlike $httpd->body('/linked/env'), qr/SCRIPT_NAME/,
+        'a link to another application\'s door is not followed';
+}
+{
+    my $pid = fork // die $!;
+    if (!$pid) {
+        open STDERR, '>>', "$dir/logs/bare";
+        exec "$dir/bin/hello", "$dir/run/bare" or POSIX::_exit(127);
+    }
+    ok $httpd->wait_for(sub { $httpd->status('/bare') == 200 }), 'a door that its owner has attached';
+    is $httpd->status('/bare-numbered'), 200, '... by number';
+    $mark = $httpd->mark;
+    is $httpd->status('/bare-of-another'), 503, '... and one that must be another user\'s';
+    ok $httpd->logs(qr{\[door:error\] .*run/bare.*another user has attached}, $mark),
+        '... the log says why';
+    is $httpd->status('/bare'), 200, '... the others serve on';
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+}
 
 ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... nothing is left';
