@@ -86,6 +86,7 @@ void door_rt_buffer_free(struct door_rt_buffer *buffer);
 
 struct door_rt_header { /* of a response, or a trailer; in the arena */
     struct door_rt_header *next;
+    struct door_rt_header *last; /* of the list, in its first one */
     char *name;
     char *value;
 };

@@ -85,18 +85,25 @@ static struct door_rt_header *new_header(struct door_rt_arena *arena, const char
 
 static void append_header(struct door_rt_header **headers, struct door_rt_header *header)
 {
-    while (*headers != NULL)
-        headers = &(*headers)->next;
-    *headers = header;
+    if (*headers == NULL)
+        *headers = header;
+    else
+        (*headers)->last->next = header;
+    (*headers)->last = header;
 }
 
 static void remove_headers(struct door_rt_header **headers, const char *name)
 {
-    while (*headers != NULL) {
-        if (door_rt_same_name((*headers)->name, name))
-            *headers = (*headers)->next;
-        else
-            headers = &(*headers)->next;
+    struct door_rt_header *header = *headers;
+
+    *headers = NULL;
+    while (header != NULL) {
+        struct door_rt_header *next = header->next;
+
+        header->next = NULL;
+        if (!door_rt_same_name(header->name, name))
+            append_header(headers, header);
+        header = next;
     }
 }
 
