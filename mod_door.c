@@ -55,6 +55,8 @@ static const struct failure {
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
+    {MOD_DOOR_EEXHAUSTED, HTTP_SERVICE_UNAVAILABLE,
+     "not answered: the application cannot get what that takes"},
     {MOD_DOOR_EMANY, HTTP_BAD_GATEWAY, "the answer brings more than one descriptor"},
     {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
      "not called: too many descriptors that it has sent cannot be read or closed"},
@@ -111,7 +113,7 @@ static const char *hint(const char *path, apr_status_t error)
 static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
 {
     const struct failure *failure = find_failure(error);
-    apr_status_t known = error < APR_OS_START_USERERR ? error : APR_SUCCESS;
+    apr_status_t known = error < APR_OS_START_USERERR ? error : call->app_error;
     const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
     set_retry_after(call, error);
@@ -319,6 +321,21 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
 
 /* --------------------------------------------------------------- answering */
 
+/* Why the application has not answered, or not to the end, as it tells. */
+static apr_status_t read_failure(struct mod_door_call *call, const struct door_wire_reader *message)
+{
+    static const int exhausted[] = {EMFILE, ENFILE, ENOMEM, EAGAIN, ENOBUFS, ENOSPC, ENOSYS};
+    apr_size_t i;
+
+    call->app_error = message->status;
+    for (i = 0; i < sizeof(exhausted) / sizeof(exhausted[0]); i++)
+        if (message->status == exhausted[i] && !call->response.is_begun)
+            return MOD_DOOR_EEXHAUSTED;
+    if (message->kind == DOOR_WIRE_BUSY && call->app_error == APR_SUCCESS)
+        return MOD_DOOR_EBUSY;
+    return MOD_DOOR_EFAILED;
+}
+
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
@@ -335,14 +352,15 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return errno;
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
-    if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
-        return MOD_DOOR_EBUSY;
+    if ((message->kind == DOOR_WIRE_BUSY && !call->response.is_begun) ||
+        (message->kind == DOOR_WIRE_END && message->flags & DOOR_WIRE_FAILED))
+        return read_failure(call, message);
     if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)
         return mod_door_begin(call, *message);
     if (message->kind != DOOR_WIRE_END || !call->response.is_begun)
         return message->kind == DOOR_WIRE_END || message->kind == DOOR_WIRE_RESPONSE ? EPERM
                                                                                      : EBADMSG;
-    return message->flags & DOOR_WIRE_FAILED ? MOD_DOOR_EFAILED : APR_SUCCESS;
+    return APR_SUCCESS;
 }
 
 /* Puts the end of the response into bb.  What is wrong with its length is only told. */
@@ -442,10 +460,12 @@ static int exchange(struct mod_door_call *call, struct mod_door_name *name, stru
 {
     request_rec *r = call->r;
     pid_t pid = (*door)->pid;
-    apr_status_t error;
-    int status = mod_door_random_id(call->token) == APR_SUCCESS ? mod_door_write_request(call)
-                                                                : HTTP_INTERNAL_SERVER_ERROR;
+    apr_status_t error = mod_door_random_id(call->token);
+    int status;
 
+    if (error != APR_SUCCESS)
+        return fail(call, name->path, pid, error);
+    status = mod_door_write_request(call);
     if (status != OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       "door %s: not called, the request could not be read or is too large",

@@ -224,9 +224,10 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     door->is_attacher_known = door_attached_by(door->fd, &door->attacher) == 0;
     door->sender = mod_door_hold_sender(name->sender);
     door->serial = atomic_fetch_add(&last_serial, 1) + 1;
-    if (mod_door_random_id(door->id) != APR_SUCCESS) {
+    error = mod_door_random_id(door->id);
+    if (error != APR_SUCCESS) {
         close_door(door);
-        errno = EAGAIN;
+        errno = error;
         return NULL;
     }
     if (name->in_own_dir && door->is_attacher_known && door->attacher != dir_owner) {

@@ -46,6 +46,7 @@ enum mod_door_error {
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
     MOD_DOOR_EDOWN,                          /* nor will it soon */
+    MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
     MOD_DOOR_EMANY,                          /* more descriptors than one */
     MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
@@ -380,6 +381,7 @@ struct mod_door_call {
     apr_bucket_brigade *brigade; /* empty between uses */
     int is_passed;               /* some of the response has gone to the filters */
     apr_status_t complaint; /* what was wrong on the response door, for the log */
+    apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
 };
 
 /* How long the application may take: for the call, or until it goes on; 0 for ever. */

@@ -28,6 +28,7 @@
 #include "thread.h"
 
 #define BUCKET_COUNT 64
+#define ENDING_MS 100 /* between the first of a process's descriptors that its end closes and the last */
 #define POLL_MAX_NS 1000000000ll /* how long to sleep at most, whatever the deadline */
 
 /* Guards the table, every channel's refs and opening. */
@@ -134,7 +135,7 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
         case ECONNRESET:
         case ENOTCONN:
         case ECONNREFUSED:
-            errno = EBADF;
+            errno = ECONNRESET;
             return -1;
         case ETOOMANYREFS:
             errno = EMFILE;
@@ -146,14 +147,27 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
     return 0;
 }
 
+/*
+ * The way back has ended without an answer, or the way there: the server is gone.  Or it
+ * lives, and could not receive the descriptor of the way back; or it has turned us
+ * away, and says why.
+ */
+static int why_unanswered(int d)
+{
+    struct pollfd p = {.fd = d};
+    int refusal = fd_refusal(d);
+
+    if (refusal != 0)
+        return refusal;
+    return poll(&p, 1, ENDING_MS) == 0 ? EMFILE : EBADF;
+}
+
 static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer, int *fds,
                           unsigned wanted)
 {
     unsigned count;
 
     while (fd_recv(fd, answer, sizeof(*answer), fds, wanted, &count) < 0) {
-        if (errno == ECONNRESET)
-            errno = EBADF;
         if (errno != EAGAIN || await(fd, POLLIN, deadline_ns) < 0)
             return -1;
     }
@@ -179,6 +193,8 @@ int client_ask(int d, enum msg_op op, int pass_fd, int64_t deadline_ns, struct m
     if (result == 0)
         result = receive_answer(pair[0], deadline_ns, answer, fds, count);
     fd_close(pair[0]);
+    if (result < 0 && errno == ECONNRESET)
+        errno = why_unanswered(d);
     return result;
 }
 

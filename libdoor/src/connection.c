@@ -122,7 +122,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     }
     ch = server_channel_create(c->door, who, &control);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE ? EMFILE : EAGAIN);
+        refuse(reply_fd, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno : EAGAIN);
         return;
     }
     door_describe(c->door, &answer);
@@ -253,14 +253,15 @@ static void welcome(struct listener *l, int fd)
     struct connection c = {.listener_id = l->id};
     struct ucred peer;
     socklen_t len = sizeof(peer);
+    int error;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-        quota_take(&c.share, &peer, 1) < 0) {
-        fd_close(fd);
-    } else if (add(l->door, fd, &c) < 0) {
-        quota_give_back(&c.share);
-        fd_close(fd);
-    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+        quota_take(&c.share, &peer, 1) == 0 && add(l->door, fd, &c) == 0)
+        return;
+    error = errno;
+    quota_give_back(&c.share);
+    fd_refuse(fd, error);
+    fd_close(fd);
 }
 
 static void listener_ready(struct watch *w, uint32_t events)

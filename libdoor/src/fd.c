@@ -238,6 +238,30 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
         return -1;
     if (!lost)
         return 0;
-    errno = EPROTO;
+    errno = EMFILE; /* nothing else keeps descriptors from those who have room for all that can come */
     return -1;
+}
+
+struct refusal {
+    uint32_t mark;
+    int32_t error;
+};
+
+void fd_refuse(int fd, int error)
+{
+    struct refusal refusal = {DOOR_MARK, error};
+
+    fd_send(fd, &refusal, sizeof(refusal), NULL, 0);
+}
+
+int fd_refusal(int fd)
+{
+    struct refusal refusal;
+
+    /* The error that the connection's end has left is told first. */
+    for (int i = 0; i < 2; i++)
+        if (recv(fd, &refusal, sizeof(refusal), MSG_PEEK | MSG_DONTWAIT) == sizeof(refusal) &&
+            refusal.mark == DOOR_MARK && refusal.error > 0)
+            return refusal.error;
+    return 0;
 }

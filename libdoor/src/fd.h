@@ -86,6 +86,13 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                    struct ucred *sender, int *lost);
 
+/*
+ * A server that has no room for a connection says so on it, and ends it; whoever has the
+ * other end can look at that, which stays there.  0 if nothing of that kind was said.
+ */
+void fd_refuse(int fd, int error);
+int fd_refusal(int fd);
+
 /* True if fd is a connected (or listening) Unix SEQPACKET socket. */
 int fd_is_seqpacket(int fd, int listening);
 

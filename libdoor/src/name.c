@@ -115,8 +115,10 @@ int door_openat(int dirfd, const char *path, int oflag)
     if (fd < 0 && errno == ENODEV)
         errno = EINVAL;
     if (fd >= 0 && is_dead(fd)) {
+        int refusal = fd_refusal(fd);
+
         close(fd);
-        errno = EBADF;
+        errno = refusal != 0 ? refusal : EBADF;
         fd = -1;
     }
     return fd;

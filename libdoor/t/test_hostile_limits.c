@@ -5,12 +5,15 @@
  */
 #include "door_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <door_compat.h>
 
 #include "hostile.h"
 #include "hostile_target.h"
@@ -76,6 +79,33 @@ START_TEST(connections_until_the_limit)
     target_serves();
     for (int i = 0; i < COUNT; i++)
         close(doors[i]);
+    target_is_clean();
+}
+END_TEST
+
+static bool is_turned_away(void *d)
+{
+    return door_test_call(*(int *)d, NULL, 0, NULL, 0) < 0 && errno == EMFILE;
+}
+
+/* It is no dead server that turns a client away: whoever is turned away hears why. */
+START_TEST(who_is_turned_away_hears_why)
+{
+    enum { COUNT = 1100 };
+    static int doors[COUNT];
+    int d;
+
+    target_start(1024);
+    for (int i = 0; i < COUNT; i++)
+        doors[i] = hostile_connect(target_path);
+    d = door_openat(AT_FDCWD, target_path, 0);
+    if (d < 0)
+        ck_assert_int_eq(errno, EMFILE);
+    else /* the server has turned it away since, or does so soon */
+        ck_assert(door_test_await(is_turned_away, &d));
+    for (int i = 0; i < COUNT; i++)
+        close(doors[i]);
+    close(d);
     target_is_clean();
 }
 END_TEST
@@ -166,6 +196,7 @@ int main(void)
     tcase_add_test(tc, a_letter_with_its_own_control);
     tcase_add_test(tc, channels_until_the_limit);
     tcase_add_test(tc, connections_until_the_limit);
+    tcase_add_test(tc, who_is_turned_away_hears_why);
     tcase_add_test(tc, processes_until_the_limit);
     tcase_add_test(tc, many_ordinary_clients);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);
