@@ -25,8 +25,15 @@ for my $limit (@limits) {
     $apps .= "DoorApp kitchen$limit $dir/bin/kitchen$limit RLimitNOFILE=$limit start-timeout=5s\n"
         . "<Location /kitchen$limit>\n DoorHandler kitchen$limit\n</Location>\n";
 }
+# Each is called first when httpd has no descriptors left.
+my @late = map { "late$_" } 0 .. 15;
+$httpd->install(kitchen => 'late');
+$apps .= "DoorApp $_ $dir/bin/late\n<Location /$_>\n DoorHandler $_\n</Location>\n" for @late;
 $httpd->configure(<<"CONF");
 $apps
+<Directory />
+    AllowOverride None
+</Directory>
 <Location /server-status>
     SetHandler server-status
 </Location>
@@ -82,6 +89,39 @@ for my $limit (@limits) {
 my $status = $httpd->body('/server-status?auto');
 my @calls = $status =~ /^DoorApp\.\w+\.0\.Calls: (\d+)/mg;
 ok !grep({ $_ > 96 } @calls), 'no more calls are counted than were made' or diag "@calls";
+
+# ---- httpd's children have no more descriptors
+
+sub children {
+    my %not = map { $_ => 1 } $httpd->supervisor;
+    return grep { OwnHttpd::parent_of($_) == $httpd->pid && !$not{$_} }
+        $httpd->processes(qr/-DFOREGROUND/);
+}
+
+# The process may have so many descriptors more.
+sub leave_room {
+    my ($pid, $count) = @_;
+    my %is = map { (m{(\d+)$}) => 1 } glob "/proc/$pid/fd/*";
+    my $limit = 0;
+    for (; $count > 0; $limit++) {
+        $count-- unless $is{$limit};
+    }
+    system 'prlimit', '--pid', $pid, "--nofile=$limit:";
+}
+
+my $mark = $httpd->mark;
+my %seen;
+for my $more (0 .. $#late) {
+    leave_room($_, 1 + 2 * $more) for children(); # the connection, and so many
+    my ($code, $body) = $httpd->get("/$late[$more]/stream?lines=4&ms=5");
+    $code = 'cut' if $code == 200 && $body ne $whole;
+    $seen{$code}++;
+}
+cmp_ok $seen{503} // 0, '>=', 3, "httpd's children have few descriptors: some are turned away";
+cmp_ok $seen{200} // 0, '>=', 1, '... some are answered';
+is_deeply [grep { $_ ne '200' && $_ ne '503' } keys %seen], [], '... none else' or diag explain \%seen;
+my @lines = grep { /\[door:error\]/ && /application late/ } split /\n/, $httpd->since($mark);
+is_deeply [grep { !/\(24\)Too many open files/ } @lines], [], '... the log tells why';
 
 ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... nothing is left';
