@@ -132,7 +132,7 @@ static int is_sendfile_certain(const request_rec *r)
     return 1;
 }
 
-/* Takes fd over. */
+/* Takes fd over if it succeeds. */
 static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd, apr_off_t offset,
                                  apr_off_t len)
 {
@@ -145,10 +145,11 @@ static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd,
     /* A copy, because that one is closed with its pool wherever it goes. */
     if (error == APR_SUCCESS)
         error = apr_file_dup(&file, borrowed, r->pool);
+    if (error != APR_SUCCESS)
+        return error;
     close(fd);
-    if (error == APR_SUCCESS)
-        apr_bucket_file_enable_mmap(apr_brigade_insert_file(bb, file, offset, len, r->pool), 0);
-    return error;
+    apr_bucket_file_enable_mmap(apr_brigade_insert_file(bb, file, offset, len, r->pool), 0);
+    return APR_SUCCESS;
 }
 
 /* Takes fd over. */
@@ -162,8 +163,10 @@ static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb,
         mod_door_close_received(call->sender, fd);
         return APR_SUCCESS;
     }
-    if (look->reads_at_once && is_sendfile_certain(call->r))
-        return add_sendfile(call->r, bb, fd, offset, len);
+    /* Where no descriptor is left for a copy it is read. */
+    if (look->reads_at_once && is_sendfile_certain(call->r) &&
+        add_sendfile(call->r, bb, fd, offset, len) == APR_SUCCESS)
+        return APR_SUCCESS;
     file = mod_door_keep_received(call->sender, fd, look);
     if (file == NULL)
         return ENOMEM;

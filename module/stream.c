@@ -42,6 +42,13 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
         if (call->complaint == APR_SUCCESS)
             call->complaint = error;
         return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
+    case ENOMEM: /* ours */
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: /* no thread */
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = error;
+        return error;
     default:
         return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : EPIPE;
     }

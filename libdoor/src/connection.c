@@ -110,6 +110,12 @@ static void refuse(int reply_fd, int error)
     close_foreign(reply_fd);
 }
 
+/* What a client is told; the rest may pass, or says nothing to it. */
+static int told(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSYS ? error : EAGAIN;
+}
+
 static void answer_open(struct connection *c, int reply_fd, const struct ucred *who)
 {
     struct msg_answer answer;
@@ -122,7 +128,7 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     }
     ch = server_channel_create(c->door, who, &control);
     if (ch == NULL) {
-        refuse(reply_fd, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno : EAGAIN);
+        refuse(reply_fd, told(errno));
         return;
     }
     door_describe(c->door, &answer);
@@ -260,7 +266,7 @@ static void welcome(struct listener *l, int fd)
         return;
     error = errno;
     quota_give_back(&c.share);
-    fd_refuse(fd, error);
+    fd_refuse(fd, told(error));
     fd_close(fd);
 }
 

@@ -11,6 +11,7 @@
  *     /many          with eight descriptors
  *     /many-back     calls the response door with eight: "N" is the errno of that
  *     /file?PATH     with the first eight bytes of that file
+ *     /silent-file   with those of a file whose file system says nothing (root only)
  *     /info          what door_info(3) tells of the response door: "PROC DATA"
  *     /attributes    whatever else: "fine"
  *
@@ -29,6 +30,7 @@
 #include <door.h>
 #include <stropts.h>
 
+#include "silent_fs.h"
 #include "wire.h"
 
 #define ROOM     4096
@@ -59,6 +61,8 @@ static void read_request(const char *argp, size_t arg_size, struct request *requ
     }
 }
 
+static const char silent_len[] = "8"; /* of a part of the silent file */
+
 /* Does not come back.  fd is handed over, count times; -1: none. */
 static void respond(enum door_wire_kind kind, const char *text, int fd, unsigned count,
                     const char *file_len)
@@ -77,8 +81,8 @@ static void respond(enum door_wire_kind kind, const char *text, int fd, unsigned
         desc[i] = (door_desc_t){.d_attributes = DOOR_DESCRIPTOR};
         desc[i].d_data.d_desc.d_descriptor = fd;
     }
-    if (count == 1)
-        desc[0].d_attributes |= DOOR_RELEASE;
+    if (count == 1 && file_len != silent_len)
+        desc[0].d_attributes |= DOOR_RELEASE; /* not where closing it would keep us waiting */
     door_return(message, head_len + strlen(text), desc, fd == -1 ? 0 : count);
     door_return(NULL, 0, NULL, 0);
 }
@@ -242,7 +246,9 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
     if (strcmp(path, "/many") == 0)
         respond(DOOR_WIRE_RESPONSE, "x", STDIN_FILENO, MANY, NULL);
     if (strcmp(path, "/file") == 0)
-        respond(DOOR_WIRE_RESPONSE, "", open(request.query, O_RDONLY | O_CLOEXEC), 1, "8");
+        respond(DOOR_WIRE_RESPONSE, "", open(request.query, O_RDONLY | O_CLOEXEC), 1, "8\0");
+    if (strcmp(path, "/silent-file") == 0)
+        respond(DOOR_WIRE_RESPONSE, "", silent_fs_open(), 1, silent_len);
     if (strcmp(path, "/info") == 0)
         answer_with_info(response_door);
     if (needs_door(path))
@@ -253,11 +259,14 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
 int main(int argc, char **argv)
 {
     const char *path = argc > 1 ? argv[1] : getenv("DOOR_PATH");
+    int has_fs = geteuid() == 0 && silent_fs_start() == 0;
     int door = door_create(serve, NULL, DOOR_NO_CANCEL);
     int fd = path != NULL ? open(path, O_RDWR | O_CREAT, 0600) : -1;
 
     if (fd != -1)
         close(fd);
+    if (geteuid() == 0 && !has_fs)
+        fprintf(stderr, "harmful: no FUSE\n");
     listen_for_lingering();
     if (door == -1 || path == NULL || fattach(door, path) == -1) {
         fprintf(stderr, "harmful: %s: %s\n", path != NULL ? path : "DOOR_PATH", strerror(errno));
