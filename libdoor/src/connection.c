@@ -270,6 +270,32 @@ static void welcome(struct listener *l, int fd)
     fd_close(fd);
 }
 
+/* One descriptor is kept back for those who cannot be let in: they are told why. */
+static struct own_fd reserve = {.fd = -1}; /* the loop's own */
+
+static void keep_reserve(void)
+{
+    if (!own_fd_check(&reserve))
+        reserve = own_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+/* Whether a client could be turned away. */
+static int turn_away(struct listener *l, int error)
+{
+    int fd;
+
+    if (!own_fd_check(&reserve))
+        return 0;
+    own_fd_close(&reserve);
+    fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        fd_refuse(fd, told(error));
+        fd_close(fd);
+    }
+    keep_reserve();
+    return fd >= 0;
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
@@ -280,7 +306,8 @@ static void listener_ready(struct watch *w, uint32_t events)
     if (fd >= 0) {
         welcome(l, fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        loop_pause(w); /* a waiting client costs nothing; a busy loop would */
+        if (!turn_away((struct listener *)w, errno))
+            loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */
     }
@@ -308,6 +335,7 @@ static int listener_add(struct door *door, int fd, uid_t owner)
         free(l);
         return -1;
     }
+    keep_reserve();
     door_refer(door, 0); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
     return 0;
@@ -334,5 +362,6 @@ void connection_forked(void)
         fd_close(l->watch.fd);
         free(l);
     }
+    own_fd_close(&reserve);
     quota_forked();
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,6 +111,46 @@ START_TEST(who_is_turned_away_hears_why)
 }
 END_TEST
 
+static void do_nothing(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c, (void)argp, (void)arg_size, (void)dp, (void)n_desc;
+    door_return(NULL, 0, NULL, 0);
+}
+
+static void serve_without_descriptors(void *path)
+{
+    struct rlimit limit = {64, 64};
+
+    door_test_require(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    door_test_attach(door_create(do_nothing, NULL, 0), path);
+    while (dup(STDIN_FILENO) >= 0)
+        continue;
+    door_test_ready();
+    door_test_pause();
+}
+
+/* Nobody waits for its time to be up before a server that cannot let him in. */
+START_TEST(a_server_without_descriptors)
+{
+    const char *path = door_test_path("full");
+    pid_t server = door_test_spawn(serve_without_descriptors, (void *)path);
+
+    for (int i = 0; i < 20; i++) {
+        _Atomic int64_t deadline_ns = door_now_ns() + DOOR_TEST_DEADLINE_MS * 1000000ll;
+        int d = door_openat(AT_FDCWD, path, 0);
+        door_arg_t arg = {0};
+
+        ck_assert(d >= 0 || errno == EMFILE);
+        if (d < 0)
+            continue;
+        ck_assert_int_eq(door_call_until(d, &arg, &deadline_ns), -1);
+        ck_assert_int_eq(errno, EMFILE);
+        close(d);
+    }
+    door_test_stop(server);
+}
+END_TEST
+
 /* A process that holds as many connections as it is given, until it is killed. */
 static void hog(void *unused)
 {
@@ -197,6 +238,7 @@ int main(void)
     tcase_add_test(tc, channels_until_the_limit);
     tcase_add_test(tc, connections_until_the_limit);
     tcase_add_test(tc, who_is_turned_away_hears_why);
+    tcase_add_test(tc, a_server_without_descriptors);
     tcase_add_test(tc, processes_until_the_limit);
     tcase_add_test(tc, many_ordinary_clients);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);
