@@ -6,6 +6,8 @@
 
 VERSION    := 0.1.0
 SOVERSION  := 1
+# What the manual pages say.
+RELEASED   := November 28, 2026
 
 BUILD      ?= build
 PREFIX     ?= /usr/local
@@ -18,6 +20,8 @@ APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
 PROVE      ?= prove --failures
 INSTALL    ?= install
+NM         ?= nm
+OBJCOPY    ?= objcopy
 PORT       ?= 8080
 MPMS       ?= event worker prefork
 
@@ -26,7 +30,7 @@ CXXFLAGS   ?= $(CFLAGS)
 WARNINGS   := -Wall -Wextra
 WERROR     ?=
 # What the code needs whatever the user's CFLAGS are.
-BASE       := -std=gnu11 -D_GNU_SOURCE -fPIC -pthread $(WARNINGS)
+BASE       := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -pthread $(WARNINGS)
 
 UNAME      := $(shell uname -s)
 comma      := ,
@@ -98,7 +102,10 @@ HTTPD_CPP = $(eval HTTPD_CPP := $$(shell $(APXS) -q EXTRA_CPPFLAGS) \
 # As system headers: clang warns of what APR's ring macros do.
 HTTPD_SYSTEM = $(patsubst -I%,-isystem %,$(filter-out -I/usr/include,$(HTTPD_CPP)))
 
-$(OBJ)/libdoor/src/%.o:      LOCAL := -Ilibdoor/include -Icompat
+# What the public headers declare is visible outside libdoor, and nothing else.
+DOOR_EXPORT := -fvisibility=hidden -include libdoor/src/exported.h
+
+$(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
@@ -121,7 +128,7 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags
 		-MMD -MP -c -o $@ $<
 
 # Changes when the compiler or the flags do, and then everything is rebuilt.
-FLAGS := $(CC) $(CXX) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+FLAGS := $(CC) $(CXX) $(BASE) $(DOOR_EXPORT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 .PHONY: FORCE
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
@@ -146,11 +153,19 @@ $(BUILD)/libdoor_app.so.$(SOVERSION): $(APP_OBJ) $(LIBDOOR) $(APP_MAP)
 %.so: %.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
+# An archive shows what its shared library does: one object, whose other names are local.
 $(BUILD)/libdoor.a: $(DOOR_OBJ)
 $(BUILD)/libdoor_app.a: $(APP_OBJ)
-$(BUILD)/%.a:
+$(BUILD)/%.a: $(BUILD)/%.so.$(SOVERSION)
 	rm -f $@
-	$(AR) rcs $@ $^
+ifeq ($(UNAME),SunOS)
+	$(AR) rcs $@ $(filter %.o,$^)
+else
+	$(NM) -D --defined-only $< | sed -n 's/.* [B-Zu] \([^@ ]*\).*/\1/p' >$(OBJ)/$*.names
+	$(CC) $(filter -m%,$(CFLAGS)) -nostdlib -r -o $(OBJ)/$*.o $(filter %.o,$^)
+	$(OBJCOPY) --keep-global-symbols=$(OBJ)/$*.names $(OBJ)/$*.o
+	$(AR) rcs $@ $(OBJ)/$*.o
+endif
 
 # One file to load: libdoor and the wire code are inside, nothing of them shows.
 $(BUILD)/mod_door.so: $(MODULE_OBJ) $(MODULE_DOOR) $(MODULE_MAP)
@@ -183,7 +198,7 @@ t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
 FUZZERS   := $(call t_bin,$(FUZZ_SRC))
 T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
-STATIC    := $(BUILD)/libdoor_app.a $(if $(DOOR_SRC),$(BUILD)/libdoor.a)
+STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
 t-apps: $(T_APPS)
@@ -192,7 +207,13 @@ tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
 CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
-# Linked with the archives, so that tests reach what the libraries do not export.
+# Linked with archives of all objects, so that tests reach what the libraries do not export.
+$(OBJ)/libdoor.a: $(DOOR_OBJ)
+$(OBJ)/libdoor_app.a: $(APP_OBJ)
+$(OBJ)/%.a:
+	rm -f $@
+	$(AR) rcs $@ $^
+
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
@@ -316,6 +337,47 @@ check-valgrind: deps-analysis all c-tests
 		$(VALGRIND_TESTS)
 	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
+# The C tests as programs for another architecture, with its check library.
+foreign_check = CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
+foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+$(BUILD)/foreign/%/libcheck_pic.a: scripts/foreign.sh
+	sh scripts/foreign.sh $* $(@D)
+
+.PHONY: check-m32 check-cross check-aarch64 check-musl
+# The kernel's headers are the same for both.
+M32 := -m32 -Wno-psabi -idirafter /usr/include/x86_64-linux-gnu
+check-m32: $(BUILD)/foreign/i386/libcheck_pic.a $(BUILD)/t/aux_call
+	@sh scripts/deps.sh m32
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/m32' CC='gcc-12 $(M32)' CXX='g++-12 $(M32)' \
+		$(call foreign_check,i386) c-tests
+	$(PROVE) $(call foreign_tests,m32)
+	$(PROVE) -e '' $(BUILD)/t/aux_call :: $(BUILD)/m32/t/aux_call
+	$(PROVE) -e '' $(BUILD)/m32/t/aux_call :: $(BUILD)/t/aux_call
+
+check-cross: check-aarch64 check-musl
+
+# Under qemu, which is slow: not what calls a million times, has a deadline for thousands of
+# threads, or runs other programs.
+AARCH64 := aarch64-linux-gnu-
+NOT_EMULATED := test_async test_call test_return test_hostile_limits test_run
+check-aarch64: $(BUILD)/foreign/arm64/libcheck_pic.a
+	@sh scripts/deps.sh cross
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/aarch64' AR=$(AARCH64)ar NM=$(AARCH64)nm \
+		OBJCOPY=$(AARCH64)objcopy CC='$(AARCH64)gcc -I$(abspath $(BUILD))/foreign/arm64' \
+		CXX=$(AARCH64)g++ $(call foreign_check,arm64) libdoor c-tests
+	DOOR_TEST_EMULATED=1 $(PROVE) -e 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
+		$(filter-out $(NOT_EMULATED:%=$(BUILD)/aarch64/t/%),$(call foreign_tests,aarch64))
+
+# There is no check library for musl: one program, linked in each way.
+MUSL := musl-gcc -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+check-musl:
+	@sh scripts/deps.sh cross
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/musl' CC='$(MUSL)' WERROR=-Werror libdoor
+	@set -e; cd '$(BUILD)/musl'; for how in '-Wl,-rpath,$(abspath $(BUILD))/musl libdoor.so' libdoor.a '-static libdoor.a'; do \
+		$(MUSL) $(WARNINGS) -I'$(CURDIR)/libdoor/include' -o doors '$(CURDIR)/scripts/t/doors.c' $$how; \
+		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
+	done
+
 check-tree: all man
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t
@@ -325,17 +387,20 @@ $(MPMS:%=check-%): check-%: all tests
 
 # ---------------------------------------------------------------- benchmarks
 
-# What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short.
+# What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short,
+# OTHER=/path/to/libdoor.so has another build of the library in the socket's place, CALLERS=n
+# and PROCEDURE=0 (1, 2) only some of the rows.
 CALL_BENCH := $(sort $(wildcard bench/call*.c))
 
 $(OBJ)/bench/call%.o: LOCAL := -O2 $(DOOR_CPP)
-$(BUILD)/bench/call: $(call objs,$(CALL_BENCH)) $(BUILD)/libdoor.a
+$(BUILD)/bench/call: $(call objs,$(CALL_BENCH))
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^
+	$(LINK) -o $@ $^ -ldl
 
 .PHONY: bench-call
-bench-call: $(BUILD)/bench/call
-	@$(BUILD)/bench/call $(if $(QUICK),-q)
+bench-call: $(BUILD)/bench/call $(LIBDOOR)
+	@$(BUILD)/bench/call $(if $(QUICK),-q) $(OTHER:%=-o '%') $(CALLERS:%=-c %) \
+		$(PROCEDURE:%=-p %) $(abspath $(LIBDOOR))
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
@@ -402,8 +467,8 @@ HEADERS    := $(if $(DOOR_SRC),$(wildcard libdoor/include/*.h) compat/door_compa
 SYS_HEADERS := $(if $(DOOR_SRC),$(wildcard libdoor/include/sys/*.h))
 MAN3       := $(if $(DOOR_SRC),$(wildcard libdoor/man/*.3))
 # The runtime's pages are made from its header.
-$(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl
-	perl scripts/man.pl $< $(@D) "$$(date -r $< '+%B %-d, %Y')"
+$(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
+	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
 LIBS       := $(if $(DOOR_SRC),door) door_app

@@ -63,8 +63,10 @@ static const struct failure {
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
+    {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
+    {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY, "the answer has over 1,000 header fields, or 1 MiB of them"},
     {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
     {MOD_DOOR_ESHORT, 0, "the answer is shorter than its Content-Length; connection closed"},
     {MOD_DOOR_ELONG, 0, "the answer is longer than its Content-Length; cut"},
@@ -109,16 +111,30 @@ static const char *hint(const char *path, apr_status_t error)
     return "";
 }
 
-/* Tells the log why a call came to nothing; returns the HTTP status that fits. */
+/*
+ * Whoever restarts or stops httpd ends its calls, its waiting for applications, and
+ * the responses that they are in the middle of: that is no fault of theirs.
+ */
+static int is_cut(apr_status_t error)
+{
+    return mod_door_is_stopping() &&
+           (error == ETIMEDOUT || error == EINTR || error == MOD_DOOR_ESTART ||
+            error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT || error == MOD_DOOR_ESILENT);
+}
+
+/*
+ * Tells the log why a call came to nothing; returns the HTTP status that fits.
+ * Where an errno of the doors means something of theirs, its own words would mislead.
+ */
 static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
 {
-    const struct failure *failure = find_failure(error);
-    apr_status_t known = error < APR_OS_START_USERERR ? error : call->app_error;
+    const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
+    apr_status_t known = failure == &other_failure || error == ENOENT ? error : call->app_error;
     const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, known, call->r, "%s %s%s: %s%s",
-                  call->instance.app != NULL ? "application" : "door",
+    ap_log_rerror(APLOG_MARK, is_cut(error) ? APLOG_INFO : APLOG_ERR, known, call->r,
+                  "%s %s%s: %s%s", call->instance.app != NULL ? "application" : "door",
                   call->instance.app != NULL ? call->instance.app->name : path, process,
                   failure->reason, hint(path, error));
     return failure->status;
@@ -158,7 +174,10 @@ static int is_raw(const struct mod_door_call *call)
     return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
 }
 
-/* Takes note of where the result is.  One descriptor has a meaning in it: others are closed. */
+/*
+ * Takes note of where the result is.  One descriptor has a meaning in a message,
+ * and none in a raw result: others are closed.
+ */
 static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 {
     uint_t i;
@@ -166,7 +185,7 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     for (i = 0; i < args->desc_num; i++) {
         if (!(args->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR))
             continue;
-        if (call->result_fd == -1)
+        if (call->result_fd == -1 && !is_raw(call))
             call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
         else
             mod_door_close_received(call->sender, args->desc_ptr[i].d_data.d_desc.d_descriptor);
@@ -175,11 +194,16 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     call->head = NULL;
-    /* What is lent the application can still change: the head is believed only as a copy. */
-    if (call->result != call->buffer && !is_raw(call)) {
-        call->head_len = door_wire_head_len(call->result, call->result_len);
-        call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
+    if (call->result == call->buffer || is_raw(call))
+        return;
+    call->head_len = door_wire_head_len(call->result, call->result_len);
+    if (call->head_len > MOD_DOOR_HEAD_MAX) {
+        call->complaint = MOD_DOOR_EHEAD;
+        call->result_len = 0;
+        return;
     }
+    /* What is lent the application can still change: the head is believed only as a copy. */
+    call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
 }
 
 /* The result as a message: 0, or -1 and errno. */
@@ -278,11 +302,12 @@ static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_
     return find_door(call, name, door);
 }
 
-static int is_kind(const struct mod_door_call *call, enum door_wire_kind kind)
+/* A raw result is the program's own, and may be what a client has sent it. */
+static int asks_for_response_door(const struct mod_door_call *call)
 {
     struct door_wire_reader message;
 
-    return read_message(call, kind, &message) == 0;
+    return !is_raw(call) && read_message(call, DOOR_WIRE_WHO, &message) == 0;
 }
 
 /*
@@ -309,7 +334,7 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
             continue;
         }
         if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
-            !is_kind(call, DOOR_WIRE_WHO))
+            !asks_for_response_door(call))
             return error;
         free_result(call);
         descriptor = mod_door_response_fd(*door);
@@ -339,7 +364,7 @@ static apr_status_t read_failure(struct mod_door_call *call, const struct door_w
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
-    if (call->has_extra)
+    if (call->has_extra && !is_raw(call))
         return MOD_DOOR_EMANY;
     if (is_raw(call)) {
         memset(message, 0, sizeof(*message));
@@ -348,10 +373,12 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         mod_door_begin_raw(call);
         return APR_SUCCESS;
     }
-    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
-        return errno;
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
+    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
+        return errno;
+    if (mod_door_check_head(message) != APR_SUCCESS)
+        return MOD_DOOR_EHEAD;
     if ((message->kind == DOOR_WIRE_BUSY && !call->response.is_begun) ||
         (message->kind == DOOR_WIRE_END && message->flags & DOOR_WIRE_FAILED))
         return read_failure(call, message);
@@ -384,14 +411,16 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
     return error;
 }
 
-/* A local Location: the response is that of another request. */
-static int redirect(request_rec *r, const char *location)
+/* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
+static int redirect(struct mod_door_call *call)
 {
+    request_rec *r = call->r;
+
+    mod_door_keep_headers(call);
+    mod_door_body_abandon(r, &call->body);
     r->method = "GET";
     r->method_number = M_GET;
-    r->header_only = 0;
-    apr_table_unset(r->headers_in, "Content-Length");
-    ap_internal_redirect_handler(location, r);
+    ap_internal_redirect(call->response.redirect, r);
     return OK;
 }
 
@@ -407,7 +436,7 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
         error = read_result(call, &message);
     /* A body that could not be read whole, and nothing sent: that is what the client hears. */
     if (call->body.error != APR_SUCCESS && !call->is_passed)
-        return ap_map_http_request_error(call->body.error, HTTP_BAD_REQUEST);
+        return mod_door_body_status(&call->body);
     if (error == APR_SUCCESS)
         error = take_end(call, &message, call->brigade, &wrong_length);
     if (response->error != APR_SUCCESS) {
@@ -423,7 +452,7 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
         fail(call, path, pid, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call->r, response->redirect);
+        return redirect(call);
     return mod_door_end(call, call->brigade, message);
 }
 
@@ -504,36 +533,50 @@ static int is_ours(const request_rec *r)
     return r->handler != NULL && !strcmp(r->handler, HANDLER_NAME) && has_door(config_of(r));
 }
 
-static int answer(request_rec *r)
+/* From the name to the answer: what a handler returns. */
+static int serve(struct mod_door_call *call)
 {
-    const struct mod_door_config *conf = config_of(r);
-    struct mod_door_call call = {.r = r, .conf = conf, .result_fd = -1};
+    request_rec *r = call->r;
+    const struct mod_door_config *conf = call->conf;
     struct mod_door_name name;
     struct mod_door *door;
     apr_status_t error;
     int status;
 
-    if (!is_ours(r))
-        return DECLINED;
     if (mod_door_find_name(r, conf, &name) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
-    if (conf->is_app && (call.instance.app = mod_door_find_app(conf->path)) == NULL)
-        return fail(&call, name.path, -1, MOD_DOOR_EDOWN);
-    call.limit = mod_door_find_limit(conf->path);
+    if (conf->is_app && (call->instance.app = mod_door_find_app(conf->path)) == NULL)
+        return fail(call, name.path, -1, MOD_DOOR_EDOWN);
+    call->limit = mod_door_find_limit(conf->path);
     /* Before the body is read: without an application nobody need send it. */
-    error = find_door(&call, &name, &door);
+    error = find_door(call, &name, &door);
     if (error != APR_SUCCESS)
-        return fail(&call, name.path, -1, error);
-    call.buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
-    call.brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    status = exchange(&call, &name, &door);
-    mod_door_leave_instance(&call.instance, CALL_NOT_TAKEN);
-    free_call(&call);
+        return fail(call, name.path, -1, error);
+    call->buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
+    call->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    status = exchange(call, &name, &door);
+    mod_door_leave_instance(&call->instance, CALL_NOT_TAKEN);
+    free_call(call);
     if (door != NULL)
         mod_door_release(door);
+    return status;
+}
+
+static int answer(request_rec *r)
+{
+    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    int status;
+
+    if (!is_ours(r))
+        return DECLINED;
+    status = mod_door_body_init(r, &call.body);
+    if (status == OK)
+        status = serve(&call);
+    if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
+        mod_door_body_abandon(r, &call.body);
     return status;
 }
 

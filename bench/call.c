@@ -2,12 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * call.c: what a door_call() costs, beside a bare SOCK_SEQPACKET ping-pong of
- * the same sizes with a server thread for each caller.
- *
- * For each cell of the table both stand ready in processes of their own and
- * run in turn, a short window each, round after round.  A ratio is that of two
- * neighbouring windows, and what is printed is the median of the rounds: other
- * work on the machine then hits both alike.
+ * the same sizes with a server thread for each caller; or beside another build
+ * of libdoor (call_compare.h).
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -17,11 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "call_party.h"
-#include "call_sample.h"
+#include "call_cell.h"
+#include "call_compare.h"
 
-#define ROUNDS_MAX 99
-#define SMALL 16 /* bytes of a small argument or result */
 #define KIB 1024
 
 /* The goals. */
@@ -33,132 +27,30 @@
 #define SERVER_KIB_MAX 100 /* resident, for each idle server thread */
 #define CLIENT_KIB_MAX 16  /* and for each calling one */
 
-enum { DOOR, OTHER, REFERENCE, PARTY_COUNT };
+enum { DOOR, OTHER, REFERENCE };
 
-/* A cell: up to three loads that run in turn. */
-struct cell {
-    struct load load[PARTY_COUNT];
-    int has_reference;
-    struct window window[PARTY_COUNT][ROUNDS_MAX];
-    long server_kib, client_kib; /* grown by in the first window, for each thread more */
-};
-
-static struct options {
-    int rounds;
-    int64_t window_ms;
-    unsigned callers; /* only cells with so many; 0: all */
-    int procedure;    /* only small calls with this one; -1: all, and large results */
-} options = {.rounds = 9, .window_ms = 250, .procedure = -1};
-
-static const char *const procedure_name[] = {"0 us", "20 us CPU", "1 ms asleep"};
 static char directory[] = "/tmp/bench-call-XXXXXX";
-
-/* ------------------------------------------------ numbers */
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    if (count == 0)
-        return 0;
-    qsort(values, (size_t)count, sizeof(*values), compare);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
-static double calls_per_s(const struct window *w)
-{
-    return w->calls_per_s;
-}
-
-static double cpu_us(const struct window *w)
-{
-    return w->cpu_us;
-}
-
-static double switches(const struct window *w)
-{
-    return w->switches;
-}
-
-static double p99_us(const struct window *w)
-{
-    return w->p99_us;
-}
-
-static double threads(const struct window *w)
-{
-    return w->threads;
-}
-
-static double typical(const struct cell *cell, int party, double (*of)(const struct window *))
-{
-    double values[ROUNDS_MAX];
-
-    for (int i = 0; i < options.rounds; i++)
-        values[i] = of(&cell->window[party][i]);
-    return median(values, options.rounds);
-}
-
-static double ratio(const struct cell *cell, int other, double (*of)(const struct window *))
-{
-    double values[ROUNDS_MAX];
-
-    for (int i = 0; i < options.rounds; i++)
-        values[i] = of(&cell->window[DOOR][i]) / of(&cell->window[other][i]);
-    return median(values, options.rounds);
-}
-
-/* ------------------------------------------------ running */
+static struct cell_options options = {.rounds = 9, .window_ms = 250, .dir = directory};
+static struct wanted wanted = {.procedure = -1};
+static const char *library, *other;
 
 static struct cell make_cell(unsigned callers, enum procedure procedure, size_t result_size)
 {
-    struct load load = {TRANSPORT_DOOR, procedure, callers, SMALL, result_size};
-    struct cell cell = {.load = {load, load, load}};
+    struct load load = {.transport = TRANSPORT_DOOR,
+                        .procedure = procedure,
+                        .callers = callers,
+                        .arg_size = CELL_SMALL,
+                        .result_size = result_size,
+                        .library = library};
+    struct cell cell = {.count = 2, .load = {load, load, load}};
 
     cell.load[OTHER].transport = TRANSPORT_SOCKET;
     return cell;
 }
 
-/* The first window shows what the threads need that come with it. */
-static void measure_memory(struct cell *cell, struct party *door)
-{
-    long server_kib = sample_resident_kib(party_server(door));
-    long client_kib = sample_resident_kib(party_client(door));
-    struct window w = party_run(door, options.window_ms);
-
-    server_kib = sample_resident_kib(party_server(door)) - server_kib;
-    client_kib = sample_resident_kib(party_client(door)) - client_kib;
-    cell->server_kib = server_kib / (w.threads > 1 ? (long)w.threads - 1 : 1);
-    cell->client_kib = client_kib / (long)cell->load[DOOR].callers;
-}
-
-static void run_cell(struct cell *cell)
-{
-    struct party *party[PARTY_COUNT] = {NULL};
-    int count = cell->has_reference ? PARTY_COUNT : PARTY_COUNT - 1;
-
-    for (int i = 0; i < count; i++)
-        party[i] = party_start(&cell->load[i], directory);
-    measure_memory(cell, party[DOOR]);
-    for (int round = -1; round < options.rounds; round++) {
-        for (int i = 0; i < count; i++) {
-            struct window w = party_run(party[i], options.window_ms);
-            if (round >= 0) /* the one before is for the caches and the pool */
-                cell->window[i][round] = w;
-        }
-    }
-    for (int i = 0; i < count; i++)
-        party_stop(party[i]);
-}
-
 static int is_wanted(unsigned callers)
 {
-    return options.callers == 0 || options.callers == callers;
+    return wanted.callers == 0 || wanted.callers == callers;
 }
 
 /* ------------------------------------------------ printing */
@@ -185,27 +77,31 @@ static void print_head(void)
     uname(&system);
     getloadavg(&load, 1);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    printf("# door_call() beside a SOCK_SEQPACKET ping-pong\n\n");
+    printf("# What a door_call() costs\n\n");
     printf("%s, %ld processors; %s %s %s; %s; load %.1f at the start.\n", cpu,
            sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, system.machine, date,
            load);
-    printf("%d rounds with windows of %d ms, in turn; medians. *socket*: one send and one recv\n"
-           "per side, a server thread for each caller, two processes. CPU: user and system\n"
-           "time of client and server. **!** misses its goal.\n",
+    printf("%d rounds with windows of %d ms, in turn; medians. CPU: user and system time of\n"
+           "clients and server.\n",
            options.rounds, (int)options.window_ms);
+    if (other == NULL)
+        printf("*socket*: one send and one recv per side, a server thread for each caller.\n"
+               "**!** misses its goal.\n");
 }
 
 static void print_ratios(const struct cell *cell)
 {
-    double rate = ratio(cell, OTHER, calls_per_s), cpu = ratio(cell, OTHER, cpu_us);
+    double rate = cell_ratio(cell, DOOR, OTHER, calls_per_s);
+    double cpu = cell_ratio(cell, DOOR, OTHER, cpu_us);
 
-    printf(" %.0f | %.0f | %.2f%s | %.1f | %.1f | %.2f%s |", typical(cell, DOOR, calls_per_s),
-           typical(cell, OTHER, calls_per_s), rate, mark(rate >= RATE_MIN),
-           typical(cell, DOOR, cpu_us), typical(cell, OTHER, cpu_us), cpu, mark(cpu <= CPU_MAX));
-    printf(" %.2f | %.2f | %.0f | %.0f | %.0f | %.0f |", typical(cell, DOOR, switches),
-           typical(cell, OTHER, switches), typical(cell, DOOR, threads),
-           typical(cell, OTHER, threads), typical(cell, DOOR, p99_us),
-           typical(cell, OTHER, p99_us));
+    printf(" %.0f | %.0f | %.2f%s | %.1f | %.1f | %.2f%s |", cell_typical(cell, DOOR, calls_per_s),
+           cell_typical(cell, OTHER, calls_per_s), rate, mark(rate >= RATE_MIN),
+           cell_typical(cell, DOOR, cpu_us), cell_typical(cell, OTHER, cpu_us), cpu,
+           mark(cpu <= CPU_MAX));
+    printf(" %.2f | %.2f | %.0f | %.0f | %.0f | %.0f |", cell_typical(cell, DOOR, switches),
+           cell_typical(cell, OTHER, switches), cell_typical(cell, DOOR, threads),
+           cell_typical(cell, OTHER, threads), cell_typical(cell, DOOR, p99_us),
+           cell_typical(cell, OTHER, p99_us));
 }
 
 #define RATIO_HEAD                                                                                 \
@@ -221,30 +117,50 @@ static void print_goal(const char *what, double value, const char *unit, double 
 
 /* ------------------------------------------------ the tables */
 
-/* What the small calls showed, over all cells. */
+/* What the small calls of threads showed, over all cells. */
 struct summary {
     double cpu[16], cpu_worst, rate_worst;
     int count;
     double threads_one, threads_many;
-    long server_kib, client_kib;
+    struct held many_kib;
 };
 
 static void summarize(struct summary *sum, const struct cell *cell)
 {
-    double cpu = ratio(cell, OTHER, cpu_us), rate = ratio(cell, OTHER, calls_per_s);
+    double cpu = cell_ratio(cell, DOOR, OTHER, cpu_us);
+    double rate = cell_ratio(cell, DOOR, OTHER, calls_per_s);
 
     if (cpu > sum->cpu_worst)
         sum->cpu_worst = cpu;
     if (sum->count == 0 || rate < sum->rate_worst)
         sum->rate_worst = rate;
     sum->cpu[sum->count++] = cpu;
-    if (cell->load[DOOR].callers == 1 && typical(cell, DOOR, threads) > sum->threads_one)
-        sum->threads_one = typical(cell, DOOR, threads);
+    if (cell->load[DOOR].callers == 1 && cell_typical(cell, DOOR, threads) > sum->threads_one)
+        sum->threads_one = cell_typical(cell, DOOR, threads);
     if (cell->load[DOOR].callers == 64 && cell->load[DOOR].procedure == PROCEDURE_SLEEP) {
-        sum->threads_many = typical(cell, DOOR, threads);
-        sum->server_kib = cell->server_kib;
-        sum->client_kib = cell->client_kib;
+        sum->threads_many = cell_typical(cell, DOOR, threads);
+        sum->many_kib = cell->grown_kib;
     }
+}
+
+static void run_small_cell(struct cell *cell)
+{
+    cell_run(cell, &options);
+    printf("| %s | %s |", cell_callers(&cell->load[DOOR]), cell_procedure(&cell->load[DOOR]));
+    print_ratios(cell);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void print_small_head(const char *who)
+{
+    printf("\n## Small calls (%d bytes each way)%s\n\n", CELL_SMALL, who);
+    printf("| callers | procedure |" RATIO_HEAD "\n|---:|---|" RATIO_RULE "\n");
+}
+
+static int is_wanted_small(unsigned callers, int procedure)
+{
+    return is_wanted(callers) && (wanted.procedure < 0 || wanted.procedure == procedure);
 }
 
 static struct summary run_small(void)
@@ -252,23 +168,33 @@ static struct summary run_small(void)
     static const unsigned callers[] = {1, 4, 16, 64};
     struct summary sum = {0};
 
-    printf("\n## Small calls (%d bytes each way)\n\n", SMALL);
-    printf("| callers | procedure |" RATIO_HEAD "\n|---:|---|" RATIO_RULE "\n");
+    print_small_head("");
     for (int procedure = PROCEDURE_EMPTY; procedure <= PROCEDURE_SLEEP; procedure++) {
         for (size_t i = 0; i < sizeof(callers) / sizeof(callers[0]); i++) {
-            struct cell cell = make_cell(callers[i], (enum procedure)procedure, SMALL);
-            if (!is_wanted(callers[i]) ||
-                (options.procedure >= 0 && options.procedure != procedure))
+            struct cell cell = make_cell(callers[i], (enum procedure)procedure, CELL_SMALL);
+            if (!is_wanted_small(callers[i], procedure))
                 continue;
-            run_cell(&cell);
-            printf("| %u | %s |", callers[i], procedure_name[procedure]);
-            print_ratios(&cell);
-            printf("\n");
-            fflush(stdout);
+            run_small_cell(&cell);
             summarize(&sum, &cell);
         }
     }
     return sum;
+}
+
+/* To know, not to hold it to a goal: the socket has a server thread for each process. */
+static void run_processes(void)
+{
+    static const unsigned callers[] = {1, 16, 64, 256};
+
+    print_small_head(", each caller a process");
+    for (size_t i = 0; i < sizeof(callers) / sizeof(callers[0]); i++) {
+        struct cell cell = make_cell(callers[i], PROCEDURE_EMPTY, CELL_SMALL);
+        if (!is_wanted_small(callers[i], PROCEDURE_EMPTY))
+            continue;
+        for (int load = 0; load < cell.count; load++)
+            cell.load[load].is_by_process = 1;
+        run_small_cell(&cell);
+    }
 }
 
 static void print_summary(struct summary *sum)
@@ -282,14 +208,14 @@ static void print_summary(struct summary *sum)
     if (is_wanted(1))
         print_goal("server threads with one caller, at most", sum->threads_one, "", 2,
                    sum->threads_one <= 2);
-    if (!is_wanted(64))
+    if (!is_wanted_small(64, PROCEDURE_SLEEP))
         return;
     print_goal("server threads with 64 callers and 1 ms asleep", sum->threads_many, "", 64,
                sum->threads_many >= 48 && sum->threads_many <= 72);
-    print_goal("resident for each server thread", (double)sum->server_kib, " KiB", SERVER_KIB_MAX,
-               sum->server_kib < SERVER_KIB_MAX);
-    print_goal("resident for each calling thread", (double)sum->client_kib, " KiB", CLIENT_KIB_MAX,
-               sum->client_kib <= CLIENT_KIB_MAX);
+    print_goal("resident for each server thread", (double)sum->many_kib.server, " KiB", SERVER_KIB_MAX,
+               sum->many_kib.server < SERVER_KIB_MAX);
+    print_goal("resident for each calling thread", (double)sum->many_kib.client, " KiB", CLIENT_KIB_MAX,
+               sum->many_kib.client <= CLIENT_KIB_MAX);
 }
 
 struct large {
@@ -307,13 +233,13 @@ static void run_large_cell(const struct large *large)
     int is_copy = large->reference == TRANSPORT_COPY;
     double value;
 
-    cell.has_reference = 1;
+    cell.count = REFERENCE + 1;
     cell.load[DOOR].transport = large->door;
     cell.load[REFERENCE].transport = large->reference;
     if (!is_copy)
-        cell.load[REFERENCE].result_size = SMALL;
-    run_cell(&cell);
-    value = ratio(&cell, REFERENCE, is_copy ? calls_per_s : cpu_us);
+        cell.load[REFERENCE].result_size = CELL_SMALL;
+    cell_run(&cell, &options);
+    value = cell_ratio(&cell, DOOR, REFERENCE, is_copy ? calls_per_s : cpu_us);
     int is_met = is_copy ? value >= COPY_RATE_MIN : value <= LARGE_CPU_MAX;
     if (large->door == TRANSPORT_DOOR_MAP)
         is_met = 1; /* to know, not to hold it to */
@@ -345,11 +271,24 @@ static void run_large(void)
     }
 }
 
+static void print_usage(const char *program)
+{
+    fprintf(stderr,
+            "usage: %s [-q] [-r rounds] [-w window_ms] [-c callers] [-p procedure]\n"
+            "       [-o other_libdoor.so] libdoor.so\n"
+            "  -q  quickly: 5 rounds of 60 ms\n"
+            "  -c  only the rows with so many callers\n"
+            "  -p  only small calls: 0 an empty procedure, 1 computing, 2 asleep\n"
+            "  -o  beside another build of the library, not beside sockets\n",
+            program);
+    exit(2);
+}
+
 static void parse_options(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "qr:w:c:p:")) != -1) {
+    while ((option = getopt(argc, argv, "qr:w:c:p:o:")) != -1) {
         switch (option) {
         case 'q':
             options.rounds = 5;
@@ -362,32 +301,41 @@ static void parse_options(int argc, char **argv)
             options.window_ms = atoi(optarg);
             break;
         case 'c':
-            options.callers = (unsigned)atoi(optarg);
+            wanted.callers = (unsigned)atoi(optarg);
             break;
         case 'p':
-            options.procedure = atoi(optarg);
+            wanted.procedure = atoi(optarg);
+            break;
+        case 'o':
+            other = optarg;
             break;
         default:
-            fprintf(stderr,
-                    "usage: %s [-q] [-r rounds] [-w window_ms] [-c callers] [-p procedure]\n"
-                    "  -q  quickly: 5 rounds of 60 ms\n"
-                    "  -c  only the cells with so many callers\n"
-                    "  -p  only small calls: 0 an empty procedure, 1 computing, 2 asleep\n",
-                    argv[0]);
-            exit(2);
+            print_usage(argv[0]);
         }
     }
-    if (options.rounds < 1 || options.rounds > ROUNDS_MAX || options.window_ms < 1 ||
+    if (optind != argc - 1)
+        print_usage(argv[0]);
+    library = argv[optind];
+    if (options.rounds < 1 || options.rounds > CELL_ROUNDS_MAX || options.window_ms < 1 ||
         options.window_ms > 10000) {
-        fprintf(stderr, "%s: 1 to %d rounds, windows of 1 to 10000 ms\n", argv[0], ROUNDS_MAX);
+        fprintf(stderr, "%s: 1 to %d rounds, windows of 1 to 10000 ms\n", argv[0],
+                CELL_ROUNDS_MAX);
         exit(2);
     }
 }
 
+static void run_beside_sockets(void)
+{
+    struct summary small = run_small();
+
+    print_summary(&small);
+    run_processes();
+    if (wanted.procedure < 0)
+        run_large();
+}
+
 int main(int argc, char **argv)
 {
-    struct summary small;
-
     parse_options(argc, argv);
     if (mkdtemp(directory) == NULL) {
         perror(directory);
@@ -395,10 +343,12 @@ int main(int argc, char **argv)
     }
     print_head();
     party_calibrate();
-    small = run_small();
-    print_summary(&small);
-    if (options.procedure < 0)
-        run_large();
+    if (other != NULL)
+        compare_libraries(library, other, &wanted, &options);
+    else
+        run_beside_sockets();
+    if (wanted.procedure < 0 && wanted.callers == 0)
+        compare_channels(library, other, &options);
     rmdir(directory);
     return 0;
 }

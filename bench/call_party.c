@@ -18,34 +18,31 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <door.h>
-#include <stropts.h>
-
+#include "call_latency.h"
+#include "call_library.h"
 #include "call_sample.h"
 
 #define PATIENCE_S 20               /* nothing here takes that long */
 #define PACKET_MAX ((size_t)64 << 10) /* what a socket takes at once everywhere */
 #define STACK_SIZE ((size_t)256 << 10)
 
-/* Latencies fall into classes: 16 for each power of two of nanoseconds. */
-#define CLASS_BITS 4
-#define CLASS_COUNT (40 << CLASS_BITS)
-
 /* What one calling thread did in a window; its own until it has parked. */
 struct caller {
     _Alignas(64) uint64_t calls;
-    uint32_t latency[CLASS_COUNT];
+    struct latencies latencies;
 };
 
 struct board {
     sem_t ready;  /* posted by each process, and by each caller, when it is */
     sem_t start;  /* posted for each caller, when a window opens */
     sem_t parked; /* posted by each caller, when it has seen the window's end */
+    sem_t end;    /* posted for the server, when no call runs any more */
     _Atomic int is_open; /* the window is */
     _Atomic int is_over; /* no more windows come */
     _Atomic unsigned window;
@@ -56,12 +53,15 @@ struct board {
 struct party {
     struct load load;
     struct board *board;
-    pid_t server, client;
-    char name[256];                 /* of the door */
+    pid_t server; /* 0: none */
+    unsigned client_count;
+    pid_t client[PARTY_CALLERS_MAX];
+    char name[PARTY_DOORS_MAX][256];
     int pair[PARTY_CALLERS_MAX][2]; /* client's and server's end */
 };
 
 static uint64_t compute_rounds;
+static struct library library; /* of a server, or a client */
 
 static void fail(const char *what)
 {
@@ -150,15 +150,41 @@ static void door_procedure(void *cookie, char *argp, size_t arg_size, door_desc_
 
     (void)argp, (void)arg_size, (void)dp, (void)n_desc;
     work(party->board, party->load.procedure);
-    door_return(served_result, party->load.result_size, NULL, 0);
+    library.reply(served_result, party->load.result_size, NULL, 0);
 }
 
-static void serve_door(struct party *party)
+static int is_door(enum transport transport)
 {
-    int d = door_create(door_procedure, party, DOOR_REFUSE_DESC);
+    return transport != TRANSPORT_SOCKET && transport != TRANSPORT_COPY;
+}
 
-    if (d < 0 || fattach(d, party->name) < 0)
-        fail("door_create, fattach");
+static void serve_doors(struct party *party)
+{
+    for (unsigned i = 0; i < party->load.doors; i++) {
+        int d = library.create(door_procedure, party, DOOR_REFUSE_DESC);
+        if (d < 0 || library.attach(d, party->name[i]) < 0)
+            fail("door_create, fattach");
+    }
+}
+
+static void end_doors(struct party *party)
+{
+    for (unsigned i = 0; i < party->load.doors; i++) {
+        if (library.detach(party->name[i]) < 0)
+            fail("fdetach");
+    }
+}
+
+/* Many clients are many descriptors. */
+static void use_library(struct party *party)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    library = library_load(party->load.library);
 }
 
 /* 0 at the end of the connection. */
@@ -212,70 +238,91 @@ static void serve_sockets(struct party *party)
     }
 }
 
-static void run_server(struct party *party)
+static void run_server(struct party *party, unsigned number)
 {
+    int has_doors = is_door(party->load.transport);
+
+    (void)number;
     served_result = make_buffer(party->load.result_size);
-    if (party->load.transport == TRANSPORT_SOCKET)
+    if (has_doors) {
+        use_library(party);
+        serve_doors(party);
+    } else {
         serve_sockets(party);
-    else
-        serve_door(party);
+    }
     sem_post(&party->board->ready);
-    for (;;)
-        pause();
+    while (sem_wait(&party->board->end) < 0)
+        continue;
+    if (has_doors)
+        end_doors(party);
+    _exit(0);
 }
 
 /* ------------------------------------------------ the client */
 
+static int door[PARTY_DOORS_MAX]; /* a client's */
+
 struct client_task {
     struct party *party;
     unsigned number;
-    int fd; /* the door, or the socket */
+    unsigned next_door;
+    void *handle; /* of the first door */
     char *argument, *result, *between;
 };
 
-/* One call; whatever it has to give back is given back. */
-static int call(struct client_task *task)
+static void copy(struct client_task *task, size_t size)
+{
+    memcpy(task->between, task->argument, size);
+    __asm__ volatile("" ::"r"(task->between) : "memory"); /* it is read: no shortcut */
+    memcpy(task->result, task->between, size);
+    __asm__ volatile("" ::"r"(task->result) : "memory");
+}
+
+static int call_socket(struct client_task *task)
 {
     struct load *load = &task->party->load;
+    int fd = task->party->pair[task->number][0];
 
-    if (load->transport == TRANSPORT_SOCKET)
-        return send_all(task->fd, task->argument, load->arg_size) &&
-               recv_all(task->fd, task->result, load->result_size);
-    if (load->transport == TRANSPORT_COPY) {
-        memcpy(task->between, task->argument, load->result_size);
-        __asm__ volatile("" ::"r"(task->between) : "memory"); /* it is read: no shortcut */
-        memcpy(task->result, task->between, load->result_size);
-        __asm__ volatile("" ::"r"(task->result) : "memory");
-        return 1;
-    }
+    return send_all(fd, task->argument, load->arg_size) &&
+           recv_all(fd, task->result, load->result_size);
+}
+
+static int call_door(struct client_task *task)
+{
+    static const _Atomic int64_t never;
+    struct load *load = &task->party->load;
     door_arg_t arg = {.data_ptr = task->argument, .data_size = load->arg_size};
-    if (load->transport == TRANSPORT_DOOR) {
+    int result;
+
+    if (load->transport != TRANSPORT_DOOR_MAP) {
         arg.rbuf = task->result;
         arg.rsize = load->result_size;
     }
-    if (door_call(task->fd, &arg) < 0 || arg.data_size != load->result_size)
+    if (load->transport == TRANSPORT_HANDLE)
+        result = library.handle_call(task->handle, &arg, &never);
+    else
+        result = library.call(door[task->next_door], &arg);
+    if (load->doors > 1)
+        task->next_door = (task->next_door + 1) % load->doors;
+    if (result < 0 || arg.data_size != load->result_size)
         return 0;
     if (arg.rbuf != task->result && arg.rsize > 0)
         munmap(arg.rbuf, arg.rsize);
     return 1;
 }
 
-static unsigned latency_class(uint64_t ns)
+/* One call; whatever it has to give back is given back. */
+static int call(struct client_task *task)
 {
-    unsigned power = 63u - (unsigned)__builtin_clzll(ns | 1u << CLASS_BITS);
-    unsigned class = ((power - CLASS_BITS) << CLASS_BITS) + (unsigned)(ns >> (power - CLASS_BITS));
-
-    return class < CLASS_COUNT ? class : CLASS_COUNT - 1;
-}
-
-/* Where the class ends, in nanoseconds. */
-static double class_end_ns(unsigned class)
-{
-    unsigned power = class >> CLASS_BITS, rest = class & ((1u << CLASS_BITS) - 1);
-
-    if (power == 0)
-        return class + 1;
-    return (double)((uint64_t)((1u << CLASS_BITS) + rest + 1) << (power - 1));
+    switch (task->party->load.transport) {
+    case TRANSPORT_SOCKET:
+        return call_socket(task);
+    case TRANSPORT_COPY:
+        copy(task, task->party->load.result_size);
+        return 1;
+    default:
+        return call_door(task);
+    }
 }
 
 static void call_until_closed(struct client_task *task)
@@ -284,14 +331,15 @@ static void call_until_closed(struct client_task *task)
     struct caller *caller = &board->caller[task->number];
     int64_t before_ns = sample_now_ns();
 
-    do { /* once at least, even if the machine let the window pass */
+    do { /* each door once at least, even if the machine let the window pass */
         if (!call(task))
             fail("a call");
         int64_t now_ns = sample_now_ns();
-        caller->latency[latency_class((uint64_t)(now_ns - before_ns))]++;
+        latencies_add(&caller->latencies, (uint64_t)(now_ns - before_ns));
         before_ns = now_ns;
         caller->calls++;
-    } while (atomic_load_explicit(&board->is_open, memory_order_relaxed));
+    } while (atomic_load_explicit(&board->is_open, memory_order_relaxed) ||
+             caller->calls < task->party->load.doors);
 }
 
 static void *run_caller(void *arg)
@@ -300,6 +348,11 @@ static void *run_caller(void *arg)
     struct board *board = task->party->board;
     size_t size = task->party->load.result_size;
 
+    if (task->party->load.transport == TRANSPORT_HANDLE) {
+        task->handle = library.handle_open(door[0]);
+        if (task->handle == NULL)
+            fail("door_handle_open");
+    }
     if (size < task->party->load.arg_size)
         size = task->party->load.arg_size;
     task->argument = make_buffer(size);
@@ -318,21 +371,30 @@ static void *run_caller(void *arg)
     return NULL;
 }
 
-static void run_client(struct party *party)
+static void open_doors(struct party *party)
+{
+    use_library(party);
+    for (unsigned i = 0; i < party->load.doors; i++) {
+        door[i] = library.open_at(AT_FDCWD, party->name[i], 0);
+        if (door[i] < 0)
+            fail(party->name[i]);
+    }
+}
+
+/* A client has one caller, its own, or all. */
+static void run_client(struct party *party, unsigned number)
 {
     static struct client_task tasks[PARTY_CALLERS_MAX];
-    int door = -1;
+    unsigned end = party->load.is_by_process ? number + 1 : party->load.callers;
 
-    if (party->load.transport == TRANSPORT_DOOR || party->load.transport == TRANSPORT_DOOR_MAP) {
-        door = open(party->name, O_RDONLY);
-        if (door < 0)
-            fail(party->name);
-    }
+    if (is_door(party->load.transport))
+        open_doors(party);
     for (unsigned i = 0; i < party->load.callers; i++) {
         if (party->load.transport == TRANSPORT_SOCKET)
             close(party->pair[i][1]);
+    }
+    for (unsigned i = number; i < end; i++) {
         tasks[i] = (struct client_task){.party = party, .number = i};
-        tasks[i].fd = door >= 0 ? door : party->pair[i][0];
         start_thread(run_caller, &tasks[i]);
     }
     for (;;)
@@ -361,7 +423,8 @@ static void post(sem_t *sem, unsigned count)
         sem_post(sem);
 }
 
-static pid_t start_process(struct party *party, void (*run)(struct party *))
+static pid_t start_process(struct party *party, unsigned number,
+                           void (*run)(struct party *party, unsigned number))
 {
     pid_t pid;
 
@@ -371,7 +434,7 @@ static pid_t start_process(struct party *party, void (*run)(struct party *))
         fail("fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        run(party);
+        run(party, number);
         _exit(1);
     }
     return pid;
@@ -387,6 +450,7 @@ static struct board *make_board(void)
     sem_init(&board->ready, 1, 0);
     sem_init(&board->start, 1, 0);
     sem_init(&board->parked, 1, 0);
+    sem_init(&board->end, 1, 0);
     return board;
 }
 
@@ -406,16 +470,25 @@ static void close_pairs(struct party *party)
     }
 }
 
-static void make_name(struct party *party, const char *dir)
+static void make_names(struct party *party, const char *dir)
 {
     static unsigned number;
-    int fd;
 
-    snprintf(party->name, sizeof(party->name), "%s/door%u", dir, number++);
-    fd = open(party->name, O_CREAT | O_EXCL | O_RDWR, 0600);
-    if (fd < 0)
-        fail(party->name);
-    close(fd);
+    for (unsigned i = 0; i < party->load.doors; i++) {
+        snprintf(party->name[i], sizeof(party->name[i]), "%s/door%u", dir, number++);
+        int fd = open(party->name[i], O_CREAT | O_EXCL | O_RDWR, 0600);
+        if (fd < 0)
+            fail(party->name[i]);
+        close(fd);
+    }
+}
+
+static void remove_names(struct party *party)
+{
+    for (unsigned i = 0; i < party->load.doors; i++) {
+        if (unlink(party->name[i]) < 0)
+            fail(party->name[i]);
+    }
 }
 
 struct party *party_start(const struct load *load, const char *dir)
@@ -425,62 +498,57 @@ struct party *party_start(const struct load *load, const char *dir)
     if (party == NULL)
         fail("calloc");
     party->load = *load;
+    if (load->doors == 0)
+        party->load.doors = 1;
     party->board = make_board();
     if (load->transport == TRANSPORT_SOCKET)
         make_pairs(party);
-    else if (load->transport != TRANSPORT_COPY)
-        make_name(party, dir);
+    if (is_door(load->transport))
+        make_names(party, dir);
     if (load->transport != TRANSPORT_COPY) {
-        party->server = start_process(party, run_server);
+        party->server = start_process(party, 0, run_server);
         await(&party->board->ready, 1);
     }
-    party->client = start_process(party, run_client);
+    party->client_count = load->is_by_process ? load->callers : 1;
+    for (unsigned i = 0; i < party->client_count; i++)
+        party->client[i] = start_process(party, i, run_client);
     if (load->transport == TRANSPORT_SOCKET)
         close_pairs(party);
     await(&party->board->ready, load->callers);
     return party;
 }
 
-pid_t party_server(const struct party *party)
+struct held party_sample(const struct party *party, long (*of)(pid_t pid))
 {
-    return party->server;
-}
+    struct held held = {.server = party->server > 0 ? of(party->server) : 0};
 
-pid_t party_client(const struct party *party)
-{
-    return party->client;
+    for (unsigned i = 0; i < party->client_count; i++)
+        held.client += of(party->client[i]);
+    return held;
 }
 
 static int64_t cpu_ns(const struct party *party)
 {
-    return (party->server > 0 ? sample_cpu_ns(party->server) : 0) + sample_cpu_ns(party->client);
+    int64_t sum = party->server > 0 ? sample_cpu_ns(party->server) : 0;
+
+    for (unsigned i = 0; i < party->client_count; i++)
+        sum += sample_cpu_ns(party->client[i]);
+    return sum;
 }
 
 static uint64_t switches(const struct party *party)
 {
-    return (party->server > 0 ? sample_switches(party->server) : 0) +
-           sample_switches(party->client);
-}
+    uint64_t sum = party->server > 0 ? sample_switches(party->server) : 0;
 
-static double p99_us(const struct board *board, unsigned callers, uint64_t calls)
-{
-    uint64_t slower = 0;
-    unsigned class = CLASS_COUNT;
-
-    while (class > 0) {
-        uint64_t here = 0;
-        for (unsigned i = 0; i < callers; i++)
-            here += board->caller[i].latency[class - 1];
-        if ((slower += here) > calls / 100)
-            break;
-        class--;
-    }
-    return class > 0 ? class_end_ns(class - 1) / 1000 : 0;
+    for (unsigned i = 0; i < party->client_count; i++)
+        sum += sample_switches(party->client[i]);
+    return sum;
 }
 
 struct window party_run(struct party *party, int64_t window_ms)
 {
     struct board *board = party->board;
+    struct latencies latencies = {{0}};
     uint64_t calls = 0;
 
     for (unsigned i = 0; i < party->load.callers; i++)
@@ -499,13 +567,15 @@ struct window party_run(struct party *party, int64_t window_ms)
     int64_t took_ns = sample_now_ns() - begun_ns, cpu_used_ns = cpu_ns(party) - cpu_before_ns;
     uint64_t switched = switches(party) - switches_before;
 
-    for (unsigned i = 0; i < party->load.callers; i++)
+    for (unsigned i = 0; i < party->load.callers; i++) {
         calls += board->caller[i].calls;
+        latencies_sum(&latencies, &board->caller[i].latencies);
+    }
     return (struct window){
         .calls_per_s = (double)calls * 1e9 / (double)took_ns,
         .cpu_us = (double)cpu_used_ns / 1000 / (double)calls,
         .switches = (double)switched / (double)calls,
-        .p99_us = p99_us(board, party->load.callers, calls),
+        .p99_us = latencies_p99_us(&latencies),
         .threads = atomic_load(&board->threads),
     };
 }
@@ -514,13 +584,14 @@ void party_stop(struct party *party)
 {
     atomic_store(&party->board->is_over, 1);
     post(&party->board->start, party->load.callers);
-    waitpid(party->client, NULL, 0);
-    if (party->name[0] != '\0' && (fdetach(party->name) < 0 || unlink(party->name) < 0))
-        fail(party->name);
+    for (unsigned i = 0; i < party->client_count; i++)
+        waitpid(party->client[i], NULL, 0);
     if (party->server > 0) {
-        kill(party->server, SIGKILL);
+        sem_post(&party->board->end);
         waitpid(party->server, NULL, 0);
     }
+    if (is_door(party->load.transport))
+        remove_names(party);
     munmap(party->board, sizeof(*party->board));
     free(party);
 }

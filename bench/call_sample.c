@@ -84,3 +84,38 @@ long sample_resident_kib(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     return (long)sum_fields(path, "VmRSS");
 }
+
+/* Behind "Pss...:" in smaps_rollup, proc(5). */
+static long rollup_kib(pid_t pid, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+    return (long)sum_fields(path, name);
+}
+
+long sample_pss_kib(pid_t pid)
+{
+    return rollup_kib(pid, "Pss:");
+}
+
+long sample_pss_shmem_kib(pid_t pid)
+{
+    return rollup_kib(pid, "Pss_Shmem:");
+}
+
+long sample_descriptors(pid_t pid)
+{
+    char path[64];
+    struct dirent *entry;
+    long count = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    dir = opendir(path);
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        count += entry->d_name[0] != '.';
+    if (dir != NULL)
+        closedir(dir);
+    return count;
+}

@@ -22,4 +22,11 @@ uint64_t sample_switches(pid_t pid);
 /* Resident memory of pid, shared or not. */
 long sample_resident_kib(pid_t pid);
 
+/* Its share of the memory that it has mapped, and how much of that is shmem (memfds). */
+long sample_pss_kib(pid_t pid);
+long sample_pss_shmem_kib(pid_t pid);
+
+/* Descriptors that pid has open. */
+long sample_descriptors(pid_t pid);
+
 #endif

@@ -92,6 +92,38 @@ int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns
 void door_end_loan(struct door_loan *loan);
 
 /*
+ * What a caller that calls a door often keeps, so that a call need not look for the way
+ * to it.  d stays open, and the same door, until the handle is closed.
+ *
+ * Errors: NULL with EBADF, EINTR, EMFILE, ENOMEM, EAGAIN, EPROTO as door_call().
+ * Threads: any number at once may call through one handle; nobody may when it is
+ * closed.  A forked child must not use it.
+ */
+struct door_handle;
+
+struct door_handle *door_handle_open(int d);
+
+/* NULL is allowed; errno stays. */
+void door_handle_close(struct door_handle *handle);
+
+/* What a caller wants of a call, and what it is told.  Zeroed: the whole, with no descriptors. */
+struct door_terms {
+    const _Atomic int64_t *deadline_ns; /* as door_call_until(); or NULL */
+    int64_t take_by_ns;     /* when to give up a call that no thread has taken; 0: never */
+    unsigned desc_max;      /* descriptors that are taken with the result */
+    struct door_loan *loan; /* where a result that does not fit is lent; or NULL */
+    int was_taken;          /* told: 0, no thread took the call, and none ever will */
+};
+
+/*
+ * door_call() on these terms.  A result that has more descriptors than desc_max is
+ * refused: door_return() says EMFILE in the server.
+ *
+ * Errors: ETIMEDOUT, and was_taken; all of door_call()'s.
+ */
+int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door_terms *terms);
+
+/*
  * Calls of one door, one after the other, whose caller does something else
  * meanwhile: for data that come and go in pieces.
  */
@@ -132,7 +164,8 @@ int door_async_is_over(const struct door_async *call);
 /*
  * Waits for the call that has begun.  Its result is shared, and there until something is
  * written into the buffer or the next call begins; until then it can be asked for again.
- * Descriptors that came with it are closed.  While nobody is here, a procedure that asks
+ * Descriptors are not taken: door_return() says EMFILE in the server, or they are closed
+ * here.  While nobody is here, a procedure that asks
  * who calls, or returns descriptors, is told after a second that it cannot.
  *
  * Errors: -1 with EINVAL none has begun; those of door_call().  With EINTR this call

@@ -129,6 +129,7 @@ struct door_rt_request {
 
     /* The response, begun once its head has been sent on the response door. */
     int status;
+    int has_own_status; /* the handler has set it */
     struct door_rt_header *headers;
     struct door_rt_header *trailers;
     int is_begun;

@@ -333,7 +333,10 @@ int door_app_part_next(struct door_app_request *req, struct door_app_part *part)
 ssize_t door_app_part_read(struct door_app_request *req, void *buf, size_t len);
 
 /*
- * The value of the first cookie of that name, without quotes.
+ * The value of the first cookie of that name, without quotes.  Two Cookie fields
+ * over HTTP/1.1 come from httpd as one, joined by ", ": what follows that, and
+ * looks like a cookie, is one if there is no other of its name, and the name does
+ * not begin with __Host- or __Secure-.
  *
  * Owner:   the request.
  * Returns: the value, or NULL: there is none, or ENOMEM.
@@ -417,7 +420,9 @@ int door_app_cgi_next(struct door_app_request *req, size_t *position, const char
 /* ---------------------------------------------------------------- the response */
 
 /*
- * Sets the response's status; it is 200 if this is never called.
+ * Sets the response's status; it is 200 if this is never called.  As the page for
+ * an error (ErrorDocument) a response has the error's status unless one is set
+ * here, be it 200.
  *
  * Errors:  EINVAL status is not in 200..599; the old one stays.  EALREADY, as
  *          with headers: the response has begun, by a flush or much writing.
@@ -428,7 +433,9 @@ int door_app_status(struct door_app_request *req, int status);
 /*
  * Sets a response header: instead of all of that name (in any case of letters)
  * that were set before, where NULL as value takes them away; or, with
- * door_app_header_add(), besides them: for Set-Cookie, Link ...
+ * door_app_header_add(), besides them: for Set-Cookie, Link ...  httpd takes no
+ * response with more than DOOR_APP_FIELDS_MAX headers, or more than
+ * DOOR_APP_HEADERS_MAX bytes of them: its client gets a 502.
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another

@@ -170,10 +170,37 @@ int door_app_form_next(const struct door_app_request *handle, size_t *position, 
 
 /* ---------------------------------------------------------------- cookies */
 
-/* What stands before the next ';', without blanks behind it and quotes around it. */
+/*
+ * Whether two Cookie fields have become one here: httpd joins them by ", ".  A
+ * cookie's value should have no comma (RFC 6265, 4.1.1), but some do: only what
+ * looks like a cookie begins another one.
+ */
+static int is_joint(const char *at)
+{
+    size_t len;
+
+    if (at[0] != ',' || at[1] != ' ')
+        return 0;
+    len = strcspn(at + 2, "=;,\" \t");
+    return len > 0 && at[2 + len] == '=';
+}
+
+/* Where the cookie ends that has this value. */
+static const char *value_end(const char *value)
+{
+    const char *quote = *value == '"' ? strpbrk(value + 1, "\";") : NULL;
+
+    if (quote != NULL && *quote == '"')
+        value = quote;
+    while (*value != '\0' && *value != ';' && !is_joint(value))
+        value++;
+    return value;
+}
+
+/* Without blanks behind it and quotes around it. */
 static const char *cookie_value(struct door_rt_arena *arena, const char *text)
 {
-    size_t len = strcspn(text, ";");
+    size_t len = (size_t)(value_end(text) - text);
 
     while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
         len--;
@@ -182,20 +209,47 @@ static const char *cookie_value(struct door_rt_arena *arena, const char *text)
     return door_rt_copy(arena, text, len);
 }
 
-/* In "a=b; name=value; c=d", and maybe in several headers. */
+/* The value of the first cookie of that name in the field; at its start or behind ';', or behind a joint. */
+static const char *find_cookie(const char *at, const char *name, int behind_joint)
+{
+    size_t len = strlen(name);
+    int is_behind_joint = 0;
+
+    while (*at != '\0') {
+        at += strspn(at, " \t;");
+        if (is_behind_joint == behind_joint && strncmp(at, name, len) == 0 && at[len] == '=')
+            return at + len + 1;
+        at += strcspn(at, "=;");
+        at = value_end(*at == '=' ? at + 1 : at);
+        is_behind_joint = *at == ',';
+        at += is_behind_joint;
+    }
+    return NULL;
+}
+
+/* Browsers keep these for who may set them (RFC 6265bis): no other's value may pose as one. */
+static int is_protected(const char *name)
+{
+    return strncmp(name, "__Host-", 7) == 0 || strncmp(name, "__Secure-", 9) == 0;
+}
+
+/* In "a=b; name=value; c=d", and maybe in several fields, joined or not. */
 const char *door_app_cookie(const struct door_app_request *handle, const char *name)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    struct door_wire_reader reader = req != NULL ? req->message : (struct door_wire_reader){0};
+    struct door_wire_reader none = {0};
     struct door_wire_field header;
-    size_t len = strlen(name);
 
-    while (door_rt_next_header(&reader, "Cookie", &header))
-        for (const char *at = header.value; *at != '\0'; at += strcspn(at, ";")) {
-            at += strspn(at, " \t;");
-            if (strncmp(at, name, len) == 0 && at[len] == '=')
-                return cookie_value(&req->thread->arena, at + len + 1);
+    for (int behind_joint = 0; behind_joint <= !is_protected(name); behind_joint++) {
+        struct door_wire_reader reader = req != NULL ? req->message : none;
+
+        while (door_rt_next_header(&reader, "Cookie", &header)) {
+            const char *value = find_cookie(header.value, name, behind_joint);
+
+            if (value != NULL)
+                return cookie_value(&req->thread->arena, value);
         }
+    }
     return NULL;
 }
 

@@ -65,6 +65,7 @@ int door_app_status(struct door_app_request *handle, int status)
     if (status < 200 || status > 599)
         return door_rt_fail(EINVAL);
     req->status = status;
+    req->has_own_status = 1;
     return 0;
 }
 
@@ -379,6 +380,8 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
     if (!is_final)
         door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
                         DOOR_WIRE_ID_LEN);
+    if (kind == DOOR_WIRE_RESPONSE && req->has_own_status && req->status == 200)
+        door_wire_field(&writer, DOOR_WIRE_OWN_STATUS, "", 0, "", 0);
     if (kind == DOOR_WIRE_RESPONSE)
         put_headers(&writer, DOOR_WIRE_HEADER, req->headers);
     if (is_final)

@@ -82,6 +82,7 @@ enum door_wire_type {
     DOOR_WIRE_QUEUE_LENGTH,   /* decimal: how many may wait for that */
     DOOR_WIRE_QUEUE_TIMEOUT,  /* decimal, milliseconds: how long */
     DOOR_WIRE_COUNT,          /* name: decimal, in a STATUS */
+    DOOR_WIRE_OWN_STATUS,     /* RESPONSE: its status of 200 is meant, and no default */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
 

@@ -3,8 +3,9 @@
  *
  * body.c: the request's body: what of it goes along with the call, what the
  * application reads later, and what becomes of the rest.  Nothing is read
- * ahead of the application beyond what fits into one call.  Knows nothing of
- * doors and messages.
+ * ahead of the application beyond what fits into one call.  What httpd's input
+ * filters would answer to a body that they refuse is kept for the handler to
+ * answer.  Knows nothing of doors and messages.
  */
 #include <errno.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <util_filter.h>
 
 #include "mod_door.h"
 
@@ -34,6 +36,7 @@ int mod_door_body_init(request_rec *r, struct mod_door_body *body)
 
     body->length = -1;
     body->is_ended = !ap_request_has_body(r);
+    body->is_filtered = r->input_filters != r->proto_input_filters;
     if (announced != NULL && !ap_parse_strict_length(&body->length, announced))
         body->length = -1;
     if (body->is_ended)
@@ -44,10 +47,66 @@ int mod_door_body_init(request_rec *r, struct mod_door_body *body)
     return OK;
 }
 
+/* ----------------------------------------------------------- reading */
+
 static apr_status_t fail(struct mod_door_body *body, apr_status_t error)
 {
     body->error = error;
     return error;
+}
+
+/*
+ * An output filter that is there while a body is read.  httpd's HTTP_IN answers a
+ * body over LimitRequestBody, or a broken chunk, by itself: it passes an error
+ * bucket and an EOS to the output filters, whatever has gone there before; other
+ * input filters do the same.  Such an answer is taken away and noted.
+ */
+static apr_status_t catch_answer(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    struct mod_door_body *body = f->ctx;
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b))
+        if (AP_BUCKET_IS_ERROR(b)) {
+            body->refused = ((ap_bucket_error *)b->data)->status;
+            apr_brigade_cleanup(bb);
+            return AP_FILTER_ERROR;
+        }
+    return ap_pass_brigade(f->next, bb);
+}
+
+static ap_filter_rec_t catcher = {
+    .name = "door_catch_answer",
+    .filter_func.out_func = catch_answer,
+    .ftype = AP_FTYPE_RESOURCE,
+};
+
+/* Others may have put filters before or behind it. */
+static void unlink_filter(ap_filter_t **at, const ap_filter_t *filter)
+{
+    while (*at != NULL && *at != filter)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = filter->next;
+}
+
+/* What the filters have; into the empty brigade. */
+static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_type_e block,
+                         apr_size_t len)
+{
+    /* Of no request: ap_pass_brigade() would note that this one's response has ended. */
+    ap_filter_t filter = {.frec = &catcher, .ctx = body, .next = r->output_filters,
+                          .c = r->connection};
+    apr_status_t error;
+
+    r->output_filters = &filter;
+    error = ap_get_brigade(r->input_filters, body->brigade, AP_MODE_READBYTES, block,
+                           (apr_off_t)len);
+    unlink_filter(&r->output_filters, &filter);
+    if (body->refused == 0)
+        return error;
+    apr_brigade_cleanup(body->brigade);
+    return body->refused == HTTP_REQUEST_ENTITY_TOO_LARGE ? APR_ENOSPC : APR_EGENERAL;
 }
 
 /* Moves what the brigade has to buf, at most room bytes; *len counts. */
@@ -86,11 +145,16 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     if (body->error != APR_SUCCESS)
         return body->error;
     while (!body->is_ended && *len < room) {
+        apr_read_type_e how = *len > 0 ? APR_NONBLOCK_READ : block;
+
         if (APR_BRIGADE_EMPTY(body->brigade))
-            error = ap_get_brigade(r->input_filters, body->brigade, AP_MODE_READBYTES,
-                                   *len > 0 ? APR_NONBLOCK_READ : block, (apr_off_t)(room - *len));
-        if (error == APR_SUCCESS && APR_BRIGADE_EMPTY(body->brigade))
-            error = APR_EAGAIN; /* how some filters say it */
+            error = fill(r, body, how, room - *len);
+        if (error == APR_SUCCESS && APR_BRIGADE_EMPTY(body->brigade)) {
+            /* A filter has taken something in, and has nothing to give yet. */
+            if (how == APR_BLOCK_READ)
+                continue;
+            error = APR_EAGAIN;
+        }
         if (error == APR_SUCCESS)
             error = drain(body, buf, room, len);
         if (error != APR_SUCCESS)
@@ -104,6 +168,13 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     if (error != APR_SUCCESS)
         return fail(body, error);
     return APR_SUCCESS;
+}
+
+int mod_door_body_status(const struct mod_door_body *body)
+{
+    if (body->refused != 0)
+        return body->refused;
+    return ap_map_http_request_error(body->error, HTTP_BAD_REQUEST);
 }
 
 /* Whether something may have come on the client's socket after at most timeout_ms. */
@@ -143,22 +214,44 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
     return APR_SUCCESS;
 }
 
-/* What httpd reads and drops after the response by itself it may; more ends the connection. */
-void mod_door_body_discard(request_rec *r, struct mod_door_body *body)
+/* ------------------------------------------------- what nobody has read */
+
+/* Of what is there already; what more there is ends the connection. */
+static void drop(request_rec *r, struct mod_door_body *body)
 {
     char dropped[8192];
     apr_size_t total = 0;
     apr_size_t len;
 
-    if (body->is_ended || r->expecting_100) /* then httpd closes the connection */
-        return;
-    if (body->error == APR_SUCCESS && body->length >= 0 &&
-        body->length - body->taken <= DISCARD_MAX)
-        return;
-    while (body->length < 0 && !body->is_ended && total < DISCARD_MAX &&
+    while (!body->is_ended && total < DISCARD_MAX &&
            mod_door_body_read(r, body, dropped, sizeof(dropped), &len, APR_NONBLOCK_READ) ==
                APR_SUCCESS)
         total += len;
     if (!body->is_ended)
         r->connection->keepalive = AP_CONN_CLOSE;
+}
+
+/* What httpd reads and drops after the response by itself it may. */
+void mod_door_body_discard(request_rec *r, struct mod_door_body *body)
+{
+    if (body->is_ended || r->expecting_100) /* then httpd closes the connection */
+        return;
+    if (body->error == APR_SUCCESS && !body->is_filtered && body->length >= 0 &&
+        body->length - body->taken <= DISCARD_MAX)
+        return;
+    drop(r, body);
+}
+
+/*
+ * The rest is dropped before the fields go that say that there is a body: HTTP_IN
+ * looks at them when it is first asked, and would take it for the next request.
+ */
+void mod_door_body_abandon(request_rec *r, struct mod_door_body *body)
+{
+    if (body->brigade != NULL && !r->expecting_100)
+        drop(r, body);
+    else if (!body->is_ended)
+        r->connection->keepalive = AP_CONN_CLOSE;
+    apr_table_unset(r->headers_in, "Content-Length");
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
 }

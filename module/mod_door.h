@@ -5,7 +5,8 @@
  * story of a request; config.c reads the directives, doors.c keeps this
  * child's open doors, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
- * descriptors, received.c keeps them from keeping httpd busy.
+ * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
+ * the application can still change.
  * apps.c reads what is to be launched, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
  * While a call runs, the application may call back: response_door.c lets it in,
@@ -37,6 +38,7 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA door
 enum mod_door_error {
     MOD_DOOR_ESTATUS = APR_OS_START_USERERR, /* a status that is not final */
     MOD_DOOR_EHEADER,                        /* a header that HTTP does not allow */
+    MOD_DOOR_EHEAD,                          /* too many headers, or too long ones */
     MOD_DOOR_ELENGTH,                        /* Content-Length malformed or repeated */
     MOD_DOOR_ESHORT,                         /* fewer bytes than Content-Length */
     MOD_DOOR_ELONG,                          /* more bytes than Content-Length */
@@ -46,6 +48,7 @@ enum mod_door_error {
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
     MOD_DOOR_EDOWN,                          /* nor will it soon */
+    MOD_DOOR_ECUT,                           /* httpd restarts or stops */
     MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
     MOD_DOOR_EMANY,                          /* more descriptors than one */
@@ -290,7 +293,9 @@ struct mod_door_body {
     apr_off_t length;    /* bytes that were announced, or -1 */
     apr_off_t taken;     /* bytes that were read */
     int is_ended;        /* all of it was read, or there is none */
+    int is_filtered;     /* content filters may change its length */
     apr_status_t error;  /* why nothing more can be read, or APR_SUCCESS */
+    int refused;         /* the HTTP status that an input filter would have sent for it, or 0 */
     apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
 };
 
@@ -312,8 +317,14 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
 apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
                                 apr_size_t room, apr_size_t *len, apr_read_type_e block);
 
+/* What to answer to a body that could not be read: an HTTP status, or AP_FILTER_ERROR. */
+int mod_door_body_status(const struct mod_door_body *body);
+
 /* Before the response ends: decides what becomes of a body that was not read. */
 void mod_door_body_discard(request_rec *r, struct mod_door_body *body);
+
+/* Before another request answers in this one's place, which then has no body. */
+void mod_door_body_abandon(request_rec *r, struct mod_door_body *body);
 
 /* ----------------------------------------------------------- response.c */
 
@@ -322,8 +333,10 @@ struct mod_door_response {
     int is_begun; /* status and headers are the request's; or one of the two below is set */
     int instead;  /* HTTP status that the handler returns instead, or OK */
     const char *redirect; /* local path that is served instead, or NULL */
+    int is_unmet;         /* the client's condition (If-None-Match ...): it gets the head alone */
     int no_body;          /* the client gets none, or no more, of the body */
     int status;
+    int has_own_status; /* 200 is what the application has said, and no default */
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */
@@ -412,6 +425,13 @@ apr_size_t mod_door_write_last_part(const struct mod_door_call *call, char *repl
 
 /* ------------------------------------------------ response.c, continued */
 
+/* What an application may say before the body, as much as a client may: door_app.h. */
+#define MOD_DOOR_FIELDS_MAX 1000
+#define MOD_DOOR_HEAD_MAX   (1024 * 1024) /* bytes of a message's head and fields */
+
+/* APR_SUCCESS, or MOD_DOOR_EHEAD if a message that has been read has too many fields. */
+apr_status_t mod_door_check_head(const struct door_wire_reader *message);
+
 /*
  * Checks a message's status and headers, and makes them the request's, unless
  * something else is served instead: see struct mod_door_response.
@@ -420,6 +440,9 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
 
 /* The same for DoorProtocol raw. */
 void mod_door_begin_raw(struct mod_door_call *call);
+
+/* Before a local Location is followed: what of the response's headers stays. */
+void mod_door_keep_headers(const struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
 apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
@@ -450,6 +473,14 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb);
 
 /* APR_SUCCESS, or MOD_DOOR_ESHORT or _ELONG if more bytes make a wrong Content-Length. */
 apr_status_t mod_door_check_length(const struct mod_door_call *call, apr_off_t more);
+
+/* --------------------------------------------------------------- lent.c */
+
+/*
+ * A bucket of bytes that may change and are there until the brigade has been
+ * passed: whoever reads it gets copies, in pieces.
+ */
+apr_bucket *mod_door_lent_bucket(const char *bytes, apr_size_t len, apr_bucket_alloc_t *list);
 
 /* ------------------------------------------------------------- stream.c */
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
@@ -147,6 +148,7 @@ static void put_server(request_rec *r, struct door_wire_writer *w)
     put(w, DOOR_WIRE_SERVER_ADDR, r->connection->local_ip);
     put(w, DOOR_WIRE_SERVER_SOFTWARE, ap_get_server_banner());
     put(w, DOOR_WIRE_SERVER_ADMIN, r->server->server_admin);
+    put_named(w, DOOR_WIRE_ENV, "SERVER_SIGNATURE", ap_psignature("", r));
 }
 
 static void put_client(request_rec *r, struct door_wire_writer *w)
@@ -171,17 +173,23 @@ static int is_withheld(const char *name, int pass_auth)
                           !ap_cstr_casecmp(name, "Proxy-Authorization"));
 }
 
-static void put_headers(const request_rec *r, const core_dir_config *core,
+/*
+ * A length is told only if it is that of what the application will read (RFC
+ * 3875, 4.1.2): a filter such as DEFLATE makes another one of it.
+ */
+static void put_headers(const struct mod_door_call *call, const core_dir_config *core,
                         struct door_wire_writer *w)
 {
-    const apr_array_header_t *headers = apr_table_elts(r->headers_in);
+    const apr_array_header_t *headers = apr_table_elts(call->r->headers_in);
     int pass_auth = core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
+    int hide_length = call->body.is_filtered && !call->body.is_ended;
     int i;
 
     for (i = 0; i < headers->nelts; i++) {
         const apr_table_entry_t *header = &APR_ARRAY_IDX(headers, i, apr_table_entry_t);
 
-        if (header->key != NULL && !is_withheld(header->key, pass_auth))
+        if (header->key != NULL && !is_withheld(header->key, pass_auth) &&
+            !(hide_length && !ap_cstr_casecmp(header->key, "Content-Length")))
             put_named(w, DOOR_WIRE_HEADER, header->key, header->val);
     }
 }
@@ -202,6 +210,24 @@ static void put_redirect(request_rec *r, const core_dir_config *core, struct doo
         put_named(w, DOOR_WIRE_ENV, "REDIRECT_REMOTE_USER", back->user);
 }
 
+/* As CGI programs get it, who have it from the shell's world: letters, digits, '_'. */
+static const char *variable_name(apr_pool_t *pool, const char *name)
+{
+    char *copy = NULL;
+    apr_size_t i;
+
+    for (i = 0; name[i] != '\0'; i++) {
+        if (i > 0 ? apr_isalnum(name[i]) : apr_isalpha(name[i]))
+            continue;
+        if (name[i] == '_')
+            continue;
+        if (copy == NULL)
+            copy = apr_pstrdup(pool, name);
+        copy[i] = '_';
+    }
+    return copy != NULL ? copy : name;
+}
+
 static void put_env(request_rec *r, const core_dir_config *core, struct door_wire_writer *w)
 {
     const apr_array_header_t *env = apr_table_elts(r->subprocess_env);
@@ -211,7 +237,7 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
         const apr_table_entry_t *variable = &APR_ARRAY_IDX(env, i, apr_table_entry_t);
 
         if (variable->key != NULL)
-            put_named(w, DOOR_WIRE_ENV, variable->key, variable->val);
+            put_named(w, DOOR_WIRE_ENV, variable_name(r->pool, variable->key), variable->val);
     }
     if (r->prev != NULL)
         put_redirect(r, core, w);
@@ -254,7 +280,7 @@ static void put_request(const struct mod_door_call *call, struct door_wire_write
     put(w, DOOR_WIRE_SCHEME, ap_http_scheme(r));
     put_server(r, w);
     put_client(r, w);
-    put_headers(r, core, w);
+    put_headers(call, core, w);
     put_env(r, core, w);
     if (call->limit != NULL)
         put_limit(call->limit, w);
@@ -312,7 +338,7 @@ static int write_raw(struct mod_door_call *call)
             error = mod_door_body_read(call->r, &call->body, call->arg + call->arg_len,
                                        call->arg_cap - call->arg_len, &len, APR_BLOCK_READ);
         if (error != APR_SUCCESS)
-            status = ap_map_http_request_error(error, HTTP_BAD_REQUEST);
+            status = mod_door_body_status(&call->body);
         call->arg_len += len;
     }
     return status;
@@ -377,7 +403,7 @@ static int write_body(struct mod_door_call *call, struct door_wire_writer *w)
     error = mod_door_body_prefetch(call->r, &call->body, call->arg + call->arg_len,
                                    room < INLINE_BODY_LEN ? room : INLINE_BODY_LEN, &len);
     if (error != APR_SUCCESS)
-        return ap_map_http_request_error(error, HTTP_BAD_REQUEST);
+        return mod_door_body_status(&call->body);
     call->arg_len += len;
     return call->body.is_ended ? insert_trailers(call, w) : OK;
 }
@@ -390,11 +416,9 @@ int mod_door_write_request(struct mod_door_call *call)
     call->arg = call->buffer;
     call->arg_len = 0;
     call->arg_cap = MOD_DOOR_BUFFER_LEN;
-    status = mod_door_body_init(call->r, &call->body);
-    if (status == OK && call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
+    if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
         return write_raw(call);
-    if (status == OK)
-        status = write_fields(call, &w);
+    status = write_fields(call, &w);
     if (status != OK)
         return status;
     call->arg_len = w.len;

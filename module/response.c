@@ -58,6 +58,8 @@ static apr_status_t read_length(const char *value, struct mod_door_response *res
 static apr_status_t check_field(request_rec *r, const struct door_wire_field *field,
                                 struct mod_door_response *response)
 {
+    if (field->type == DOOR_WIRE_OWN_STATUS)
+        response->has_own_status = 1;
     if (field->type != DOOR_WIRE_HEADER)
         return APR_SUCCESS;
     if (!is_field(field))
@@ -72,14 +74,21 @@ static apr_status_t check_field(request_rec *r, const struct door_wire_field *fi
     return APR_SUCCESS;
 }
 
+apr_status_t mod_door_check_head(const struct door_wire_reader *message)
+{
+    return message->remaining > MOD_DOOR_FIELDS_MAX ? MOD_DOOR_EHEAD : APR_SUCCESS;
+}
+
 /* Keeps the message's fields, which are about to go, and checks them. */
 static apr_status_t keep_fields(request_rec *r, struct door_wire_reader message,
                                 struct mod_door_response *response)
 {
     apr_size_t len = (apr_size_t)(message.end - message.next);
     struct door_wire_field field;
-    apr_status_t error = APR_SUCCESS;
+    apr_status_t error = mod_door_check_head(&message);
 
+    if (error != APR_SUCCESS)
+        return error;
     message.next = apr_pmemdup(r->pool, message.next, len);
     message.end = message.next + len;
     response->fields = message;
@@ -121,6 +130,16 @@ static int is_dropped(request_rec *r, const struct mod_door_response *response, 
     return response->connection != NULL && ap_find_token(r->pool, response->connection, name);
 }
 
+/* httpd makes ranges of any response that goes out whole, whatever the application says of it. */
+static void leave_out_ranges(request_rec *r)
+{
+    const char *ranges = apr_table_get(r->headers_out, "Accept-Ranges");
+
+    /* A subrequest has its main request's filter. */
+    if (ranges != NULL && r->main == NULL && ap_find_token(r->pool, ranges, "none"))
+        ap_remove_output_filter_byhandle(r->output_filters, "BYTERANGE");
+}
+
 static void set_headers(request_rec *r, const struct mod_door_response *response)
 {
     struct door_wire_reader reader = response->fields;
@@ -140,27 +159,42 @@ static void set_headers(request_rec *r, const struct mod_door_response *response
     }
     if (response->content_length >= 0 && may_have_body(response))
         ap_set_content_length(r, response->content_length);
+    leave_out_ranges(r);
 }
 
-static void set_status(request_rec *r, int status)
+static void set_status(request_rec *r, const struct mod_door_response *response)
 {
-    /* A page for an ErrorDocument: as with a file, the error keeps its status. */
-    if (status == HTTP_OK)
+    int status = response->status;
+
+    /* A page for an ErrorDocument: the error keeps its status, unless the page sets one. */
+    if (status == HTTP_OK && (r->status == HTTP_OK || !response->has_own_status))
         return;
     r->status = status;
     /* httpd turns a status that it has no words for into 500, unless there is a line. */
     r->status_line = ap_get_status_line_ex(r->pool, status);
 }
 
-/* Only what the application itself gave a validator can be compared with the client's. */
-static int check_conditions(request_rec *r, const struct mod_door_response *response)
+/*
+ * Only what the application itself gave a validator can be compared with the
+ * client's.  304 and 412 are responses like others, as with httpd's own files, and
+ * no errors: mod_cache, which may have put the condition, and mod_headers look at them.
+ */
+static void check_conditions(request_rec *r, struct mod_door_response *response)
 {
+    int status;
+
     if (response->status != HTTP_OK || r->method_number != M_GET)
-        return OK;
+        return;
     if (apr_table_get(r->headers_out, "ETag") == NULL &&
         apr_table_get(r->headers_out, "Last-Modified") == NULL)
-        return OK;
-    return ap_meets_conditions(r);
+        return;
+    status = ap_meets_conditions(r);
+    if (status == OK)
+        return;
+    response->status = status;
+    response->content_length = -1;
+    response->is_unmet = 1;
+    apr_table_unset(r->headers_out, "Content-Length");
 }
 
 static const char *find_header(const struct mod_door_response *response, const char *name)
@@ -228,12 +262,11 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
         return APR_SUCCESS;
     }
     set_headers(r, response);
-    response->instead = check_conditions(r, response);
+    check_conditions(r, response);
     /* Without a body httpd leaves the length that is told to HEAD as it is. */
-    response->no_body = response->instead != OK || !may_have_body(response) ||
+    response->no_body = response->is_unmet || !may_have_body(response) ||
                         (r->header_only && response->content_length >= 0);
-    if (response->instead == OK)
-        set_status(r, response->status);
+    set_status(r, response);
     return APR_SUCCESS;
 }
 
@@ -246,6 +279,27 @@ void mod_door_begin_raw(struct mod_door_call *call)
     response->content_type = "text/plain";
     response->content_length = -1;
     set_headers(call->r, response);
+}
+
+/* Of the body that nobody gets, or of the redirection itself. */
+static int is_of_this_body(const char *name)
+{
+    return !ap_cstr_casecmpn(name, "Content-", 8) || !ap_cstr_casecmp(name, "ETag") ||
+           !ap_cstr_casecmp(name, "Last-Modified") || !ap_cstr_casecmp(name, "Accept-Ranges") ||
+           !ap_cstr_casecmp(name, "Location");
+}
+
+/* Cookies and the like: the client gets them with whatever answers in the end, as with CGI. */
+void mod_door_keep_headers(const struct mod_door_call *call)
+{
+    struct door_wire_reader reader = call->response.fields;
+    request_rec *r = call->r;
+    struct door_wire_field field;
+
+    while (door_wire_next(&reader, &field))
+        if (field.type == DOOR_WIRE_HEADER && !is_of_this_body(field.name) &&
+            !is_dropped(r, &call->response, field.name))
+            apr_table_addn(r->err_headers_out, field.name, field.value);
 }
 
 apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message)
@@ -310,7 +364,7 @@ apr_bucket *mod_door_body_bucket(const struct mod_door_call *call, const char *b
 {
     apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
 
-    return has_content_filter(call->r) ? apr_bucket_heap_create(bytes, len, NULL, list)
+    return has_content_filter(call->r) ? mod_door_lent_bucket(bytes, len, list)
                                        : apr_bucket_transient_create(bytes, len, list);
 }
 

@@ -176,6 +176,35 @@ static void answer_message(unsigned long serial, const struct door_wire_reader *
     leave(call);
 }
 
+/*
+ * A message whose head is longer than any may be: of it only the token is read,
+ * its first field, so that the request's end can tell.
+ */
+static void refuse(unsigned long serial, const char *argp, struct mod_door_reply *reply)
+{
+    struct {
+        struct door_wire_head head;
+        struct door_wire_field_head field;
+        char name_and_value[1 + DOOR_WIRE_ID_LEN + 1];
+    } __attribute__((packed)) first;
+    struct door_wire_reader message;
+    struct mod_door_call *call;
+    const char *token = NULL;
+
+    memcpy(&first, argp, sizeof(first));
+    first.head.head_len = sizeof(first);
+    first.head.field_count = 1;
+    first.head.body_len = 0;
+    if (door_wire_read(&message, DOOR_WIRE_ANY, &first, sizeof(first)) == 0)
+        token = find_token(message);
+    if (token != NULL && enter(serial, token, &call) == APR_SUCCESS) {
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = MOD_DOOR_EHEAD;
+        leave(call);
+    }
+    mod_door_ack(reply, EINVAL, 0);
+}
+
 /* The arguments are shared with the application: their head is believed only as a copy. */
 static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
                    struct mod_door_reply *reply)
@@ -183,8 +212,13 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
     apr_size_t head_len = door_wire_head_len(argp, arg_size);
     struct door_wire_reader message;
     char small[1024];
-    char *head = head_len <= sizeof(small) ? small : malloc(head_len);
+    char *head;
 
+    if (head_len > MOD_DOOR_HEAD_MAX) {
+        refuse(serial, argp, reply);
+        return;
+    }
+    head = head_len <= sizeof(small) ? small : malloc(head_len);
     if (head == NULL) {
         mod_door_ack(reply, ENOMEM, 0);
         return;

@@ -36,6 +36,7 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
     case MOD_DOOR_ELONG:
     case MOD_DOOR_ESTATUS:
     case MOD_DOOR_EHEADER:
+    case MOD_DOOR_EHEAD:
     case MOD_DOOR_ELENGTH:
     case MOD_DOOR_ESILENT:
     case MOD_DOOR_EMISUSE:

@@ -7,6 +7,8 @@
 #
 #   deps.sh            to build, to show and to test
 #   deps.sh analysis   the sanitizers and valgrind
+#   deps.sh m32        a compiler for 32 bits
+#   deps.sh cross      compilers for aarch64 and for musl, and qemu
 #   deps.sh bench      the peers, and what asks them
 set -u
 
@@ -19,6 +21,17 @@ tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
     tools='clang-19 llvm-symbolizer-19 valgrind'
+fi
+
+# Not gcc-multilib: that one cannot be beside a cross compiler.
+if [ "${1-}" = m32 ]; then
+    packages='gcc-12-multilib g++-12-multilib'
+    tools='gcc-12 g++-12'
+fi
+
+if [ "${1-}" = cross ]; then
+    packages='gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user-static musl-tools'
+    tools='aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
 fi
 
 if [ "${1-}" = bench ]; then

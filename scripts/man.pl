@@ -89,15 +89,38 @@ sub head {
         . ".Dd $date\n.Dt \U$name\E 3\n.Os mod_door\n.Sh NAME\n";
 }
 
-# The first sentence, short enough for NAME.
+# For NAME: the first sentence, or as much of it, up to a comma or a bracket, as is short.
 sub summary {
-    my ($description) = @_;
+    my ($name, $description) = @_;
     my ($sentence) = join(' ', @$description) =~ /^\s*(.*?)(?:[.:;](?:\s|$)|$)/;
     $sentence =~ s/\s+/ /g;
-    $sentence =~ s/^The same$/as its relatives/;
+    while (length $sentence > 74) {
+        $sentence =~ s/(?:,| \()[^,(]*$//
+            or die "$header: $name: the first sentence is too long for a name line\n";
+    }
     $sentence = lcfirst $sentence unless $sentence =~ /^[A-Z]{2}/;
-    $sentence = substr($sentence, 0, 70) =~ s/[ ,]+\S*$//r if length $sentence > 74;
-    return escape($sentence =~ s/,$//r);
+    return escape($sentence);
+}
+
+# Pages that speak of each other, by the functions that their comments name; one that
+# nobody speaks of has its neighbours.
+sub relate {
+    my (@pages) = @_;
+    my (%page_of, %related);
+    for my $page (@pages) {
+        $page_of{ $$_[0] } = $page->{functions}[0][0] for @{ $page->{functions} };
+    }
+    my @names = map { $_->{functions}[0][0] } @pages;
+    my $tie = sub { $related{ $_[0] }{ $_[1] } = $related{ $_[1] }{ $_[0] } = 1 };
+    for my $i (0 .. $#pages) {
+        for my $other (grep { defined } map { $page_of{$_} } $pages[$i]{comment} =~ /\b(door_app_\w+)\(/g) {
+            $tie->($names[$i], $other) if $other ne $names[$i];
+        }
+    }
+    for my $i (grep { !$related{ $names[$_] } } 0 .. $#names) {
+        $tie->($names[$i], $names[$_]) for grep { $_ >= 0 && $_ <= $#names } $i - 1, $i + 1;
+    }
+    return map { $_ => [sort keys %{ $related{$_} }] } @names;
 }
 
 my @all;
@@ -118,11 +141,12 @@ while ($rest =~ m{(/\*(?:(?!\*/).)*\*/)\n((?:[a-z#][^\n]*\n(?:[ \t]+[^\n]*\n)*)+
     push @all, map { $$_[0] } @found;
 }
 
+my %related = relate(@pages);
 for my $page (@pages) {
     my ($description, $section) = split_sections(lines_of($page->{comment}));
     my @names = map { $$_[0] } @{$page->{functions}};
     # One that is "the same, but" stands with the one before it.
-    my $out = head($names[0]) . join(" ,\n", map { ".Nm $_" } @names) . "\n.Nd " . summary($description) . "\n";
+    my $out = head($names[0]) . join(" ,\n", map { ".Nm $_" } @names) . "\n.Nd " . summary($names[0], $description) . "\n";
     $out .= ".Sh SYNOPSIS\n.Dl cc prog.c \$(pkg\\-config \\-\\-cflags \\-\\-libs libdoor_app)\n.In door_app.h\n";
     for (@{$page->{functions}}) {
         my ($name, $type, $arguments) = @$_;
@@ -143,7 +167,7 @@ for my $page (@pages) {
     $out .= ".Sh THREADS AND FORK\n" . body(ucfirst($section->{Threads}[0]),
         @{$section->{Threads}}[1 .. $#{$section->{Threads}}])
         . "A forked child serves nothing.\n";
-    $out .= ".Sh SEE ALSO\n.Xr door_app 3\n";
+    $out .= ".Sh SEE ALSO\n" . join(" ,\n", map { ".Xr $_ 3" } 'door_app', @{ $related{ $names[0] } }) . "\n";
     write_page($names[0], $out);
     write_page($_, ".so man3/$names[0].3\n") for @names[1 .. $#names];
 }

@@ -83,7 +83,7 @@ cp -R "$apps/t/apps" "$stage/build/t"
 {
     load_modules unixd authz_core authn_core authn_file authz_user authz_host \
         auth_basic access_compat version log_config mime dir env setenvif headers alias rewrite \
-        deflate filter include remoteip status cgid reqtimeout \
+        deflate filter ext_filter include remoteip status cgid reqtimeout cache cache_disk \
         socache_shmcb ssl http2
     echo "LoadModule door_module \"$stage/build/mod_door.so\""
 } >"$stage/modules.conf"

@@ -36,6 +36,13 @@ LimitRequestBody 50000000
 <Location /zipped>
     DoorHandler kitchen
     SetOutputFilter DEFLATE
+    SetInputFilter DEFLATE
+</Location>
+<Location /limited>
+    DoorHandler kitchen
+    LimitRequestBody 100000
+    ErrorDocument 413 /kitchen/upload
+    ErrorDocument 502 /kitchen/redirect?to=/kitchen/env
 </Location>
 CONF
 ok $httpd->start, 'httpd starts';
@@ -53,8 +60,9 @@ sub status { curl('-o', '/dev/null', '-w', '%{http_code}', @_) }
 
 ok $httpd->wait_for(sub { status("$base/kitchen/env") == 200 }, 60), 'it answers';
 open my $file, '>', "$root/body" or die;
-print $file 'b' x 1_000_000;
+print $file map { pack 'N', $_ * 2654435761 % 2**32 } 1 .. 250_000;
 close $file;
+system "gzip -k $root/body";
 is length curl("$base/kitchen/big?bytes=3000000"), 3_000_000, 'a long response';
 is length curl('--compressed', "$base/zipped/big?bytes=300000"), 300_000, '... compressed';
 like curl('--data-binary', "\@$root/body", "$base/kitchen/upload"), qr/^bytes=1000000 /, 'an upload';
@@ -64,6 +72,16 @@ like curl('-F', "a=\@$root/body", "$base/kitchen/parts"), qr/bytes=1000000/, '..
 like curl("$base/kitchen/stream?lines=5&ms=20"), qr/\b5\n/, 'a stream';
 is length curl("$base/kitchen/pipe?bytes=300000"), 300_000, 'a pipe';
 is status('-I', "$base/kitchen/big?bytes=100000"), 200, 'HEAD';
+my @chunked = ('-H', 'Transfer-Encoding: chunked', '--data-binary', "\@$root/body");
+like curl(@chunked, "$base/kitchen/redirect?to=/kitchen/upload"), qr/^bytes=0 /, 'a local Location';
+is status(@chunked, "$base/limited/upload"), 413, "a body over the limit";
+is status(@chunked, "$base/limited/env"), 200, '... that nobody reads';
+like status(@chunked, "$base/limited/duplex"), qr/^(?:200|413)$/,
+    '... that may be too long only when the response has begun';
+is status("$base/limited/headers?more=2000&how=flushed"), 502, 'too many headers, and a door\'s page';
+is status("$base/kitchen/headers?more=20&bytes=100000"), 502, 'too long ones';
+like curl('-H', 'Content-Encoding: gzip', '--data-binary', "\@$root/body.gz", "$base/zipped/upload"),
+    qr/^bytes=1000000 /, 'an upload that is compressed';
 is status("$base/kitchen/sleep?ms=8000"), 504, 'one that is too slow';
 status('--max-time', 1, "$base/kitchen/stream?lines=500&ms=50"); # the client goes
 is status("$base/kitchen/die?after=0"), 502, 'the application dies';

@@ -32,7 +32,7 @@ my @cases = (
     [412, '... it is not',             'If-Unmodified-Since' => $earlier],
 );
 
-plan tests => 2 * @cases + 7;
+plan tests => 2 * @cases + 7 + 24;
 
 for (@cases) {
     my ($status, $what, @headers) = @$_;
@@ -51,3 +51,34 @@ is GET('/hello', 'If-None-Match' => $etag)->code, 200, 'an answer without a tag 
 is GET('/hello', 'If-Modified-Since' => $then)->code, 200, '... also without a date';
 is GET('/kitchen/status?code=404', 'If-None-Match' => '*')->code, 404,
     'an error is no cached copy';
+
+# ---- what other modules have to do with it: an answer like any other
+
+for my $case ([304, 'If-None-Match' => $etag], [412, 'If-Match' => '"v2"']) {
+    my ($status, @condition) = @$case;
+    for my $method (\&GET, \&HEAD) {
+        my $answer = $method->('/conditional/validated', @condition);
+        is $answer->code, $status, "$status: " . $answer->request->method;
+        is $answer->header('X-Set'), 'yes', '... Header set';
+        is $answer->header('X-Always'), 'yes', '... Header always set';
+        is $answer->header('ETag'), $etag, '... the tag';
+    }
+}
+{
+    my ($socket, $rest) = (raw_open(), '');
+    my @lines = ("Host: localhost\r\nIf-Match: \"v2\"\r\n\r\n", "Host: localhost\r\n\r\n");
+    raw_send($socket, "GET /conditional/validated HTTP/1.1\r\n$lines[0]"
+        . "GET /conditional/validated HTTP/1.1\r\n$lines[1]");
+    is read_response($socket, \$rest)->{body}, '', '412 has no body, as with a file';
+    is read_response($socket, \$rest)->{body}, "fine\n", '... and what comes next is the next answer';
+}
+{
+    my $again = sub { GET '/cached/validated', 'Cache-Control' => 'max-age=0', @_ };
+    is GET('/cached/validated')->content, "fine\n", 'a cache stores it';
+    for my $turn (1, 2) {
+        my $answer = $again->();
+        is $answer->code, 200, 'the cache asks whether it is still the same: the client gets all';
+        is $answer->content, "fine\n", '... of it';
+    }
+    is $again->('If-None-Match' => $etag)->code, 304, '... unless it has it';
+}

@@ -13,7 +13,7 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
 use DoorTest;
 
-plan tests => 70;
+plan tests => 70 + 3;
 
 sub variables {
     my ($text) = @_;
@@ -135,6 +135,11 @@ is $set->{DOOR_COLOUR}, 'green', 'SetEnv';
 is $set->{DOOR_EMPTY}, '', '... an empty one';
 is $set->{DOOR_SPEED}, 'fast', 'SetEnvIf';
 is raw_env('/kitchen/env')->{DOOR_COLOUR}, undef, '... only where it is said';
+
+$set = raw_env('/door-by-script/env', $basic);
+is $set->{DOOR_SHAPE_OF_IT}, 'round', 'a name becomes one that a shell can have';
+is $set->{_DOORS}, 'yes', '... also at its start';
+is $set->{SERVER_SIGNATURE}, '', 'SERVER_SIGNATURE is there';
 
 is raw_env('/kitchen/env', 'X-Client-IP: 192.0.2.7')->{REMOTE_ADDR}, '192.0.2.7',
     "REMOTE_ADDR is the user agent's, after mod_remoteip";

@@ -11,9 +11,10 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
+use IO::Select ();
 use DoorTest;
 
-plan tests => 22;
+plan tests => 22 + 5 + 4 * 6 + 5;
 
 my $text = raw_request("GET /kitchen/headers HTTP/1.1\r\nHost: localhost\r\n"
     . "Connection: close\r\n\r\n");
@@ -48,4 +49,55 @@ is_deeply $hop->{headers}{connection}, ['close'], "Connection is httpd's";
     ok !grep({ /close/i } @{ $first->{headers}{connection} // [] }), 'the connection is kept';
     raw_send($socket, $request);
     is read_response($socket, \$rest)->{status}, 200, '... and used again';
+}
+
+# ---- as many, and as long, as a client's may be
+
+# LWP has limits of its own.
+sub ask {
+    return parse_response(raw_request("GET $_[0] HTTP/1.1\r\nHost: localhost\r\n"
+        . "Connection: close\r\n\r\n"));
+}
+for (['/nonsense/fields/1000', 'x-long', 1000], ['/nonsense/head/1000000', 'x-long', 1],
+    ['/kitchen/headers?more=900', 'x-more', 900],
+    ['/kitchen/headers?more=900&how=flushed', 'x-more', 900],
+    ['/kitchen/headers?more=100&bytes=10000&how=flushed', 'x-more', 100]) {
+    my ($path, $name, $count) = @$_;
+    is scalar @{ ask($path)->{headers}{$name} // [] }, $count, "$path: there they are";
+}
+for my $path ('/nonsense/fields/1001', '/nonsense/head/1100000', '/nonsense/fields/100000',
+    '/kitchen/headers?more=1001', '/kitchen/headers?more=1001&how=flushed',
+    '/kitchen/headers?more=110&bytes=10000&how=flushed') {
+    my $mark = mark_log();
+    my $answer = ask($path);
+    is $answer->{status}, 502, "$path: bad gateway";
+    ok !grep({ /^x-/ } keys %{ $answer->{headers} }), '... and none of them';
+    my $line = log_like($mark, qr/\[door:error\]/);
+    like $line, qr/over 1,000 header fields, or 1 MiB of them/, '... the log says why';
+    is scalar(() = log_since($mark) =~ /\[door:error\]/g), 1, '... once';
+}
+
+# ---- neither costs httpd as much memory as the application has taken
+
+# The most private memory that any child had meanwhile, in KiB.
+sub most_memory {
+    my ($path) = @_;
+    my $most = 0;
+    my @command = ('curl', '-s', '--max-time', 60, '-o', '/dev/null', '-w', '%{http_code}',
+        '-H', 'Accept-Encoding: gzip', base_url() . $path);
+    open my $pipe, '-|', @command or die "curl: $!";
+    my $look = sub { my $kib = child_private_kib(); $most = $kib if $kib > $most };
+    $look->() until IO::Select->new($pipe)->can_read(0.002);
+    my $status = <$pipe>;
+    close $pipe;
+    return ($most, $status);
+}
+GET('/nonsense-deflated/body/1000', 'Accept-Encoding' => 'gzip') for 1 .. 3;
+my $before = child_private_kib();
+for (['/kitchen/headers?more=60&bytes=1000000&how=flushed', 502], ['/nonsense/head/60000000', 502],
+    ['/nonsense-deflated/body/80000000', 200]) {
+    my ($path, $wanted) = @$_;
+    my ($most, $status) = most_memory($path);
+    is $status, $wanted, "$path: $status" if $path =~ /nonsense/;
+    cmp_ok $most - $before, '<', 24 * 1024, "$path: $status, httpd has copied no 60 MB";
 }

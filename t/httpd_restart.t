@@ -14,7 +14,7 @@ use Apache::TestRequest qw(GET POST);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 17;
+plan tests => 20;
 
 my $gone = gone();
 my $parent = Apache::Test::config()->server->pid;
@@ -71,7 +71,9 @@ for my $round (1, 2) {
 
 {
     my @sockets = streams();
+    push @sockets, begin('GET /kitchen/sleep?ms=20000');
     my $mark = mark_log();
+    sleep 0.4;
     my $before = time;
     kill 'HUP', $parent;
     like restarted($mark), qr/resuming/, 'a restart';
@@ -79,6 +81,13 @@ for my $round (1, 2) {
     ok wait_for(\&serves), '... serves';
     is parse_response(raw_rest($sockets[0]))->{complete}, 0, '... a stream has been cut';
     unlike log_since($mark), qr/did not exit|still did not/, '... no child had to be killed';
+    unlike raw_rest($sockets[-1]), qr{^HTTP/1\.1 504}, '... a call that has been cut was not late';
+    SKIP: {
+        skip 'a child of prefork ends in the middle of its request', 1 if mpm() eq 'prefork';
+        like log_like($mark, qr/kitchen.*process of httpd ends/), qr/\[door:info\]/, '... the log says why it ended';
+    }
+    unlike log_since($mark), qr/DoorTimeout|start-timeout|\[door:error\]/,
+        '... and that nothing was wrong with the application';
     close $_ for @sockets;
 }
 ok wait_for(sub { gone() == $gone + 3 }), 'each handler has heard that its client went';

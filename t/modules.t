@@ -13,22 +13,22 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
 use DoorTest;
 
-plan tests => 30;
+plan tests => 35;
 
-sub variables { return { $_[0] =~ /^([A-Za-z]\w*)=(.*)$/mg } }
+sub variables { return { $_[0] =~ /^(\w+)=(.*)$/mg } }
 
 # ---- the same request to a program behind mod_cgid and to a door
 
 # A program's own, or its shell's: a request does not have these.
 my %process = map { $_ => 1 } qw(PWD SHLVL _ PATH LD_LIBRARY_PATH LANG TZ);
-# File names, of which a door has none; HTML for error pages; and what differs from one
-# request to the next.
+# File names, of which a door has none; and what differs from one request to the next.
 my %file = map { $_ => 1 } qw(SCRIPT_FILENAME PATH_TRANSLATED CONTEXT_PREFIX
-    CONTEXT_DOCUMENT_ROOT SERVER_SIGNATURE REMOTE_PORT);
+    CONTEXT_DOCUMENT_ROOT REMOTE_PORT);
 
 sub differences {
     my ($cgi, $door) = map { variables($_) } @_;
     s{/(?:script|door-by-script)(?=/|$)}{/APPLICATION} for values %$cgi, values %$door;
+    s{\s+$}{} for values %$cgi, values %$door; # SERVER_SIGNATURE has a line's end
     delete @$_{ keys %process, keys %file } for $cgi, $door;
     my %all = (%$cgi, %$door);
     return [
@@ -47,6 +47,8 @@ my %requests = (
     'a body'           => ['POST', '/env', 'Content-Type: text/plain', 'Content-Length: 4'],
     'a chunked body'   => ['POST', '/env', 'Content-Type: text/plain', 'Transfer-Encoding: chunked'],
     'HTTP/1.0'         => ['GET', '/env', 'HTTP/1.0'],
+    'a signature'      => ['GET', '/env/signed', 'X-Signed: 1'],
+    'no signature'     => ['GET', '/env', 'X-Signed: 1'],
     'another Host'     => ['GET', '/env', 'Host: else.example:81'],
 );
 for my $what (sort keys %requests) {
@@ -65,6 +67,9 @@ for my $what (sort keys %requests) {
     my @known = $what eq 'a chunked body' ? ('CONTENT_LENGTH: none / 4') : ();
     is_deeply differences(map { $_->{body} } @answers), \@known, '... and were told the same';
 }
+
+like GET('/door-by-script/env/signed', Authorization => $auth)->content,
+    qr{^SERVER_SIGNATURE=<address>Apache.*</address>}m, 'ServerSignature On is told';
 
 # ---- mod_rewrite
 

@@ -12,7 +12,7 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
 use DoorTest;
 
-plan tests => 22;
+plan tests => 22 + 6;
 
 my $whole = pattern(60_000);
 
@@ -49,3 +49,12 @@ is $status->code, 404, 'no ranges of errors';
 my $long = GET '/kitchen/big?bytes=300000', Range => 'bytes=0-1';
 is $long->code, 200, 'a long response is sent whole';
 is length $long->content, 300_000, '... to its end';
+
+# An application that has no ranges.
+for (['none', 200, "fine\n"], ['bytes', 206, 'fi']) {
+    my ($what, $status, $body) = @$_;
+    my $answer = GET "/nonsense/ranges/$what", Range => 'bytes=0-1';
+    is $answer->code, $status, "Accept-Ranges: $what: $status";
+    is $answer->content, $body, '... with what belongs to it';
+    is $answer->header('Accept-Ranges'), $what, '... and the application has said so';
+}

@@ -10,11 +10,12 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
+use Compress::Zlib ();
 use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 48;
+plan tests => 48 + 4 * 7 + 3;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -132,6 +133,55 @@ for my $framing ('chunked', 'length') {
     raw_send($socket, head_of('/hello', 'Transfer-Encoding: chunked')
         . chunks(pattern(400_000), 50_000));
     like raw_rest($socket), qr{^HTTP/1\.1 200 }, '... likewise in chunks';
+}
+
+# ---- input filters, which may take something in and give nothing for it
+
+# Bytes that gzip cannot make much shorter.
+srand 5;
+my $plain = join '', map { ('a' .. 'h')[rand 8] } 1 .. 3_000;
+my $long = join '', map { ('a' .. 'h')[rand 8] } 1 .. 300_000;
+
+sub send_slowly {
+    my ($path, $framing, $pause, $body, $cut, @lines) = @_;
+    my $is_chunked = $framing eq 'chunked';
+    my $socket = raw_open();
+    raw_send($socket, head_of($path, 'Connection: close', @lines, $is_chunked
+        ? 'Transfer-Encoding: chunked' : 'Content-Length: ' . length $body));
+    for my $piece ($body =~ /^(.{$cut})(.{0,7})(.*)$/s) {
+        raw_send($socket, $is_chunked ? chunks($piece, 100_000) : $piece);
+        sleep $pause;
+    }
+    raw_send($socket, "0\r\n\r\n") if $is_chunked;
+    return parse_response(raw_rest($socket))->{body};
+}
+
+my @gzip = ('Content-Encoding: gzip');
+for my $framing ('length', 'chunked') {
+    for my $pause (0, 0.15) {
+        my $how = "$framing, pauses of $pause s";
+        for my $text ($plain, $long) {
+            my $body = Compress::Zlib::memGzip($text);
+            for my $cut (3, 20) {
+                is send_slowly('/inflated/upload', $framing, $pause, $body, $cut, @gzip), digest($text),
+                    'through DEFLATE: ' . length($text) . " bytes, $how";
+            }
+            is send_slowly('/external/upload', $framing, $pause, $text, 20), digest($text),
+                '... through another program';
+        }
+        is send_slowly('/raw-inflated', $framing, $pause, Compress::Zlib::memGzip($plain), 20, @gzip),
+            $plain, '... to a raw door';
+    }
+}
+# A length that is not that of what the handler reads is not told.
+for (['/inflated/env', $plain], ['/inflated/env', $long], ['/inflated/env', '']) {
+    my ($path, $text) = @$_;
+    my $body = length $text ? Compress::Zlib::memGzip($text) : '';
+    my $env = send_slowly($path, 'length', 0, $body, length $text ? 20 : 0,
+        length $text ? @gzip : ());
+    my ($told) = $env =~ /^CONTENT_LENGTH=(.*)$/m;
+    ok !defined $told || $told == length $text,
+        'CONTENT_LENGTH of ' . length($text) . ' bytes that were compressed: ' . ($told // 'none');
 }
 
 # ---- limits

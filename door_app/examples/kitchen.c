@@ -7,10 +7,12 @@
  *     /env                    CGI/1.1 variables, NAME=value lines, sorted
  *     /threads                how many server threads there are, and which one answers
  *     /status?code=N          answers with status N (200 to 599)
- *     /headers                several headers, some of them repeated
+ *     /headers                several headers, some of them repeated; &more=N&bytes=M: N more, of
+ *                             M bytes each; &how=flushed sends them before the body
  *     /trailers               the request's trailer X-Sum, and one of the response's own
  *     /hints                  a 103 (Early Hints) before the response
- *     /redirect?to=URL        a Location and nothing else
+ *     /redirect?to=URL        a Location and a cookie; after to=URL: &how=flushed, long, file or
+ *                             pipe: with a body that goes these ways, which nobody gets
  *
  *     /echo                   the request's body, with its content type
  *     /upload                 reads the body as it comes: bytes=N sha256=HEX;
@@ -597,9 +599,30 @@ static void status(struct door_app_request *req, void *data)
         door_app_printf(req, "status %lu\n", code);
 }
 
+static void add_more_headers(struct door_app_request *req)
+{
+    unsigned long more = 0, bytes = 1;
+    char *value;
+
+    query_number(req, "more", 1, 1000000, &more);
+    query_number(req, "bytes", 1, 10000000, &bytes);
+    value = more > 0 ? calloc(1, bytes + 1) : NULL;
+    if (value == NULL)
+        return;
+    memset(value, 'x', bytes);
+    while (more-- > 0)
+        door_app_header_add(req, "X-More", value);
+    free(value);
+}
+
 static void headers(struct door_app_request *req, void *data)
 {
+    const char *how;
+
     (void)data;
+    add_more_headers(req);
+    if (query_text(req, "how", &how) == 7 && strncmp(how, "flushed", 7) == 0)
+        door_app_flush(req);
     door_app_header_set(req, "X-Kitchen", "replaced");
     door_app_header_set(req, "X-Kitchen", "soup");
     door_app_header_add(req, "X-Course", "first");
@@ -619,16 +642,44 @@ static void hints(struct door_app_request *req, void *data)
     door_app_printf(req, "hinted\n");
 }
 
+/* A body that the client of a local Location never gets, as it may come. */
+static void write_unwanted(struct door_app_request *req, const char *how, size_t len)
+{
+    int ends[2];
+
+    if (len == 7 && strncmp(how, "flushed", len) == 0) {
+        door_app_printf(req, "elsewhere\n");
+        door_app_flush(req);
+        door_app_printf(req, "still elsewhere\n");
+    } else if (len == 4 && strncmp(how, "long", len) == 0) {
+        write_pattern(req, 1000000, PATTERN_LEN);
+    } else if (len == 4 && strncmp(how, "file", len) == 0) {
+        int fd = open_file("text", 4);
+
+        if (fd != -1 && door_app_send_fd(req, fd, 0, -1) == -1)
+            close(fd);
+    } else if (len == 4 && strncmp(how, "pipe", len) == 0 && pipe(ends) == 0) {
+        close(ends[1]);
+        if (door_app_send_fd(req, ends[0], 0, -1) == -1)
+            close(ends[0]);
+    }
+}
+
 static void redirect(struct door_app_request *req, void *data)
 {
-    const char *to;
+    const char *to, *how;
     size_t len = query_text(req, "to", &to);
     char url[1024];
 
     (void)data;
     snprintf(url, sizeof(url), "%.*s", (int)len, to);
-    if (door_app_header_set(req, "Location", url) == -1)
+    if (door_app_header_set(req, "Location", url) == -1) {
         refuse(req, "usage: /redirect?to=URL");
+        return;
+    }
+    door_app_cookie_set(req, "redirected", "1", "Path=/");
+    len = query_text(req, "how", &how);
+    write_unwanted(req, how, len);
 }
 
 static void threads(struct door_app_request *req, void *data)

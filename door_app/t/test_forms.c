@@ -361,6 +361,34 @@ static void show_cookies(struct door_app_request *req, void *data)
     }
 }
 
+/* No other cookie's value may pose as one with this prefix. */
+static void show_protected_cookies(struct door_app_request *req, void *data)
+{
+    const char *a = door_app_cookie(req, "__Host-a");
+    const char *b = door_app_cookie(req, "__Host-b");
+
+    (void)data;
+    door_app_printf(req, "%s %s", a != NULL ? a : "(none)", b != NULL ? b : "(none)");
+}
+
+/* httpd makes one field of two: "a=1" and "b=2" come as "a=1, b=2". */
+START_TEST(cookies_of_joined_fields_are_found)
+{
+    gets_by(show_cookies, (struct sent){.cookie = "a=1, b=2; c=3"}, 200, "a=1 b=2 c=3 ");
+    gets_by(show_cookies, (struct sent){.cookie = "a=1; b=2, c=\"3\""}, 200, "a=1 b=2 c=3 ");
+    /* What stands in a value is no cookie, and none takes another one's place. */
+    gets_by(show_cookies, (struct sent){.cookie = "a=1, 2,b=3; c=\"x, b=4\""}, 200,
+            "a=1, 2,b=3 b=(none) c=x, b=4 ");
+    gets_by(show_cookies, (struct sent){.cookie = "a=x, b=forged; b=2, c=3, c"}, 200,
+            "a=x b=2 c=3, c ");
+    gets_by(show_cookies, (struct sent){.cookie = "a=1,"}, 200, "a=1, b=(none) c=(none) ");
+    gets_by(show_cookies, (struct sent){.cookie = "a=1, =2, b"}, 200, "a=1, =2, b b=(none) c=(none) ");
+    gets_by(show_cookies, (struct sent){.cookie = "a=\"1, b=2"}, 200, "a=\"1 b=2 c=(none) ");
+    gets_by(show_protected_cookies, (struct sent){.cookie = "a=1, __Host-a=2; __Host-b=3"}, 200,
+            "(none) 3");
+}
+END_TEST
+
 START_TEST(cookies_are_found)
 {
     gets_by(show_cookies, (struct sent){.cookie = "a=1; b=\"two\"; aa=x; c="}, 200,
@@ -506,6 +534,7 @@ int main(void)
     tcase_add_test(tests, headers_of_a_part_are_limited);
     tcase_add_test(tests, parameters_take_little_memory);
     tcase_add_test(tests, cookies_are_found);
+    tcase_add_test(tests, cookies_of_joined_fields_are_found);
     tcase_add_test(tests, cookies_are_set);
     tcase_add_test(tests, texts_are_made_safe);
     tcase_add_test(tests, redirects_have_a_status);

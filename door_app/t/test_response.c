@@ -68,6 +68,35 @@ START_TEST(the_last_good_status_counts)
 }
 END_TEST
 
+static void set_200(struct door_app_request *req)
+{
+    ck_assert_int_eq(door_app_status(req, 200), 0);
+}
+
+static int says_own_status(const struct answer *answer)
+{
+    struct door_wire_reader reader = answer->reader;
+    struct door_wire_field field;
+
+    while (door_wire_next(&reader, &field))
+        if (field.type == DOOR_WIRE_OWN_STATUS)
+            return 1;
+    return 0;
+}
+
+/* As the page for an error that is something else than a 200 that nobody has set. */
+START_TEST(that_200_was_set_is_told)
+{
+    struct answer answer;
+
+    answer_by(set_200, &answer);
+    ck_assert_uint_eq(answer.reader.status, 200);
+    ck_assert(says_own_status(&answer));
+    answer_by(do_nothing, &answer);
+    ck_assert(!says_own_status(&answer));
+}
+END_TEST
+
 static void set_headers(struct door_app_request *req)
 {
     ck_assert_int_eq(door_app_header_add(req, "X-A", "first"), 0);
@@ -345,6 +374,7 @@ int main(void)
 
     tcase_add_test(tests, no_answer_is_an_empty_one);
     tcase_add_test(tests, the_last_good_status_counts);
+    tcase_add_test(tests, that_200_was_set_is_told);
     tcase_add_test(tests, headers_are_set_added_and_taken_away);
     tcase_add_test(tests, bad_headers_change_nothing);
     tcase_add_test(tests, pieces_of_the_body_are_joined);

@@ -24,8 +24,10 @@
 #ifndef LIBDOOR_DOOR_H
 #define LIBDOOR_DOOR_H
 
+#include <string.h> /* programs for illumos count on this, and on <stropts.h> */
 #include <sys/types.h>
 
+#include <stropts.h>
 #include <ucred.h>
 
 #ifdef __cplusplus
@@ -57,13 +59,13 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 #define DOOR_INVAL -1 /* no descriptor is ever this */
 #define DOOR_QUERY -2 /* door_info(): the door this thread is bound to */
 
-/* What the procedure gets as argp when nobody refers to its door any more. */
+/* What the procedure gets as argp when nobody else refers to its door any more. */
 #define DOOR_UNREF_DATA ((void *)1)
 
 /* Attributes that door_create() takes. */
-#define DOOR_UNREF 0x01       /* tell once when the last reference goes */
+#define DOOR_UNREF 0x01       /* tell once when the last reference but one goes */
 #define DOOR_PRIVATE 0x02     /* served only by threads that door_bind() */
-#define DOOR_UNREF_MULTI 0x10 /* tell each time the last reference goes */
+#define DOOR_UNREF_MULTI 0x10 /* tell each time the last reference but one goes */
 #define DOOR_REFUSE_DESC 0x40 /* calls must not carry descriptors */
 #define DOOR_NO_CANCEL 0x80   /* a client that gives up cancels no thread */
 
@@ -73,7 +75,7 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 /* Attributes that door_info() and received descriptors report as well. */
 #define DOOR_LOCAL 0x04    /* the door is served by this process */
 #define DOOR_REVOKED 0x08  /* revoked, or its server is gone */
-#define DOOR_IS_UNREF 0x20 /* only the creator refers to it at present */
+#define DOOR_IS_UNREF 0x20 /* one reference at most, the creator's as a rule */
 #define DOOR_PRIVCREATE 0x200   /* made by door_xcreate() */
 #define DOOR_DEPLETION_CB 0x400 /* what a creation function sees: not the first call */
 
@@ -85,6 +87,14 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 #define DOOR_PARAM_DESC_MAX 1 /* most descriptors in a call */
 #define DOOR_PARAM_DATA_MAX 2 /* most bytes of argument data in a call */
 #define DOOR_PARAM_DATA_MIN 3 /* fewest bytes of argument data in a call */
+
+/*
+ * As illumos on x86 packs these two in 64-bit programs (sys/door.h there), so
+ * that a program has one layout of them whatever its pointers are: 24 and 48
+ * bytes, 4-aligned.  A pointer to an 8-byte member of them may be misaligned:
+ * copy the member.
+ */
+#pragma pack(push, 4)
 
 /* A descriptor on its way, in a call or in a result. */
 typedef struct door_desc {
@@ -107,6 +117,8 @@ typedef struct door_info {
     door_id_t di_uniquifier;   /* system-wide unique number of the door */
     int di_resv[4];
 } door_info_t;
+
+#pragma pack(pop)
 
 /* What door_cred() tells of the caller. */
 typedef struct door_cred {

@@ -16,7 +16,8 @@ extern "C" {
 /*
  * Gives the door fd the name path.  The file at path must exist; the caller
  * must own it and may write it, or be privileged.  The name takes the file's
- * mode and owner, and whoever may read it may open() the door.
+ * mode and owner, and whoever may read it may open() the door.  Removing the name
+ * detaches it, renaming it moves the door, and its mode may be changed.
  *
  * Errors: EACCES no write permission on path; EBADF fd is not open; EBUSY a
  * live door has this name; EINVAL fd is no door, or path is neither a regular

@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * thread.h: illumos' own threads, as far as programs with doors use them, on
- * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  Inline only:
- * there is nothing of it in the library.
+ * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  Inline, so that
+ * only a program that looks for the functions' symbols (a binding of another
+ * language, dlsym(3)) takes them from the library.
  *
  * What cannot be had this way is not here, so that the compiler says it:
  * THR_SUSPENDED, thr_suspend() and thr_continue().
@@ -22,6 +23,10 @@
 #include <stddef.h>
 
 #include <synch.h>
+
+#ifndef LIBDOOR_THR_INLINE
+#define LIBDOOR_THR_INLINE static inline
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,7 +48,7 @@ typedef pthread_key_t thread_key_t;
  * stack_base and stack_size may be NULL and 0: the system chooses.  new_thread
  * may be NULL.  EAGAIN, EINVAL.
  */
-static inline int thr_create(void *stack_base, size_t stack_size, void *(*start_func)(void *),
+LIBDOOR_THR_INLINE int thr_create(void *stack_base, size_t stack_size, void *(*start_func)(void *),
                              void *arg, long flags, thread_t *new_thread)
 {
     pthread_attr_t attr;
@@ -67,7 +72,16 @@ static inline int thr_create(void *stack_base, size_t stack_size, void *(*start_
     return error;
 }
 
-static inline thread_t thr_self(void)
+/* The smallest stack_size, in bytes, that thr_create() takes.  Not inline. */
+size_t thr_min_stack(void);
+
+/*
+ * The calling thread's stack: ss_sp is its upper end, as on illumos; ss_size in
+ * bytes; ss_flags 0.  ENOMEM, EAGAIN.  Not inline.
+ */
+int thr_stksegment(stack_t *ss);
+
+LIBDOOR_THR_INLINE thread_t thr_self(void)
 {
     return pthread_self();
 }
@@ -76,7 +90,7 @@ static inline thread_t thr_self(void)
  * departed and status may be NULL.  POSIX threads cannot be waited for all at
  * once: with target 0 this is ENOTSUP.
  */
-static inline int thr_join(thread_t target, thread_t *departed, void **status)
+LIBDOOR_THR_INLINE int thr_join(thread_t target, thread_t *departed, void **status)
 {
     int error;
 
@@ -88,33 +102,33 @@ static inline int thr_join(thread_t target, thread_t *departed, void **status)
     return error;
 }
 
-__attribute__((noreturn)) static inline void thr_exit(void *status)
+__attribute__((noreturn)) LIBDOOR_THR_INLINE void thr_exit(void *status)
 {
     pthread_exit(status);
 }
 
-static inline void thr_yield(void)
+LIBDOOR_THR_INLINE void thr_yield(void)
 {
     sched_yield();
 }
 
-static inline int thr_kill(thread_t thread, int sig)
+LIBDOOR_THR_INLINE int thr_kill(thread_t thread, int sig)
 {
     return pthread_kill(thread, sig);
 }
 
-static inline int thr_sigsetmask(int how, const sigset_t *set, sigset_t *oset)
+LIBDOOR_THR_INLINE int thr_sigsetmask(int how, const sigset_t *set, sigset_t *oset)
 {
     return pthread_sigmask(how, set, oset);
 }
 
-static inline int thr_keycreate(thread_key_t *keyp, void (*destructor)(void *))
+LIBDOOR_THR_INLINE int thr_keycreate(thread_key_t *keyp, void (*destructor)(void *))
 {
     return pthread_key_create(keyp, destructor);
 }
 
 /* Makes *keyp if it is still THR_ONCE_KEY; any number of threads may try at once. */
-static inline int thr_keycreate_once(thread_key_t *keyp, void (*destructor)(void *))
+LIBDOOR_THR_INLINE int thr_keycreate_once(thread_key_t *keyp, void (*destructor)(void *))
 {
     thread_key_t none = THR_ONCE_KEY, key;
     int error;
@@ -128,13 +142,13 @@ static inline int thr_keycreate_once(thread_key_t *keyp, void (*destructor)(void
     return error;
 }
 
-static inline int thr_setspecific(thread_key_t key, void *value)
+LIBDOOR_THR_INLINE int thr_setspecific(thread_key_t key, void *value)
 {
     return pthread_setspecific(key, value);
 }
 
 /* A key that was never created has no value; unlike illumos this is no error. */
-static inline int thr_getspecific(thread_key_t key, void **valuep)
+LIBDOOR_THR_INLINE int thr_getspecific(thread_key_t key, void **valuep)
 {
     *valuep = pthread_getspecific(key);
     return 0;

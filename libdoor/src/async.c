@@ -11,8 +11,9 @@
 #include <stdlib.h>
 
 #include "batch.h"
-#include "client.h"
-#include "fork.h"
+#include "client_call.h"
+#include "client_table.h"
+#include "thread.h"
 
 struct door_async {
     struct client_seat seat; /* its channel NULL: lost */
@@ -26,9 +27,10 @@ struct door_async {
 
 struct door_async *door_async_open(int d, size_t size)
 {
+    THREAD_UNCANCELLED;
     struct door_async *call = calloc(1, sizeof(*call));
 
-    if (call == NULL || fork_watch() < 0 || client_acquire(d, 0, &call->seat) < 0) {
+    if (call == NULL || client_acquire(d, 0, &call->seat) < 0) {
         free(call);
         return NULL;
     }
@@ -43,6 +45,7 @@ struct door_async *door_async_open(int d, size_t size)
 
 char *door_async_buffer(struct door_async *call)
 {
+    THREAD_UNCANCELLED;
     if (call->seat.ch != NULL)
         return client_buffer(call->seat, call->size);
     errno = EINVAL;
@@ -52,6 +55,7 @@ char *door_async_buffer(struct door_async *call)
 int door_async_begin(struct door_async *call, const char *data, size_t len,
                      const struct door_async *behind)
 {
+    THREAD_UNCANCELLED;
     int is_queued = behind != NULL && behind->runs;
 
     if (call->runs || call->seat.ch == NULL) {
@@ -77,6 +81,7 @@ int door_async_is_over(const struct door_async *call)
 
 int door_async_end(struct door_async *call, char **result, size_t *result_size)
 {
+    THREAD_UNCANCELLED;
     if (call->runs)
         call->error =
             client_end(&call->seat, call->was_queued, &call->result, &call->result_size) < 0 ? errno
@@ -90,6 +95,7 @@ int door_async_end(struct door_async *call, char **result, size_t *result_size)
 
 void door_async_close(struct door_async *call)
 {
+    THREAD_UNCANCELLED;
     if (call != NULL && call->seat.ch != NULL)
         client_leave(call->seat, call->runs, call->was_queued);
     free(call);

@@ -5,10 +5,12 @@
  *
  * A name is a socket on which the door's server listens.  It takes the place
  * of the file that had the name (the placeholder), in one rename; the file is
- * kept beside it under a hidden name and comes back with fdetach().
+ * kept beside it under the number of the socket's inode, so that the two stay
+ * together when the socket is renamed, and comes back with fdetach().
  */
 #include <stropts.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,10 +20,11 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "ask.h"
 #include "fd.h"
 #include "name.h"
 #include "thread.h"
@@ -32,8 +35,8 @@
 struct place {
     int dir_fd;                 /* O_PATH */
     char name[NAME_MAX + 1];    /* in that directory */
-    char kept[NAME_MAX + 1];    /* the placeholder's name meanwhile */
     char temporary[24];         /* the socket's name before it takes that */
+    char kept[NAME_KEPT_SIZE];  /* the placeholder's name while the socket has its */
     struct stat st;             /* of what has the name */
     enum name_state state;      /* if that is a socket */
 };
@@ -50,14 +53,13 @@ static int find_place(const char *path, struct place *p)
     slash = strrchr(real, '/');
     if (slash[1] == '\0') {
         errno = EBUSY; /* the root directory */
-    } else if (strlen(slash + 1) + strlen(".." "door") > NAME_MAX) {
+    } else if (strlen(slash + 1) > NAME_MAX) {
         errno = ENAMETOOLONG;
     } else if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
-        snprintf(p->name, sizeof(p->name), "%.249s", slash + 1);
-        snprintf(p->kept, sizeof(p->kept), ".%.249s.door", slash + 1);
+        snprintf(p->name, sizeof(p->name), "%.255s", slash + 1);
         snprintf(p->temporary, sizeof(p->temporary), ".door-%016llx", random);
         slash[slash == real] = '\0';
-        p->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        p->dir_fd = fd_open(AT_FDCWD, real, O_PATH | O_DIRECTORY | O_CLOEXEC);
         result = p->dir_fd < 0 ? -1 : 0;
     }
     free(real);
@@ -67,7 +69,7 @@ static int find_place(const char *path, struct place *p)
 /* Looks at what has the name, and whether the caller may change that. */
 static int look(struct place *p)
 {
-    int fd = openat(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = fd_open(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     int result = -1;
 
     if (fd < 0)
@@ -84,39 +86,34 @@ static int look(struct place *p)
     return result;
 }
 
-/* Who may read the placeholder may open the door: connect(2) asks for writing. */
-static mode_t socket_mode(mode_t mode)
-{
-    return (mode & 0777 & ~0222u) | (mode & 0444) >> 1;
-}
-
 /*
  * Through a descriptor: in a directory that others may write, what has the
- * temporary name need not be what was just put there.
+ * temporary name need not be what was just put there.  Returns that, O_PATH.
  */
-static int give_attributes(struct place *p, mode_t mode)
+static int give_attributes(struct place *p)
 {
-    char path[32];
+    char path[NAME_PROC_SIZE];
     struct stat st;
-    int result = -1;
-    int fd = openat(p->dir_fd, p->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = fd_open(p->dir_fd, p->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
         return -1;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
-        st.st_uid != geteuid())
+        st.st_uid != geteuid()) {
         errno = EBUSY;
-    else if (fchownat(fd, "", p->st.st_uid, p->st.st_gid, AT_EMPTY_PATH) == 0)
-        result = chmod(path, mode);
+    } else if (fchownat(fd, "", p->st.st_uid, p->st.st_gid, AT_EMPTY_PATH) == 0 &&
+               chmod(name_in_proc(path, fd), name_mode(p->st.st_mode)) == 0) {
+        name_kept(p->kept, st.st_ino);
+        return fd;
+    }
     fd_close(fd);
-    return result;
+    return -1;
 }
 
-static int bind_temporary(struct place *p)
+/* The listening socket; *path_fd: its name, O_PATH. */
+static int bind_temporary(struct place *p, int *path_fd)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    mode_t mode = S_ISSOCK(p->st.st_mode) ? p->st.st_mode & 0777 : socket_mode(p->st.st_mode);
     int fd = fd_hide(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     if (fd < 0)
@@ -127,9 +124,11 @@ static int bind_temporary(struct place *p)
         fd_close(fd);
         return -1;
     }
-    if (give_attributes(p, mode) == 0 && listen(fd, SOMAXCONN) == 0)
+    *path_fd = give_attributes(p);
+    if (*path_fd >= 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     int error = errno;
+    fd_close(*path_fd);
     unlinkat(p->dir_fd, p->temporary, 0);
     fd_close(fd);
     errno = error;
@@ -149,13 +148,41 @@ static int check_kept(struct place *p)
     return -1;
 }
 
+#ifndef RENAME_EXCHANGE /* musl */
+#define RENAME_EXCHANGE (1 << 1)
+static int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+#endif
+
+/* A dead server's name: its placeholder is kept already, for another socket. */
+static int take_dead_name(struct place *p)
+{
+    char kept[NAME_KEPT_SIZE];
+    int error, is_there;
+
+    name_kept(kept, p->st.st_ino);
+    is_there = renameat(p->dir_fd, kept, p->dir_fd, p->kept) == 0;
+    if (!is_there && errno != ENOENT)
+        return -1;
+    if (renameat(p->dir_fd, p->temporary, p->dir_fd, p->name) == 0)
+        return 0;
+    error = errno;
+    if (is_there)
+        renameat(p->dir_fd, p->kept, p->dir_fd, kept);
+    errno = error;
+    return -1;
+}
+
 /* Swaps the temporary socket in; the file that had the name is kept. */
 static int take_name(struct place *p)
 {
-    if (S_ISSOCK(p->st.st_mode)) /* a dead server's: its placeholder is kept already */
-        return renameat(p->dir_fd, p->temporary, p->dir_fd, p->name);
-    if (check_kept(p) < 0 ||
-        renameat2(p->dir_fd, p->temporary, p->dir_fd, p->name, RENAME_EXCHANGE) < 0)
+    if (check_kept(p) < 0)
+        return -1;
+    if (S_ISSOCK(p->st.st_mode))
+        return take_dead_name(p);
+    if (renameat2(p->dir_fd, p->temporary, p->dir_fd, p->name, RENAME_EXCHANGE) < 0)
         return -1;
     if (renameat(p->dir_fd, p->temporary, p->dir_fd, p->kept) == 0)
         return 0;
@@ -163,6 +190,72 @@ static int take_name(struct place *p)
     renameat2(p->dir_fd, p->temporary, p->dir_fd, p->name, RENAME_EXCHANGE);
     errno = error;
     return -1;
+}
+
+/* The placeholders in dir that have no data and whose sockets are gone, up to some. */
+struct leftovers {
+    ino_t socket[64];
+    unsigned count;
+};
+
+static void find_leftovers(DIR *dir, struct leftovers *found)
+{
+    struct dirent *entry;
+    struct stat st;
+
+    while (found->count < sizeof(found->socket) / sizeof(found->socket[0]) &&
+           (entry = readdir(dir)) != NULL) {
+        char kept[NAME_KEPT_SIZE];
+        unsigned long long socket;
+
+        if (sscanf(entry->d_name, ".door-placeholder.%llu", &socket) != 1)
+            continue;
+        name_kept(kept, (ino_t)socket);
+        if (strcmp(kept, entry->d_name) == 0 &&
+            fstatat(dirfd(dir), kept, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_size == 0)
+            found->socket[found->count++] = (ino_t)socket;
+    }
+}
+
+/* Strikes out the placeholder of a socket that is there. */
+static void strike_out(struct leftovers *found, ino_t socket)
+{
+    for (unsigned i = 0; i < found->count; i++) {
+        if (found->socket[i] == socket)
+            found->socket[i--] = found->socket[--found->count];
+    }
+}
+
+/*
+ * A dead server's name that is removed by hand leaves its placeholder.  A program
+ * that does so at each start would leave one each time.
+ */
+static void sweep(int dir_fd)
+{
+    struct leftovers found = {.count = 0};
+    struct dirent *entry;
+    struct stat st;
+    int fd = fd_open(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (dir == NULL) {
+        fd_close(fd);
+        return;
+    }
+    find_leftovers(dir, &found);
+    rewinddir(dir);
+    while (found.count > 0 && (entry = readdir(dir)) != NULL) {
+        if ((entry->d_type == DT_SOCK || entry->d_type == DT_UNKNOWN) &&
+            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            strike_out(&found, st.st_ino);
+    }
+    while (found.count > 0) {
+        char kept[NAME_KEPT_SIZE];
+        name_kept(kept, found.socket[--found.count]);
+        unlinkat(fd, kept, 0);
+    }
+    closedir(dir);
 }
 
 /* May a door get this name? */
@@ -179,11 +272,12 @@ static int check_name(const struct place *p)
 static int attach(int fd, struct place *p)
 {
     struct msg_answer answer;
-    int listening_fd, result;
+    int listening_fd, path_fd, result;
 
-    if (look(p) < 0 || check_name(p) < 0 || (listening_fd = bind_temporary(p)) < 0)
+    if (look(p) < 0 || check_name(p) < 0 || (listening_fd = bind_temporary(p, &path_fd)) < 0)
         return -1;
-    result = client_ask(fd, MSG_ATTACH, listening_fd, 0, &answer, NULL, 0);
+    result = door_ask_attach(fd, listening_fd, path_fd, &answer);
+    fd_close(path_fd);
     if (result == 0)
         result = take_name(p);
     if (result < 0) {
@@ -193,6 +287,8 @@ static int attach(int fd, struct place *p)
         errno = error;
     }
     fd_close(listening_fd);
+    if (result == 0)
+        sweep(p->dir_fd);
     return result;
 }
 
@@ -231,11 +327,15 @@ static int detach(struct place *p)
         errno = EINVAL;
         return -1;
     }
+    name_kept(p->kept, p->st.st_ino);
     door = p->state == NAME_LIVE ? name_open(p->dir_fd, p->name, O_CLOEXEC) : -1;
+    if (door >= 0 && faccessat(p->dir_fd, p->kept, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        /* Moved from another directory just now: the server brings the placeholder. */
+        door_ask(door, MSG_INFO, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
     result = give_name_back(p);
     if (result == 0 && door >= 0)
         /* A server that does not answer now will read it later. */
-        client_ask(door, MSG_DETACH, -1, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
+        door_ask(door, MSG_DETACH, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
     fd_close(door);
     return result;
 }

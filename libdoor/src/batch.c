@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fd.h"
+#include "fork.h"
 #include "loop.h"
 #include "thread.h"
 
@@ -38,6 +40,19 @@ static int64_t again_ns;              /* when it is tried again */
 static int64_t pause_ns = PAUSE_MIN_NS;
 static int was_good;                  /* seconds in a row */
 
+static void forked(void)
+{
+    for (int i = 0; i < WATCHED_MAX; i++) {
+        watched[i].waited_ns = watched[i].slices = 0;
+        atomic_store(&watched[i].tid, 0);
+    }
+    atomic_store(&is_whole_process, 0);
+    atomic_store(&is_watching, 0);
+    atomic_store(&is_batch, 1);
+}
+
+static struct fork_part part = {.child = forked};
+
 static void watch_thread(int tid)
 {
     for (int i = 0; i < WATCHED_MAX; i++) {
@@ -55,7 +70,7 @@ static int read_schedstat(int tid, unsigned long long *waited_ns, unsigned long 
     int fd;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     len = read(fd, text, sizeof(text) - 1);
@@ -153,6 +168,7 @@ static void watch(void)
 
 void batch_follow(struct batch_thread *t)
 {
+    fork_register(&part);
     int wanted = atomic_load(&is_batch);
 
     if (!t->is_known)
@@ -168,6 +184,7 @@ void batch_note_caller(void)
 {
     static _Thread_local int is_known;
 
+    fork_register(&part);
     if (!atomic_load(&is_whole_process))
         return;
     if (!is_known) {
@@ -179,17 +196,7 @@ void batch_note_caller(void)
 
 void door_schedule_as_batch(void)
 {
+    fork_register(&part);
     atomic_store(&is_whole_process, 1);
     set_whole_process(1);
-}
-
-void batch_forked(void)
-{
-    for (int i = 0; i < WATCHED_MAX; i++) {
-        watched[i].waited_ns = watched[i].slices = 0;
-        atomic_store(&watched[i].tid, 0);
-    }
-    atomic_store(&is_whole_process, 0);
-    atomic_store(&is_watching, 0);
-    atomic_store(&is_batch, 1);
 }

@@ -26,7 +26,4 @@ void batch_follow(struct batch_thread *t);
 /* A thread that has called a door: counts it in, if its process has asked for it. */
 void batch_note_caller(void);
 
-/* In a forked child. */
-void batch_forked(void);
-
 #endif

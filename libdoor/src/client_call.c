@@ -1,25 +1,57 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * client_call.c: one call: its arguments and descriptors into the slot, and its
- * results out of it.
+ * client_call.c: see client_call.h.  A call goes down this file: arguments and
+ * descriptors into the slot, hand over, sleep and answer what the server asks, take it
+ * back if that takes too long, and results out of the slot.
  */
+#include "client_call.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client_channel.h"
 #include "desc.h"
+#include "slot.h"
 #include "thread.h"
 
-static int put_arguments(struct client_channel *ch, unsigned slot, const door_arg_t *arg)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    size_t size = arg->data_ptr != NULL ? arg->data_size : 0;
-    char *to = client_buffer((struct client_seat){ch, slot}, size);
+/*
+ * A caller that died may have left `waking` set, or a thread that looks out is held
+ * up.  No shorter: a timeout before the kernel's next tick has it set the clock anew.
+ */
+#define RING_AGAIN_NS 10000000ll
+#define BACKSTOP_NS   1000000000ll
 
+/* How a call goes, beside its errno. */
+struct course {
+    const door_arg_t *passed; /* as the caller passed it */
+    const struct door_terms *terms;
+    int was_queued;  /* behind another call */
+    int *sent_fds;   /* the passed descriptors as they are sent; while the call runs */
+    int *fds;        /* descriptors that came with the reply, before it is complete */
+    unsigned count;
+    int error;       /* errno: descriptors could not be sent, or taken; both sides hear of it */
+    int handed_over; /* the server could see the call */
+    int was_taken;   /* no thread took it otherwise */
+    int keep_slot;   /* the server still has it */
+    int is_lent;     /* the caller has: the result is there */
+};
+
+/* ------------------------------------------------ arguments */
+
+static int put_arguments(struct client_seat seat, const door_arg_t *arg)
+{
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+    size_t size = arg->data_ptr != NULL ? arg->data_size : 0;
+    char *to;
+
+    if (arg->data_ptr == NULL && arg->data_size > 0) {
+        errno = EFAULT;
+        return -1;
+    }
+    to = client_buffer(seat, size);
     if (to == NULL)
         return -1;
     if (size > 0)
@@ -28,6 +60,264 @@ static int put_arguments(struct client_channel *ch, unsigned slot, const door_ar
     s->arg_at = to == s->data ? SHM_IN_SLOT : 0;
     return 0;
 }
+
+/* A new call, as far as it has no descriptors, and takes desc_max with its result. */
+static void number_call(struct client_seat seat, unsigned desc_max)
+{
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+
+    atomic_store(&seat.ch->desc_max[seat.slot], (uint16_t)desc_max);
+    s->arg_desc_count = 0;
+    s->result_desc_max = desc_max;
+    s->call = atomic_fetch_add(&seat.ch->call_count, 1);
+    atomic_store_explicit(&s->next, SHM_NEXT_NONE, memory_order_relaxed);
+}
+
+/* The descriptors of a call, which the server asks for when it has taken it; 0, or -1. */
+static int put_descriptors(struct client_seat seat, struct course *course)
+{
+    const door_arg_t *arg = course->passed;
+    int *fds;
+
+    if (arg->desc_num == 0)
+        return 0;
+    if (arg->desc_num > MAILBOX_MAX || arg->desc_ptr == NULL) {
+        errno = arg->desc_ptr == NULL ? EFAULT : ENFILE;
+        return -1;
+    }
+    fds = malloc(arg->desc_num * sizeof(*fds));
+    if (fds == NULL || desc_prepare(arg->desc_ptr, arg->desc_num, fds) < 0) {
+        free(fds);
+        return -1;
+    }
+    course->sent_fds = fds;
+    shm_slot(seat.ch->shm, seat.slot)->arg_desc_count = arg->desc_num;
+    return 0;
+}
+
+/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
+static int is_released(const struct course *course, int error)
+{
+    static const int refused[] = {EBADF, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (error == refused[i])
+            return 0;
+    }
+    return course->handed_over;
+}
+
+/* Before the results, which may come into the memory of the descriptors passed. */
+static void free_passed(const struct course *course, int error)
+{
+    const door_arg_t *arg = course->passed;
+
+    if (course->sent_fds == NULL)
+        return;
+    desc_unprepare(arg->desc_ptr, arg->desc_num, course->sent_fds);
+    if (is_released(course, error))
+        desc_release(arg->desc_ptr, arg->desc_num);
+    free(course->sent_fds);
+}
+
+/* ------------------------------------------------ on its way */
+
+static void free_results(struct course *course)
+{
+    while (course->count > 0)
+        close_foreign(course->fds[--course->count]);
+    free(course->fds);
+    course->fds = NULL;
+}
+
+static int64_t deadline(const struct course *course)
+{
+    const _Atomic int64_t *deadline_ns = course->terms->deadline_ns;
+
+    return deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
+}
+
+/* Whether there is time until until_ns (0: for ever); shortens *wait_ns to that. */
+static int is_time_left(int64_t until_ns, int64_t *wait_ns)
+{
+    if (until_ns == 0)
+        return 1;
+    int64_t left_ns = until_ns - thread_now_ns();
+    if (left_ns < *wait_ns)
+        *wait_ns = left_ns;
+    return left_ns > 0;
+}
+
+/* The server asks who calls; if it cannot be told, it hears nothing and gives up. */
+static uint32_t identify(struct client_seat seat)
+{
+    mailbox_send_credentials(&seat.ch->mailbox, seat.slot,
+                             shm_slot(seat.ch->shm, seat.slot)->call);
+    return SLOT_WAITING;
+}
+
+/* The server has taken the call, and has room for its descriptors. */
+static uint32_t send_descriptors(struct client_seat seat, struct course *course)
+{
+    /* What it asks for twice, or without need, is not there. */
+    if (course->sent_fds == NULL)
+        return SLOT_REFUSED;
+    if (mailbox_send(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call,
+                     course->sent_fds, course->passed->desc_num, deadline(course)) == 0)
+        return SLOT_SENT;
+    course->error = errno;
+    return SLOT_REFUSED;
+}
+
+/* The reply's descriptors: takes them all, or none. */
+static uint32_t take_descriptors(struct client_seat seat, struct course *course)
+{
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+    uint32_t count = SHM_READ(s->result_desc_count);
+
+    free_results(course);
+    course->error = EMFILE;
+    if (count > atomic_load(&seat.ch->desc_max[seat.slot]))
+        return SLOT_REFUSED;
+    course->fds = malloc(count * sizeof(int));
+    if (course->fds == NULL ||
+        mailbox_take(&seat.ch->mailbox, seat.slot, SHM_READ(s->reply), course->fds, count) < 0)
+        return SLOT_REFUSED;
+    course->error = 0;
+    course->count = count;
+    return SLOT_TAKEN;
+}
+
+/* The server wants something of the caller before it replies. */
+static void serve_server(struct client_seat seat, uint32_t question, struct course *course)
+{
+    uint32_t answer = question == SLOT_IDENTIFY ? identify(seat)
+                      : question == SLOT_SEND   ? send_descriptors(seat, course)
+                                                : take_descriptors(seat, course);
+
+    slot_answer(seat.ch->shm, seat.slot, question, answer);
+}
+
+/* When to give up: sooner, for as long as no thread has taken the call. */
+static int64_t give_up_at(struct client_seat seat, const struct course *course)
+{
+    int64_t until_ns = deadline(course), take_by_ns = course->terms->take_by_ns;
+
+    if (take_by_ns == 0 || (until_ns != 0 && until_ns <= take_by_ns) ||
+        !slot_is_pending(seat.ch->shm, seat.slot))
+        return until_ns;
+    return take_by_ns;
+}
+
+/* One sleep; -1 with EINTR a handler ran, ETIMEDOUT it is time to give up. */
+static int sleep_once(struct client_seat seat, uint32_t state, const struct course *course,
+                      int64_t *patience_ns)
+{
+    int64_t wait_ns = *patience_ns;
+
+    if (!is_time_left(give_up_at(seat, course), &wait_ns)) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (futex_wait(&shm_slot(seat.ch->shm, seat.slot)->state, state, wait_ns) == 0)
+        return 0;
+    if (errno == EINTR)
+        return -1;
+    if (wait_ns == *patience_ns) {
+        if (slot_is_pending(seat.ch->shm, seat.slot))
+            client_channel_ring(seat.ch);
+        *patience_ns = BACKSTOP_NS;
+    }
+    return 0;
+}
+
+/*
+ * Sleeps until the reply is there: 0.  Otherwise -1 and errno: EINTR a handler
+ * ran, ETIMEDOUT it is time to give up, ECONNRESET the server is gone.
+ */
+static int sleep_for_reply(struct client_seat seat, struct course *course)
+{
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+    int64_t patience_ns = RING_AGAIN_NS;
+    uint32_t state;
+
+    slot_begin_wait(seat.ch->shm, seat.slot);
+    while ((state = atomic_load(&s->state)) != SLOT_DONE) {
+        if (atomic_load(&seat.ch->dead) || state == SLOT_DEAD) {
+            errno = ECONNRESET;
+            return -1;
+        }
+        if (slot_is_awaited(state)) {
+            if (sleep_once(seat, state, course, &patience_ns) < 0)
+                return -1;
+        } else if (is_time_left(deadline(course), &(int64_t){0})) {
+            serve_server(seat, state, course);
+        } else { /* a server that asks without end must not make us forget the time */
+            errno = ETIMEDOUT;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* True if the call has not run and never will. */
+static int take_back(struct client_seat seat, int was_queued)
+{
+    int must_ring;
+    int is_ours = slot_withdraw(seat.ch->shm, seat.slot, was_queued ? seat.ch->free_slots : NULL,
+                                &must_ring);
+
+    if (must_ring)
+        client_channel_ring(seat.ch);
+    return is_ours;
+}
+
+/*
+ * The wait ended without a reply, for the reason errno.  Decides what became of the
+ * call: 0 its reply came after all, 1 it was taken meanwhile and has time yet, otherwise
+ * -1 and the final errno.
+ */
+static int give_up(struct client_seat seat, struct course *course)
+{
+    int reason = errno;
+
+    if (take_back(seat, course->was_queued)) {
+        course->was_taken = 0;
+        errno = reason == ECONNRESET ? EBADF : reason;
+        return -1;
+    }
+    if (slot_is_done(seat.ch->shm, seat.slot))
+        return 0;
+    if (reason == ETIMEDOUT && is_time_left(deadline(course), &(int64_t){0}))
+        return 1;
+    slot_refuse(seat.ch->shm, seat.slot);
+    course->keep_slot = 1;
+    errno = reason == ECONNRESET ? EINTR : reason;
+    return -1;
+}
+
+/* Waits for the call that was handed over: 0, or the errno that it ends with. */
+static int await(struct client_seat seat, struct course *course)
+{
+    int result;
+
+    course->was_taken = 1;
+    do {
+        result = sleep_for_reply(seat, course) < 0 ? give_up(seat, course) : 0;
+    } while (result > 0);
+    if (result < 0)
+        return errno;
+    thread_observe();
+    return course->error != 0 ? course->error
+                              : (int)SHM_READ(shm_slot(seat.ch->shm, seat.slot)->error);
+}
+
+int client_is_over(struct client_seat seat)
+{
+    return slot_is_done(seat.ch->shm, seat.slot) || atomic_load(&seat.ch->dead);
+}
+
+/* ------------------------------------------------ results */
 
 /*
  * Room in arg's buffer, or in a mapping that takes its place, for size bytes
@@ -55,31 +345,16 @@ static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t *
     return 0;
 }
 
-/* Where the server says that its result is; NULL if that cannot be. */
-static char *find_result(struct client_channel *ch, unsigned slot, uint64_t size)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    uint64_t at = SHM_READ(s->result_at);
-    char *window;
-
-    if (at == SHM_IN_SLOT)
-        return size <= SHM_INLINE_SIZE ? s->data : NULL;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size)
-        return NULL;
-    window = client_window_map(ch, slot, at + size);
-    return window != NULL ? window + at : NULL;
-}
-
 /* Only the descriptors need room in rbuf; a mapping that is made for them is the loan's. */
-static int lend_result(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                       struct client_course *course, door_desc_t **descs)
+static int lend_result(struct client_seat seat, door_arg_t *arg, struct course *course,
+                       door_desc_t **descs)
 {
-    struct door_loan *loan = course->loan;
+    struct door_loan *loan = course->terms->loan;
     door_arg_t room = *arg;
 
     if (make_room(&room, 0, course->count, descs) < 0)
         return -1;
-    *loan = (struct door_loan){.owner = ch, .slot = slot};
+    *loan = (struct door_loan){.owner = seat.ch, .slot = seat.slot};
     if (room.rbuf != arg->rbuf) {
         loan->mapping = room.rbuf;
         loan->mapping_size = room.rsize;
@@ -93,18 +368,17 @@ static int fits(const door_arg_t *arg, uint64_t size)
     return size <= (arg->rbuf != NULL ? arg->rsize : 0);
 }
 
-static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                       struct client_course *course)
+static int get_results(struct client_seat seat, door_arg_t *arg, struct course *course)
 {
-    uint64_t size = SHM_READ(shm_slot(ch->shm, slot)->result_size);
-    char *from = arg == NULL ? NULL : find_result(ch, slot, size);
+    uint64_t size = SHM_READ(shm_slot(seat.ch->shm, seat.slot)->result_size);
+    char *from = arg == NULL ? NULL : client_result(seat, size);
     door_desc_t *descs;
     int result;
 
     if (arg == NULL)
-        return 0; /* nobody wants them: client_free_results() closes what came */
-    if (course->loan != NULL && !fits(arg, size))
-        result = from == NULL ? -1 : lend_result(ch, slot, arg, course, &descs);
+        return 0; /* nobody wants them: free_results() closes what came */
+    if (course->terms->loan != NULL && !fits(arg, size))
+        result = from == NULL ? -1 : lend_result(seat, arg, course, &descs);
     else
         result = from == NULL ? -1 : make_room(arg, size, course->count, &descs);
     if (result < 0) {
@@ -122,103 +396,56 @@ static int get_results(struct client_channel *ch, unsigned slot, door_arg_t *arg
     return 0;
 }
 
-/* A new call, as far as it has no descriptors. */
-static void number_call(struct client_channel *ch, unsigned slot)
+/* ------------------------------------------------ a whole call */
+
+/* 0, or -1 and nobody has seen the call. */
+static int submit(struct client_seat seat, int waits)
 {
-    struct shm_slot *s = shm_slot(ch->shm, slot);
+    int must_ring = slot_submit(seat.ch->shm, seat.slot, waits);
 
-    s->arg_desc_count = 0;
-    s->call = atomic_fetch_add(&ch->call_count, 1);
-    atomic_store_explicit(&s->next, SHM_NEXT_NONE, memory_order_relaxed);
-}
-
-/* The descriptors of a call, which the server asks for when it has taken it; 0, or -1. */
-static int put_descriptors(struct client_channel *ch, unsigned slot, struct client_course *course)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    const door_arg_t *arg = course->passed;
-    int *fds;
-
-    number_call(ch, slot);
-    if (arg->desc_num == 0)
-        return 0;
-    if (arg->desc_num > MAILBOX_MAX || arg->desc_ptr == NULL) {
-        errno = arg->desc_ptr == NULL ? EFAULT : ENFILE;
-        return -1;
-    }
-    fds = malloc(arg->desc_num * sizeof(*fds));
-    if (fds == NULL || desc_prepare(arg->desc_ptr, arg->desc_num, fds) < 0) {
-        free(fds);
-        return -1;
-    }
-    course->sent_fds = fds;
-    s->arg_desc_count = arg->desc_num;
-    return 0;
-}
-
-/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
-static int is_released(const struct client_course *course, int error)
-{
-    static const int refused[] = {EBADF, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
-
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        if (error == refused[i])
-            return 0;
-    }
-    return course->handed_over;
-}
-
-/* Before the results, which may come into the memory of the descriptors passed. */
-static void free_passed(const struct client_course *course, int error)
-{
-    const door_arg_t *arg = course->passed;
-
-    if (course->sent_fds == NULL)
-        return;
-    desc_unprepare(arg->desc_ptr, arg->desc_num, course->sent_fds);
-    if (is_released(course, error))
-        desc_release(arg->desc_ptr, arg->desc_num);
-    free(course->sent_fds);
+    if (must_ring > 0)
+        client_channel_ring(seat.ch);
+    return must_ring < 0 ? -1 : 0;
 }
 
 /* Hands the call over and waits for it: 0, or the errno that it ends with. */
-static int run(struct client_channel *ch, unsigned slot, struct client_course *course,
-               const _Atomic int64_t *deadline_ns)
+static int run(struct client_seat seat, struct course *course)
 {
-    if (client_start(ch, slot, 1) < 0)
+    if (submit(seat, 1) < 0)
         return errno;
     course->handed_over = 1;
-    return client_await(ch, slot, course, deadline_ns);
+    return await(seat, course);
 }
 
-static int call_slot(struct client_channel *ch, unsigned slot, door_arg_t *arg,
-                     struct client_course *course, const _Atomic int64_t *deadline_ns)
+static int call_from(struct client_seat seat, door_arg_t *arg, struct course *course)
 {
+    unsigned desc_max = course->terms->desc_max;
     int error;
 
-    if (put_arguments(ch, slot, course->passed) < 0 || put_descriptors(ch, slot, course) < 0)
+    number_call(seat, desc_max < MAILBOX_MAX ? desc_max : MAILBOX_MAX);
+    if (put_arguments(seat, course->passed) < 0 || put_descriptors(seat, course) < 0)
         return -1;
-    error = run(ch, slot, course, deadline_ns);
+    error = run(seat, course);
     free_passed(course, error);
     if (error == 0)
-        return get_results(ch, slot, arg, course);
+        return get_results(seat, arg, course);
     errno = error;
     return -1;
 }
 
-int client_call(struct client_seat seat, door_arg_t *arg, const _Atomic int64_t *deadline_ns,
-                struct door_loan *loan)
+int client_call(struct client_seat seat, door_arg_t *arg, struct door_terms *terms)
 {
     door_arg_t passed = arg != NULL ? *arg : (door_arg_t){0};
-    struct client_course course = {.passed = &passed, .loan = loan};
-    int result = call_slot(seat.ch, seat.slot, arg, &course, deadline_ns);
+    struct course course = {.passed = &passed, .terms = terms};
+    int result = call_from(seat, arg, &course);
     int error = errno;
 
-    client_free_results(&course);
+    free_results(&course);
     if (course.keep_slot)
         client_abandon(seat);
     else if (!course.is_lent)
         client_give_back(seat);
+    terms->was_taken = course.was_taken;
     if (result < 0)
         errno = error;
     return result;
@@ -230,31 +457,39 @@ int client_begin(struct client_seat seat, const char *data, size_t size, unsigne
 {
     struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
     const struct shm_window *w = &seat.ch->window[seat.slot];
-    uintptr_t at = (uintptr_t)data - (uintptr_t)w->base;
+    uint64_t at = (uintptr_t)data - (uintptr_t)w->base;
+    int must_ring;
 
     if (at >= w->size) {
         if (size > 0 && data != s->data)
             memmove(s->data, data, size);
         at = SHM_IN_SLOT;
     }
-    number_call(seat.ch, seat.slot);
+    number_call(seat, 0);
     s->arg_size = size;
     s->arg_at = at;
-    return behind < SHM_SLOT_COUNT ? client_start_behind(seat.ch, seat.slot, behind)
-                                   : client_start(seat.ch, seat.slot, 0);
+    if (behind >= SHM_SLOT_COUNT)
+        return submit(seat, 0);
+    must_ring = slot_submit_behind(seat.ch->shm, seat.slot, behind);
+    if (must_ring > 0)
+        client_channel_ring(seat.ch);
+    return must_ring < 0 ? -1 : 0;
 }
 
 int client_end(struct client_seat *seat, int was_queued, char **result, size_t *size)
 {
-    struct client_course course = {.passed = &(door_arg_t){0}, .was_queued = was_queued};
-    int error = client_await(seat->ch, seat->slot, &course, NULL);
+    static const struct door_terms terms;
+    struct course course = {
+        .passed = &(door_arg_t){0}, .terms = &terms, .was_queued = was_queued};
+    int error = await(*seat, &course);
 
     if (error == 0) {
-        *size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
-        *result = find_result(seat->ch, seat->slot, *size);
+        uint64_t result_size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
+        *result = client_result(*seat, result_size);
+        *size = (size_t)result_size; /* if it was found, it can be addressed */
         error = *result == NULL ? EOVERFLOW : 0;
     }
-    client_free_results(&course);
+    free_results(&course);
     if (course.keep_slot) {
         client_abandon(*seat);
         seat->ch = NULL;
@@ -267,8 +502,8 @@ void client_leave(struct client_seat seat, int runs, int was_queued)
 {
     int saved = errno;
 
-    if (runs && !client_take_back(seat.ch, seat.slot, was_queued) && !client_is_over(seat)) {
-        client_refuse(seat.ch, seat.slot);
+    if (runs && !take_back(seat, was_queued) && !client_is_over(seat)) {
+        slot_refuse(seat.ch->shm, seat.slot);
         client_abandon(seat);
     } else {
         client_give_back(seat);

@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 
 #include "fd.h"
-#include "server.h"
 #include "server_thread.h"
 
 #define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */

@@ -11,9 +11,10 @@
 
 #include <door_compat.h>
 
-#include "client.h"
+#include "ask.h"
+#include "connection.h"
 #include "fd.h"
-#include "server.h"
+#include "layout.h"
 #include "thread.h"
 
 /* For all doors of a call together: a door's server may be anybody's. */
@@ -38,7 +39,7 @@ static int prepare_one(const door_desc_t *desc, int *fd)
     door = door_find_local(*fd);
     if (door == NULL)
         return 0;
-    *fd = door_new_descriptor(door, 0);
+    *fd = door_new_descriptor(door);
     door_drop(door);
     return *fd < 0 ? -1 : 0;
 }
@@ -83,7 +84,7 @@ static void describe(int fd, door_desc_t *desc, int64_t deadline_ns)
     if (door != NULL) {
         door_describe(door, &answer);
         door_drop(door);
-    } else if (client_ask(fd, MSG_INFO, -1, deadline_ns, &answer, NULL, 0) < 0) {
+    } else if (door_ask(fd, MSG_INFO, deadline_ns, &answer, NULL, 0) < 0) {
         desc->d_attributes |= DOOR_REVOKED;
         return;
     }

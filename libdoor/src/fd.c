@@ -7,47 +7,103 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "thread.h"
+#include "closer.h"
+#include "fork.h"
 
 #define DOOR_MARK 0x646f6f72 /* "door" */
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
 #define HIDE_FROM 512
+#define OWN_MAX 65536
+
+/*
+ * What fd_hide() gave a number to: a socket's cookie, or a device and an inode.  By
+ * number; those from OWN_MAX on stay open in a child.  Pages that are never written
+ * cost nothing.
+ */
+static struct own_number {
+    _Atomic uint64_t id, dev; /* id 0: nothing */
+} own_numbers[OWN_MAX];
+static _Atomic int own_end; /* above the highest one */
+
+int fd_open(int dirfd, const char *path, int oflag)
+{
+    return (int)syscall(SYS_openat, dirfd, path, oflag | O_LARGEFILE);
+}
+
+/* 0 if it has none. */
+static uint64_t identify(int fd, uint64_t *dev)
+{
+    uint64_t cookie = fd_cookie(fd);
+    struct stat st;
+
+    *dev = 0;
+    if (cookie != 0 || fstat(fd, &st) < 0)
+        return cookie;
+    *dev = st.st_dev;
+    return st.st_ino;
+}
+
+/* The program may have closed it, and got the number again. */
+static void close_own_number(int fd)
+{
+    uint64_t dev, id = atomic_exchange(&own_numbers[fd].id, 0);
+
+    if (id != 0 && identify(fd, &dev) == id && dev == atomic_load(&own_numbers[fd].dev))
+        close(fd);
+}
+
+static void forked(void)
+{
+    int saved = errno;
+
+    for (int fd = atomic_exchange(&own_end, 0) - 1; fd >= 0; fd--)
+        close_own_number(fd);
+    errno = saved;
+}
+
+static void note_own(int fd)
+{
+    static struct fork_part part = {.child = forked};
+    int end = atomic_load(&own_end);
+    uint64_t dev, id;
+
+    if (fd < 0 || fd >= OWN_MAX || fork_register(&part) < 0)
+        return;
+    id = identify(fd, &dev);
+    atomic_store(&own_numbers[fd].dev, dev);
+    atomic_store(&own_numbers[fd].id, id);
+    while (end <= fd && !atomic_compare_exchange_weak(&own_end, &end, fd + 1))
+        continue;
+}
 
 void fd_close(int fd)
 {
     int saved = errno;
 
+    if (fd >= 0 && fd < OWN_MAX)
+        atomic_store(&own_numbers[fd].id, 0);
     if (fd >= 0)
         close(fd);
     errno = saved;
 }
 
-/* Lingering is the peer's wish; a thread for each such socket would be its weapon. */
-static void *close_here(void *fd)
-{
-    struct linger none = {0};
-
-    setsockopt((int)(intptr_t)fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    close((int)(intptr_t)fd);
-    return NULL;
-}
-
 void close_foreign(int fd)
 {
-    int saved = errno;
-
-    if (fd >= 0 && thread_start_blocked(close_here, (void *)(intptr_t)fd) < 0)
-        fd_close(fd);
-    errno = saved;
+    closer_let_go(NULL, fd);
 }
 
-int fd_hide(int fd)
+/* fd, or a copy with a number that is out of the way. */
+static int hide(int fd)
 {
     struct rlimit limit;
     int from = HIDE_FROM, hidden;
@@ -65,12 +121,23 @@ int fd_hide(int fd)
     return hidden;
 }
 
+int fd_hide(int fd)
+{
+    int hidden = hide(fd);
+
+    note_own(hidden);
+    return hidden;
+}
+
 struct own_fd own_fd(int fd)
 {
     struct own_fd own = {.fd = fd_hide(fd)};
     struct stat st;
 
-    if (own.fd >= 0 && fstat(own.fd, &st) == 0) {
+    if (own.fd < 0)
+        return own;
+    own.cookie = fd_cookie(own.fd);
+    if (own.cookie == 0 && fstat(own.fd, &st) == 0) {
         own.dev = st.st_dev;
         own.ino = st.st_ino;
     }
@@ -81,6 +148,8 @@ int own_fd_check(const struct own_fd *own)
 {
     struct stat st;
 
+    if (own->cookie != 0)
+        return fd_cookie(own->fd) == own->cookie;
     return own->fd >= 0 && fstat(own->fd, &st) == 0 && st.st_dev == own->dev &&
            st.st_ino == own->ino;
 }
@@ -92,10 +161,23 @@ void own_fd_close(struct own_fd *own)
     own->fd = -1;
 }
 
+void own_fd_shut(struct own_fd *own, struct closer_account *account)
+{
+    if (own_fd_check(own))
+        closer_shut(account, own->fd);
+    own->fd = -1;
+}
+
 int fd_mark_door(int fd)
 {
     int mark = DOOR_MARK;
 
+    /*
+     * Answers never come this way: read(2) finds the end of the file.  Nor does
+     * write(2) wait, for a server that is stopped.
+     */
+    if (shutdown(fd, SHUT_RD) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return -1;
     return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
 }
 
@@ -109,14 +191,37 @@ int fd_is_door(int fd)
     return mark == DOOR_MARK && fd_is_seqpacket(fd, 0);
 }
 
+/* Before Linux 5.3 each network namespace counted its sockets for itself. */
+static int cookies_are_unique(void)
+{
+    static _Atomic int known; /* 1, or -1: they are not */
+    struct utsname system;
+    int major = 0, minor = 0;
+
+    if (known == 0 && uname(&system) == 0)
+        sscanf(system.release, "%d.%d", &major, &minor);
+    if (known == 0)
+        known = major > 5 || (major == 5 && minor >= 3) ? 1 : -1;
+    return known > 0;
+}
+
+/*
+ * Otherwise, and under qemu's user emulation, which knows no SO_COOKIE, it is the
+ * number of the socket's inode: no two sockets have the same at one time.
+ */
 uint64_t fd_cookie(int fd)
 {
     uint64_t cookie = 0;
-    socklen_t len = sizeof(cookie);
+    int type;
+    socklen_t len = sizeof(cookie), type_len = sizeof(type);
+    struct stat st;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
-        return 0;
-    return cookie;
+    if (cookies_are_unique() &&
+        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+        return cookie;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
+        return 0; /* an O_PATH descriptor of a name, too */
+    return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
 int fd_pair(int pair[2])
@@ -180,8 +285,9 @@ int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count
     return fd_send_as(fd, data, len, fds, count, NULL);
 }
 
-/* The descriptors in one item; those over max are closed. */
-static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max)
+/* The descriptors in one item; those over max are let go. */
+static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max,
+                         struct closer_account *account)
 {
     unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
@@ -191,13 +297,13 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
         if (taken < max)
             fds[taken++] = fd;
         else
-            close_foreign(fd);
+            closer_let_go(account, fd);
     }
     return taken;
 }
 
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
-                   struct ucred *sender, int *lost)
+                   struct closer_account *account, struct ucred *sender, int *lost)
 {
     union control control;
     struct iovec iov = {.iov_base = data, .iov_len = len};
@@ -214,7 +320,7 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
         return -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-            *count = take_fds(c, fds, *count, max);
+            *count = take_fds(c, fds, *count, max, account);
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             memcpy(sender, CMSG_DATA(c), sizeof(*sender));
     }
@@ -222,7 +328,7 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
     if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
-        close_foreign(fds[--*count]);
+        closer_let_go(account, fds[--*count]);
     if (*lost && (size_t)got == len)
         return 0;
     errno = got == 0 ? ECONNRESET : EPROTO;
@@ -234,7 +340,7 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
     struct ucred sender;
     int lost;
 
-    if (fd_recv_letter(fd, data, len, fds, max, count, &sender, &lost) < 0)
+    if (fd_recv_letter(fd, data, len, fds, max, count, NULL, &sender, &lost) < 0)
         return -1;
     if (!lost)
         return 0;

@@ -12,11 +12,18 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "closer.h"
+
+/* openat(2) itself: the library's own function of that name opens doors, too. */
+int fd_open(int dirfd, const char *path, int oflag);
+
 /*
  * Every descriptor of the library's own is close-on-exec and has a number that
  * open(2) would not hand out soon, if one is left: programs count on low numbers,
- * and close ranges of them.  Takes fd over; returns the new number, or -1 with fd
- * closed.
+ * and close ranges of them.  A forked child closes them: its copies would hide the
+ * end of its parent from others.  Takes fd over; returns the new number, or -1 with
+ * fd closed.  What a peer sent must have been looked at before: fstat(2) of a FUSE
+ * file may wait.
  */
 int fd_hide(int fd);
 
@@ -26,9 +33,10 @@ int fd_hide(int fd);
  * files of its own: so each is looked at before it is used.
  */
 struct own_fd {
-    int fd; /* -1: none */
+    int fd;          /* -1: none */
+    uint64_t cookie; /* of a socket, else 0 and */
     dev_t dev;
-    ino_t ino;
+    ino_t ino; /* which eventfds and epolls all have the same: never for these */
 };
 
 /* Takes fd over and hides it; .fd is -1, with errno, if that fails. */
@@ -40,10 +48,13 @@ int own_fd_check(const struct own_fd *own);
 /* Closes it, unless the number means another file by now. */
 void own_fd_close(struct own_fd *own);
 
-/* close(2) that keeps errno and accepts -1. */
+/* The same for a socket of a pair, in which the peer may have put something (closer.h). */
+void own_fd_shut(struct own_fd *own, struct closer_account *account);
+
+/* close(2) that keeps errno and accepts -1; not for what a peer sent. */
 void fd_close(int fd);
 
-/* Closes a descriptor that a peer sent, in a thread of its own: it may block. */
+/* closer_let_go() of a descriptor that is on nobody's account. */
 void close_foreign(int fd);
 
 /*
@@ -80,11 +91,12 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
 
 /*
  * The same for letters (mailbox.h).  Of descriptors that this process had no
- * room for none is kept, and *lost is 1.  *sender is what the kernel vouches
- * for, where SO_PASSCRED is on; its pid is 0 if it told nothing.
+ * room for none is kept, and *lost is 1.  What is closed is on account (closer.h).
+ * *sender is what the kernel vouches for, where SO_PASSCRED is on; its pid is 0 if it
+ * told nothing.
  */
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
-                   struct ucred *sender, int *lost);
+                   struct closer_account *account, struct ucred *sender, int *lost);
 
 /*
  * A server that has no room for a connection says so on it, and ends it; whoever has the

@@ -1,74 +1,111 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fork.c: see fork.h.  The child has one thread and none of the parent's
- * helpers, shares no memory with the parent's peers, and must not keep their
- * sockets open, which would hide the parent's end from them.
+ * fork.c: see fork.h.  fork(2) runs a handler, so that a child which never uses the
+ * library keeps nothing of its parent's either.  _Fork(3) and clone(2) run none:
+ * they are noticed at the next use.
  */
 #include "fork.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include "batch.h"
-#include "client.h"
-#include "loop.h"
-#include "pool.h"
-#include "server.h"
-#include "server_thread.h"
+struct fork_page *_Atomic fork_page;
 
-/*
- * A page that a forked child finds empty, however it was forked: _Fork(2) and
- * clone(2) run no handlers.
- */
-static char *not_forked;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* to add parts; a child makes it anew */
+static struct fork_part *_Atomic parts;
+static int has_handler;
+static _Atomic unsigned generation;
+static _Atomic pid_t pid; /* where the page says FORK_ASK */
 
-static void before(void)
+/* One thread does it, others wait for that. */
+static void renew(void)
 {
-    server_lock();
-    client_lock();
-}
+    struct fork_page *page = atomic_load(&fork_page);
+    int child = FORK_IS_CHILD;
 
-static void after_in_parent(void)
-{
-    client_unlock();
-    server_unlock();
-}
-
-/* Each of them makes its locks anew: whoever held one is not here. */
-static void after_in_child(void)
-{
-    *not_forked = 1;
-    client_forked();
-    connection_forked();
-    server_thread_forked();
-    pool_forked();
-    loop_forked();
-    batch_forked();
-}
-
-static int result;
-
-static void watch(void)
-{
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    result = ENOMEM;
-    if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK) < 0)
+    if (!atomic_compare_exchange_strong(&page->state, &child, FORK_RENEWS)) {
+        while (atomic_load(&page->state) == FORK_RENEWS)
+            sched_yield();
         return;
-    not_forked = page;
-    *not_forked = 1;
-    result = pthread_atfork(before, after_in_parent, after_in_child);
+    }
+    pthread_mutex_init(&lock, NULL);
+    atomic_fetch_add(&generation, 1);
+    for (struct fork_part *part = atomic_load(&parts); part != NULL; part = part->next)
+        part->child();
+    atomic_store(&page->state, atomic_load(&pid) != 0 ? FORK_ASK : FORK_IS_FINE);
 }
 
-int fork_watch(void)
+static void renew_if_child(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct fork_page *page = atomic_load(&fork_page);
+    pid_t here, before = atomic_load(&pid);
 
-    pthread_once(&once, watch);
-    if (result == 0 && *not_forked == 0)
-        after_in_child();
-    errno = result;
-    return result == 0 ? 0 : -1;
+    if (page == NULL)
+        return;
+    if (before != 0 && (here = getpid()) != before &&
+        atomic_compare_exchange_strong(&pid, &before, here))
+        atomic_store(&page->state, FORK_IS_CHILD);
+    if (atomic_load(&page->state) == FORK_IS_CHILD || atomic_load(&page->state) == FORK_RENEWS)
+        renew();
+}
+
+/* Without a lock, which a child could not make anew yet.  MADV_WIPEONFORK: Linux 4.14. */
+static int make_page(void)
+{
+    long size = sysconf(_SC_PAGESIZE);
+    struct fork_page *page, *none = NULL;
+
+    if (atomic_load(&fork_page) != NULL)
+        return 0;
+    page = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return -1;
+    atomic_init(&page->state, FORK_IS_FINE);
+    if (madvise(page, (size_t)size, MADV_WIPEONFORK) < 0) {
+        atomic_store(&pid, getpid());
+        atomic_store(&page->state, FORK_ASK);
+    }
+    if (!atomic_compare_exchange_strong(&fork_page, &none, page))
+        munmap(page, (size_t)size); /* another thread was quicker */
+    return 0;
+}
+
+/* With lock held. */
+static int add(struct fork_part *part)
+{
+    if (!has_handler && pthread_atfork(NULL, NULL, renew_if_child) != 0)
+        return -1;
+    has_handler = 1;
+    part->next = atomic_load(&parts);
+    atomic_store(&parts, part);
+    atomic_store_explicit(&part->is_registered, 1, memory_order_release);
+    return 0;
+}
+
+int fork_register_now(struct fork_part *part)
+{
+    int result = 0;
+
+    if (make_page() < 0)
+        return -1;
+    renew_if_child(); /* before the lock: whoever held it may not be here */
+    if (atomic_load(&part->is_registered))
+        return 0;
+    pthread_mutex_lock(&lock);
+    if (!atomic_load(&part->is_registered))
+        result = add(part);
+    pthread_mutex_unlock(&lock);
+    if (result < 0)
+        errno = ENOMEM;
+    return result;
+}
+
+unsigned fork_generation(void)
+{
+    renew_if_child();
+    return atomic_load(&generation);
 }

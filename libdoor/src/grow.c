@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * grow.c: when a pool gets another thread.  Runs in the loop thread, once a
- * millisecond for as long as the pool has no idle thread.
+ * grow.c: see grow.h.
  *
  * illumos starts a thread whenever the last idle one is taken.  That is right
  * when procedures block and wrong when they compute: more threads than
@@ -10,14 +9,15 @@
  * new ones, threads that run (or want to) do not, unless callers would have to
  * wait too long all the same.
  */
-#include "server_thread.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sched.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
@@ -31,7 +31,7 @@ static char thread_state(pid_t tid)
     int fd;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 'S';
     len = read(fd, stat, sizeof(stat) - 1);
@@ -39,15 +39,6 @@ static char thread_state(pid_t tid)
     stat[len > 0 ? len : 0] = '\0';
     char *end = strrchr(stat, ')'); /* the name before it may hold anything */
     return end != NULL && end[1] == ' ' ? end[2] : 'S';
-}
-
-static unsigned processor_count(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof(set), &set) < 0)
-        return 1;
-    return (unsigned)CPU_COUNT(&set);
 }
 
 /*
@@ -59,7 +50,7 @@ static unsigned processor_count(void)
 static unsigned useful_count(struct pool *pool)
 {
     unsigned running = 0, count = 0, waiting = 0;
-    unsigned enough = THREADS_PER_PROCESSOR * processor_count();
+    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
     struct server_thread *t;
     pid_t tids[ASK_MAX];
 
@@ -135,18 +126,18 @@ static unsigned wanted(struct pool *pool)
     return useful < pending ? useful : pending;
 }
 
-int pool_grow(struct pool *pool)
+int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 {
-    unsigned start;
+    unsigned count;
 
-    if (atomic_load(&pool->idle_count) > 0) {
+    if (pool_idle_count(pool) > 0) {
         pool->depleted_ticks = 0;
         pool->taken_before = atomic_load(&pool->taken_count);
         return 0;
     }
-    start = wanted(pool);
-    for (unsigned i = 0; i < start; i++) {
-        if (server_thread_start(pool) < 0)
+    count = wanted(pool);
+    for (unsigned i = 0; i < count; i++) {
+        if (start(pool) < 0)
             break; /* the callers wait for the threads that there are */
         pool->depleted_ticks = 0;
         pool->taken_before = pool->taken_last;

@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/socket.h>
 
-#include "client.h"
+#include "ask.h"
 #include "fd.h"
+#include "fork.h"
 #include "server_thread.h"
 #include "thread.h"
 
@@ -43,9 +45,24 @@ static struct {
     struct door_info info;
 } known[KNOWN_COUNT];
 
+/* A child could find half of what another thread was about to remember. */
+static void forked(void)
+{
+    pthread_mutex_init(&known_lock, NULL);
+    memset(known, 0, sizeof(known));
+}
+
+static void lock_known(void)
+{
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
+    pthread_mutex_lock(&known_lock);
+}
+
 static void remember(uint64_t cookie, const struct door_info *info)
 {
-    pthread_mutex_lock(&known_lock);
+    lock_known();
     known[cookie % KNOWN_COUNT].cookie = cookie;
     known[cookie % KNOWN_COUNT].info = *info;
     pthread_mutex_unlock(&known_lock);
@@ -55,7 +72,7 @@ static struct door_info recall(uint64_t cookie)
 {
     struct door_info info = {0};
 
-    pthread_mutex_lock(&known_lock);
+    lock_known();
     if (known[cookie % KNOWN_COUNT].cookie == cookie)
         info = known[cookie % KNOWN_COUNT].info;
     pthread_mutex_unlock(&known_lock);
@@ -93,7 +110,7 @@ int door_info(int d, door_info_t *info)
         errno = EBADF;
         return -1;
     }
-    if (client_ask(d, MSG_INFO, -1, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0) {
+    if (door_ask(d, MSG_INFO, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0) {
         if (guess(d, &answer) < 0)
             return -1;
     } else if (fd_cookie(d) == cookie) { /* else another thread has replaced it meanwhile */

@@ -5,22 +5,23 @@
  * do on illumos.  Every call goes to libc first; only where that says ENXIO,
  * as it does for a socket's name, may it be a door.  fopen(3) and raw system
  * calls do not come by here.
+ *
+ * These names have no version (libdoor.map does not list them): a program that was
+ * not linked with this library asks for libc's, as in open@GLIBC_2.2.5, and ld.so
+ * takes for that only the same version or none.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/fcntl.h> /* the numbers; <fcntl.h> would declare what is defined here */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "name.h"
 
-/* <fcntl.h> would declare these, some of them inline or as aliases. */
-#define AT_FDCWD -100
-#define O_WRONLY 01
-#define O_CREAT 0100
-#define O_TRUNC 01000
-#define O_TMPFILE 020200000
-
+#pragma GCC visibility push(default)
 int open(const char *path, int oflag, ...);
 int open64(const char *path, int oflag, ...);
 int openat(int dirfd, const char *path, int oflag, ...);
@@ -31,22 +32,47 @@ int __open_2(const char *path, int oflag);
 int __open64_2(const char *path, int oflag);
 int __openat_2(int dirfd, const char *path, int oflag);
 int __openat64_2(int dirfd, const char *path, int oflag);
+#pragma GCC visibility pop
 
 typedef int openat_function(int dirfd, const char *path, int oflag, ...);
+
+/*
+ * In a static program nothing comes next.  The mode is 0 where there is none.
+ * A thread that waits in here cannot be cancelled.
+ */
+static int bare_openat(int dirfd, const char *path, int oflag, ...)
+{
+    mode_t mode;
+    va_list ap;
+
+    va_start(ap, oflag);
+    mode = va_arg(ap, mode_t);
+    va_end(ap);
+    return (int)syscall(SYS_openat, dirfd, path, oflag, mode);
+}
+
+static int bare_openat64(int dirfd, const char *path, int oflag, ...)
+{
+    mode_t mode;
+    va_list ap;
+
+    va_start(ap, oflag);
+    mode = va_arg(ap, mode_t);
+    va_end(ap);
+    return (int)syscall(SYS_openat, dirfd, path, oflag | O_LARGEFILE, mode);
+}
 
 /*
  * The next one, or the first: where only another library needs this one, as
  * with ld --as-needed, libc comes before it.
  */
-static openat_function *next(const char *name)
+static openat_function *next(const char *name, openat_function *bare)
 {
     openat_function *function = (openat_function *)dlsym(RTLD_NEXT, name);
 
     if (function == NULL)
         function = (openat_function *)dlsym(RTLD_DEFAULT, name);
-    if (function == NULL)
-        abort(); /* a libc without openat() */
-    return function;
+    return function != NULL ? function : bare;
 }
 
 static openat_function *libc_openat, *libc_openat64;
@@ -54,8 +80,8 @@ static openat_function *libc_openat, *libc_openat64;
 /* Early, since dlsym(3) is not safe in signal handlers and open(2) is. */
 __attribute__((constructor)) static void find_libc(void)
 {
-    libc_openat = next("openat");
-    libc_openat64 = next("openat64");
+    libc_openat = next("openat", bare_openat);
+    libc_openat64 = next("openat64", bare_openat64);
 }
 
 static int open_door_instead(int dirfd, const char *path, int oflag)

@@ -6,7 +6,6 @@
 #include "loop.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,15 +15,18 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "fd.h"
+#include "fork.h"
 #include "thread.h"
 
 #define PAUSE_MS 100
 #define PAUSED_MAX 16
+#define LOOK_MS 60000 /* a thread whose descriptors the program has closed leaves then */
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct own_fd epoll = {.fd = -1}; /* changed under start_lock, when a thread starts */
-static struct own_fd wake = {.fd = -1};
+static int epoll_fd = -1; /* both changed under start_lock, when a thread starts */
+static int wake_fd = -1;  /* always readable; see wake_up() */
 static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
 
 static struct timer {
@@ -35,21 +37,40 @@ static struct timer {
     [LOOP_GROW] = {.period_ms = 1},
     [LOOP_WINDOWS] = {.period_ms = 1000},
     [LOOP_BATCH] = {.period_ms = 1000},
+    [LOOP_CLOSER] = {.period_ms = 100},
 };
 
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
+
 /* Watches that loop_pause() set aside; the loop thread's own. */
 static struct watch *paused[PAUSED_MAX];
 static unsigned paused_count;
+
+/* Watches whose ready() is to hear of their end, whatever epoll says. */
+static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
+static struct watch *ending;
+
+static void forked(void)
+{
+    epoll_fd = wake_fd = -1; /* fd_hide(): closed */
+    ending = NULL;
+    paused_count = 0;
+    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
+        atomic_store(&timers[i].function, NULL);
+    pthread_mutex_init(&start_lock, NULL);
+    pthread_mutex_init(&end_lock, NULL);
+}
+
+static struct fork_part part = {.child = forked};
 
 static void resume_paused(void)
 {
     while (paused_count > 0) {
         struct watch *w = paused[--paused_count];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
-        epoll_ctl(epoll.fd, EPOLL_CTL_MOD, w->fd, &event);
+        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
     }
 }
 
@@ -57,19 +78,19 @@ void loop_pause(struct watch *w)
 {
     struct epoll_event event = {.events = 0, .data.ptr = w};
 
-    if (paused_count < PAUSED_MAX && epoll_ctl(epoll.fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
+    if (paused_count < PAUSED_MAX && epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
         paused[paused_count++] = w;
 }
 
 static int wait_ms(void)
 {
-    int wait = paused_count > 0 ? PAUSE_MS : INT_MAX;
+    int wait = paused_count > 0 ? PAUSE_MS : LOOK_MS;
 
     for (int i = 0; i < LOOP_TIMER_COUNT; i++) {
         if (atomic_load(&timers[i].function) != NULL && timers[i].period_ms < wait)
             wait = timers[i].period_ms;
     }
-    return wait < INT_MAX ? wait : -1;
+    return wait;
 }
 
 static void run_timer(struct timer *t, int64_t now_ns)
@@ -98,12 +119,38 @@ static void run_timers(void)
     }
 }
 
-static void drain_wake(void)
+/*
+ * Wakes the thread, without writing to a number that may be somebody else's by now:
+ * a readable descriptor is told of once each time that it is armed so.  -1 if either
+ * number is not what it was.
+ */
+static int wake_up(void)
 {
-    uint64_t rings;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = NULL};
 
-    while (read(wake.fd, &rings, sizeof(rings)) > 0)
-        continue;
+    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, wake_fd, &event);
+}
+
+static struct watch *next_ending(void)
+{
+    struct watch *w;
+
+    pthread_mutex_lock(&end_lock);
+    w = ending;
+    if (w != NULL) {
+        ending = w->next_end;
+        w->is_ending = 0;
+    }
+    pthread_mutex_unlock(&end_lock);
+    return w;
+}
+
+static void end_watches(void)
+{
+    struct watch *w;
+
+    while ((w = next_ending()) != NULL)
+        w->ready(w, EPOLLHUP);
 }
 
 static void *run(void *mine)
@@ -111,92 +158,142 @@ static void *run(void *mine)
     for (;;) {
         struct epoll_event event;
         /* One event at a time: a watch that goes leaves no stale event behind. */
-        int count = epoll_wait(epoll.fd, &event, 1, wait_ms());
+        int count = epoll_wait(epoll_fd, &event, 1, wait_ms());
 
         if (count < 0 && errno != EINTR)
             return NULL; /* the program has closed our descriptors */
         if ((unsigned)(uintptr_t)mine != atomic_load(&generation))
             return NULL;
-        if (count == 1 && event.data.ptr == NULL) {
-            drain_wake();
-        } else if (count == 1) {
+        if (count == 1 && event.data.ptr != NULL) {
             struct watch *w = event.data.ptr;
             atomic_load(&added);
             w->ready(w, event.events);
         }
+        end_watches();
         run_timers();
     }
 }
 
-/* Whatever was watched before is gone, with the descriptors themselves. */
+/*
+ * Whatever was watched before is gone, with the descriptors themselves.  Numbers that
+ * are lost are not closed: they are somebody else's, or nobody's.
+ */
 static int make_descriptors(void)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event event = {.events = 0, .data.ptr = NULL};
 
-    own_fd_close(&epoll);
-    own_fd_close(&wake);
     paused_count = 0;
-    wake = own_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    epoll = own_fd(epoll_create1(EPOLL_CLOEXEC));
-    if (wake.fd < 0 || epoll.fd < 0)
-        return -1;
-    return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, wake.fd, &event);
+    wake_fd = fd_hide(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+    epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
+    if (wake_fd >= 0 && epoll_fd >= 0 &&
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) == 0)
+        return 0;
+    return -1;
+}
+
+static void close_descriptors(void)
+{
+    int saved = errno;
+
+    fd_close(epoll_fd);
+    fd_close(wake_fd);
+    epoll_fd = wake_fd = -1;
+    errno = saved;
+}
+
+static void repeat_closer(int (*function)(void))
+{
+    loop_repeat(LOOP_CLOSER, function);
 }
 
 int loop_start(void)
 {
     int result = 0;
 
+    if (fork_register(&part) < 0)
+        return -1;
     pthread_mutex_lock(&start_lock);
-    if (!own_fd_check(&epoll) || !own_fd_check(&wake)) {
+    closer_set_repeat(repeat_closer);
+    if (wake_up() < 0) {
         unsigned mine = atomic_fetch_add(&generation, 1) + 1;
         result = make_descriptors();
         if (result == 0)
             result = thread_start_blocked(run, (void *)(uintptr_t)mine);
-        if (result < 0) {
-            int error = errno;
-            own_fd_close(&epoll);
-            errno = error;
-        }
+        if (result < 0)
+            close_descriptors();
     }
     pthread_mutex_unlock(&start_lock);
     return result;
+}
+
+static void set_added(struct watch *w, int is_added)
+{
+    pthread_mutex_lock(&end_lock);
+    w->is_added = is_added;
+    pthread_mutex_unlock(&end_lock);
 }
 
 int loop_add(struct watch *w, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = w};
 
+    set_added(w, 1);
     atomic_fetch_add(&added, 1);
-    return epoll_ctl(epoll.fd, EPOLL_CTL_ADD, w->fd, &event);
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &event) == 0)
+        return 0;
+    set_added(w, 0);
+    return -1;
+}
+
+void loop_end(struct watch *w)
+{
+    int is_news;
+
+    pthread_mutex_lock(&end_lock);
+    is_news = w->is_added && !w->is_ending;
+    if (is_news) {
+        w->is_ending = 1;
+        w->next_end = ending;
+        ending = w;
+    }
+    pthread_mutex_unlock(&end_lock);
+    if (is_news)
+        loop_start(); /* wakes it, if it is there */
+}
+
+/* The kernel knows a watch by its number and by its file. */
+int loop_has(struct watch *w)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
 }
 
 void loop_remove(struct watch *w)
 {
-    epoll_ctl(epoll.fd, EPOLL_CTL_DEL, w->fd, NULL);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
     for (unsigned i = 0; i < paused_count; i++) {
         if (paused[i] == w)
             paused[i--] = paused[--paused_count];
     }
+    pthread_mutex_lock(&end_lock);
+    w->is_added = 0;
+    for (struct watch **link = &ending; *link != NULL; link = &(*link)->next_end) {
+        if (*link == w) {
+            *link = w->next_end;
+            break;
+        }
+    }
+    w->is_ending = 0;
+    pthread_mutex_unlock(&end_lock);
 }
 
 void loop_repeat(enum loop_timer timer, int (*function)(void))
 {
     struct timer *t = &timers[timer];
-    uint64_t one = 1;
 
-    if (atomic_load(&t->function) == function)
-        return;
-    if (atomic_exchange(&t->function, function) == NULL && write(wake.fd, &one, sizeof(one)) < 0)
-        return; /* the counter is full: a wake-up is on its way anyway */
-}
-
-void loop_forked(void)
-{
-    own_fd_close(&epoll);
-    own_fd_close(&wake);
-    paused_count = 0;
-    for (int i = 0; i < LOOP_TIMER_COUNT; i++)
-        atomic_store(&timers[i].function, NULL);
-    pthread_mutex_init(&start_lock, NULL);
+    fork_register(&part);
+    if (atomic_load(&t->function) != function &&
+        atomic_exchange(&t->function, function) == NULL)
+        wake_up();
 }

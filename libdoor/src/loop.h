@@ -14,11 +14,15 @@
 /*
  * Something to wait for.  From loop_add() on it belongs to the loop thread:
  * only ready() may remove and free it.  Another thread that wants it gone
- * calls shutdown(2) on the socket, and ready() sees EPOLLHUP.
+ * calls shutdown(2) on the socket, and ready() sees EPOLLHUP; or loop_end(), if
+ * the descriptor may be lost.
  */
 struct watch {
     int fd;
     void (*ready)(struct watch *w, uint32_t events);
+    int is_added;            /* under the loop's lock */
+    struct watch *next_end;  /* likewise: in its list of those that end */
+    int is_ending;
 };
 
 /* Starts the thread unless it runs.  0, or -1 and errno EAGAIN, EMFILE, ENOMEM. */
@@ -26,6 +30,15 @@ int loop_start(void);
 
 /* Adds w (level-triggered); loop_start() must have succeeded. */
 int loop_add(struct watch *w, uint32_t events);
+
+/*
+ * Any thread, which knows that w is there: ready() is called once more at least, with
+ * EPOLLHUP, unless the loop has removed it.
+ */
+void loop_end(struct watch *w);
+
+/* Whether w->fd is still what loop_add() got; the program may have closed it. */
+int loop_has(struct watch *w);
 
 /* In the loop thread: stops waiting for w; its descriptor stays open. */
 void loop_remove(struct watch *w);
@@ -38,6 +51,7 @@ enum loop_timer {
     LOOP_GROW,    /* every millisecond */
     LOOP_WINDOWS, /* every second */
     LOOP_BATCH,   /* every second */
+    LOOP_CLOSER,  /* every tenth of a second */
     LOOP_TIMER_COUNT
 };
 
@@ -46,8 +60,5 @@ enum loop_timer {
  * be called from any thread.
  */
 void loop_repeat(enum loop_timer timer, int (*function)(void));
-
-/* In a forked child: the thread is gone, forget it. */
-void loop_forked(void);
 
 #endif

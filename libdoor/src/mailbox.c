@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "fd.h"
-#include "server.h"
 #include "thread.h"
 
 #define BATCH_MAX 200              /* descriptors in a letter; the kernel takes 253 */
@@ -24,29 +23,46 @@
 struct pigeonhole {
     uint32_t call;    /* whose letters these are; older ones are thrown away */
     int is_expected;  /* by mailbox_expect() */
-    unsigned max;     /* descriptors that it said */
+    unsigned max;     /* descriptors that are taken */
     int error;     /* errno: some of the descriptors are lost */
     unsigned count, cap;
     int *fds;
     struct credentials credentials;
 };
 
-void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
-                  int (*has_call)(const struct mailbox *m, unsigned slot))
+void mailbox_init(struct mailbox *m, int fd, uid_t peer,
+                  void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
+                  int (*welcome)(const struct mailbox *m, unsigned slot))
 {
     pthread_mutex_init(&m->lock, NULL);
     m->fd = fd;
     m->cookie = fd_cookie(fd);
+    m->account = fd >= 0 ? closer_account_create(peer) : NULL;
     m->abandoned = abandoned;
-    m->has_call = has_call;
+    m->welcome = welcome;
+}
+
+void mailbox_close_socket(struct mailbox *m)
+{
+    own_fd_shut(&(struct own_fd){.fd = m->fd, .cookie = m->cookie}, m->account);
+    m->fd = -1;
+}
+
+void mailbox_shut(const struct mailbox *m)
+{
+    int saved = errno;
+
+    if (m->fd >= 0 && fd_cookie(m->fd) == m->cookie)
+        shutdown(m->fd, SHUT_RDWR);
+    errno = saved;
 }
 
 static void empty(struct mailbox *m, struct pigeonhole *p)
 {
     m->held -= p->count;
     while (p->count > 0)
-        close_foreign(p->fds[--p->count]);
-    close_foreign(p->credentials.socket);
+        closer_let_go(m->account, p->fds[--p->count]);
+    closer_let_go(m->account, p->credentials.socket);
     p->credentials = (struct credentials){.socket = -1};
     p->error = 0;
     p->is_expected = 0;
@@ -62,6 +78,8 @@ void mailbox_destroy(struct mailbox *m)
         free(m->slot[slot]);
         m->slot[slot] = NULL;
     }
+    closer_account_drop(m->account);
+    m->account = NULL;
     pthread_mutex_destroy(&m->lock);
 }
 
@@ -164,16 +182,25 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct pigeonhole *p = m->slot[slot];
 
-    if (m->has_call != NULL)
-        return m->has_call(m, slot) ? make_for(m, slot, call) : NULL;
-    return p != NULL && p->is_expected && p->call == call ? p : NULL;
+    int welcome = m->welcome != NULL ? m->welcome(m, slot) : -1;
+
+    if (welcome >= 0) {
+        p = make_for(m, slot, call);
+        if (p != NULL)
+            p->max = (unsigned)welcome;
+        return p;
+    }
+    return m->welcome == NULL && p != NULL && p->is_expected && p->call == call ? p : NULL;
 }
 
+/* Who sends more than was agreed on means harm. */
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
     if (count == 0)
         return 0;
-    if (m->held + count > HELD_MAX || (p->is_expected && p->count + count > p->max)) {
+    if (p->count + count > p->max)
+        mailbox_shut(m);
+    if (p->count + count > p->max || m->held + count > HELD_MAX) {
         errno = EMFILE;
         return -1;
     }
@@ -217,6 +244,17 @@ static int sort_in(struct mailbox *m, const struct letter *letter, const int *fd
     return 1;
 }
 
+/* Whether the peer may send more: -1 with EAGAIN for now, ECONNRESET never again. */
+static int may_read(struct mailbox *m)
+{
+    enum closer_state state = closer_state(m->account);
+
+    if (state == CLOSER_STUCK)
+        mailbox_shut(m);
+    errno = state == CLOSER_STUCK || fd_cookie(m->fd) != m->cookie ? ECONNRESET : EAGAIN;
+    return state == CLOSER_FINE && errno == EAGAIN ? 0 : -1;
+}
+
 /* With the lock held: one letter off the socket. */
 static int read_letter(struct mailbox *m, struct letter *letter)
 {
@@ -225,23 +263,20 @@ static int read_letter(struct mailbox *m, struct letter *letter)
     unsigned count;
     int lost = 0;
 
-    if (fd_cookie(m->fd) != m->cookie) {
-        errno = ECONNRESET;
-        return -1;
-    }
-    if (fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count, &sender, &lost) < 0)
+    if (may_read(m) < 0 || fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count,
+                                          m->account, &sender, &lost) < 0)
         return -1;
     if (letter->magic != MSG_MAGIC || letter->slot >= SHM_SLOT_COUNT) {
         while (count > 0)
-            close_foreign(fds[--count]);
+            closer_let_go(m->account, fds[--count]);
         errno = EPROTO;
         return -1;
     }
     if (letter->kind == LETTER_ABANDONED && m->abandoned != NULL)
-        m->abandoned(m, letter->slot);
+        m->abandoned(m, letter->slot, letter->call);
     if (letter->kind == LETTER_ABANDONED || sort_in(m, letter, fds, count, &sender, lost)) {
         while (count > 0)
-            close_foreign(fds[--count]);
+            closer_let_go(m->account, fds[--count]);
     }
     return 0;
 }
@@ -256,7 +291,9 @@ int mailbox_read(struct mailbox *m)
         continue;
     more = errno == EAGAIN || errno == EINTR;
     pthread_mutex_unlock(&m->lock);
-    return more ? 0 : -1;
+    if (!more)
+        return -1;
+    return closer_state(m->account) == CLOSER_FINE ? 0 : 1;
 }
 
 /* With the lock held: everything that has come is sorted in. */

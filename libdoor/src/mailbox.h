@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "closer.h"
 #include "shm.h"
 
 #define MAILBOX_MAX 4096 /* descriptors that one call or result can carry */
@@ -49,19 +50,30 @@ struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
     int fd;               /* the channel's control socket; not owned */
     uint64_t cookie;      /* of it: the program may close the number and use it again */
-    void (*abandoned)(struct mailbox *m, unsigned slot);    /* told of those letters; or NULL */
-    int (*has_call)(const struct mailbox *m, unsigned slot); /* descriptors are welcome; or NULL */
+    /* Told of those letters; or NULL. */
+    void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call);
+    /* How many descriptors are welcome, -1: no call waits for any; or NULL. */
+    int (*welcome)(const struct mailbox *m, unsigned slot);
+    struct closer_account *account; /* for what is not kept */
     _Atomic unsigned held; /* descriptors in all pigeonholes */
     struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */
 };
 
 /*
- * The client's has a has_call, since results come unasked; the server says for
+ * peer: whose letters come, -1 if that is not known; what is let go of is on an account
+ * of that user.  The client's has a welcome, since results come unasked; the server says for
  * each letter that it wants with mailbox_expect().
  */
-void mailbox_init(struct mailbox *m, int fd, void (*abandoned)(struct mailbox *m, unsigned slot),
-                  int (*has_call)(const struct mailbox *m, unsigned slot));
+void mailbox_init(struct mailbox *m, int fd, uid_t peer,
+                  void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
+                  int (*welcome)(const struct mailbox *m, unsigned slot));
 void mailbox_destroy(struct mailbox *m);
+
+/* Closes the socket, if the number still means that. */
+void mailbox_close_socket(struct mailbox *m);
+
+/* Both ends hear that the channel is done. */
+void mailbox_shut(const struct mailbox *m);
 
 /*
  * Sends count descriptors for a call.  Waits while the socket is full, at most
@@ -98,7 +110,10 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
 int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
                              struct credentials *credentials);
 
-/* Empties the socket.  0, or -1 if the channel is done. */
+/*
+ * Empties the socket.  0; 1 if nothing is to be read for a moment, since so much waits to
+ * be let go of; or -1 if the channel is done.
+ */
 int mailbox_read(struct mailbox *m);
 
 #endif

@@ -5,12 +5,17 @@
  */
 #include "name.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +25,29 @@
 #include "fd.h"
 
 #define CONNECT_MAX_S 5 /* a stopped server's queue may be full */
+
+const char *name_in_proc(char path[NAME_PROC_SIZE], int fd)
+{
+    snprintf(path, NAME_PROC_SIZE, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+void name_kept(char kept[NAME_KEPT_SIZE], ino_t socket)
+{
+    snprintf(kept, NAME_KEPT_SIZE, ".door-placeholder.%llu", (unsigned long long)socket);
+}
+
+mode_t name_mode(mode_t mode)
+{
+    return (mode & 0777 & ~0222u) | (mode & 0444) >> 1;
+}
+
+int name_is_socket(int fd)
+{
+    struct stat st;
+
+    return (fcntl(fd, F_GETFL) & O_PATH) && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
 
 /* A descriptor that is a door's, with nobody at the other end. */
 static int dead_door(void)
@@ -87,18 +115,61 @@ static int open_socket(int path_fd)
     return -1;
 }
 
+/* In the list of descriptors that was read: a door that is the socket st. */
+static int pick_door(const char *list, ssize_t len, const struct stat *st)
+{
+    for (ssize_t at = 0; at < len;) {
+        const struct dirent64 *entry = (const struct dirent64 *)(list + at);
+        int fd = atoi(entry->d_name);
+        struct stat other;
+
+        if (entry->d_ino != 0 && fstat(fd, &other) == 0 && other.st_ino == st->st_ino &&
+            other.st_dev == st->st_dev && fd_is_door(fd) == 1)
+            return fd;
+        at += entry->d_reclen;
+    }
+    return -1;
+}
+
+/*
+ * Another descriptor of a door that this process has open.  With system calls only:
+ * open(2) may be called in a signal handler.
+ */
+static int open_again(const struct stat *st)
+{
+    _Alignas(struct dirent64) char list[4096];
+    int dir = fd_hide(fd_open(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), fd = -1;
+    ssize_t len;
+
+    while (fd < 0 && dir >= 0 && (len = syscall(SYS_getdents64, dir, list, sizeof(list))) > 0)
+        fd = pick_door(list, len, st);
+    fd_close(dir);
+    if (fd >= 0)
+        return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    errno = ENXIO;
+    return -1;
+}
+
+/* A socket that has no name in a file system: the path was in /proc/PID/fd. */
+static int is_nameless(int path_fd)
+{
+    struct statfs fs;
+
+    return fstatfs(path_fd, &fs) == 0 && fs.f_type == SOCKFS_MAGIC;
+}
+
 int name_open(int dirfd, const char *path, int oflag)
 {
     struct stat st;
     int fd = -1;
     /* Out of the way: open(2) returns the lowest number that is free. */
-    int path_fd = fd_hide(openat(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
+    int path_fd = fd_hide(fd_open(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
 
     if (path_fd < 0)
         return -1;
     if (fstat(path_fd, &st) == 0) {
         if (S_ISSOCK(st.st_mode))
-            fd = open_socket(path_fd);
+            fd = is_nameless(path_fd) ? open_again(&st) : open_socket(path_fd);
         else
             errno = S_ISLNK(st.st_mode) ? ELOOP : ENODEV;
     }

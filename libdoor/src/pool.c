@@ -6,13 +6,15 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "fd.h"
-#include "server_thread.h"
+#include "fork.h"
+#include "loop.h"
 #include "thread.h"
 
 #define STREAK_MAX 16 /* calls from one client while others may wait */
@@ -26,36 +28,86 @@
 #define QUICK_MIN 16
 #define KICK 0        /* the kick's event; channels' ids start at 1 */
 #define PLACES_MIN 16
+#define LOOK_MS 10000 /* an idle thread sees then that the program has closed epoll_fd */
+#define REPAIR_MS 10
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
 
-static int grow_shared(void)
+static void forked(void)
 {
-    return pool_grow(shared);
+    pthread_mutex_init(&shared_lock, NULL);
+    shared = NULL;
 }
 
-static int is_shared(struct pool *pool)
+/*
+ * Wakes one idle thread, without writing to a number that may be somebody else's by
+ * now: a readable descriptor is told of once each time that it is armed so.  Two before
+ * the first is heard are one: who is woken passes it on while there is more to do.  -1
+ * if either number is not what it was.
+ */
+static int kick(struct pool *pool)
 {
-    return pool == shared;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = KICK};
+
+    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, pool->kick_fd, &event);
 }
 
 static void destroy(struct pool *pool)
 {
-    fd_close(pool->epoll_fd);
-    fd_close(pool->kick_fd);
+    if (kick(pool) == 0) {
+        fd_close(pool->epoll_fd);
+        fd_close(pool->kick_fd);
+    }
     free(pool->channels);
     free(pool);
 }
 
-static int watch_bell(struct pool *pool, int fd, uint64_t id)
+static int watch_bell(struct pool *pool, struct server_channel *ch)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = id};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = ch->id};
 
-    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, ch->bell.fd, &event);
 }
 
-static struct pool *create(void)
+/* 0, or -1 and what was there before stays. */
+static int make_descriptors(struct pool *pool)
+{
+    struct epoll_event event = {.events = 0, .data.u64 = KICK};
+    int epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
+    int kick_fd = fd_hide(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+
+    if (epoll_fd >= 0 && kick_fd >= 0 &&
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, kick_fd, &event) == 0) {
+        pool->epoll_fd = epoll_fd;
+        pool->kick_fd = kick_fd;
+        return 0;
+    }
+    fd_close(epoll_fd);
+    fd_close(kick_fd);
+    return -1;
+}
+
+/*
+ * With the lock held: after the program has closed its descriptors the pool gets others.
+ * Threads that sleep in the old epoll come back by themselves; until then they are not
+ * counted as idle.
+ */
+static int repair(struct pool *pool)
+{
+    if (kick(pool) == 0)
+        return 0;
+    if (make_descriptors(pool) < 0)
+        return -1;
+    atomic_store(&pool->idle, ((atomic_load(&pool->idle) >> 32) + 1) << 32);
+    for (unsigned i = 0; i < pool->channel_places; i++) {
+        if (pool->channels[i] != NULL && own_fd_check(&pool->channels[i]->bell))
+            watch_bell(pool, pool->channels[i]);
+    }
+    return 0;
+}
+
+static struct pool *create(struct door *door, void (*check)(struct pool *pool))
 {
     struct pool *pool = calloc(1, sizeof(*pool));
 
@@ -67,23 +119,26 @@ static struct pool *create(void)
     STAILQ_INIT(&pool->unreferenced);
     LIST_INIT(&pool->threads);
     pthread_sigmask(SIG_SETMASK, NULL, &pool->signal_mask);
-    pool->epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
-    pool->kick_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (pool->epoll_fd >= 0 && pool->kick_fd >= 0 && watch_bell(pool, pool->kick_fd, KICK) == 0)
+    pool->door = door;
+    pool->check = check;
+    if (make_descriptors(pool) == 0)
         return pool;
     int error = errno;
-    destroy(pool);
+    free(pool);
     errno = error;
     return NULL;
 }
 
-struct pool *pool_shared(void)
+struct pool *pool_shared(void (*check)(struct pool *pool))
 {
+    static struct fork_part part = {.child = forked};
     struct pool *pool;
 
+    if (fork_register(&part) < 0)
+        return NULL;
     pthread_mutex_lock(&shared_lock);
     if (shared == NULL)
-        shared = create();
+        shared = create(NULL, check);
     pool = shared;
     pthread_mutex_unlock(&shared_lock);
     return pool;
@@ -91,11 +146,7 @@ struct pool *pool_shared(void)
 
 struct pool *pool_create(struct door *door)
 {
-    struct pool *pool = create();
-
-    if (pool != NULL)
-        pool->door = door;
-    return pool;
+    return create(door, NULL);
 }
 
 void pool_hold(struct pool *pool)
@@ -109,12 +160,9 @@ void pool_drop(struct pool *pool)
         destroy(pool);
 }
 
-static void kick(struct pool *pool)
+unsigned pool_idle_count(struct pool *pool)
 {
-    uint64_t one = 1;
-
-    if (write(pool->kick_fd, &one, sizeof(one)) < 0)
-        return; /* the counter is full: somebody was kicked already */
+    return (uint32_t)atomic_load(&pool->idle);
 }
 
 void pool_close(struct pool *pool)
@@ -150,8 +198,8 @@ unsigned pool_running(struct pool *pool, const struct door *door)
 
 void pool_check(struct pool *pool)
 {
-    if (is_shared(pool) && server_thread_is_builtin())
-        loop_repeat(LOOP_GROW, grow_shared);
+    if (pool->check != NULL)
+        pool->check(pool);
 }
 
 /* The ids of the channels that are there must not share a place. */
@@ -188,13 +236,13 @@ static int give_id(struct pool *pool, struct server_channel *ch)
     return 0;
 }
 
-int pool_add_channel(struct pool *pool, struct server_channel *ch)
+static int add_channel(struct pool *pool, struct server_channel *ch)
 {
     int result;
 
     pthread_mutex_lock(&pool->lock);
-    result = give_id(pool, ch);
-    if (result == 0 && watch_bell(pool, ch->bell_fd, ch->id) < 0) {
+    result = repair(pool) < 0 ? -1 : give_id(pool, ch);
+    if (result == 0 && watch_bell(pool, ch) < 0) {
         pool->channels[ch->id % pool->channel_places] = NULL;
         result = -1;
     }
@@ -202,12 +250,13 @@ int pool_add_channel(struct pool *pool, struct server_channel *ch)
     return result;
 }
 
-void pool_remove_channel(struct pool *pool, struct server_channel *ch)
+static void remove_channel(struct pool *pool, struct server_channel *ch)
 {
     int was_ready;
 
     pthread_mutex_lock(&pool->lock);
-    epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, ch->bell_fd, NULL);
+    if (own_fd_check(&ch->bell))
+        epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, ch->bell.fd, NULL);
     pool->channels[ch->id % pool->channel_places] = NULL;
     was_ready = ch->is_ready;
     if (was_ready) {
@@ -218,6 +267,68 @@ void pool_remove_channel(struct pool *pool, struct server_channel *ch)
     pthread_mutex_unlock(&pool->lock);
     if (was_ready)
         server_channel_release(ch);
+}
+
+/* With the lock held: cancels the thread, where it and its door allow it. */
+static void cancel(struct server_thread *t)
+{
+    if (t->cancelled)
+        return;
+    t->cancelled = 1;
+    pthread_cancel(t->pthread);
+}
+
+static void channel_ended(struct server_channel *ch)
+{
+    struct pool *pool = ch->door->pool;
+    struct server_thread *t;
+
+    remove_channel(pool, ch);
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        if (t->cancellable == ch)
+            cancel(t);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* That call, and not the next one in the same slot, which runs by now maybe. */
+static void call_abandoned(struct server_channel *ch, unsigned slot, uint32_t call)
+{
+    struct pool *pool = ch->door->pool;
+    struct server_thread *t;
+
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        if (t->cancellable == ch && t->slot == slot && t->call_number == call)
+            cancel(t);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
+                                         struct client_ends *ends)
+{
+    static const struct channel_events events = {channel_ended, call_abandoned};
+    struct server_channel *ch = server_channel_create(reference, who, &events, ends);
+    struct pool *pool = reference->door->pool;
+    int error;
+
+    if (ch == NULL)
+        return NULL;
+    if (add_channel(pool, ch) == 0) {
+        if (server_channel_watch(ch) == 0)
+            return ch;
+        error = errno;
+        remove_channel(pool, ch);
+    } else {
+        error = errno;
+    }
+    fd_close(ends->control);
+    fd_close(ends->bell);
+    server_channel_release(ch);
+    errno = error;
+    return NULL;
 }
 
 /* The channel that rang, with a reference, unless it has gone since. */
@@ -296,11 +407,23 @@ static void push_ready(struct pool *pool, struct server_channel *ch)
         atomic_fetch_add(&pool->ready_count, 1);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (atomic_load(&pool->idle_count) > 0)
+    if (pool_idle_count(pool) > 0)
         kick(pool);
 }
 
-/* The channel that rings, with a reference, or NULL; timeout_ms -1 waits. */
+/* The program has closed our descriptors: others take their place, or a pause. */
+static void repair_or_wait(struct pool *pool)
+{
+    int result;
+
+    pthread_mutex_lock(&pool->lock);
+    result = repair(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (result < 0)
+        poll(NULL, 0, REPAIR_MS);
+}
+
+/* The channel that rings, with a reference, or NULL. */
 static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
 {
     struct epoll_event event;
@@ -308,24 +431,40 @@ static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
     int count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
 
     if (count < 0 && errno != EINTR)
-        atomic_store(&pool->closed, 1); /* the program has closed our descriptors */
+        repair_or_wait(pool);
     if (count == 1 && event.data.u64 != KICK)
         ch = find_channel(pool, event.data.u64);
-    if (ch != NULL)
+    if (ch != NULL) {
+        server_channel_rung(ch);
         server_channel_heard(ch);
+    }
     return ch;
+}
+
+/* Counts the thread as idle: what end_idle() gets. */
+static uint64_t begin_idle(struct pool *pool)
+{
+    return atomic_fetch_add(&pool->idle, 1);
+}
+
+static void end_idle(struct pool *pool, uint64_t began)
+{
+    uint64_t now = atomic_load(&pool->idle);
+
+    while (now >> 32 == began >> 32 && !atomic_compare_exchange_weak(&pool->idle, &now, now - 1))
+        continue;
 }
 
 /* Waits for a channel that has calls, with a reference; or NULL. */
 static struct server_channel *next_channel(struct pool *pool)
 {
     struct server_channel *ch = NULL;
+    uint64_t began = begin_idle(pool);
 
     /* Idle first, then the queues: who fills them looks the other way round. */
-    atomic_fetch_add(&pool->idle_count, 1);
     if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
-        ch = listen_for_bell(pool, -1);
-    atomic_fetch_sub(&pool->idle_count, 1);
+        ch = listen_for_bell(pool, LOOK_MS);
+    end_idle(pool, began);
     return ch != NULL ? ch : pop_ready(pool);
 }
 
@@ -415,7 +554,7 @@ static int take_from_hot(struct server_thread *t, int was_woken)
 
 static void mark_depleted(struct server_thread *t)
 {
-    t->depleted = atomic_load(&t->pool->idle_count) == 0;
+    t->depleted = pool_idle_count(t->pool) == 0;
     if (t->depleted)
         pool_check(t->pool);
 }
@@ -440,6 +579,8 @@ int pool_take_call(struct server_thread *t)
             push_ready(t->pool, t->hot);
         if (t->unreferenced == NULL && (t->hot == NULL || !take_from_hot(t, was_woken)))
             continue;
+        if (was_woken && atomic_load(&t->pool->ready_count) > 0 && pool_idle_count(t->pool) > 0)
+            kick(t->pool); /* the kick that woke this thread may have been for more */
         mark_depleted(t);
         return 0;
     }
@@ -457,26 +598,4 @@ void pool_remove_thread(struct server_thread *thread)
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);
-}
-
-void pool_cancel_calls(struct pool *pool, struct server_channel *ch, int slot)
-{
-    struct server_thread *t;
-
-    pthread_mutex_lock(&pool->lock);
-    LIST_FOREACH(t, &pool->threads, link) {
-        if (t->cancellable == ch && (slot < 0 || t->slot == (unsigned)slot) && !t->cancelled) {
-            t->cancelled = 1;
-            pthread_cancel(t->pthread);
-        }
-    }
-    pthread_mutex_unlock(&pool->lock);
-}
-
-void pool_forked(void)
-{
-    pthread_mutex_init(&shared_lock, NULL);
-    if (shared != NULL)
-        destroy(shared);
-    shared = NULL;
 }

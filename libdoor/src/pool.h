@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 #include "batch.h"
-#include "server.h"
+#include "server_channel.h"
 
 struct server_thread;
 
@@ -27,9 +27,10 @@ struct pool {
     pthread_mutex_t lock;
     _Atomic unsigned refs;            /* the shared pool's own, its door's, bound threads' */
     struct door *door;                /* whose calls keep it; NULL in the shared pool */
+    void (*check)(struct pool *pool); /* it may have too few threads; or NULL */
     _Atomic int closed;               /* its private door is revoked, or gone */
-    int epoll_fd;
-    int kick_fd;                      /* wakes one idle thread; ours alone */
+    _Atomic int epoll_fd;             /* both: changed under lock, and only when lost */
+    _Atomic int kick_fd;              /* wakes one idle thread; ours alone */
     sigset_t signal_mask;             /* of the threads that the library starts */
     struct server_channel **channels; /* by id, modulo the number of places */
     unsigned channel_places;
@@ -38,7 +39,8 @@ struct pool {
     STAILQ_HEAD(, door) unreferenced;    /* doors to be told so, with a reference each */
     LIST_HEAD(, server_thread) threads;
     _Atomic unsigned ready_count; /* in both queues */
-    _Atomic unsigned idle_count; /* threads that sleep, or are about to */
+    /* Threads that sleep, or are about to; from bit 32 on: how often epoll_fd was made. */
+    _Atomic uint64_t idle;
     _Atomic unsigned starting_count; /* threads of the library's that have not run yet */
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
@@ -53,6 +55,7 @@ struct server_thread {
     struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
     pid_t tid;                  /* the kernel's number of it */
+    unsigned generation;        /* fork_generation() */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
@@ -75,8 +78,11 @@ struct server_thread {
     jmp_buf base;                   /* where door_return() goes back to */
 };
 
-/* The pool of all doors that are not private, made at the first call. NULL: errno. */
-struct pool *pool_shared(void);
+/*
+ * The pool of all doors that are not private, made at the first call.  check: called
+ * whenever it may have too few threads, in any thread.  NULL: errno.
+ */
+struct pool *pool_shared(void (*check)(struct pool *pool));
 
 /* A private door's pool, with a reference.  NULL and errno. */
 struct pool *pool_create(struct door *door);
@@ -95,9 +101,16 @@ void pool_tell_unreferenced(struct pool *pool, struct door *door);
 /* A server thread has come or gone: look whether the pool needs more. */
 void pool_check(struct pool *pool);
 
-/* 0, or -1 and errno; the channel is known to the pool until it is removed. */
-int pool_add_channel(struct pool *pool, struct server_channel *ch);
-void pool_remove_channel(struct pool *pool, struct server_channel *ch);
+/* How many of its threads wait for a call. */
+unsigned pool_idle_count(struct pool *pool);
+
+/*
+ * A new channel to the door of that reference, whose calls the pool's threads take, at the expense of who
+ * asked for it; the loop's from here on.  *ends: the client's, for the caller to send
+ * and close.  NULL and errno: EMFILE over quota.
+ */
+struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
+                                         struct client_ends *ends);
 
 /* How many calls of door have been taken, and have not been replied to. */
 unsigned pool_running(struct pool *pool, const struct door *door);
@@ -115,22 +128,8 @@ int pool_take_call(struct server_thread *thread);
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
 
-/*
- * Cancels the threads that run calls of ch (the one in slot, or all if slot is
- * -1), where thread and door allow it.
- */
-void pool_cancel_calls(struct pool *pool, struct server_channel *ch, int slot);
-
 void pool_add_thread(struct pool *pool, struct server_thread *thread);
 void pool_remove_thread(struct server_thread *thread);
 
-/*
- * grow.c, once a millisecond while the pool has no idle thread: starts threads
- * if that helps.  Non-zero to be called again.
- */
-int pool_grow(struct pool *pool);
-
-/* In a forked child: it serves no doors. */
-void pool_forked(void);
 
 #endif

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "fork.h"
+
 #define BUCKET_COUNT 256
 
 /* Lives while it holds something. */
@@ -27,6 +29,24 @@ LIST_HEAD(bucket, quota_account);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken last */
 static struct bucket users[BUCKET_COUNT], processes[BUCKET_COUNT];
 static unsigned long long all_held;
+
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
+        LIST_INIT(&users[i]);
+        LIST_INIT(&processes[i]);
+    }
+    all_held = 0;
+}
+
+static void enter(void)
+{
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
+    pthread_mutex_lock(&lock);
+}
 
 static unsigned long long budget(void)
 {
@@ -86,7 +106,7 @@ int quota_take(struct quota_share *share, const struct ucred *who, unsigned coun
 {
     int error = 0;
 
-    pthread_mutex_lock(&lock);
+    enter();
     share->count = count;
     share->user = find(users, who->uid);
     share->process = who->pid != 0 ? find(processes, (uint32_t)who->pid) : NULL;
@@ -110,7 +130,7 @@ void quota_give_back(struct quota_share *share)
 {
     if (share->count == 0)
         return;
-    pthread_mutex_lock(&lock);
+    enter();
     all_held -= share->count;
     share->user->held -= share->count;
     drop_if_empty(share->user);
@@ -120,15 +140,4 @@ void quota_give_back(struct quota_share *share)
     }
     pthread_mutex_unlock(&lock);
     *share = (struct quota_share){0};
-}
-
-/* Another thread may have been in the middle of a list: what is in them is left alone. */
-void quota_forked(void)
-{
-    pthread_mutex_init(&lock, NULL);
-    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
-        LIST_INIT(&users[i]);
-        LIST_INIT(&processes[i]);
-    }
-    all_held = 0;
 }

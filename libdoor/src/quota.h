@@ -42,7 +42,4 @@ int quota_take(struct quota_share *share, const struct ucred *who, unsigned coun
 /* Does nothing for a share of nothing. */
 void quota_give_back(struct quota_share *share);
 
-/* A forked child owes nothing. */
-void quota_forked(void);
-
 #endif

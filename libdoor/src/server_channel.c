@@ -1,49 +1,44 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * server_channel.c: one client process's calls, as the server sees them.
- * Everything in the shared memory may be a lie: it is read once, checked, and
- * indexes nothing that was not masked.
+ * server_channel.c: see server_channel.h.  Everything in the shared memory may be a
+ * lie: it is read once, checked, and indexes nothing that was not masked.
  */
+#include "server_channel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fd.h"
-#include "pool.h"
-#include "server.h"
+#include "slot.h"
 #include "thread.h"
 
 #define CHANNEL_DESCRIPTORS 3 /* control, memory, bell */
 
 #define ARGUMENTS_MIN_SIZE ((size_t)16 << 10)
 #define ARGUMENTS_KEEP ((size_t)1 << 20)
-#define WRITTEN_MAX ((size_t)320 << 10)
-#define PAGE_MIN 4096 /* bytes; some systems have longer ones */
 
 #define REVOKED_MAX (2 * SHM_SLOT_COUNT)
+#define DELIVER_MAX_NS 1000000000ll
 
-/* A caller that is asked something answers at once, unless it is stopped or hostile. */
-#define ANSWER_MAX_NS 1000000000ll
-#define ANSWER_POLL_NS 100000000ll
+#define RINGS_MAX 1024 /* more than a bell holds */
 
-int server_channel_allowed(void)
+static int is_size_allowed(void)
 {
     struct rlimit limit;
 
     /* Beyond this limit ftruncate(2) would raise SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= (rlim_t)SHM_FILE_SIZE)
-        return 0;
+        return 1;
     errno = EFBIG;
-    return -1;
+    return 0;
 }
 
 /* A file that keeps its size, whatever its holders do: touching it is safe. */
@@ -51,7 +46,7 @@ static int make_memory(void)
 {
     int fd;
 
-    if (server_channel_allowed() < 0)
+    if (!is_size_allowed())
         return -1;
     fd = fd_hide(memfd_create("door", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd >= 0 && (ftruncate(fd, SHM_FILE_SIZE) < 0 ||
@@ -62,18 +57,33 @@ static int make_memory(void)
     return fd;
 }
 
+int server_channel_allowed(void)
+{
+    static _Atomic int has_memory_files;
+    int fd;
+
+    if (has_memory_files)
+        return is_size_allowed() ? 0 : -1;
+    fd = make_memory();
+    if (fd < 0)
+        return -1;
+    fd_close(fd);
+    has_memory_files = 1;
+    return 0;
+}
+
 static void destroy(struct server_channel *ch)
 {
     if (ch->shm != MAP_FAILED)
         munmap(ch->shm, SHM_MAPPED_SIZE);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
+    mailbox_close_socket(&ch->mailbox);
+    own_fd_shut(&ch->bell, ch->mailbox.account);
+    own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
-    fd_close(ch->control.fd);
-    fd_close(ch->memory_fd);
-    fd_close(ch->bell_fd);
     quota_give_back(&ch->share);
-    door_unrefer(ch->door, 0);
+    door_reference_release(ch->reference);
     free(ch);
 }
 
@@ -90,7 +100,7 @@ void server_channel_release(struct server_channel *ch)
 
 void server_channel_condemn(struct server_channel *ch)
 {
-    shutdown(ch->control.fd, SHUT_RDWR);
+    mailbox_shut(&ch->mailbox);
 }
 
 static void control_end(struct server_channel *ch)
@@ -100,8 +110,7 @@ static void control_end(struct server_channel *ch)
     server_channel_condemn(ch);
     if (ch->is_linked)
         LIST_REMOVE(ch, link);
-    pool_remove_channel(ch->door->pool, ch);
-    pool_cancel_calls(ch->door->pool, ch, -1);
+    ch->events->ended(ch);
     server_channel_release(ch);
 }
 
@@ -109,30 +118,34 @@ static void control_ready(struct watch *w, uint32_t events)
 {
     struct server_channel *ch = (struct server_channel *)w;
 
+    int is_behind = mailbox_read(&ch->mailbox);
+
     (void)events;
-    if (mailbox_read(&ch->mailbox) < 0)
+    if (is_behind < 0)
         control_end(ch); /* the peer is gone, or no peer of ours */
+    else if (is_behind)
+        loop_pause(w);
 }
 
 /* The caller has given up. */
-static void call_abandoned(struct mailbox *m, unsigned slot)
+static void call_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct server_channel *ch =
         (struct server_channel *)((char *)m - offsetof(struct server_channel, mailbox));
 
-    pool_cancel_calls(ch->door->pool, ch, (int)slot);
+    ch->events->abandoned(ch, slot, call);
 }
 
 /* Both ends are of our making: no client can hand us a socket that never ends. */
-static int make_control(struct server_channel *ch, int *client_end)
+static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
 {
     int pair[2], on = 1;
 
     if (fd_pair(pair) < 0)
         return -1;
     *client_end = pair[1];
-    ch->control = (struct watch){fd_hide(pair[0]), control_ready};
-    mailbox_init(&ch->mailbox, ch->control.fd, call_abandoned, NULL);
+    ch->control = (struct watch){.fd = fd_hide(pair[0]), .ready = control_ready};
+    mailbox_init(&ch->mailbox, ch->control.fd, peer, call_abandoned, NULL);
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
@@ -140,43 +153,60 @@ static int make_control(struct server_channel *ch, int *client_end)
     return -1;
 }
 
-static int open_channel(struct server_channel *ch)
+static int make_bell(struct server_channel *ch, int *client_end)
 {
-    ch->memory_fd = make_memory();
-    ch->bell_fd = fd_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (ch->memory_fd < 0 || ch->bell_fd < 0)
+    int pair[2];
+
+    if (fd_pair(pair) < 0)
         return -1;
-    ch->shm = shm_map(ch->memory_fd, 0, SHM_MAPPED_SIZE);
-    if (ch->shm == MAP_FAILED || pool_add_channel(ch->door->pool, ch) < 0)
-        return -1;
-    if (loop_add(&ch->control, EPOLLIN | EPOLLRDHUP) == 0)
-        return 0;
-    pool_remove_channel(ch->door->pool, ch);
-    return -1;
+    *client_end = pair[1];
+    ch->bell = own_fd(pair[0]);
+    return ch->bell.fd < 0 ? -1 : 0;
 }
 
-struct server_channel *server_channel_create(struct door *door, const struct ucred *who,
-                                             int *client_control)
+static int make_parts(struct server_channel *ch, const struct ucred *who, struct client_ends *ends)
+{
+    if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) < 0 ||
+        make_control(ch, who->uid, &ends->control) < 0 || make_bell(ch, &ends->bell) < 0)
+        return -1;
+    ch->memory = own_fd(make_memory());
+    if (ch->memory.fd < 0)
+        return -1;
+    ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
+    return ch->shm == MAP_FAILED ? -1 : 0;
+}
+
+struct server_channel *server_channel_create(struct door_reference *reference,
+                                             const struct ucred *who,
+                                             const struct channel_events *events,
+                                             struct client_ends *ends)
 {
     struct server_channel *ch = calloc(1, sizeof(*ch));
 
     if (ch == NULL)
         return NULL;
     atomic_init(&ch->refs, 1);
-    ch->control.fd = ch->memory_fd = ch->bell_fd = -1;
+    ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->shm = MAP_FAILED;
-    ch->door = door;
-    door_refer(door, 0);
-    mailbox_init(&ch->mailbox, -1, NULL, NULL);
-    *client_control = -1;
-    if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) == 0 &&
-        make_control(ch, client_control) == 0 && open_channel(ch) == 0)
+    ch->events = events;
+    ch->reference = reference;
+    ch->door = reference->door;
+    door_reference_hold(reference);
+    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, NULL);
+    *ends = (struct client_ends){-1, -1};
+    if (make_parts(ch, who, ends) == 0)
         return ch;
     int error = errno;
-    fd_close(*client_control);
+    fd_close(ends->control);
+    fd_close(ends->bell);
     server_channel_release(ch);
     errno = error;
     return NULL;
+}
+
+int server_channel_watch(struct server_channel *ch)
+{
+    return loop_add(&ch->control, EPOLLIN | EPOLLRDHUP);
 }
 
 static int is_quiet(struct server_channel *ch)
@@ -192,31 +222,54 @@ void server_channel_orphan(struct server_channel *ch)
         server_channel_condemn(ch);
 }
 
-void server_channel_forked(struct server_channel *ch)
-{
-    fd_close(ch->control.fd);
-    fd_close(ch->memory_fd);
-    fd_close(ch->bell_fd);
-    free(ch);
-}
-
 int server_channel_look_out(struct server_channel *ch)
 {
-    return atomic_exchange(&shm_head(ch->shm)->waking, 1) == 0;
+    return slot_look_out(ch->shm);
 }
 
 void server_channel_heard(struct server_channel *ch)
 {
-    atomic_store(&shm_head(ch->shm)->waking, 0);
+    slot_heard(ch->shm);
+}
+
+/* 0 when a ring was taken off the bell; -1 with EAGAIN there is none, else nonsense. */
+static int take_ring(struct server_channel *ch)
+{
+    struct ucred sender;
+    unsigned count;
+    int fds[1], lost, result;
+
+    result = fd_recv_letter(ch->bell.fd, NULL, 0, fds, 1, &count,
+                            ch->mailbox.account, &sender, &lost);
+    if (result == 0 && (count > 0 || lost)) {
+        if (count > 0)
+            closer_let_go(ch->mailbox.account, fds[0]);
+        errno = EPROTO;
+        return -1;
+    }
+    return result;
+}
+
+static void empty_bell(struct server_channel *ch)
+{
+    unsigned i = 0;
+
+    while (i < RINGS_MAX && take_ring(ch) == 0)
+        i++;
+    if (i < RINGS_MAX && errno != EAGAIN)
+        server_channel_condemn(ch);
+}
+
+/* Before slot_heard(): whoever rings after that is heard anew. */
+void server_channel_rung(struct server_channel *ch)
+{
+    if (slot_was_rung_often(ch->shm) && own_fd_check(&ch->bell))
+        empty_bell(ch);
 }
 
 unsigned server_channel_pending(struct server_channel *ch)
 {
-    unsigned count = 0;
-
-    for (unsigned word = 0; word < SHM_WORD_COUNT; word++)
-        count += (unsigned)__builtin_popcountll(atomic_load(&shm_head(ch->shm)->pending[word]));
-    return count;
+    return slot_pending_count(ch->shm);
 }
 
 static void end_running(struct server_channel *ch)
@@ -226,47 +279,24 @@ static void end_running(struct server_channel *ch)
         server_channel_condemn(ch);
 }
 
-/* The call in slot is ours if its bit was still set. */
-static int claim(struct server_channel *ch, unsigned slot)
-{
-    unsigned word = slot / 64;
-
-    /* First: a call that is taken is always counted. */
-    atomic_fetch_add(&ch->running, 1);
-    if ((atomic_fetch_and(&shm_head(ch->shm)->pending[word], ~shm_bit(slot)) & shm_bit(slot)) == 0) {
-        end_running(ch);
-        return 0;
-    }
-    if (atomic_fetch_or(&ch->busy[word], shm_bit(slot)) & shm_bit(slot)) {
-        end_running(ch);
-        server_channel_condemn(ch); /* two calls in one slot */
-        return 0;
-    }
-    thread_observe();
-    atomic_store(&ch->cursor, slot + 1);
-    return 1;
-}
-
-/* From a moving start, so that no slot waits for the others for ever. */
 int server_channel_take(struct server_channel *ch)
 {
-    unsigned start = atomic_load(&ch->cursor) % SHM_SLOT_COUNT;
+    int slot;
 
-    for (unsigned step = 0; step <= SHM_WORD_COUNT; step++) {
-        unsigned word = (start / 64 + step) % SHM_WORD_COUNT;
-        uint64_t wanted = ~0ull;
-        if (step == 0)
-            wanted <<= start % 64;
-        if (step == SHM_WORD_COUNT)
-            wanted = ~(wanted << start % 64);
-        uint64_t bits = atomic_load(&shm_head(ch->shm)->pending[word]) & wanted;
-        for (; bits != 0; bits &= bits - 1) {
-            unsigned slot = word * 64 + (unsigned)__builtin_ctzll(bits);
-            if (claim(ch, slot))
-                return (int)slot;
-        }
+    if (slot_pending_count(ch->shm) == 0)
+        return -1;
+    /* First: a call that is taken is always counted. */
+    atomic_fetch_add(&ch->running, 1);
+    slot = slot_take(ch->shm, atomic_load(&ch->cursor));
+    if (slot >= 0 && (atomic_fetch_or(&ch->busy[slot / 64], shm_bit(slot)) & shm_bit(slot))) {
+        server_channel_condemn(ch); /* two calls in one slot */
+        slot = -1;
     }
-    return -1;
+    if (slot < 0)
+        end_running(ch);
+    else
+        atomic_store(&ch->cursor, (unsigned)slot + 1);
+    return slot;
 }
 
 static void trim_window(struct server_channel *ch, unsigned slot)
@@ -310,30 +340,6 @@ struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
                                 SHM_READ(s->arg_desc_count), SHM_READ(s->call)};
 }
 
-/*
- * Puts the slot into a state that asks something of the caller, and waits for
- * what it answers; -1 if it does not.
- */
-static int ask_caller(struct server_channel *ch, unsigned slot, uint32_t question)
-{
-    struct shm_slot *s = shm_slot(ch->shm, slot);
-    int64_t deadline_ns = thread_now_ns() + ANSWER_MAX_NS;
-    uint32_t state;
-
-    if (atomic_exchange(&s->state, question) != SLOT_CALLING)
-        futex_wake(&s->state);
-    while ((state = atomic_load(&s->state)) == question) {
-        int64_t left_ns = deadline_ns - thread_now_ns();
-        if (left_ns <= 0 || atomic_load(&ch->gone))
-            break;
-        futex_wait(&s->state, question, left_ns < ANSWER_POLL_NS ? left_ns : ANSWER_POLL_NS);
-    }
-    if (state != question)
-        return (int)state;
-    atomic_compare_exchange_strong(&s->state, &question, SLOT_WAITING);
-    return -1;
-}
-
 int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t number, int *fds,
                            unsigned count)
 {
@@ -341,7 +347,7 @@ int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t nu
 
     if (mailbox_expect(&ch->mailbox, slot, number, count) < 0)
         return -1;
-    if (ask_caller(ch, slot, SLOT_SEND) == SLOT_SENT) {
+    if (slot_ask(ch->shm, slot, SLOT_SEND, &ch->gone) == SLOT_SENT) {
         if (mailbox_take(&ch->mailbox, slot, number, fds, count) == 0)
             return 0;
         error = errno;
@@ -360,10 +366,12 @@ int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *
         s->result_desc_count = 0;
         return 0;
     }
-    if (mailbox_send(&ch->mailbox, slot, reply, fds, count, thread_now_ns() + ANSWER_MAX_NS) == 0) {
+    if (count <= SHM_READ(s->result_desc_max) &&
+        mailbox_send(&ch->mailbox, slot, reply, fds, count, thread_now_ns() + DELIVER_MAX_NS) ==
+            0) {
         s->reply = reply;
         s->result_desc_count = count;
-        if (ask_caller(ch, slot, SLOT_DELIVER) == SLOT_TAKEN)
+        if (slot_ask(ch->shm, slot, SLOT_DELIVER, &ch->gone) == SLOT_TAKEN)
             return 0;
     }
     errno = EMFILE;
@@ -374,30 +382,12 @@ int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t n
                             struct credentials *credentials)
 {
     if (mailbox_expect(&ch->mailbox, slot, number, 0) == 0 &&
-        ask_caller(ch, slot, SLOT_IDENTIFY) >= 0 &&
+        slot_ask(ch->shm, slot, SLOT_IDENTIFY, &ch->gone) >= 0 &&
         mailbox_take_credentials(&ch->mailbox, slot, number, credentials) == 0)
         return 0;
     mailbox_close(&ch->mailbox, slot);
     errno = EINVAL;
     return -1;
-}
-
-/*
- * What the caller never wrote would cost us the memory that it did not spend.  Asking
- * takes long: not again for as much as it has once spent on this slot, if that is little.
- */
-static int is_written(struct server_channel *ch, unsigned slot, uint64_t at, size_t size)
-{
-    off_t from = shm_window_offset(slot) + (off_t)at;
-    uint64_t end = at + size;
-
-    if (end <= ch->written[slot])
-        return 1;
-    if (lseek(ch->memory_fd, from, SEEK_HOLE) < from + (off_t)size)
-        return 0;
-    if (at < PAGE_MIN || at <= ch->written[slot]) /* no hole before it either */
-        ch->written[slot] = (uint32_t)(end < WRITTEN_MAX ? end : WRITTEN_MAX);
-    return 1;
 }
 
 char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
@@ -408,15 +398,15 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
 
     if (at == SHM_IN_SLOT && size <= SHM_INLINE_SIZE)
         return shm_slot(ch->shm, slot)->data;
-    if (size > SHM_WINDOW_SIZE || at > SHM_WINDOW_SIZE - size) {
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size) {
         errno = E2BIG;
         return NULL;
     }
-    if (!is_written(ch, slot, at, size)) {
+    if (!shm_window_is_written(&ch->window[slot], &ch->memory, slot, at, size)) {
         errno = EFAULT;
         return NULL;
     }
-    window = shm_window_map(&ch->window[slot], ch->memory_fd, slot, at + size);
+    window = shm_window_map(&ch->window[slot], &ch->memory, slot, at + size);
     if (window != NULL)
         return window + at;
     errno = EAGAIN;
@@ -441,8 +431,8 @@ int server_channel_arguments(struct server_channel *ch, unsigned slot,
 
 char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, size_t size)
 {
-    if (size <= SHM_WINDOW_SIZE)
-        return shm_window_map(&ch->window[slot], ch->memory_fd, slot, size > 0 ? size : 1);
+    if (size <= SHM_DATA_MAX)
+        return shm_window_map(&ch->window[slot], &ch->memory, slot, size > 0 ? size : 1);
     errno = E2BIG;
     return NULL;
 }
@@ -477,30 +467,14 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
     return 0;
 }
 
-/* The call that was to follow is pending now; who has replied looks for it, or passes that on. */
-static int start_next(struct server_channel *ch, struct shm_slot *s)
-{
-    uint32_t next = atomic_exchange(&s->next, SHM_NEXT_LATE);
-
-    if (next >= SHM_SLOT_COUNT || atomic_load(&ch->gone))
-        return 0;
-    atomic_fetch_or(&shm_head(ch->shm)->pending[next / 64], shm_bit(next));
-    return 1;
-}
-
-/* True if another call has its turn now. */
+/* True if another call has its turn now: who replies looks for it, or passes that on. */
 static int reply(struct server_channel *ch, unsigned slot, int error)
 {
     int is_followed;
-    struct shm_slot *s = shm_slot(ch->shm, slot);
 
-    s->error = (uint32_t)error;
     trim_window(ch, slot);
     atomic_fetch_and(&ch->busy[slot / 64], ~shm_bit(slot));
-    thread_publish();
-    is_followed = start_next(ch, s);
-    if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
-        futex_wake(&s->state);
+    is_followed = slot_finish(ch->shm, slot, error, !atomic_load(&ch->gone));
     end_running(ch);
     return is_followed;
 }
@@ -524,6 +498,6 @@ void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
 
 void server_channel_revoke(struct server_channel *ch)
 {
-    atomic_store(&shm_head(ch->shm)->revoked, 1);
+    slot_revoke(ch->shm);
     refuse_pending(ch);
 }

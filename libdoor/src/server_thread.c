@@ -14,11 +14,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "connection.h"
 #include "desc.h"
 #include "fork.h"
-#include "mailbox.h"
+#include "grow.h"
 #include "thread.h"
-#include "xcreate.h"
 
 /* What this thread is, from its first door_bind() or door_return() on. */
 static _Thread_local struct server_thread *self;
@@ -30,20 +30,67 @@ static int key_error;
 static door_server_func_t *_Atomic create_function; /* NULL: the library's own */
 static _Atomic int shared_started; /* the first thread of the shared pool was asked for */
 
+static void forked(void)
+{
+    atomic_store(&shared_started, 0);
+}
+
+static struct fork_part part = {.child = forked};
+
+/* A procedure may have forked: its child answers nobody. */
+static struct server_thread *current(void)
+{
+    if (self != NULL && self->generation != fork_generation())
+        self = NULL;
+    return self;
+}
+
 /* ------------------------------------------------ who starts them */
+
+static void *run(void *pool);
+
+/* A thread of the library's own for the shared pool; 0, or -1 and errno. */
+static int start_thread(struct pool *pool)
+{
+    int result;
+
+    atomic_fetch_add(&pool->starting_count, 1);
+    result = thread_start(run, pool, &pool->signal_mask);
+    if (result < 0)
+        atomic_fetch_sub(&pool->starting_count, 1);
+    return result;
+}
+
+static int grow_shared(void)
+{
+    return pool_grow(server_thread_pool(), start_thread);
+}
+
+/* The library itself decides when the shared pool grows, unless the program does. */
+static int is_builtin(void)
+{
+    return atomic_load(&create_function) == NULL;
+}
+
+static void check_shared(struct pool *pool)
+{
+    (void)pool;
+    if (is_builtin())
+        loop_repeat(LOOP_GROW, grow_shared);
+}
+
+struct pool *server_thread_pool(void)
+{
+    return pool_shared(check_shared);
+}
 
 static void builtin_create(door_info_t *info)
 {
-    struct pool *pool = info == NULL ? pool_shared() : NULL;
+    struct pool *pool = info == NULL ? server_thread_pool() : NULL;
 
     /* A private pool has only the threads that bind themselves to it. */
-    if (pool != NULL && server_thread_start(pool) < 0)
+    if (pool != NULL && start_thread(pool) < 0)
         pool_check(pool); /* tries again for as long as nobody is idle */
-}
-
-int server_thread_is_builtin(void)
-{
-    return atomic_load(&create_function) == NULL;
 }
 
 door_server_func_t *door_server_create(door_server_func_t *create_proc)
@@ -54,26 +101,20 @@ door_server_func_t *door_server_create(door_server_func_t *create_proc)
     return old != NULL ? old : builtin_create;
 }
 
-static void call_create_function(struct door *door)
+static void call_create_function(door_info_t *info)
 {
     door_server_func_t *create = atomic_load(&create_function);
-    struct msg_answer answer;
 
     if (create == NULL)
         create = builtin_create;
-    if (door == NULL) {
-        create(NULL);
-        return;
-    }
-    door_describe(door, &answer);
-    answer.info.di_attributes |= DOOR_LOCAL;
-    create(&answer.info);
+    create(info);
 }
 
 void server_thread_created(struct door *door)
 {
+    fork_register(&part);
     if (door->owns_pool)
-        call_create_function(door);
+        call_create_function(&door->told);
     else if (!atomic_exchange(&shared_started, 1))
         call_create_function(NULL);
 }
@@ -83,10 +124,10 @@ static void pool_depleted(struct pool *pool)
 {
     struct door *door = pool->door;
 
-    if (door != NULL && door->xcreate != NULL)
-        xcreate_depleted(door);
-    else if (!server_thread_is_builtin())
-        call_create_function(door);
+    if (door != NULL && door->depleted != NULL)
+        door->depleted(door);
+    else if (!is_builtin())
+        call_create_function(door != NULL ? &door->told_depleted : NULL);
 }
 
 /* ------------------------------------------------ one call */
@@ -114,19 +155,6 @@ static void end_call(struct server_thread *t, int error)
     server_channel_reply(ch, t->slot, error);
     server_channel_release(ch);
     server_channel_trim(&t->arguments, &t->arguments_cap);
-}
-
-/* 0, or the errno for a call that the door's parameters rule out. */
-static int check_limits(const struct door *door, const struct server_call *call)
-{
-    if (call->arg_size > atomic_load(&door->data_max) ||
-        call->arg_size < atomic_load(&door->data_min))
-        return ENOBUFS;
-    if (call->desc_count > 0 && atomic_load(&door->desc_max) == 0)
-        return ENOTSUP; /* as with DOOR_REFUSE_DESC, which makes it 0 */
-    if (call->desc_count > atomic_load(&door->desc_max) || call->desc_count > MAILBOX_MAX)
-        return ENFILE;
-    return 0;
 }
 
 /* The descriptors that came with the call; 0, or -1 and the errno for the caller. */
@@ -195,9 +223,11 @@ static void run_call(struct server_thread *t)
 {
     struct door *door = t->channel->door;
     struct server_call call = server_channel_call(t->channel, t->slot);
-    int error = atomic_load(&door->revoked) ? EBADF : check_limits(door, &call);
+    int error = door_check_call(door, call.arg_size, call.desc_count);
     char *argp;
 
+    if (error == 0 && call.desc_count > MAILBOX_MAX)
+        error = ENFILE;
     t->call_number = call.number;
     if (error == 0 && (find_arguments(t, door, &call, &argp) < 0 ||
                        receive_descriptors(t, &call) < 0))
@@ -226,6 +256,8 @@ static void thread_ended(void *arg)
 {
     struct server_thread *t = arg;
 
+    if (t->generation != fork_generation())
+        return; /* a child's, where nothing of it is left */
     self = NULL;
     end_call(t, EINTR);
     leave_pool(t);
@@ -243,11 +275,11 @@ static void make_key(void)
 
 static struct server_thread *get_self(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL)
         return t;
-    if (fork_watch() < 0 || loop_start() < 0)
+    if (fork_register(&part) < 0 || loop_start() < 0)
         return NULL;
     pthread_once(&key_once, make_key);
     t = key_error != 0 ? NULL : calloc(1, sizeof(*t));
@@ -258,13 +290,14 @@ static struct server_thread *get_self(void)
     }
     t->pthread = pthread_self();
     t->tid = gettid();
+    t->generation = fork_generation();
     return self = t;
 }
 
 /* Goes where the thread is bound to; -1 with EINVAL if that door is gone. */
 static int join_pool(struct server_thread *t)
 {
-    struct pool *pool = t->bound != NULL ? t->bound->pool : pool_shared();
+    struct pool *pool = t->bound != NULL ? t->bound->pool : server_thread_pool();
 
     if (pool == NULL || atomic_load(&pool->closed)) {
         int error = pool == NULL ? errno : EINVAL;
@@ -335,17 +368,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-int server_thread_start(struct pool *pool)
-{
-    int result;
-
-    atomic_fetch_add(&pool->starting_count, 1);
-    result = thread_start(run, pool, &pool->signal_mask);
-    if (result < 0)
-        atomic_fetch_sub(&pool->starting_count, 1);
-    return result;
-}
-
 /* Puts data and descriptors where the caller finds them; -1 and errno. */
 static int put_results(struct server_thread *t, const char *data, size_t size,
                        const door_desc_t *descs, unsigned count)
@@ -400,7 +422,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
 
 void *door_result_buffer(size_t size)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL && t->channel != NULL && !t->shares_window)
         return server_channel_result_buffer(t->channel, t->slot, size);
@@ -410,7 +432,7 @@ void *door_result_buffer(size_t size)
 
 int server_thread_identify(struct credentials *credentials)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t != NULL && t->channel != NULL)
         return server_channel_identify(t->channel, t->slot, t->call_number, credentials);
@@ -449,7 +471,7 @@ int door_bind(int did)
 
 int door_unbind(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL) {
         errno = EBADF;
@@ -462,20 +484,10 @@ int door_unbind(void)
 
 struct door *server_thread_bound(void)
 {
-    struct server_thread *t = self;
+    struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL)
         return NULL;
     door_hold(t->bound);
     return t->bound;
-}
-
-void server_thread_forked(void)
-{
-    /* A procedure forked: its child answers nobody. */
-    pthread_once(&key_once, make_key);
-    if (self != NULL && key_error == 0)
-        pthread_setspecific(key, NULL);
-    self = NULL;
-    atomic_store(&shared_started, 0);
 }

@@ -7,16 +7,12 @@
 #define LIBDOOR_SERVER_THREAD_H
 
 #include "pool.h"
-#include "server.h"
 
 /* door was just made: calls the server creation function where that is due. */
 void server_thread_created(struct door *door);
 
-/* True if the library itself decides when the shared pool grows. */
-int server_thread_is_builtin(void);
-
-/* Has a thread started that serves the shared pool; 0, or -1 and errno. */
-int server_thread_start(struct pool *pool);
+/* The shared pool, which grows as the server creation function lets it; NULL: errno. */
+struct pool *server_thread_pool(void);
 
 /* Who called the procedure that the calling thread runs; 0, or -1 with EINVAL. */
 int server_thread_identify(struct credentials *credentials);
@@ -26,7 +22,5 @@ int server_thread_bind(struct door *door);
 
 /* The door that the calling thread is bound to, with a reference, or NULL. */
 struct door *server_thread_bound(void);
-
-void server_thread_forked(void);
 
 #endif

@@ -6,10 +6,14 @@
  */
 #include "shm.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
+#define WRITTEN_MAX ((size_t)320 << 10)
+#define PAGE_MIN 4096 /* bytes; some systems have longer ones */
 
 void *shm_map(int fd, off_t offset, size_t size)
 {
@@ -23,20 +27,25 @@ void *shm_map(int fd, off_t offset, size_t size)
     return base;
 }
 
-char *shm_window_map(struct shm_window *w, int fd, unsigned slot, size_t size)
+char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned slot, size_t size)
 {
     size_t want = WINDOW_MIN_SIZE;
     char *base;
 
     if (size <= w->size)
         return w->base;
+    if (!own_fd_check(memory)) {
+        errno = EBADF;
+        return NULL;
+    }
     while (want < size)
         want *= 2;
-    base = shm_map(fd, shm_window_offset(slot), want);
+    base = shm_map(memory->fd, shm_window_offset(slot), want);
     if (base == MAP_FAILED)
         return NULL;
     shm_window_unmap(w);
-    *w = (struct shm_window){base, want};
+    w->base = base;
+    w->size = want;
     return base;
 }
 
@@ -44,5 +53,21 @@ void shm_window_unmap(struct shm_window *w)
 {
     if (w->size > 0)
         munmap(w->base, w->size);
-    *w = (struct shm_window){NULL, 0};
+    w->base = NULL;
+    w->size = 0;
+}
+
+int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
+                          uint64_t at, uint64_t size)
+{
+    off_t from = shm_window_offset(slot) + (off_t)at;
+    uint64_t end = at + size;
+
+    if (end <= w->written)
+        return 1;
+    if (!own_fd_check(memory) || lseek(memory->fd, from, SEEK_HOLE) < from + (off_t)size)
+        return 0;
+    if (at < PAGE_MIN || at <= w->written) /* no hole before it either */
+        w->written = (uint32_t)(end < WRITTEN_MAX ? end : WRITTEN_MAX);
+    return 1;
 }

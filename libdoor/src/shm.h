@@ -16,8 +16,8 @@
  *                           for data that do not fit into the slot
  *
  * A call: the caller owns a slot, fills it, sets the slot's bit in `pending`
- * and rings the bell (an eventfd in the server's epoll) unless `waking` says
- * that it rang already.  Whoever clears the bit has the call: a server thread
+ * and rings the bell (a socket in the server's epoll, which gets an empty message)
+ * unless `waking` says that it rang already.  Whoever clears the bit has the call: a server thread
  * that runs it, or the caller that takes it back.  The reply is in the slot
  * when `state` becomes SLOT_DONE.
  *
@@ -25,6 +25,10 @@
  * the server thread that the bell woke clears it, which it does before it
  * looks at `pending`.  A server thread that is about to reply, and will look
  * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
+ *
+ * A bell keeps its messages until the server empties it.  Which it does when it hears
+ * the bell and `rung` is 1: the client sets that every so often, before it rings, so
+ * that a bell is full only while nobody has heard it.
  *
  * A call that is to follow another one is not set in `pending` by its caller,
  * who puts it into the other's `next`; the server sets it there when it replies
@@ -40,7 +44,9 @@
 
 #include <door.h>
 
-#define SHM_VERSION 4
+#include "fd.h"
+
+#define SHM_VERSION 5
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -50,7 +56,9 @@
 #define SHM_SLOTS 4096
 #define SHM_MAPPED_SIZE (SHM_SLOTS + (size_t)SHM_SLOT_COUNT * SHM_SLOT_SIZE)
 #define SHM_WINDOWS ((off_t)1 << 32)
-#define SHM_WINDOW_SIZE ((uint64_t)1 << 32) /* the longest argument or result */
+#define SHM_WINDOW_SIZE ((uint64_t)1 << 32)
+/* The longest argument or result: what a window holds, and this process can address. */
+#define SHM_DATA_MAX (sizeof(size_t) > 4 ? SHM_WINDOW_SIZE : (uint64_t)1 << 31)
 #define SHM_FILE_SIZE (SHM_WINDOWS + (off_t)(SHM_SLOT_COUNT * SHM_WINDOW_SIZE))
 
 #define SHM_IN_SLOT UINT64_MAX /* an offset that is none */
@@ -89,6 +97,7 @@ struct shm_slot {
     uint32_t reply;                     /* the server counts: which reply's letters */
     uint32_t arg_desc_count;            /* descriptors to be sent with the call */
     uint32_t result_desc_count;         /* with the reply */
+    uint32_t result_desc_max;           /* how many of them its caller takes */
     _Atomic uint32_t next;              /* the slot whose call is to follow, or SHM_NEXT_* */
     alignas(64) char data[SHM_INLINE_SIZE];
 };
@@ -96,9 +105,12 @@ struct shm_slot {
 struct shm_head {
     alignas(64) _Atomic uint32_t waking;
     _Atomic uint32_t revoked; /* the server's word: no call will be taken any more */
+    _Atomic uint32_t rung;    /* the client's: it has rung often; see there */
     alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
 };
 
+/* The same in 32-bit and in 64-bit processes, which call each other. */
+_Static_assert(sizeof(off_t) == 8, "32 bits: build with -D_FILE_OFFSET_BITS=64");
 _Static_assert(sizeof(struct shm_head) <= SHM_SLOTS, "the slots start behind the head");
 _Static_assert(sizeof(struct shm_slot) == SHM_SLOT_SIZE, "slots are page multiples");
 
@@ -129,15 +141,25 @@ static inline off_t shm_window_offset(unsigned slot)
 /* What one side has mapped of a slot's window; the thread that has the slot owns it. */
 struct shm_window {
     char *base;
-    size_t size; /* 0: nothing */
+    size_t size;      /* 0: nothing */
+    uint32_t written; /* bytes from the start that the other side had there once */
 };
 
 /* Maps size bytes of the memory file; a forked child does not get them.  MAP_FAILED: errno. */
 void *shm_map(int fd, off_t offset, size_t size);
 
 /* The slot's window, mapped for at least size bytes; NULL and errno. */
-char *shm_window_map(struct shm_window *w, int fd, unsigned slot, size_t size);
+char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned slot, size_t size);
 void shm_window_unmap(struct shm_window *w);
+
+/*
+ * Whether what the other side says is there, size bytes at the offset at, has been
+ * written: what never was would cost who reads it the memory that the other has not
+ * spent.  Asking takes long, so as much as was there once is not asked for again, if
+ * it is little.
+ */
+int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
+                          uint64_t at, uint64_t size);
 
 /*
  * Requests a client sends on the door descriptor itself.  It is shared by
@@ -149,7 +171,7 @@ void shm_window_unmap(struct shm_window *w);
 enum msg_op {
     MSG_OPEN = 1, /* give me a channel for calls */
     MSG_INFO,     /* tell me about the door */
-    MSG_ATTACH,   /* the second socket listens on a name: serve it */
+    MSG_ATTACH,   /* the second socket listens on a name: serve it; the third is that, O_PATH */
     MSG_DETACH    /* the name that led to this descriptor is gone */
 };
 

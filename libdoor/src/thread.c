@@ -8,15 +8,26 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/time_types.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #define HELPER_STACK_SIZE (64 * 1024)
+#define PROCESSORS_MAX (1 << 20) /* more than any kernel is built for */
 
 #ifdef __SANITIZE_THREAD__
 char thread_handover;
 #endif
+
+/*
+ * glibc loads the unwinder at the first pthread_cancel(3), and ends the process if it
+ * cannot, for want of a descriptor for instance.  So it is linked with.
+ */
+void *const thread_unwinder __attribute__((used)) = (void *)_Unwind_DeleteException;
 
 int64_t thread_now_ns(void)
 {
@@ -26,28 +37,63 @@ int64_t thread_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int start(void *(*run)(void *), void *arg, const sigset_t *mask, size_t stack_size)
+/* What a thread begins with: all signals are blocked until it has its own mask. */
+struct birth {
+    void *(*run)(void *);
+    void *arg;
+    sigset_t mask;
+};
+
+static void *begin(void *arg)
+{
+    struct birth birth = *(struct birth *)arg;
+
+    free(arg);
+    pthread_sigmask(SIG_SETMASK, &birth.mask, NULL);
+    return birth.run(birth.arg);
+}
+
+/* 0, or an errno: then birth is still the caller's. */
+static int create(struct birth *birth, size_t stack_size)
 {
     pthread_attr_t attr;
     pthread_t thread;
     size_t default_size;
     int error = pthread_attr_init(&attr);
 
-    if (error == 0) {
-        pthread_attr_getstacksize(&attr, &default_size);
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        pthread_attr_setsigmask_np(&attr, mask);
-        if (stack_size > 0)
-            pthread_attr_setstacksize(&attr, stack_size);
-        error = pthread_create(&thread, &attr, run, arg);
-        if (error == EINVAL && stack_size > 0) { /* less than the thread-local variables need */
-            pthread_attr_setstacksize(&attr, default_size);
-            error = pthread_create(&thread, &attr, run, arg);
-        }
-        pthread_attr_destroy(&attr);
+    if (error != 0)
+        return error;
+    pthread_attr_getstacksize(&attr, &default_size);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack_size > 0)
+        pthread_attr_setstacksize(&attr, stack_size);
+    error = pthread_create(&thread, &attr, begin, birth);
+    if (error == EINVAL && stack_size > 0) { /* less than the thread-local variables need */
+        pthread_attr_setstacksize(&attr, default_size);
+        error = pthread_create(&thread, &attr, begin, birth);
     }
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+static int start(void *(*run)(void *), void *arg, const sigset_t *mask, size_t stack_size)
+{
+    struct birth *birth = malloc(sizeof(*birth));
+    sigset_t all, old;
+    int error;
+
+    if (birth == NULL)
+        return -1;
+    *birth = (struct birth){run, arg, *mask};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    error = create(birth, stack_size);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error == 0)
+        return 0;
+    free(birth);
     errno = error;
-    return error == 0 ? 0 : -1;
+    return -1;
 }
 
 int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask)
@@ -63,10 +109,52 @@ int thread_start_blocked(void *(*run)(void *), void *arg)
     return start(run, arg, &all, HELPER_STACK_SIZE);
 }
 
+/* As of a set that has room for so many; -1 and errno, EINVAL: there may be more. */
+static int processors_of(int most)
+{
+    size_t size = CPU_ALLOC_SIZE(most);
+    cpu_set_t *set = CPU_ALLOC(most);
+    int count = -1;
+
+    if (set != NULL && sched_getaffinity(0, size, set) == 0)
+        count = CPU_COUNT_S(size, set);
+    int error = errno;
+    CPU_FREE(set);
+    errno = error;
+    return count;
+}
+
+unsigned thread_processor_count(void)
+{
+    int count = -1;
+
+    errno = EINVAL;
+    for (int most = CPU_SETSIZE; count < 0 && errno == EINVAL && most <= PROCESSORS_MAX; most *= 2)
+        count = processors_of(most);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+int thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns)
+{
+#ifdef __GLIBC__
+    struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+
+    return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until);
+#else
+    struct timespec until; /* a clock that may be set: the caller's time is in danger then */
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until_ns += (int64_t)until.tv_sec * 1000000000 + until.tv_nsec - thread_now_ns();
+    until = (struct timespec){.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    return pthread_cond_timedwait(cond, mutex, &until);
+#endif
+}
+
 int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
+    /* SYS_futex takes this one, whatever the size of time_t is. */
+    struct __kernel_old_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                                            .tv_nsec = timeout_ns % 1000000000};
 
     if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, NULL, 0) == 0 || errno == EAGAIN)
         return 0;

@@ -21,6 +21,12 @@ int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask);
 /* The same with all signals blocked and a small stack: a helper of the library. */
 int thread_start_blocked(void *(*run)(void *), void *arg);
 
+/* How many processors the calling thread may run on; at least 1. */
+unsigned thread_processor_count(void);
+
+/* Waits for cond until that time of thread_now_ns(): 0, or ETIMEDOUT. */
+int thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns);
+
 /*
  * Sleeps while *word is expected, at most timeout_ns.  Returns 0 when woken or
  * when *word was something else, -1 with ETIMEDOUT, or EINTR after a signal
@@ -33,6 +39,27 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 
 /* Wakes everyone who sleeps on word. */
 void futex_wake(_Atomic uint32_t *word);
+
+/*
+ * To the end of its block the thread is not cancelled: what it holds there, locks and
+ * slots among them, has no other way out.  First in every function of the API that a
+ * program calls, but for door_return() and the procedures themselves.
+ */
+#define THREAD_UNCANCELLED \
+    __attribute__((cleanup(thread_set_cancel), unused)) int cancel_state = thread_no_cancel()
+
+static inline int thread_no_cancel(void)
+{
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static inline void thread_set_cancel(const int *state)
+{
+    pthread_setcancelstate(*state, NULL);
+}
 
 /*
  * A process that calls its own door maps the shared memory twice.  The atomic

@@ -7,17 +7,19 @@
  * The program's creation function is not trusted to do as it says: a start
  * function that is never called, or called twice, costs an error, no crash.
  */
-#include "xcreate.h"
+#include <door.h>
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 
+#include "create.h"
+#include "fork.h"
 #include "server_thread.h"
+#include "thread.h"
 
-#define START_MAX_S 10 /* how long a thread that was created may take to begin */
+#define START_MAX_NS 10000000000 /* how long a thread that was created may take to begin */
 
 struct xcreate {
     door_xcreate_server_func_t *create;
@@ -40,6 +42,21 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and what i
 static pthread_cond_t bound = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(, start) starts = LIST_HEAD_INITIALIZER(starts);
 
+static void forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&bound, NULL);
+    LIST_INIT(&starts);
+}
+
+static void lock_starts(void)
+{
+    static struct fork_part part = {.child = forked};
+
+    fork_register(&part);
+    pthread_mutex_lock(&lock);
+}
+
 /* With lock held: the start that arg points to, if it is one. */
 static struct start *find_start(const void *arg)
 {
@@ -58,7 +75,7 @@ static struct door *begin(const void *arg)
     struct start *s;
     struct door *door = NULL;
 
-    pthread_mutex_lock(&lock);
+    lock_starts();
     s = find_start(arg);
     if (s != NULL) {
         door = s->door;
@@ -72,7 +89,7 @@ static void tell_bound(const void *arg, int result)
 {
     struct start *s;
 
-    pthread_mutex_lock(&lock);
+    lock_starts();
     s = find_start(arg);
     if (s != NULL)
         s->bound = result;
@@ -104,13 +121,11 @@ static void *start_thread(void *arg)
 /* With lock held: 0 when the thread is bound, or -1 with EPIPE. */
 static int wait_until_bound(struct start *s)
 {
-    struct timespec until;
+    int64_t until_ns = thread_now_ns() + START_MAX_NS;
     int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += START_MAX_S;
     while (s->bound == 0 && error != ETIMEDOUT)
-        error = pthread_cond_clockwait(&bound, &lock, CLOCK_MONOTONIC, &until);
+        error = thread_wait_until(&bound, &lock, until_ns);
     if (s->bound > 0)
         return 0;
     errno = EPIPE;
@@ -121,20 +136,17 @@ static int wait_until_bound(struct start *s)
  * Asks the program for one thread.  0 when it serves; -1 with EINVAL (none is
  * wanted, or an answer that there is not), EPIPE (it failed).
  */
-static int create_one(struct door *door, door_attr_t more)
+static int create_one(struct door *door, door_info_t *info)
 {
     struct start s = {.door = door};
-    struct msg_answer answer;
     int answered, result = -1;
 
     door_hold(door);
-    door_describe(door, &answer);
-    answer.info.di_attributes |= DOOR_LOCAL | more;
-    pthread_mutex_lock(&lock);
+    lock_starts();
     LIST_INSERT_HEAD(&starts, &s, link);
     pthread_mutex_unlock(&lock);
-    answered = door->xcreate->create(&answer.info, start_thread, &s, door->xcreate->cookie);
-    pthread_mutex_lock(&lock);
+    answered = door->xcreate->create(info, start_thread, &s, door->xcreate->cookie);
+    lock_starts();
     errno = answered == -1 ? EPIPE : EINVAL;
     if (answered == 1)
         result = wait_until_bound(&s);
@@ -145,16 +157,16 @@ static int create_one(struct door *door, door_attr_t more)
     return result;
 }
 
-void xcreate_depleted(struct door *door)
+static void depleted(struct door *door)
 {
     if ((door->attributes & DOOR_NO_DEPLETION_CB) == 0)
-        create_one(door, DOOR_DEPLETION_CB);
+        create_one(door, &door->told_depleted);
 }
 
 static int create_threads(struct door *door, int nthread)
 {
     for (int i = 0; i < nthread; i++) {
-        if (create_one(door, 0) < 0)
+        if (create_one(door, &door->told) < 0)
             return -1;
     }
     return 0;
@@ -184,6 +196,7 @@ int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attrib
         return -1;
     }
     door->xcreate = x; /* the door's from here on */
+    door->depleted = depleted;
     if (create_threads(door, nthread) < 0) {
         int error = errno;
         door_revoke(d);

@@ -49,7 +49,7 @@ long door_test_scaled(long n);
 /* True if a sanitizer keeps memory of its own, so that sizes say nothing. */
 bool door_test_sanitized(void);
 
-/* True under valgrind, which keeps some of the kernel's limits itself, and not all. */
+/* True under valgrind or qemu, which keep some of the kernel's limits themselves, and not all. */
 bool door_test_emulated(void);
 
 /* The name in the workspace, in one of 16 static buffers that are reused in turn. */

@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     replay_require(fd_pair(pair) == 0);
     replay_require(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
-    mailbox_init(&m, pair[1], NULL, NULL);
+    mailbox_init(&m, pair[1], getuid(), NULL, NULL);
     while (size > 2) {
         unsigned operation = data[0] % OPERATIONS, count = data[1];
         size_t len = size - 2 < sizeof(struct letter) ? size - 2 : sizeof(struct letter);

@@ -17,8 +17,7 @@
 
 #include "fd.h"
 #include "replay.h"
-#include "server.h"
-#include "shm.h"
+#include "server_channel.h"
 
 #define ARGUMENT_MAX ((size_t)4 << 20) /* longer ones are as good, and slow */
 
@@ -32,12 +31,12 @@ static void make_channel(void)
     static struct door door;
 
     channel.door = &door;
-    channel.memory_fd = memfd_create("fuzz", 0);
-    replay_require(channel.memory_fd >= 0 && ftruncate(channel.memory_fd, SHM_FILE_SIZE) == 0);
+    channel.memory = own_fd(memfd_create("fuzz", 0));
+    replay_require(channel.memory.fd >= 0 && ftruncate(channel.memory.fd, SHM_FILE_SIZE) == 0);
     channel.shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                       channel.memory_fd, 0);
+                       channel.memory.fd, 0);
     replay_require(channel.shm != MAP_FAILED);
-    channel.control.fd = -1;
+    channel.control.fd = channel.mailbox.fd = -1;
 }
 
 static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)
@@ -52,7 +51,7 @@ static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)
 static int cannot_be(const struct server_call *call)
 {
     return (call->arg_at != SHM_IN_SLOT || call->arg_size > SHM_INLINE_SIZE) &&
-           (call->arg_size > SHM_WINDOW_SIZE || call->arg_at > SHM_WINDOW_SIZE - call->arg_size);
+           (call->arg_size > SHM_DATA_MAX || call->arg_at > SHM_DATA_MAX - call->arg_size);
 }
 
 /* Where an argument is that can be, and is mapped. */

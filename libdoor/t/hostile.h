@@ -73,4 +73,7 @@ bool hostile_letter(struct hostile_peer *p, unsigned kind, unsigned slot, uint32
  */
 int hostile_lingering(int *peer);
 
+/* A Unix socket that has fd, which it takes over, in its queue: its close closes that too. */
+int hostile_nest(int fd);
+
 #endif

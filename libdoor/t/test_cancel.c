@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,12 +36,22 @@ static void count_cleanup(void *unused)
     atomic_fetch_add(&shared->cleanups, 1);
 }
 
+static void use_up_descriptors(void)
+{
+    door_test_require(setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64}) == 0);
+    while (open("/dev/null", O_RDONLY) >= 0)
+        continue;
+    door_test_require(errno == EMFILE);
+}
+
 /* Blocks at a cancellation point if it is called without data. */
 static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
     (void)c;
     (void)dp;
     (void)n_desc;
+    if (arg_size == 2)
+        use_up_descriptors();
     if (arg_size == 0) {
         pthread_cleanup_push(count_cleanup, NULL);
         sem_post(&shared->entered);
@@ -185,13 +196,11 @@ static void *poke(void *arg)
     return NULL;
 }
 
-/* A handled signal is a way to give up, too. */
-START_TEST(an_interrupted_call_is_cancelled)
+static void interrupt_a_call(void)
 {
     struct sigaction action = {.sa_handler = handler};
     pthread_t self = pthread_self(), thread;
 
-    start(true, 0);
     sigaction(SIGUSR1, &action, NULL);
     ck_assert_int_eq(pthread_create(&thread, NULL, poke, &self), 0);
     errno = 0;
@@ -200,6 +209,22 @@ START_TEST(an_interrupted_call_is_cancelled)
     pthread_join(thread, NULL);
     ck_assert_int_eq(shared->cleanups, 1);
     others_are_served(20);
+}
+
+/* A handled signal is a way to give up, too. */
+START_TEST(an_interrupted_call_is_cancelled)
+{
+    start(true, 0);
+    interrupt_a_call();
+}
+END_TEST
+
+/* The unwinder would be loaded at the first cancellation, and the process ended without it. */
+START_TEST(a_server_without_descriptors_cancels)
+{
+    start(true, 0);
+    ck_assert_int_eq(door_test_call(door, "xx", 2, NULL, 0), 2);
+    interrupt_a_call();
 }
 END_TEST
 
@@ -281,6 +306,7 @@ int main(void)
     tcase_add_test(tc, threads_of_the_library_are_not);
     tcase_add_test(tc, with_door_no_cancel_none_is);
     tcase_add_test(tc, an_interrupted_call_is_cancelled);
+    tcase_add_test(tc, a_server_without_descriptors_cancels);
     tcase_add_test(tc, the_next_client_is_not_hit);
     tcase_add_test(tc, calls_at_the_same_time_are_not_hit);
     tcase_add_test(tc, cancelled_threads_are_replaced_and_gone);

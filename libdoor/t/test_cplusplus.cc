@@ -18,6 +18,8 @@
 #include <string>
 #include <unistd.h>
 
+#include "layout.h" /* this compiles: C++ sees the structures as C does */
+
 static void greet(void *cookie, char *argp, size_t arg_size, door_desc_t *, uint_t)
 {
     std::string *greeting = static_cast<std::string *>(cookie);

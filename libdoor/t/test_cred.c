@@ -188,6 +188,8 @@ START_TEST(groups)
 {
     int d = start();
 
+    if (door_test_emulated())
+        return; /* qemu knows no SO_PEERGROUPS */
     ck_assert_int_eq(door_test_in_child(supplementary_groups, &d), 0);
 }
 END_TEST

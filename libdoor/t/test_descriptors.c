@@ -196,7 +196,7 @@ START_TEST(there_and_back)
     ck_assert_uint_eq(params.data_size, 5);
     ck_assert_str_eq(params.data_ptr, "back");
     ck_assert_uint_eq(params.desc_num, 1);
-    ck_assert_uint_eq((uintptr_t)params.desc_ptr % sizeof(void *), 0);
+    ck_assert_uint_eq((uintptr_t)params.desc_ptr % _Alignof(door_desc_t), 0);
     ck_assert((char *)params.desc_ptr >= params.rbuf &&
               (char *)(params.desc_ptr + 1) <= params.rbuf + params.rsize);
     ck_assert_int_eq(fstat(fd, &sent), 0);
@@ -204,6 +204,32 @@ START_TEST(there_and_back)
     ck_assert_uint_eq(sent.st_ino, received.st_ino);
     ck_assert_int_ne(params.desc_ptr[0].d_data.d_desc.d_descriptor, fd);
     munmap(params.rbuf, params.rsize);
+}
+END_TEST
+
+/* They stand at the next multiple of 4, wherever the buffer starts, and need no more room. */
+START_TEST(descriptors_follow_the_data)
+{
+    _Alignas(16) char buffer[64];
+    struct request r = {SEND_BACK, 0};
+
+    start();
+    for (size_t at = 0; at < 16; at++) {
+        char *expected = buffer + (at + 5 + 3) / 4 * 4;
+        door_desc_t desc = describe(open("/dev/null", O_RDONLY), DOOR_RELEASE);
+        door_arg_t params = {.data_ptr = (char *)&r,
+                             .data_size = sizeof(r),
+                             .desc_ptr = &desc,
+                             .desc_num = 1,
+                             .rbuf = buffer + at,
+                             .rsize = (size_t)(expected + sizeof(desc) - (buffer + at))};
+
+        ck_assert_int_eq(door_call(door, &params), 0);
+        ck_assert_ptr_eq(params.rbuf, buffer + at);
+        ck_assert_ptr_eq((char *)params.desc_ptr, expected);
+        ck_assert_str_eq(params.data_ptr, "back");
+        ck_assert_int_eq(close(params.desc_ptr->d_data.d_desc.d_descriptor), 0);
+    }
 }
 END_TEST
 
@@ -468,6 +494,7 @@ int main(void)
 
     tcase_add_test(tc, a_pipe_in_the_arguments);
     tcase_add_test(tc, there_and_back);
+    tcase_add_test(tc, descriptors_follow_the_data);
     tcase_add_test(tc, release_closes_what_was_sent);
     tcase_add_test(tc, a_refused_call_keeps_what_was_not_sent);
     tcase_add_test(tc, a_door_that_refuses_descriptors);

@@ -45,6 +45,7 @@ struct plan {
 
 static const char *path;
 static int control = -1; /* the server's end of it */
+static int bell = -1;    /* likewise */
 
 /* ------------------------------------------------ what it hands out */
 
@@ -123,7 +124,11 @@ static int device(void)
 
 static int good_bell(void)
 {
-    return eventfd(0, EFD_NONBLOCK);
+    int pair[2];
+
+    door_test_require(fd_pair(pair) == 0);
+    bell = pair[0];
+    return pair[1];
 }
 
 static int no_descriptor(void)
@@ -646,14 +651,37 @@ static int broken_pipe(void)
     return fds[1];
 }
 
-/* Writing there blocks. */
+/* Nothing more can be sent there. */
 static int full_bell(void)
 {
-    int fd = eventfd(0, 0);
-    uint64_t full = UINT64_MAX - 1;
+    int fd = good_bell();
 
-    door_test_require(write(fd, &full, sizeof(full)) == sizeof(full));
+    while (send(fd, "", 0, MSG_DONTWAIT) == 0)
+        continue;
+    door_test_require(errno == EAGAIN);
     return fd;
+}
+
+/* There is nobody at the other end. */
+static int broken_bell(void)
+{
+    int fd = good_bell();
+
+    close(bell);
+    return fd;
+}
+
+static int stream_bell(void)
+{
+    int pair[2];
+
+    door_test_require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    return pair[1];
+}
+
+static int eventfd_bell(void)
+{
+    return eventfd(0, 0);
 }
 
 static void ask_without_end(struct hostile_peer *p)
@@ -687,6 +715,9 @@ static void go_through_all_states(struct hostile_peer *p)
 static const struct plan bells[] = {
     {"a broken pipe as a bell", GOOD, good_memory, broken_pipe, 0, never_take},
     {"a full bell", GOOD, good_memory, full_bell, 0, never_take},
+    {"a broken bell", GOOD, good_memory, broken_bell, 0, never_take},
+    {"a stream as a bell", GOOD, good_memory, stream_bell, 0, never_take},
+    {"an eventfd as a bell", GOOD, good_memory, eventfd_bell, 0, never_take},
     {"a device as a bell", GOOD, good_memory, device, 0, never_take},
     {"asks without end", GOOD, good_memory, good_bell, 0, ask_without_end},
     {"delivers without end", GOOD, good_memory, good_bell, 0, deliver_without_end},

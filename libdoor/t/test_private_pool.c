@@ -319,6 +319,103 @@ START_TEST(door_server_create_returns_the_former_one)
 }
 END_TEST
 
+/*
+ * What a creation function got is read by the thread that it started, as a textbook's
+ * server does: late, and after another door was made.
+ */
+#define ARRIVALS 3
+
+static struct arrival {
+    door_info_t *info;
+    void *(*startf)(void *); /* NULL: door_server_create(), the thread binds itself */
+    void *startfarg;
+} arrivals[ARRIVALS];
+static long arrival_count, first_attributes[ARRIVALS];
+static char cookies[ARRIVALS];
+
+static void *arrive(void *arg)
+{
+    struct arrival *a = arg;
+    long at;
+
+    if (a->startf == NULL)
+        door_test_require(door_test_sem_wait(&shared->go_on));
+    at = (char *)(uintptr_t)a->info->di_data - cookies;
+    door_test_require(at == a - arrivals || (a->startf != NULL && at == ARRIVALS - 1));
+    door_test_require(a->info->di_proc == (door_ptr_t)(uintptr_t)serve);
+    door_test_require(a->info->di_target == getpid());
+    door_test_require((a->info->di_attributes & (DOOR_PRIVATE | DOOR_LOCAL)) ==
+                      (DOOR_PRIVATE | DOOR_LOCAL));
+    first_attributes[a - arrivals] = (long)a->info->di_attributes;
+    if (a->startf != NULL)
+        return a->startf(a->startfarg);
+    sem_post(&shared->entered);
+    return arg;
+}
+
+static void start_arrival(door_info_t *info, void *(*startf)(void *), void *startfarg)
+{
+    struct arrival *a = &arrivals[arrival_count++];
+    pthread_t thread;
+
+    *a = (struct arrival){info, startf, startfarg};
+    ck_assert_int_eq(pthread_create(&thread, NULL, arrive, a), 0);
+}
+
+static void create_arrival(door_info_t *info)
+{
+    start_arrival(info, NULL, NULL);
+}
+
+START_TEST(what_a_creation_function_gets_stays)
+{
+    prepare();
+    door_server_create(create_arrival);
+    for (int i = 0; i < ARRIVALS; i++)
+        ck_assert_int_ge(door_create(serve, &cookies[i], DOOR_PRIVATE), 0);
+    ck_assert_int_eq(arrival_count, ARRIVALS);
+    for (int i = 0; i < ARRIVALS; i++)
+        sem_post(&shared->go_on);
+    for (int i = 0; i < ARRIVALS; i++)
+        ck_assert(door_test_sem_wait(&shared->entered));
+}
+END_TEST
+
+static int create_late(door_info_t *info, void *(*startf)(void *), void *startfarg, void *cookie)
+{
+    static door_info_t *first;
+
+    (void)cookie;
+    if (first == NULL)
+        first = info;
+    else /* all of one door: the first ones are still what they were */
+        ck_assert((first->di_attributes & DOOR_DEPLETION_CB) == 0);
+    start_arrival(info, startf, startfarg);
+    return 1;
+}
+
+START_TEST(what_door_xcreate_hands_out_stays)
+{
+    struct caller caller;
+    int d;
+
+    prepare();
+    d = door_xcreate(serve, &cookies[ARRIVALS - 1], 0, create_late, NULL, NULL, 1);
+    ck_assert_int_ge(d, 0);
+    start_callers(&caller, 1, d, true); /* takes the only thread */
+    ck_assert(door_test_sem_wait(&shared->entered));
+    ck_assert_int_eq(arrival_count, 2);
+    ck_assert_int_eq(first_attributes[0] & DOOR_DEPLETION_CB, 0);
+    ck_assert_int_eq(first_attributes[1] & DOOR_DEPLETION_CB, DOOR_DEPLETION_CB);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(arrivals[i].info->di_data, (uintptr_t)&cookies[ARRIVALS - 1]);
+        ck_assert_int_eq((long)arrivals[i].info->di_attributes, first_attributes[i]);
+    }
+    sem_post(&shared->released);
+    join_callers(&caller, 1, 0);
+}
+END_TEST
+
 /* DOOR_QUERY and door_unbind() speak of the calling thread. */
 static void *check_binding(void *arg)
 {
@@ -480,6 +577,8 @@ int main(void)
     tcase_add_test(tc, a_creation_function_that_declines);
     tcase_add_test(tc, a_creation_function_that_creates);
     tcase_add_test(tc, door_server_create_returns_the_former_one);
+    tcase_add_test(tc, what_a_creation_function_gets_stays);
+    tcase_add_test(tc, what_door_xcreate_hands_out_stays);
     tcase_add_test(tc, binding_and_unbinding);
     tcase_add_test(tc, what_cannot_be_bound_to);
     tcase_add_test(tc, bound_to_a_revoked_door);

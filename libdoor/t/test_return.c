@@ -90,8 +90,11 @@ START_TEST(a_million_calls)
     threads = door_test_thread_count(server);
     call_many(door_test_sanitized() ? 5000 : 1000000); /* TSan keeps every frame left by longjmp */
     ck_assert(door_test_fds_settle(server, server_fds));
-    /* Where others have the processors, the pool has some threads more at times. */
-    more = door_test_thread_count(server) - threads;
+    /*
+     * Where others have the processors, the pool has some threads more at times; and one
+     * that closed something in the beginning has ended.
+     */
+    more = door_test_thread_count(server) - threads + 1;
     ck_assert_int_le(more, 30);
     if (!door_test_sanitized()) {
         ck_assert_int_lt(door_test_resident_kb(server),

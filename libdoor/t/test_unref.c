@@ -247,6 +247,53 @@ START_TEST(unref_multi_tells_each_time)
 }
 END_TEST
 
+/* The creator's descriptor is one like any other: of it and the name one is left. */
+START_TEST(when_the_creator_closes_and_a_name_is_left)
+{
+    int d;
+
+    serve_local(DOOR_UNREF_MULTI);
+    door_test_attach(own, path);
+    stays_at(0);
+    close(own);
+    becomes_unreferenced(1);
+    d = door_test_open(path);
+    ck_assert_int_eq(call(d, ANSWER), 0);
+    stays_at(1);
+}
+END_TEST
+
+START_TEST(not_when_the_creator_closes_and_two_are_left)
+{
+    int d;
+
+    serve_local(DOOR_UNREF);
+    door_test_attach(own, path);
+    d = door_test_open(path);
+    close(own);
+    stays_at(0);
+    ck_assert_int_eq(fdetach(path), 0);
+    becomes_unreferenced(1);
+    ck_assert_int_eq(call(d, ANSWER), 0);
+}
+END_TEST
+
+START_TEST(a_call_by_the_creator_changes_nothing)
+{
+    serve_local(DOOR_UNREF_MULTI);
+    for (int i = 1; i <= 3; i++) {
+        ck_assert_int_eq(call(own, ANSWER), 0);
+        door_test_attach(own, path);
+        ck_assert_int_eq(call(own, ANSWER), 0);
+        close(door_test_open(path));
+        ck_assert_int_eq(fdetach(path), 0);
+        becomes_unreferenced(i);
+    }
+    ck_assert_int_eq(call(own, IS_UNREF), 0);
+    ck_assert((shared->attributes & DOOR_IS_UNREF) != 0);
+}
+END_TEST
+
 START_TEST(without_the_attribute_nothing_is_told)
 {
     int d;
@@ -303,6 +350,9 @@ int main(void)
     tcase_add_test(tc, moving_the_name_tells_nothing);
     tcase_add_test(tc, unref_tells_once);
     tcase_add_test(tc, unref_multi_tells_each_time);
+    tcase_add_test(tc, when_the_creator_closes_and_a_name_is_left);
+    tcase_add_test(tc, not_when_the_creator_closes_and_two_are_left);
+    tcase_add_test(tc, a_call_by_the_creator_changes_nothing);
     tcase_add_test(tc, without_the_attribute_nothing_is_told);
     tcase_add_test(tc, a_revoked_door_is_never_told);
     tcase_add_test(tc, is_unref_is_reported);

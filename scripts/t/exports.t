@@ -1,8 +1,9 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the shared objects show of themselves: exactly what their version maps
-# say.  Everything else in mod_door.so must stay out of httpd's way.
+# What the libraries show of themselves, shared or as archives: exactly what their
+# version maps say, and open(2)'s family without a version.  Everything else in
+# mod_door.so must stay out of httpd's way.
 
 use strict;
 use warnings FATAL => 'all';
@@ -16,10 +17,16 @@ sub exported {
     my @names;
     for (`nm -D --defined-only '$build/$file'`) {
         my ($kind, $name) = / ([A-Za-z]) (\S+)$/ or next;
-        $name =~ s/@.*//;
         push @names, $name unless $kind eq 'A';    # the version itself
     }
-    return [sort @names];
+    return [sort @names] unless grep { /@/ } @names;
+    return [sort map { s/@.*// ? $_ : "$_ without a version" } @names];
+}
+
+# The same of an archive: what a program that is linked with it can collide with.
+sub linkable {
+    my ($file) = @_;
+    return [sort map { / [A-TV-Zu] (\S+)$/ ? $1 : () } `nm -g --defined-only '$build/$file'`];
 }
 
 sub promised {
@@ -44,7 +51,9 @@ sub declared {
     $text =~ s{/\*.*?\*/}{}gs;
     $text =~ s/^\s*#.*(?:\\\n.*)*$//mg;
     $text =~ s/^typedef\b[^;{]*(?:\{[^}]*\}[^;]*)?;//mg;
-    return [sort $text =~ /^[a-z_][\w \t*]*?\b(\w+)\([^;{]*\)[^;{]*;/mg];
+    # Those of <thread.h> are inline there, and symbols as well.
+    return [sort $text =~ /^[a-z_][\w \t*]*?\b(\w+)\([^;{]*\)[^;{]*;/mg,
+        $text =~ /^.*?LIBDOOR_THR_INLINE\b.*?\b(\w+)\(/mg];
 }
 
 my %map = (
@@ -56,17 +65,24 @@ if (-e "$build/libdoor.so.1") {
     $map{'libdoor.so.1'} = 'libdoor/libdoor.map';
     $headers{'libdoor.so.1'} = [glob('libdoor/include/*.h'), 'compat/door_compat.h'];
 }
-# open(2)'s family is declared by the system.
-my $system = qr/^(?:open|openat|creat)(?:64)?$|^__open(?:at)?(?:64)?_2$/;
+# open(2)'s family is declared by the system; libc's versions must not stand before ours.
+my @system = sort map { ($_, $_ =~ s/_2$/64_2/r =~ s/^(open|openat|creat)$/${1}64/r) }
+    qw(open openat creat __open_2 __openat_2);
 
 for my $file (sort keys %map) {
     my $exported = exported($file);
-    is_deeply $exported, promised($map{$file}), "$file exports what $map{$file} says";
+    my @unversioned = $file =~ /^libdoor\.so/ ? map { "$_ without a version" } @system : ();
+    is_deeply $exported, [sort @{ promised($map{$file}) }, @unversioned],
+        "$file exports what $map{$file} says";
+    if ($file =~ /^(lib\w+)/) {
+        is_deeply linkable("$1.a"), [sort map { s/ without a version$//r } @$exported],
+            '... and so does the archive';
+    }
     next unless $headers{$file};
     my %declared = map { $_ => 1 } map { @{ declared($_) } } @{ $headers{$file} };
-    is_deeply [grep { !$declared{$_} && !/$system/ } @$exported], [],
+    is_deeply [grep { !$declared{$_} && !/ without a version$/ } @$exported], [],
         '... all of it from its headers';
-    is_deeply [grep { !/$system/ } @$exported], [sort keys %declared], '... and all of them';
+    is_deeply [grep { !/ without a version$/ } @$exported], [sort keys %declared], '... and all of them';
 }
 is_deeply exported('mod_door.so'), ['door_module'], 'the module shows httpd one name';
 

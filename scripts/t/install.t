@@ -69,6 +69,8 @@ run_ok('... builds with strict ISO C flags too',
 run_ok('... and with the archive',
     "$cc $flags -o $root/static scripts/t/doors.c $ask -Wl,-Bstatic -ldoor -Wl,-Bdynamic");
 run_ok('... which runs', "$root/static $root/name");
+run_ok('... and as a static program', "$cc $flags -static -o $root/static scripts/t/doors.c $ask");
+is run_ok('... which runs', "$root/static $root/name"), "hello, client\n", '... and opens doors';
 run_ok('... and with _FORTIFY_SOURCE',
     "$cc -O2 -D_FORTIFY_SOURCE=2 $flags -o $root/fortified scripts/t/doors.c $ask");
 run_ok('... which runs', "$root/fortified $root/name");
@@ -81,6 +83,13 @@ like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E},
 my $page = `cd $root$prefix/share/man && mandoc -Tascii man3/door_unbind.3 2>&1`;
 like $page, qr/tie a server thread to a private door/, 'a page that leads to another shows that';
 
+open my $lean, '>', "$root/lean.c" or die;
+print $lean "#include <door.h>\n",
+    'int lean(int d, const char *s) { return strlen(s) && !fattach(d, s) && !fdetach(s); }', "\n";
+close $lean or die;
+run_ok('a program that includes no more than <door.h> is good modern C',
+    "$cc -Werror=implicit-function-declaration $flags -c -o /dev/null $root/lean.c $ask");
+
 open my $source, '>', "$root/headers.c" or die;
 print $source "#include <$_>\n" for qw(sys/door.h door.h stropts.h thread.h synch.h ucred.h door_app.h);
 close $source or die;
@@ -89,7 +98,7 @@ for my $language (qw(c c++)) {
         "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
-unlink glob("$root/.name*"), map { "$root/$_" } qw(doors doors11 static fortified hello headers.c);
+unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';
 

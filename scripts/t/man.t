@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The manual pages: well-formed, one for every function that the libraries
-# export, with the headers' prototypes, the same sections, and examples that
-# compile.
+# export, with the headers' prototypes, the same sections, the release's date, a
+# name line that is a whole thought, references that go both ways, and examples
+# that compile.
 
 use strict;
 use warnings FATAL => 'all';
@@ -16,8 +17,7 @@ my $cc = $ENV{CC} // 'cc';
 my $build = $ENV{BUILD} // 'build';
 my @directories = grep { -d } 'libdoor/man', "$build/man";
 my @wanted = ('RETURN VALUES', 'ERRORS', 'THREADS AND FORK', 'SEE ALSO');
-# open(2)'s family has its pages in the system.
-my $system = qr/^(?:open|openat|creat)(?:64)?$|^__open(?:at)?(?:64)?_2$/;
+my ($released) = slurp('Makefile') =~ /^RELEASED\s*:=\s*(.*)$/m;
 
 sub slurp {
     my ($path) = @_;
@@ -26,10 +26,14 @@ sub slurp {
     return <$file>;
 }
 
+# <thread.h> says about these what there is to say: they are POSIX threads'.
+my %inline = map { $_ => 1 }
+    slurp('libdoor/include/thread.h') =~ m{^(?!\#).*?LIBDOOR_THR_INLINE\b.*?\b(\w+)\(}mg;
+
 sub exported {
     my ($map) = @_;
-    my ($names) = slurp($map) =~ s{#[^\n]*}{}gr =~ /global:(.*?)local:/s;
-    return $names =~ /(\w+);/g;
+    my ($names) = slurp($map) =~ s{#[^\n]*}{}gr =~ /global:(.*?)(?:local:|\})/s;
+    return grep { !$inline{$_} } $names =~ /(\w+);/g;
 }
 
 sub same_spacing {
@@ -77,7 +81,7 @@ sub compiles {
     my ($examples) = $text =~ /^\.Sh EXAMPLES\n(.*?)^\.Sh /ms or return;
     my $source = File::Temp->new(SUFFIX => '.c');
     print $source "#include <$_>\n"
-        for qw(door.h fcntl.h pthread.h stdio.h string.h stropts.h sys/stat.h unistd.h);
+        for qw(door.h errno.h fcntl.h pthread.h stdio.h string.h stropts.h sys/stat.h unistd.h);
     while ($examples =~ /^\.Bd -literal[^\n]*\n(.*?)^\.Ed/msg) {
         my $code = $1 =~ s/\\e/\\/gr;
         print $source $code =~ /^\}/m ? $code : "void example(void)\n{\n$code}\n";
@@ -104,11 +108,30 @@ for my $path (map { sort glob("$_/*.3") } @directories) {
     $leads_to{$page} = $page if $names{$page}{$page};
     my @missing = grep { $text !~ /^\.Sh \Q$_\E$/m } @wanted;
     is_deeply \@missing, [], '... and complete';
+    is +($text =~ /^\.Dd (.*)$/m)[0], $released, '... of this release';
     compiles($page, $text);
 }
 
+# What "man -k" shows: short, and where the page is made from a header, a sentence's
+# beginning up to a comma or the like.
+for my $page (sort keys %text) {
+    my ($line) = $text{$page} =~ /^\.Nd (.*)$/m;
+    ok defined $line && length $line <= 74 && $line =~ /\w\W*$/, "$page: the name line is short";
+    my ($description) = $text{$page} =~ /^\.Sh DESCRIPTION\n(.*?)^\.Sh /ms;
+    next unless $page =~ /^door_app_/;
+    my $flat = $description =~ s/\s+/ /gr;
+    like $flat, qr/^\Q$line\E(?: \(|[.,:;])/i, '... and whole';
+}
+
+# In SEE ALSO: page => { page => 1 }.
+sub sees {
+    my ($text) = @_;
+    my ($section) = $text =~ /^\.Sh SEE ALSO\n(.*?)(?:^\.Sh |\z)/ms;
+    return { map { $_ => 1 } grep { defined } map { $leads_to{$_} } $section =~ /^\.Xr (\w+) 3/mg };
+}
+
 for my $map (glob('libdoor/*.map'), glob('door_app/*.map')) {
-    is_deeply [grep { !$leads_to{$_} && !/$system/ } exported($map)], [],
+    is_deeply [grep { !$leads_to{$_} } exported($map)], [],
         basename($map, '.map') . ': each function has a page';
 }
 is_deeply [grep { !$names{ $leads_to{$_} }{$_} } sort keys %leads_to], [],
@@ -127,6 +150,15 @@ for my $page (sort keys %text) {
 }
 is_deeply [sort keys %{ { map { $_ => 1 } map { my %d = described($_); keys %d } values %text } }],
     [sort grep { $leads_to{$_} } keys %declared], 'no prototype is missing';
+
+# Who reads one of two pages finds the other.
+my %sees = map { $_ => sees($text{$_}) } keys %text;
+for my $page (sort keys %text) {
+    is_deeply [grep { $text{$_} && !$sees{$_}{$page} } sort keys %{ $sees{$page} }], [],
+        "$page: what it refers to refers to it";
+    my @siblings = grep { $_ ne 'door_app' && $_ ne $page } keys %{ $sees{$page} };
+    ok @siblings > 0, '... and there is something to see';
+}
 
 # A reference within the library leads somewhere.
 for my $page (sort keys %text) {

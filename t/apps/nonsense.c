@@ -29,6 +29,8 @@
 static const char *const headers[][3] = {
     /* path, name, value; "" as name: an ordinary answer */
     {"/ok", "X-Fine", "yes"},
+    {"/ranges/none", "Accept-Ranges", "none"},
+    {"/ranges/bytes", "Accept-Ranges", "bytes"},
     {"/header/cr", "X-Bad", "a\rb"},
     {"/header/lf", "X-Bad", "a\nSet-Cookie: stolen=1"},
     {"/header/crlf", "X-Bad", "a\r\nSet-Cookie: stolen=1"},
@@ -186,6 +188,34 @@ static void return_descriptors(char *buf, size_t len)
     (void)door_return(buf, len, descriptors, 2);
 }
 
+/*
+ * An answer that would be a good one if it were shorter: "/fields/N" headers,
+ * "/head/N" bytes of them in one, "/body/N" bytes of zeros; N is never huge.
+ */
+static void answer_at_length(const char *path)
+{
+    size_t fields = 1, value_len = 1, body_len = 0, head_len;
+    struct door_wire_writer w;
+    char *value, *buf;
+
+    if (sscanf(path, "/fields/%zu", &fields) != 1 && sscanf(path, "/head/%zu", &value_len) != 1 &&
+        sscanf(path, "/body/%zu", &body_len) != 1) {
+        return;
+    }
+    value = malloc(value_len);
+    buf = calloc(1, fields * (value_len + 64) + ROOM + body_len);
+    if (value == NULL || buf == NULL) {
+        abort();
+    }
+    memset(value, 'x', value_len);
+    door_wire_begin(&w, buf, fields * (value_len + 64) + ROOM);
+    while (fields-- > 0) {
+        door_wire_field(&w, DOOR_WIRE_HEADER, "X-Long", 6, value, value_len);
+    }
+    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, 0, body_len);
+    (void)door_return(buf, head_len + body_len, NULL, 0);
+}
+
 static size_t special_answer(char *buf, const char *path)
 {
     if (strncmp(path, "/status/", 8) == 0) {
@@ -248,6 +278,7 @@ static void answer(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, u
     if (strcmp(path, "/descriptors") == 0) {
         return_descriptors(buf, write_answer(buf, 200, "X-Fine", "yes", 3, 1));
     }
+    answer_at_length(path);
     len = special_answer(buf, path); /* 0 for "/nothing" and what else is unknown */
     (void)door_return(buf, len, NULL, 0);
     (void)door_return(NULL, 0, NULL, 0);

@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
-    app_count app_descriptors_settle app_kib files_path child_descriptors child_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
+    app_count app_descriptors_settle app_kib files_path child_descriptors child_kib child_private_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
     raw_open raw_send raw_begins raw_rest raw_request parse_response read_response event_delays);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
@@ -37,6 +37,7 @@ my %program = (
     queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
     tokens   => 't/apps/tokens',
+    mirror   => 't/apps/mirror',
 );
 
 # ---------------------------------------------------------------- applications
@@ -142,6 +143,7 @@ sub kill_app { end_app($_[0], 'KILL') }
 sub start_all {
     mkdir "$t/logs";
     mkdir $run, 0755;
+    mkdir "$run/cache", 0755;
     mkdir files_path(), 0755;
     start_app($_) for sort keys %program;
     for my $name (sort keys %program) {
@@ -192,6 +194,14 @@ sub process_kib {
     my ($pid) = @_;
     open my $file, '<', "/proc/$pid/smaps_rollup" or return 0;
     my ($kib) = join('', <$file>) =~ /^Pss:\s+(\d+)/m;
+    return $kib // 0;
+}
+
+# What it has for itself: not what an application has lent it.
+sub process_private_kib {
+    my ($pid) = @_;
+    open my $file, '<', "/proc/$pid/status" or return 0;
+    my ($kib) = join('', <$file>) =~ /^RssAnon:\s+(\d+)/m;
     return $kib // 0;
 }
 
@@ -266,6 +276,15 @@ sub child_descriptors {
 sub child_kib {
     my $most = 0;
     for my $kib (map { process_kib($_) } httpd_children()) {
+        $most = $kib if $kib > $most;
+    }
+    return $most;
+}
+
+# Private memory alone.
+sub child_private_kib {
+    my $most = 0;
+    for my $kib (map { process_private_kib($_) } httpd_children()) {
         $most = $kib if $kib > $most;
     }
     return $most;

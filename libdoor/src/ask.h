@@ -1,0 +1,30 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * ask.h: asking the server of a door descriptor for something that is no call.
+ */
+#ifndef LIBDOOR_ASK_H
+#define LIBDOOR_ASK_H
+
+#include <stdint.h>
+
+#include "shm.h"
+
+/*
+ * Asks the server of the door d.  Fills *answer, and fds with the count descriptors that
+ * belong to it, which the caller then owns.
+ * deadline_ns: when to give up, 0 for never.
+ *
+ * Errors: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT; EMFILE;
+ * EPROTO the server's answer makes no sense; any the server answered with.
+ */
+int door_ask(int d, enum msg_op op, int64_t deadline_ns, struct msg_answer *answer, int *fds,
+             unsigned count);
+
+/*
+ * Has the server of d listen on listening_fd, whose name is path_fd's (O_PATH).
+ * Errors as door_ask()'s.
+ */
+int door_ask_attach(int d, int listening_fd, int path_fd, struct msg_answer *answer);
+
+#endif

@@ -1,0 +1,341 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * client_channel.c: see client_channel.h.  Nothing that the server hands out is
+ * believed to be what it should be.
+ */
+#include "client_channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "slot.h"
+
+#define RINGS_KEPT 64 /* in the bell; it holds four times as many */
+
+/* ------------------------------------------------ making it, and its end */
+
+/* The slot is some thread's, so the server may send what belongs to its reply. */
+static int welcome(const struct mailbox *m, unsigned slot)
+{
+    const struct client_channel *ch =
+        (const struct client_channel *)((const char *)m - offsetof(struct client_channel, mailbox));
+
+    if ((atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot)) != 0 ||
+        (atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) != 0)
+        return -1;
+    return atomic_load(&ch->desc_max[slot]);
+}
+
+static void destroy(struct client_channel *ch)
+{
+    if (ch->shm != MAP_FAILED)
+        munmap(ch->shm, SHM_MAPPED_SIZE);
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
+        shm_window_unmap(&ch->window[slot]);
+    mailbox_close_socket(&ch->mailbox);
+    own_fd_shut(&ch->bell, ch->mailbox.account);
+    own_fd_close(&ch->memory);
+    mailbox_destroy(&ch->mailbox);
+    free(ch);
+}
+
+void client_channel_hold(struct client_channel *ch)
+{
+    atomic_fetch_add(&ch->refs, 1);
+}
+
+void client_channel_release(struct client_channel *ch)
+{
+    if (atomic_fetch_sub(&ch->refs, 1) == 1)
+        destroy(ch);
+}
+
+/* The server is gone, or cannot be reached: wakes everyone who waits for it. */
+static void died(struct client_channel *ch)
+{
+    atomic_store(&ch->dead, 1);
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        /* A slot that is free is untouched so far, maybe: its page is left alone. */
+        if ((atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot)) == 0)
+            slot_kill(ch->shm, slot);
+    }
+    ch->events->ended(ch);
+}
+
+/* The control socket ended: the server is gone, or through with us. */
+static void control_ready(struct watch *w, uint32_t events)
+{
+    struct client_channel *ch = (struct client_channel *)w;
+
+    if ((events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) == 0)
+        return;
+    loop_remove(w);
+    died(ch);
+    client_channel_release(ch);
+}
+
+/* If the program has closed our descriptors, the channel has ended for the server, too. */
+void client_channel_ring(struct client_channel *ch)
+{
+    if (atomic_fetch_add(&ch->ring_count, 1) % RINGS_KEPT == 0)
+        slot_rung_often(ch->shm);
+    /* A bell that is full has been rung, and nobody has heard it yet. */
+    if (own_fd_check(&ch->bell) &&
+        (send(ch->bell.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || errno == EAGAIN))
+        return;
+    died(ch);
+    mailbox_shut(&ch->mailbox);
+    loop_end(&ch->control); /* which may not see that: its descriptor may be lost */
+}
+
+/* Only memory that cannot shrink under us, and that is no file of somebody's. */
+static int check_memory(int fd)
+{
+    struct statfs fs;
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals >= 0 && (seals & F_SEAL_SHRINK) && fstatfs(fd, &fs) == 0 &&
+        fs.f_type == TMPFS_MAGIC && fstat(fd, &st) == 0 && st.st_size >= SHM_FILE_SIZE)
+        return 0;
+    errno = EPROTO;
+    return -1;
+}
+
+/*
+ * A descriptor of our own for the socket of that cookie: another thread may give
+ * the number d to another door meanwhile.  -1 with EBADF if it has done so.
+ */
+static int hold_socket(int d, uint64_t cookie)
+{
+    int own = fd_hide(fcntl(d, F_DUPFD_CLOEXEC, 0));
+
+    if (own < 0 || (fd_cookie(own) == cookie && fd_is_door(own) == 1))
+        return own;
+    fd_close(own);
+    errno = EBADF;
+    return -1;
+}
+
+/* Control, memory, bell: what is something else might block, or do anything. */
+static int check_parts(const int *fds)
+{
+    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0 && fd_is_seqpacket(fds[2], 0))
+        return 0;
+    for (int i = 0; i < 3; i++)
+        close_foreign(fds[i]);
+    errno = EPROTO;
+    return -1;
+}
+
+struct client_channel *client_channel_new(uint64_t cookie, const struct client_events *events)
+{
+    struct client_channel *ch = calloc(1, sizeof(*ch));
+
+    if (ch == NULL)
+        return NULL;
+    atomic_init(&ch->refs, 1);
+    ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
+    ch->control.ready = control_ready;
+    ch->events = events;
+    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, welcome);
+    ch->shm = MAP_FAILED;
+    ch->cookie = cookie;
+    ch->opening = 1;
+    for (unsigned word = 0; word < SHM_WORD_COUNT; word++)
+        atomic_init(&ch->free_slots[word], ~0ull);
+    return ch;
+}
+
+int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
+{
+    int fds[3], own = hold_socket(d, ch->cookie), result;
+    struct msg_answer answer;
+
+    if (own < 0)
+        return -1;
+    result = door_ask(own, MSG_OPEN, deadline_ns, &answer, fds, 3);
+    fd_close(own);
+    if (result < 0 || check_parts(fds) < 0)
+        return -1;
+    ch->control.fd = fd_hide(fds[0]);
+    mailbox_init(&ch->mailbox, ch->control.fd, (uid_t)-1, NULL, welcome);
+    ch->memory = own_fd(fds[1]);
+    ch->bell = own_fd(fds[2]);
+    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0)
+        return -1;
+    ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
+    if (ch->shm == MAP_FAILED)
+        return -1;
+    client_channel_hold(ch); /* the loop's */
+    if (loop_add(&ch->control, EPOLLRDHUP) == 0)
+        return 0;
+    client_channel_release(ch);
+    return -1;
+}
+
+/* ------------------------------------------------ who has a slot */
+
+static void free_slot(struct client_channel *ch, unsigned slot)
+{
+    atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
+}
+
+/* Slots whose calls were given up are free again once the server is through. */
+static void reclaim_slots(struct client_channel *ch)
+{
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        if (atomic_load(&ch->abandoned[slot / 64]) == 0) {
+            slot |= 63;
+            continue;
+        }
+        if ((atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) &&
+            slot_is_done(ch->shm, slot) &&
+            (atomic_fetch_and(&ch->abandoned[slot / 64], ~shm_bit(slot)) & shm_bit(slot)))
+            free_slot(ch, slot);
+    }
+}
+
+int client_channel_take_slot(struct client_channel *ch, struct client_seat *seat)
+{
+    if (atomic_load(&ch->dead))
+        return 0;
+    reclaim_slots(ch);
+    for (unsigned word = 0; word < SHM_WORD_COUNT; word++) {
+        uint64_t left = atomic_load(&ch->free_slots[word]);
+        while (left != 0) {
+            unsigned first = (unsigned)__builtin_ctzll(left);
+            uint64_t without = left & ~shm_bit(first);
+            if (atomic_compare_exchange_weak(&ch->free_slots[word], &left, without)) {
+                client_channel_hold(ch);
+                *seat = (struct client_seat){ch, word * 64 + first};
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* What came for the call, and was not taken. */
+static void close_letters(struct client_seat seat)
+{
+    if (atomic_load(&seat.ch->mailbox.held) > 0)
+        mailbox_close(&seat.ch->mailbox, seat.slot);
+}
+
+void client_abandon(struct client_seat seat)
+{
+    close_letters(seat);
+    mailbox_send_abandoned(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call);
+    atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
+    client_channel_release(seat.ch);
+}
+
+/* ------------------------------------------------ windows */
+
+static char *map_window(struct client_channel *ch, unsigned slot, size_t size)
+{
+    return shm_window_map(&ch->window[slot], &ch->memory, slot, size);
+}
+
+char *client_buffer(struct client_seat seat, size_t size)
+{
+    char *buffer;
+
+    if (size <= SHM_INLINE_SIZE)
+        return shm_slot(seat.ch->shm, seat.slot)->data;
+    if (size > SHM_DATA_MAX) {
+        errno = E2BIG;
+        return NULL;
+    }
+    buffer = map_window(seat.ch, seat.slot, size);
+    if (buffer == NULL)
+        errno = EAGAIN;
+    return buffer;
+}
+
+char *client_result(struct client_seat seat, uint64_t size)
+{
+    struct client_channel *ch = seat.ch;
+    struct shm_slot *s = shm_slot(ch->shm, seat.slot);
+    uint64_t at = SHM_READ(s->result_at);
+    char *window;
+
+    if (at == SHM_IN_SLOT)
+        return size <= SHM_INLINE_SIZE ? s->data : NULL;
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size ||
+        !shm_window_is_written(&ch->window[seat.slot], &ch->memory, seat.slot, at, size))
+        return NULL;
+    window = map_window(ch, seat.slot, at + size);
+    return window != NULL ? window + at : NULL;
+}
+
+/*
+ * Pages are dear to get and to lose, so a window is kept for the slot's next call,
+ * unless it is huge or that does not come.  Both sides' memory: the server's mapping of
+ * it stays, without pages.
+ */
+static void give_back_window(struct client_channel *ch, unsigned slot)
+{
+    struct shm_window *w = &ch->window[slot];
+
+    if (own_fd_check(&ch->memory))
+        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  shm_window_offset(slot), (off_t)w->size);
+    shm_window_unmap(w);
+    w->written = 0;
+}
+
+/* The call is over, and the slot about to be free. */
+static void release_window(struct client_channel *ch, unsigned slot)
+{
+    if (ch->window[slot].size > SHM_WINDOW_KEEP)
+        give_back_window(ch, slot);
+    if (ch->window[slot].size == 0)
+        return;
+    atomic_fetch_or(&ch->used_windows[slot / 64], shm_bit(slot));
+    ch->events->window_used();
+}
+
+/* Takes the slot, so that no call begins in it meanwhile. */
+static int trim_if_idle(struct client_channel *ch, unsigned slot)
+{
+    _Atomic uint64_t *free_slots = &ch->free_slots[slot / 64];
+    int is_left;
+
+    if ((atomic_fetch_and(free_slots, ~shm_bit(slot)) & shm_bit(slot)) == 0)
+        return 1; /* a call has it */
+    if ((atomic_fetch_and(&ch->used_windows[slot / 64], ~shm_bit(slot)) & shm_bit(slot)) == 0 &&
+        ch->window[slot].size > 0)
+        give_back_window(ch, slot);
+    is_left = ch->window[slot].size > 0;
+    atomic_fetch_or(free_slots, shm_bit(slot));
+    return is_left;
+}
+
+int client_channel_trim(struct client_channel *ch)
+{
+    int is_left = 0;
+
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
+        is_left |= trim_if_idle(ch, slot);
+    return is_left;
+}
+
+void client_give_back(struct client_seat seat)
+{
+    close_letters(seat);
+    release_window(seat.ch, seat.slot);
+    free_slot(seat.ch, seat.slot);
+    client_channel_release(seat.ch);
+}

@@ -1,0 +1,22 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * client_table.h: the channels of this process, found by the door descriptor's socket,
+ * made at the first call, and shared by all threads.
+ */
+#ifndef LIBDOOR_CLIENT_TABLE_H
+#define LIBDOOR_CLIENT_TABLE_H
+
+#include <stdint.h>
+
+#include "client_channel.h"
+
+/*
+ * A seat for a call on d.  Waits while another thread makes the channel.
+ * deadline_ns: when to give up, 0 for never.
+ * Errors: EBADF d is no door, or its server is gone; EINTR, ETIMEDOUT, EMFILE,
+ * ENOMEM, EAGAIN, EPROTO.
+ */
+int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
+
+#endif
