@@ -18,7 +18,7 @@ plan skip_all => 'needs prlimit' unless `prlimit --version 2>/dev/null`;
 
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
-my @limits = (16, 20, 24, 32, 40);
+my @limits = (20, 24, 32, 40);
 my $apps = '';
 for my $limit (@limits) {
     $httpd->install(kitchen => "kitchen$limit");

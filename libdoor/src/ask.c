@@ -72,18 +72,17 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
 }
 
 /*
- * The way back has ended without an answer, or the way there: the server is gone.  Or it
- * lives, and could not receive the descriptor of the way back; or it has turned us
- * away, and says why.
+ * The way back has ended without an answer, or the way there.  The server is gone, which
+ * its end shows a moment later at the latest; or it lives, and could not receive the
+ * descriptor of the way back, or has turned us away, as it has no descriptors for us.
  */
 static int why_unanswered(int d)
 {
     struct pollfd p = {.fd = d};
-    int refusal = fd_refusal(d);
 
-    if (refusal != 0)
-        return refusal;
-    return poll(&p, 1, ENDING_MS) == 0 ? EMFILE : EBADF;
+    if (poll(&p, 1, ENDING_MS) == 0)
+        return EMFILE;
+    return fd_peer_lives(d, ENDING_MS) ? EMFILE : EBADF;
 }
 
 static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer, int *fds,

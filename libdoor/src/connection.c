@@ -54,7 +54,7 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
-/* One descriptor is kept back for those who cannot be let in: they are told why. */
+/* One descriptor is kept back for those who cannot be let in: they need not wait. */
 static struct own_fd reserve = {.fd = -1}; /* the loop's own */
 
 static void forked(void)
@@ -364,15 +364,13 @@ static void welcome(struct listener *l, int fd)
     struct connection c = {.listener_id = l->id};
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof(peer);
-    int is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0, error;
+    int is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
 
     c.account = closer_account_create(peer.uid);
     if (is_known && c.account != NULL && quota_take(&c.share, &peer, 1) == 0 &&
         add(l->door, fd, &c) == 0)
         return;
-    error = errno;
     quota_give_back(&c.share);
-    fd_refuse(fd, told(error));
     closer_shut(c.account, fd);
     closer_account_drop(c.account);
 }
@@ -406,7 +404,7 @@ static void keep_reserve(void)
 }
 
 /* Whether a client could be turned away. */
-static int turn_away(struct listener *l, int error)
+static int turn_away(struct listener *l)
 {
     int fd;
 
@@ -414,10 +412,8 @@ static int turn_away(struct listener *l, int error)
         return 0;
     own_fd_close(&reserve);
     fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0) {
-        fd_refuse(fd, told(error));
+    if (fd >= 0)
         closer_shut(NULL, fd);
-    }
     keep_reserve();
     return fd >= 0;
 }
@@ -429,7 +425,7 @@ static void listener_ready(struct watch *w, uint32_t events)
     if (welcome_next(l) == 0)
         return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        if (!turn_away(l, errno))
+        if (!turn_away(l))
             loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */

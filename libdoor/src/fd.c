@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -348,26 +349,20 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
     return -1;
 }
 
-struct refusal {
-    uint32_t mark;
-    int32_t error;
-};
-
-void fd_refuse(int fd, int error)
+int fd_peer_lives(int fd, int timeout_ms)
 {
-    struct refusal refusal = {DOOR_MARK, error};
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    struct pollfd p = {.events = POLLIN};
+    int lives;
 
-    fd_send(fd, &refusal, sizeof(refusal), NULL, 0);
-}
-
-int fd_refusal(int fd)
-{
-    struct refusal refusal;
-
-    /* The error that the connection's end has left is told first. */
-    for (int i = 0; i < 2; i++)
-        if (recv(fd, &refusal, sizeof(refusal), MSG_PEEK | MSG_DONTWAIT) == sizeof(refusal) &&
-            refusal.mark == DOOR_MARK && refusal.error > 0)
-            return refusal.error;
-    return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0 ||
+        peer.pid == getpid()) /* a dead server's name opens as a pair of our own */
+        return 0;
+    p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    if (p.fd < 0)
+        return errno != ESRCH && errno != EINVAL && errno != ENOSYS && errno != EPERM;
+    lives = poll(&p, 1, timeout_ms) == 0;
+    fd_close(p.fd);
+    return lives;
 }

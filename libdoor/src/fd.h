@@ -99,11 +99,10 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
                    struct closer_account *account, struct ucred *sender, int *lost);
 
 /*
- * A server that has no room for a connection says so on it, and ends it; whoever has the
- * other end can look at that, which stays there.  0 if nothing of that kind was said.
+ * True if the process that made the other end of a connected Unix socket, or listened for
+ * it, has not ended, nor does so within that time.
  */
-void fd_refuse(int fd, int error);
-int fd_refusal(int fd);
+int fd_peer_lives(int fd, int timeout_ms);
 
 /* True if fd is a connected (or listening) Unix SEQPACKET socket. */
 int fd_is_seqpacket(int fd, int listening);
