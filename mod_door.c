@@ -8,6 +8,7 @@
  * httpd's parent opens no door and runs no thread of ours: the table of doors
  * is made in each child, and a door is opened at its first request there.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -603,12 +604,24 @@ static int hide_directory(request_rec *r)
     return DECLINED;
 }
 
+/*
+ * From now on threads may be in this code until the process ends: it stays,
+ * whatever becomes of httpd's pools.  The parent has none, and unloads it at each
+ * restart.
+ */
+static void stay_loaded(void)
+{
+    Dl_info self;
+
+    if (dladdr(&door_module, &self) != 0)
+        dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 static void start_child(apr_pool_t *pool, server_rec *s)
 {
     apr_status_t error = mod_door_init(pool);
 
-    if (mod_door_wants_batch())
-        door_schedule_as_batch(); /* before there are any threads, which inherit it */
+    stay_loaded();
     if (error == APR_SUCCESS)
         error = mod_door_init_response_doors(pool);
     mod_door_take_row(pool);
@@ -626,6 +639,7 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
     mod_door_forget_batch();
+    mod_door_find_supervisor(pool);
     return OK;
 }
 

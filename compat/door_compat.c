@@ -412,11 +412,6 @@ void *door_result_buffer(size_t size)
     return buffer->bytes;
 }
 
-/* The system's own doors hand the processor over from caller to server and back. */
-void door_schedule_as_batch(void)
-{
-}
-
 int door_running_calls(int d)
 {
     (void)d;

@@ -207,13 +207,4 @@ void *door_result_buffer(size_t size);
  */
 int door_running_calls(int d);
 
-/*
- * For a process most of whose threads wake others, or are woken, because of calls,
- * as httpd's children: has all of its threads, and those that they start, scheduled
- * so that who is woken does not preempt who wakes it (on Linux as SCHED_BATCH,
- * sched(7)), for as long as they need not wait for a processor because of that.
- * Threads with another policy than the system's default keep it.
- */
-void door_schedule_as_batch(void);
-
 #endif

@@ -142,9 +142,9 @@ int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
  * environment variable DOOR_READY_FD, and closes it.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
- * requests are refused and those that run are waited for; a second signal ends
- * the wait.  The two signals are blocked meanwhile, and handlers that the
- * program had set for them do not run.
+ * requests are refused and those that run are waited for; a second signal, a
+ * second or more later, ends the wait.  The two signals are blocked meanwhile, and
+ * handlers that the program had set for them do not run.
  *
  * The soft RLIMIT_NOFILE is raised to the hard one: each httpd process takes a
  * few descriptors.  So the program's may have numbers that select(2) cannot

@@ -23,6 +23,12 @@
 #define PLACEHOLDER_MODE 0660
 #define DRAIN_TICK_NS    50000000L
 
+/*
+ * A stop signal that follows another one sooner is the same: Linux tells a process
+ * that its parent has ended (PR_SET_PDEATHSIG) when each of the parent's threads does.
+ */
+#define STOP_ONCE_NS 1000000000LL
+
 static int complain(const char *path, const char *what, int error)
 {
     fprintf(stderr, "door_app: %s: %s: %s\n", path, what, strerror(error));
@@ -127,6 +133,7 @@ static int drain(struct door_app *app, int door, const sigset_t *stop)
 {
     const struct timespec tick = {.tv_nsec = DRAIN_TICK_NS};
     unsigned long long quiet_at = ~0ULL; /* how many calls there had been at a quiet tick */
+    int64_t told_ns = door_now_ns();
 
     for (;;) {
         int running = door_running_calls(door);
@@ -137,7 +144,7 @@ static int drain(struct door_app *app, int door, const sigset_t *stop)
                 return 0;
             quiet_at = ended;
         }
-        if (sigtimedwait(stop, NULL, &tick) != -1)
+        if (sigtimedwait(stop, NULL, &tick) != -1 && door_now_ns() - told_ns >= STOP_ONCE_NS)
             return -1;
     }
 }

@@ -351,7 +351,7 @@ const command_rec mod_door_commands[] = {
     AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
                   "how long they may, in seconds or with a unit"),
     AP_INIT_FLAG("DoorBatchScheduling", set_batch, NULL, RSRC_CONF,
-                 "On: httpd's children are scheduled as SCHED_BATCH, where there is such a thing"),
+                 "On: children that call doors are scheduled as SCHED_BATCH, where there is such a thing"),
     AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
                      "NAME \"COMMAND\" [key=value ...]: an application to launch"),
     AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,

@@ -560,6 +560,7 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
     apr_status_t error = APR_SUCCESS;
     sigset_t before;
 
+    mod_door_schedule_caller();
     if (!doors.is_threaded)
         pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
     if (door_call_lend(door->fd, args, deadline_ns, loan) == -1)

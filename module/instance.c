@@ -5,6 +5,7 @@
  * the wait for one while the application starts.
  */
 #include <limits.h>
+#include <string.h>
 
 #include <apr_strings.h>
 
@@ -20,9 +21,11 @@
 apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                     uint64_t serial, struct mod_door_name *name)
 {
+    const char *dir = mod_door_board()->runtime_dir;
     char path[PATH_MAX];
 
-    if (board_door_path(mod_door_board(), app, serial, path, sizeof(path)) == -1)
+    if (memchr(dir, '\0', RUNTIME_DIR_MAX) == NULL ||
+        door_path(dir, app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
     name->path = apr_pstrdup(pool, path);
     /* The directory that holds all is the supervisor's, that in it the application's. */
@@ -49,11 +52,16 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
                                      struct mod_door_name *name)
 {
     struct board *board = mod_door_board();
-    const struct board_app *row = &board->apps[in->app->row];
+    const struct board_app *row;
     uint64_t refused = in->refused;
 
-    if (refused != 0) /* the board will show it soon */
+    if (board == NULL) /* httpd's parent could not make one yet */
+        return MOD_DOOR_EDOWN;
+    row = &board->apps[in->app->row];
+    if (refused != 0) { /* it leaves, which the board will show soon; or its door is gone */
+        mod_door_ask_supervisor(in->app->name);
         apr_sleep(REFUSED_TICK);
+    }
     for (;;) {
         if (in->until_ns != 0 && (door_now_ns() >= in->until_ns || mod_door_is_stopping()))
             return MOD_DOOR_ESTART;
@@ -88,9 +96,14 @@ void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how)
 
 apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app)
 {
-    const struct board_app *row = &mod_door_board()->apps[app->row];
-    int64_t wait = atomic_load(&row->retry_ns) - door_now_ns();
+    struct board *board = mod_door_board();
+    const struct board_app *row;
+    int64_t wait;
 
+    if (board == NULL)
+        return apr_time_from_sec(1);
+    row = &board->apps[app->row];
+    wait = atomic_load(&row->retry_ns) - door_now_ns();
     if (atomic_load(&row->state) != APP_BACKOFF || wait <= 0)
         return apr_time_from_sec(1);
     return wait / 1000 < apr_time_from_sec(3600) ? wait / 1000 : apr_time_from_sec(3600);

@@ -3,7 +3,7 @@
  *
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
  * story of a request; config.c reads the directives, doors.c keeps this
- * child's open doors, limit.c counts requests, request.c makes the message for the application,
+ * child's open doors, batch.c how who calls them is scheduled, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
  * the application can still change.
@@ -103,6 +103,11 @@ extern const command_rec mod_door_commands[];
 int mod_door_wants_batch(void);
 void mod_door_forget_batch(void);
 
+/* -------------------------------------------------------------- batch.c */
+
+/* For a thread that is about to call a door: sees to the scheduling of its process. */
+void mod_door_schedule_caller(void);
+
 void *mod_door_create_config(apr_pool_t *pool, char *dir);
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
 
@@ -160,6 +165,13 @@ apr_hash_t *mod_door_apps(void);
 const char *mod_door_runtime_dir(apr_pool_t *pool);
 
 /* -------------------------------------------------------- supervision.c */
+
+/* Tells this build of the module from any other one: its version, and a checksum.  The Makefile's. */
+extern const char mod_door_build[];
+#define MOD_DOOR_BUILD_MAX 64 /* bytes of it that count */
+
+/* A configuration is about to be read: in httpd's parent, which may have a supervisor already. */
+void mod_door_find_supervisor(apr_pool_t *config_pool);
 
 /* Whether applications may run already: this is a restart. */
 int mod_door_is_supervised(void);

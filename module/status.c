@@ -187,6 +187,8 @@ static int write_status(request_rec *r, int flags)
     struct board *board = mod_door_board();
     int i;
 
+    if (flags & AP_STATUS_SHORT)
+        ap_rprintf(r, "DoorBuild: %s\n", mod_door_build);
     if (board == NULL)
         return DECLINED;
     if (!(flags & AP_STATUS_SHORT))
@@ -196,9 +198,12 @@ static int write_status(request_rec *r, int flags)
                  r);
     for (i = 0; i < APP_MAX; i++) {
         const struct board_app *row = &board->apps[i];
+        char name[APP_NAME_MAX + 1];
 
-        if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(row->name))
-            write_app(r, flags, apr_pstrdup(r->pool, row->name), row);
+        memcpy(name, row->name, sizeof(name)); /* first: what is checked is what is shown */
+        name[APP_NAME_MAX] = '\0';
+        if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(name))
+            write_app(r, flags, apr_pstrdup(r->pool, name), row);
     }
     if (!(flags & AP_STATUS_SHORT))
         ap_rputs("</table>\n", r);

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#define SYSLOG_NAMES /* facilitynames[] */
 #include <syslog.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
+#include <http_main.h>
 
 #include "mod_door.h"
 
@@ -30,28 +33,36 @@ APLOG_USE_MODULE(door);
 
 #define RETAINED_KEY "mod_door supervisor"
 #define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
+#define LISTEN_GRACE apr_time_from_sec(5)  /* until it has heard that it is to stop */
 #define STOP_TICK    apr_time_from_msec(10)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
 
-/* The version is first in every version of this. */
+/* Another build of the module finds this after a restart: what stands before board never changes. */
 static struct retained {
-    uint32_t version;
+    char build[MOD_DOOR_BUILD_MAX];
+    pid_t owner;      /* httpd's parent */
     pid_t supervisor; /* or 0 */
     int control_fd;
-    pid_t owner; /* httpd's parent */
+    int requests[2]; /* the children's end, the supervisor's */
+    int alive[2];    /* a pipe: the supervisor's end; the children's, which they have until they end */
     struct board *board;
     struct ledger *ledger;
-    int requests[2]; /* the children's end, the supervisor's */
+    int is_unsent; /* what is to run now has not reached the supervisor */
+    pid_t former; /* another build's supervisor, which has children yet; or 0 */
     apr_time_t started;
     apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
+    char rows[APP_MAX][APP_NAME_MAX + 1]; /* whose they are on the board, or "" */
 } * retained;
 
+static pid_t former; /* the supervisor of the build before this one; or 0 */
+
 static server_rec *main_server;
+static int is_failed; /* to launch; it is tried again */
 
 /* --------------------------------------------------------- the supervisor */
 
 /* Numbers of the supervisor's descriptors; above them everything is closed. */
-enum { CONTROL_FD = 3, REQUEST_FD, LOG_FD, FIRST_CLOSED_FD };
+enum { CONTROL_FD = 3, REQUEST_FD, ALIVE_FD, LOG_FD, FIRST_CLOSED_FD };
 
 static int log_fd(const server_rec *s)
 {
@@ -69,18 +80,46 @@ static void write_line(int level, const char *line, void *data)
     ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
 }
 
-/* In the supervisor: httpd has opened its logs anew. */
-static void take_log(int fd, void *data)
+/*
+ * ErrorLog "syslog:FACILITY:TAG", as httpd reads it: what is missing is its own
+ * default.  The strings live as long as the process.
+ */
+static void open_syslog(const char *name)
+{
+    const char *tag = ap_server_argv0;
+    const char *colon = strchr(name, ':');
+    int facility = LOG_LOCAL7;
+    apr_size_t len = colon != NULL ? strcspn(colon + 1, ":") : 0;
+    const CODE *code;
+
+    for (code = facilitynames; len > 0 && code->c_name != NULL; code++)
+        if (strlen(code->c_name) == len && !ap_cstr_casecmpn(colon + 1, code->c_name, len))
+            facility = code->c_val;
+    if (colon != NULL && colon[1 + len] == ':' && colon[2 + len] != '\0')
+        tag = strdup(colon + 2 + len);
+    openlog(tag, LOG_NDELAY | LOG_CONS | LOG_PID, facility);
+}
+
+/* In the supervisor: httpd has opened its logs anew, which may be others. */
+static void take_log(int level, const char *name, int fd, void *data)
 {
     server_rec *s = data;
     apr_os_file_t number = LOG_FD;
 
-    dup2(fd, LOG_FD);
-    dup2(fd, STDERR_FILENO);
-    close(fd);
-    if (s->error_log == NULL)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
-                        s->process->pool);
+    s->log.level = level;
+    if (s->log.module_levels != NULL)
+        ap_set_module_loglevel(s->process->pool, &s->log, APLOG_MODULE_INDEX, level);
+    if (fd != -1) {
+        dup2(fd, LOG_FD);
+        dup2(fd, STDERR_FILENO);
+        close(fd);
+        if (s->error_log == NULL)
+            apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
+                            s->process->pool);
+    } else if (!ap_cstr_casecmpn(name, "syslog", 6)) {
+        open_syslog(name);
+        s->error_log = NULL;
+    }
 }
 
 static void place_descriptor(int from, int to)
@@ -96,9 +135,11 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     int null_fd = open("/dev/null", O_RDWR);
     apr_os_file_t number = LOG_FD;
     int log = log_fd(s);
+    int requests;
     struct supervisor_start start = {
         .control_fd = CONTROL_FD,
         .request_fd = REQUEST_FD,
+        .alive_fd = ALIVE_FD,
         .parent = retained->owner,
         .board = retained->board,
         .ledger = retained->ledger,
@@ -112,12 +153,16 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     control = fcntl(control, F_DUPFD, FIRST_CLOSED_FD);
     log = log != -1 ? fcntl(log, F_DUPFD, FIRST_CLOSED_FD) : -1;
     null_fd = fcntl(null_fd, F_DUPFD, FIRST_CLOSED_FD);
-    dup2(fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD), REQUEST_FD);
+    requests = fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD);
+    dup2(fcntl(retained->alive[0], F_DUPFD, FIRST_CLOSED_FD), ALIVE_FD);
+    dup2(requests, REQUEST_FD);
     dup2(control, CONTROL_FD);
     place_descriptor(log, LOG_FD);
     place_descriptor(null_fd, STDIN_FILENO);
     place_descriptor(null_fd, STDOUT_FILENO);
     closefrom(FIRST_CLOSED_FD);
+    name_process((char *)s->process->argv[0],
+                 apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
     s->error_log = NULL;
     if (log != -1)
         apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
@@ -135,51 +180,109 @@ static void forget_supervisor(void)
 
 static void supervisor_ended(int reason, void *data, int status);
 
-/* What the supervisor is to run now; the error log goes along. */
-static int send_definitions(void)
+/* Until the configuration goes, and the module's code with it: the next one does the same. */
+static void watch(server_rec *s, pid_t *pid)
 {
-    int fd = retained->control_fd;
-    apr_hash_index_t *i = apr_hash_first(NULL, mod_door_apps());
-    int result = control_send(fd, CONTROL_BEGIN, NULL, 0, log_fd(main_server));
+    apr_proc_t *proc = apr_pcalloc(s->process->pconf, sizeof(*proc));
 
-    for (; i != NULL && result == 0; i = apr_hash_next(i)) {
+    proc->pid = *pid;
+    apr_proc_other_child_register(proc, supervisor_ended, pid, NULL, s->process->pconf);
+}
+
+/* What the log is called, and how much is to be written. */
+static int add_log(FILE *file, const server_rec *s)
+{
+    const char *name = s->error_fname != NULL ? s->error_fname : "";
+    apr_size_t len = strlen(name) + 1;
+    struct control_log *log = malloc(sizeof(*log) + len);
+    int result;
+
+    if (log == NULL)
+        return -1;
+    log->level = ap_get_server_module_loglevel(s, APLOG_MODULE_INDEX);
+    memcpy(log->name, name, len);
+    result = control_add(file, RECORD_LOG, log, sizeof(*log) + len);
+    free(log);
+    return result;
+}
+
+static int add_runtime_dir(FILE *file)
+{
+    const char *dir = mod_door_runtime_dir(main_server->process->pconf);
+
+    return control_add(file, RECORD_RUNTIME_DIR, dir, strlen(dir));
+}
+
+static int add_apps(FILE *file)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
         const struct mod_door_app *app = apr_hash_this_val(i);
+        int result;
 
         if (app->definition != NULL)
-            result =
-                control_send(fd, CONTROL_DEFINITION, app->definition, app->definition->size, -1);
+            result = control_add(file, RECORD_DEFINITION, app->definition, app->definition->size);
         else
-            result = control_send(fd, CONTROL_KEEP, app->name, strlen(app->name), -1);
+            result = control_add(file, RECORD_KEEP, app->name, strlen(app->name));
+        if (result == -1)
+            return -1;
     }
-    return result == 0 ? control_send(fd, CONTROL_END, NULL, 0, -1) : -1;
+    return 0;
+}
+
+/* What the supervisor is to run now; the error log goes along.  Does not wait for it. */
+static apr_status_t send_definitions(void)
+{
+    FILE *file = control_file();
+    apr_status_t error = errno;
+
+    if (file == NULL)
+        return error;
+    error = APR_SUCCESS;
+    if (add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 || add_apps(file) == -1 ||
+        control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
+        error = errno;
+    fclose(file);
+    return error;
+}
+
+/* What could not be sent is sent again later. */
+static void tell_supervisor(void)
+{
+    apr_status_t error = send_definitions();
+
+    retained->is_unsent = error != APR_SUCCESS;
+    if (error != APR_SUCCESS)
+        ap_log_error(APLOG_MARK, APLOG_ERR, error, main_server,
+                     "door: the supervisor does not hear what is to run now; it is told again");
 }
 
 static apr_status_t start_supervisor(server_rec *s)
 {
     int control[2];
+    apr_status_t error;
     pid_t pid;
-    apr_proc_t proc;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) == -1)
+    if (control_make(control) == -1)
         return errno;
-    fcntl(control[0], F_SETFD, FD_CLOEXEC);
-    fcntl(control[1], F_SETFD, FD_CLOEXEC);
     retained->started = apr_time_now();
+    ledger_share(retained->ledger, 1);
     pid = fork();
     if (pid == 0)
         become_supervisor(s, control[1], mod_door_runtime_dir(s->process->pool));
+    error = errno;
+    ledger_share(retained->ledger, 0);
     close(control[1]);
     if (pid == -1) {
         close(control[0]);
-        return errno;
+        return error;
     }
     retained->supervisor = pid;
     retained->control_fd = control[0];
-    memset(&proc, 0, sizeof(proc));
-    proc.pid = pid;
-    apr_proc_other_child_register(apr_pmemdup(s->process->pool, &proc, sizeof(proc)),
-                                  supervisor_ended, retained, NULL, s->process->pool);
-    return send_definitions() == 0 ? APR_SUCCESS : errno;
+    watch(s, &retained->supervisor);
+    tell_supervisor();
+    return APR_SUCCESS;
 }
 
 static void try_to_start(void)
@@ -211,6 +314,10 @@ static void supervisor_ended(int reason, void *data, int status)
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
     apr_proc_other_child_unregister(data);
+    if (data == &retained->former) {
+        retained->former = 0;
+        return;
+    }
     forget_supervisor();
     if (is_stopping())
         return;
@@ -222,29 +329,46 @@ static void supervisor_ended(int reason, void *data, int status)
         try_to_start();
 }
 
-/* Runs every few seconds: if it could not be started, or ended at once. */
+/* Runs every few seconds: tries again what could not be done. */
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
 {
     (void)pool;
     (void)s;
-    if (retained != NULL && retained->supervisor == 0 && getpid() == retained->owner &&
-        !is_stopping())
+    if (is_stopping())
+        return DECLINED;
+    if (retained == NULL && is_failed)
+        mod_door_launch_apps(main_server);
+    else if (retained == NULL || getpid() != retained->owner)
+        return DECLINED;
+    else if (retained->supervisor == 0)
         try_to_start();
+    else if (control_is_asked_again(retained->control_fd) || retained->is_unsent)
+        tell_supervisor();
     return DECLINED;
 }
 
-/* httpd's parent ends: the applications do first, so that none is left behind. */
+/*
+ * The configuration goes.  If httpd's parent does, the applications end first, so
+ * that none is left behind.
+ */
 static apr_status_t stop_supervisor(void *unused)
 {
-    apr_time_t until;
+    apr_time_t told, until;
 
     (void)unused;
     if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
         return APR_SUCCESS;
-    control_send(retained->control_fd, CONTROL_STOP, NULL, 0, -1);
-    until = apr_time_now() + retained->stop_timeout + STOP_GRACE;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_DESTROY_CONFIG) {
+        /* It is read anew, and we may not be in it. */
+        control_send(retained->control_fd, CONTROL_RESTART, NULL, -1);
+        return APR_SUCCESS;
+    }
+    control_send(retained->control_fd, CONTROL_STOP, NULL, -1);
+    told = apr_time_now();
+    until = told + retained->stop_timeout + STOP_GRACE;
     while (waitpid(retained->supervisor, NULL, WNOHANG) == 0) {
-        if (apr_time_now() > until) {
+        if (apr_time_now() > until || (apr_time_now() > told + LISTEN_GRACE &&
+                                       !control_is_closed(retained->control_fd))) {
             kill(retained->supervisor, SIGKILL);
             waitpid(retained->supervisor, NULL, 0);
             break;
@@ -257,37 +381,118 @@ static apr_status_t stop_supervisor(void *unused)
 
 /* -------------------------------------------------------------- httpd's life */
 
-static apr_status_t make_retained(apr_pool_t *process_pool)
+static void close_descriptors(struct retained *all)
 {
+    int *const fds[] = {&all->control_fd, &all->requests[0], &all->requests[1], &all->alive[0],
+                        &all->alive[1]};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (*fds[i] != -1)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+/*
+ * The supervisor of another build has what that build's children know.  That it
+ * is told nothing more says that it ends with them; see app_leave().
+ */
+static pid_t leave_other_build(struct retained *other)
+{
+    close_descriptors(other);
+    return other->supervisor;
+}
+
+/*
+ * Before anything of the new configuration is forked, and would have the other
+ * build's descriptors.  Nothing of ours may stay registered with httpd for longer
+ * than the configuration does: the next one may come with another file.
+ */
+void mod_door_find_supervisor(apr_pool_t *config_pool)
+{
+    retained = ap_retained_data_get(RETAINED_KEY);
+    if (retained != NULL && strcmp(retained->build, mod_door_build) != 0) {
+        former = leave_other_build(retained);
+        retained = NULL;
+    }
+    apr_pool_cleanup_register(config_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
+}
+
+static void unmake_retained(struct retained *made)
+{
+    close_descriptors(made);
+    if (made->board != NULL)
+        board_forget(made->board);
+    if (made->ledger != NULL)
+        ledger_forget(made->ledger);
+}
+
+static apr_status_t make_retained(void)
+{
+    struct retained made = {.owner = getpid(),
+                            .former = former,
+                            .control_fd = -1,
+                            .requests = {-1, -1},
+                            .alive = {-1, -1}};
+    apr_status_t error = APR_SUCCESS;
     int i;
 
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, made.requests) == -1 || pipe(made.alive) == -1)
+        error = errno;
+    made.board = board_make();
+    made.ledger = ledger_make();
+    if (made.board == NULL || made.ledger == NULL)
+        error = ENOMEM;
+    if (error != APR_SUCCESS) {
+        unmake_retained(&made);
+        return error;
+    }
+    for (i = 0; i < 2; i++) {
+        fcntl(made.requests[i], F_SETFD, FD_CLOEXEC);
+        fcntl(made.alive[i], F_SETFD, FD_CLOEXEC);
+    }
+    apr_cpystrn(made.build, mod_door_build, sizeof(made.build));
     retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-    retained->version = SUPERVISOR_VERSION;
-    retained->owner = getpid();
-    retained->control_fd = -1;
-    retained->board = board_make();
-    retained->ledger = ledger_make();
-    if (retained->board == NULL || retained->ledger == NULL)
-        return ENOMEM;
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, retained->requests) == -1)
-        return errno;
-    for (i = 0; i < 2; i++)
-        fcntl(retained->requests[i], F_SETFD, FD_CLOEXEC);
-    apr_pool_cleanup_register(process_pool, NULL, stop_supervisor, apr_pool_cleanup_null);
+    *retained = made;
     return APR_SUCCESS;
 }
 
-/* Gives the application its row; -1 if there is none. */
-static int take_row(struct mod_door_app *app)
+/* The row of that name, or -1. */
+static int find_row(const char *name)
 {
-    struct board_app *row;
+    int i;
 
-    app->row = board_take_row(retained->board, app->name);
-    if (app->row == -1)
-        return -1;
+    for (i = 0; i < APP_MAX; i++)
+        if (strcmp(retained->rows[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/*
+ * One that no application of this configuration has: there is always one, as there
+ * are as many as applications.  Best is one of which nothing is to be shown any more.
+ */
+static int find_free_row(void)
+{
+    int best = -1;
+    int i;
+
+    for (i = 0; i < APP_MAX; i++) {
+        if (retained->rows[i][0] != '\0' && mod_door_find_app(retained->rows[i]) != NULL)
+            continue;
+        if (best == -1 || atomic_load(&retained->board->apps[i].state) == APP_FREE)
+            best = i;
+    }
+    return best;
+}
+
+static void show_row(const struct mod_door_app *app)
+{
+    struct board_app *row = &retained->board->apps[app->row];
+
     if (app->definition == NULL)
-        return 0;
-    row = &retained->board->apps[app->row];
+        return;
     app->definition->row = (uint32_t)app->row;
     if (retained->stop_timeout < app->definition->stop_ns / 1000)
         retained->stop_timeout = app->definition->stop_ns / 1000;
@@ -295,54 +500,76 @@ static int take_row(struct mod_door_app *app)
     atomic_store(&row->start_ns, app->definition->start_ns);
     if (atomic_load(&row->state) == APP_DOWN)
         atomic_store(&row->state, APP_STARTING);
-    return 0;
 }
 
-/*
- * Those that have rows first: one that ends at this moment may give its row
- * back, and that must not become another's that is taken on.
- */
-static apr_status_t take_rows(void)
+/* Whose rows are whose is private to httpd's parent; the board shows it. */
+static void take_rows(void)
 {
     apr_hash_index_t *i;
-    int is_known;
 
-    for (is_known = 1; is_known >= 0; is_known--)
-        for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
-            struct mod_door_app *app = apr_hash_this_val(i);
+    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door_app *app = apr_hash_this_val(i);
+        int is_shown;
 
-            if (is_known == (board_find(retained->board, app->name) != -1) && take_row(app) == -1)
-                return ENOSPC;
-        }
+        app->row = find_row(app->name);
+        is_shown = app->row != -1 && atomic_load(&retained->board->apps[app->row].state) != APP_FREE;
+        if (app->row == -1)
+            app->row = find_free_row();
+        apr_cpystrn(retained->rows[app->row], app->name, sizeof(retained->rows[app->row]));
+        if (!is_shown)
+            board_name_row(retained->board, (uint32_t)app->row, app->name);
+        show_row(app);
+    }
+}
+
+/* One that has ended while nobody watched is forgotten. */
+static void go_on_watching(server_rec *s)
+{
+    if (retained->former != 0)
+        watch(s, &retained->former);
+    /* Without us httpd has reaped it, and the number may be another one's. */
+    if (retained->supervisor != 0 && (control_is_closed(retained->control_fd) ||
+                                      waitpid(retained->supervisor, NULL, WNOHANG) != 0))
+        forget_supervisor();
+    if (retained->supervisor != 0)
+        watch(s, &retained->supervisor);
+}
+
+static apr_status_t launch_all(server_rec *s)
+{
+    apr_status_t error;
+
+    if (retained == NULL && apr_hash_count(mod_door_apps()) == 0)
+        return APR_SUCCESS;
+    if (retained == NULL && (error = make_retained()) != APR_SUCCESS)
+        return error;
+    take_rows();
+    go_on_watching(s);
+    if (retained->supervisor == 0)
+        return start_supervisor(s);
+    tell_supervisor();
     return APR_SUCCESS;
 }
 
-static void leave_other_version(void)
+/* Has httpd served before?  Then an error must not end it. */
+static int is_restart(void)
 {
-    close(retained->control_fd); /* it stops what it has, in peace */
-    retained = NULL;
+    int generation;
+
+    return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS && generation > 0;
 }
 
 apr_status_t mod_door_launch_apps(server_rec *s)
 {
-    apr_status_t error = APR_SUCCESS;
+    apr_status_t error;
 
     main_server = s;
-    retained = ap_retained_data_get(RETAINED_KEY);
-    if (retained != NULL && retained->version != SUPERVISOR_VERSION)
-        leave_other_version();
-    if (retained == NULL && apr_hash_count(mod_door_apps()) == 0)
-        return APR_SUCCESS;
-    if (retained == NULL)
-        error = make_retained(s->process->pool);
-    if (error == APR_SUCCESS)
-        error = take_rows();
-    if (error != APR_SUCCESS)
+    error = launch_all(s);
+    is_failed = error != APR_SUCCESS;
+    if (error == APR_SUCCESS || !is_restart())
         return error;
-    if (retained->supervisor == 0)
-        return start_supervisor(s);
-    if (send_definitions() == -1)
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, s, "door: the supervisor does not listen");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
+                 "door: no supervisor for the applications; it is tried again");
     return APR_SUCCESS;
 }
 
@@ -357,7 +584,8 @@ void mod_door_forget_supervisor(void)
         return;
     close(retained->control_fd);
     close(retained->requests[1]);
-    ledger_forget(retained->ledger);
+    close(retained->alive[0]);
+    ledger_leave(retained->ledger);
     /*
      * A child without its parent takes no orders and has no application, but
      * holds the ports.  A threaded one does not listen to SIGTERM alone.

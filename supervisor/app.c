@@ -33,23 +33,35 @@ static void set_slots(struct app *app, unsigned count, int64_t now)
     app->slot_count = count;
 }
 
-static void add_app(struct app_definition *def, int64_t now)
+/* An application's row is its own: whoever had it has left the configuration. */
+static void take_row(struct app *app)
+{
+    for (struct app *other = sv.apps; other != NULL; other = other->next)
+        if (other != app && other->def->row == app->def->row)
+            other->has_row = 0;
+    app->has_row = 1;
+}
+
+static int add_app(struct app_definition *def, int64_t now)
 {
     struct app *app = calloc(1, sizeof(*app));
 
     if (app == NULL) {
         output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
         free(def);
-        return;
+        errno = ENOMEM;
+        return -1;
     }
     app->def = def;
     app->is_defined = 1;
     app->next = sv.apps;
     sv.apps = app;
+    take_row(app);
     set_slots(app, def->instances, now);
     app_show(app);
     app_fill(app, now);
     app_show(app);
+    return 0;
 }
 
 /* A copy of what a process is, without how the supervisor treats it; NULL: ENOMEM. */
@@ -89,6 +101,7 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
     app->def = def;
     app->is_defined = 1;
     app->is_removed = 0;
+    take_row(app);
     set_slots(app, def->instances, now);
     for (unsigned i = 0; i < app->slot_count && i < old_count; i++) {
         app->slots[i].failures = 0; /* an administrator's new try */
@@ -106,20 +119,20 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
     app_show(app);
 }
 
-void app_define(void *data, size_t len, int64_t now)
+int app_define(void *data, size_t len, int64_t now)
 {
     struct app *app;
 
     if (!definition_is_whole(data, len)) {
         output_log(LOG_ERR, "supervisor: got a definition that is none");
         free(data);
-        return;
+        return 0;
     }
     app = app_find(((struct app_definition *)data)->name);
     if (app == NULL)
-        add_app(data, now);
-    else
-        change_app(app, data, now);
+        return add_app(data, now);
+    change_app(app, data, now);
+    return 0;
 }
 
 /* Whatever is wrong with its new definition, it goes on with the old one. */
@@ -155,6 +168,21 @@ void app_end_definitions(int64_t now)
     sv.watch_ns = now;
 }
 
+void app_leave_all(int64_t now)
+{
+    output_log(LOG_NOTICE, "supervisor: httpd has restarted without mod_door, its applications end");
+    app_begin_definitions();
+    app_end_definitions(now);
+}
+
+void app_leave(int64_t now)
+{
+    output_log(LOG_NOTICE, "supervisor: httpd's parent has left it, it ends with httpd's children");
+    for (struct app *app = sv.apps; app != NULL; app = app->next)
+        app->is_defined = app->def->has_overlap;
+    app_end_definitions(now);
+}
+
 void app_stop_all(int64_t now)
 {
     if (sv.is_stopping)
@@ -176,8 +204,6 @@ void app_stop_all(int64_t now)
 /* Programs that are other files than those that run; twice the same, as copying takes a while. */
 void app_watch(int64_t now)
 {
-    static struct app_program_id seen[APP_MAX];
-
     if (now < sv.watch_ns)
         return;
     sv.watch_ns = NEVER;
@@ -193,10 +219,10 @@ void app_watch(int64_t now)
             continue;
         if (definition_identify(strings->argv[0], &id) == 0 &&
             memcmp(&id, &app->def->program, sizeof(id)) != 0 &&
-            memcmp(&id, &seen[app->def->row], sizeof(id)) == 0)
+            memcmp(&id, &app->seen, sizeof(id)) == 0)
             for (unsigned i = 0; i < app->slot_count; i++)
                 slot_replace(&app->slots[i], "its program is another file", now);
-        seen[app->def->row] = id;
+        app->seen = id;
         free(strings);
     }
 }

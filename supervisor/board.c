@@ -8,7 +8,6 @@
  * row still points there; so once the row does not, the calls that are counted
  * are all that there will be.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -27,6 +26,11 @@ struct board *board_make(void)
     return board;
 }
 
+void board_forget(struct board *board)
+{
+    munmap(board, sizeof(*board));
+}
+
 struct ledger *ledger_make(void)
 {
     void *ledger;
@@ -41,46 +45,47 @@ void ledger_forget(struct ledger *ledger)
     munmap(ledger, sizeof(*ledger));
 }
 
-static int is_named(const struct board_app *app, const char *name)
+void ledger_share(struct ledger *ledger, int is_shared)
 {
-    return atomic_load(&app->state) != APP_FREE && strcmp(app->name, name) == 0;
+#ifdef MADV_DONTFORK
+    madvise(ledger, sizeof(*ledger), is_shared ? MADV_DOFORK : MADV_DONTFORK);
+#else
+    (void)ledger;
+    (void)is_shared;
+#endif
 }
 
-int board_find(const struct board *board, const char *name)
+void ledger_leave(struct ledger *ledger)
 {
-    for (int i = 0; i < APP_MAX; i++)
-        if (is_named(&board->apps[i], name))
-            return i;
-    return -1;
+#ifdef MADV_DONTFORK
+    (void)ledger; /* it is not there, and something else may be */
+#else
+    ledger_forget(ledger);
+#endif
 }
 
-int board_take_row(struct board *board, const char *name)
+void board_name_row(struct board *board, uint32_t number, const char *name)
 {
-    int row = board_find(board, name);
+    struct board_app *row = &board->apps[number];
 
-    for (int i = 0; row == -1 && i < APP_MAX; i++)
-        if (atomic_load(&board->apps[i].state) == APP_FREE)
-            row = i;
-    if (row == -1 || is_named(&board->apps[row], name))
-        return row;
-    strcpy(board->apps[row].name, name);
-    atomic_store(&board->apps[row].restarts, 0);
-    atomic_store(&board->apps[row].crashes, 0);
-    atomic_store(&board->apps[row].crash_time, 0);
-    atomic_store(&board->apps[row].state, APP_DOWN);
-    return row;
+    memset(row->name, 0, sizeof(row->name));
+    strncpy(row->name, name, APP_NAME_MAX);
+    atomic_store(&row->leaving, 0);
+    atomic_store(&row->restarts, 0);
+    atomic_store(&row->crashes, 0);
+    atomic_store(&row->crash_time, 0);
+    for (uint32_t i = 0; i < APP_INSTANCES_MAX; i++)
+        atomic_store(&row->instances[i], 0);
+    atomic_store(&row->state, APP_DOWN);
 }
 
-int board_door_path(const struct board *board, const char *name, uint64_t serial, char *path,
-                    size_t size)
+void board_clear(struct board *board)
 {
-    int len = snprintf(path, size, "%s/%s.%llu/door", board->runtime_dir, name,
-                       (unsigned long long)serial);
-
-    if (len > 0 && (size_t)len < size)
-        return 0;
-    errno = ENAMETOOLONG;
-    return -1;
+    for (uint32_t i = 0; i < BOARD_CELLS; i++)
+        atomic_store(&board->cells[i].serial, 0);
+    for (uint32_t i = 0; i < APP_MAX; i++)
+        for (uint32_t k = 0; k < APP_INSTANCES_MAX; k++)
+            atomic_store(&board->apps[i].instances[k], 0);
 }
 
 /* ---------------------------------------------------------------- a call */
@@ -178,10 +183,11 @@ void board_note_progress(struct board *board, uint32_t number)
     atomic_store(&cell->since_ns, door_now_ns());
 }
 
-int board_is_hung(const struct board_cell *cell, int64_t busy_ns, int64_t now_ns)
+int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns)
 {
     int64_t since = atomic_load(&cell->since_ns);
 
-    return busy_ns > 0 && since != 0 && now_ns - since >= busy_ns &&
-           (board_running(cell) > 0 || atomic_load(&cell->timeouts) > 0);
+    if (since <= 0 || since > now_ns)
+        return 0;
+    return board_running(cell) > 0 || atomic_load(&cell->timeouts) > 0 ? now_ns - since : 0;
 }

@@ -1,161 +1,243 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * control.c: the messages from httpd's parent, on a stream socket that nobody
- * else has, and the verbs of its children, on datagrams.
+ * control.c: the messages from httpd's parent, on a socket of theirs, and the verbs
+ * of its children, on datagrams.  Other modules' processes that httpd's parent forks
+ * inherit its end of the socket; so where the system tells who has sent a message,
+ * those of others do not count.
+ *
+ * What is to run is a file without a name, and the message is only its
+ * descriptor: so it is small, arrives whole or not at all, and a supervisor that
+ * does not listen keeps nobody waiting.
  */
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "supervisor.h"
 
-#define SEND_TIMEOUT_MS 10000
+#define FDS_MAX 2
+
+#ifdef SCM_CREDENTIALS
+#define SENDER_SPACE CMSG_SPACE(sizeof(struct ucred))
+#else
+#define SENDER_SPACE 0
+#endif
 
 struct control_head {
     uint32_t version;
     uint32_t kind;
+    uint32_t has_file, has_log;
+};
+
+struct record_head {
+    uint32_t kind;
     uint32_t len; /* bytes that follow */
-    uint32_t has_fd;
 };
 
 union fd_space {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(FDS_MAX * sizeof(int)) + SENDER_SPACE];
 };
 
-/* --------------------------------------------------------------- sending */
+/* ---------------------------------------------------------------- the file */
 
-static int wait_for(int socket, short events)
+FILE *control_file(void)
 {
-    struct pollfd p = {.fd = socket, .events = events};
-    int result;
+#ifdef MFD_CLOEXEC
+    int fd = memfd_create("mod_door", MFD_CLOEXEC);
+    FILE *file = fd != -1 ? fdopen(fd, "w+") : NULL;
 
-    while ((result = poll(&p, 1, SEND_TIMEOUT_MS)) == -1 && errno == EINTR)
-        continue;
-    if (result == 0)
-        errno = EAGAIN;
-    return result > 0 ? 0 : -1;
+    if (file == NULL && fd != -1)
+        close(fd);
+    return file;
+#else
+    return tmpfile();
+#endif
 }
 
-static void attach_fd(struct msghdr *message, union fd_space *space, int fd)
+int control_add(FILE *file, enum control_record kind, const void *data, size_t len)
 {
-    struct cmsghdr *header;
+    struct record_head head = {.kind = (uint32_t)kind, .len = (uint32_t)len};
 
-    memset(space, 0, sizeof(*space));
-    message->msg_control = space->bytes;
-    message->msg_controllen = sizeof(space->bytes);
-    header = CMSG_FIRSTHDR(message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    return fwrite(&head, sizeof(head), 1, file) == 1 && fwrite(data, 1, len, file) == len ? 0 : -1;
 }
 
-static int send_all(int socket, const char *data, size_t len, int fd)
+int control_next(FILE *file, void **data, size_t *len)
 {
-    union fd_space space;
-
-    while (len > 0) {
-        struct iovec part = {.iov_base = (char *)data, .iov_len = len};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-        ssize_t sent;
-
-        if (fd != -1)
-            attach_fd(&message, &space, fd);
-        sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent == -1 && errno == EAGAIN && wait_for(socket, POLLOUT) == 0)
-            continue;
-        if (sent == -1 && errno == EINTR)
-            continue;
-        if (sent == -1)
-            return -1;
-        fd = -1;
-        data += sent;
-        len -= (size_t)sent;
-    }
-    return 0;
-}
-
-int control_send(int socket, enum control_kind kind, const void *data, size_t len, int fd)
-{
-    struct control_head head = {.version = SUPERVISOR_VERSION,
-                                .kind = (uint32_t)kind,
-                                .len = (uint32_t)len,
-                                .has_fd = fd != -1};
-
-    if (send_all(socket, (const char *)&head, sizeof(head), fd) == -1)
-        return -1;
-    return send_all(socket, data, len, -1);
-}
-
-/* ------------------------------------------------------------- receiving */
-
-static int take_fd(struct msghdr *message)
-{
-    struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    int fd = -1;
-
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    return fd;
-}
-
-/* All len bytes; 0 at the end, also if that is in the middle. */
-static int receive_all(int socket, char *data, size_t len, int *fd)
-{
-    while (len > 0) {
-        union fd_space space;
-        struct iovec part = {.iov_base = data, .iov_len = len};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-        ssize_t got;
-        int taken;
-
-        message.msg_control = space.bytes;
-        message.msg_controllen = sizeof(space.bytes);
-        got = recvmsg(socket, &message, MSG_DONTWAIT);
-        if (got == -1 && errno == EAGAIN && wait_for(socket, POLLIN) == 0)
-            continue;
-        if (got == -1 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return (int)got;
-        taken = take_fd(&message);
-        if (taken != -1 && fd != NULL && *fd == -1)
-            *fd = taken;
-        else if (taken != -1)
-            close(taken);
-        data += got;
-        len -= (size_t)got;
-    }
-    return 1;
-}
-
-int control_receive(int socket, void **data, size_t *len, int *fd)
-{
-    struct control_head head;
-    int result;
+    struct record_head head;
 
     *data = NULL;
-    *fd = -1;
-    result = receive_all(socket, (char *)&head, sizeof(head), fd);
-    if (result <= 0)
-        return result;
-    if (head.version != SUPERVISOR_VERSION || head.len > DEFINITION_MAX) {
-        errno = EPROTO;
+    errno = EPROTO;
+    if (fread(&head, sizeof(head), 1, file) != 1)
+        return ferror(file) ? -1 : 0;
+    if (head.len > DEFINITION_MAX)
         return -1;
-    }
     *len = head.len;
     *data = malloc(head.len + 1);
     if (*data == NULL)
         return -1;
     ((char *)*data)[head.len] = '\0';
-    result = receive_all(socket, *data, head.len, NULL);
-    return result == 1 ? (int)head.kind : result;
+    if (fread(*data, 1, head.len, file) == head.len)
+        return (int)head.kind;
+    free(*data);
+    *data = NULL;
+    return -1;
+}
+
+/* -------------------------------------------------------------- the message */
+
+static void attach_fds(struct msghdr *message, union fd_space *space, const int *fds, size_t count)
+{
+    struct cmsghdr *header;
+
+    if (count == 0)
+        return;
+    memset(space, 0, sizeof(*space));
+    message->msg_control = space->bytes;
+    message->msg_controllen = CMSG_SPACE(count * sizeof(int));
+    header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+}
+
+int control_make(int ends[2])
+{
+#ifdef SCM_CREDENTIALS
+    const int on = 1;
+#endif
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == -1)
+        return -1;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+#ifdef SCM_CREDENTIALS
+    setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+#endif
+    return 0;
+}
+
+int control_send(int socket, enum control_kind kind, FILE *file, int log_fd)
+{
+    struct control_head head = {.version = SUPERVISOR_VERSION, .kind = (uint32_t)kind};
+    struct iovec part = {.iov_base = &head, .iov_len = sizeof(head)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    union fd_space space;
+    int fds[FDS_MAX];
+    size_t count = 0;
+    ssize_t sent;
+
+    if (file != NULL) {
+        if (fflush(file) == EOF || ferror(file) || fseek(file, 0, SEEK_SET) == -1)
+            return -1;
+        fds[count++] = fileno(file);
+        head.has_file = 1;
+    }
+    if (log_fd != -1) {
+        fds[count++] = log_fd;
+        head.has_log = 1;
+    }
+    attach_fds(&message, &space, fds, count);
+    do
+        sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent == -1 && errno == EINTR);
+    return sent == (ssize_t)sizeof(head) ? 0 : -1;
+}
+
+/* How many descriptors came along, and who has sent them: *sender stays if nobody tells. */
+static size_t take_fds(struct msghdr *message, int fds[FDS_MAX], pid_t *sender)
+{
+    struct cmsghdr *header;
+    size_t count = 0;
+
+    for (header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET)
+            continue;
+        if (header->cmsg_type == SCM_RIGHTS) {
+            count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+        }
+#ifdef SCM_CREDENTIALS
+        if (header->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred who;
+
+            memcpy(&who, CMSG_DATA(header), sizeof(who));
+            *sender = who.pid;
+        }
+#endif
+    }
+    return count;
+}
+
+static int use_fds(const struct control_head *head, const int *fds, size_t count, FILE **file,
+                   int *log_fd)
+{
+    if (count != (size_t)(head->has_file != 0) + (head->has_log != 0)) {
+        errno = EMFILE; /* the system has left out what there was no room for */
+        return -1;
+    }
+    if (head->has_file && (*file = fdopen(fds[0], "r")) == NULL)
+        return -1;
+    if (head->has_log)
+        *log_fd = fds[count - 1];
+    return 0;
+}
+
+int control_receive(int socket, pid_t parent, FILE **file, int *log_fd)
+{
+    struct control_head head;
+    struct iovec part = {.iov_base = &head, .iov_len = sizeof(head)};
+    union fd_space space;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = space.bytes,
+                             .msg_controllen = sizeof(space.bytes)};
+    ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
+    int fds[FDS_MAX];
+    pid_t sender = parent;
+    size_t count;
+    int error;
+
+    *file = NULL;
+    *log_fd = -1;
+    if (got <= 0)
+        return (int)got;
+    count = take_fds(&message, fds, &sender);
+    errno = sender != parent ? EPERM : EPROTO;
+    if (sender == parent && got == (ssize_t)sizeof(head) && head.version == SUPERVISOR_VERSION &&
+        use_fds(&head, fds, count, file, log_fd) == 0)
+        return (int)head.kind;
+    error = errno;
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    errno = error;
+    return -1;
+}
+
+void control_ask_again(int socket)
+{
+    send(socket, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int control_is_asked_again(int socket)
+{
+    char byte;
+
+    return recv(socket, &byte, 1, MSG_DONTWAIT) == 1;
+}
+
+int control_is_closed(int socket)
+{
+    char byte;
+
+    return recv(socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
 }
 
 /* ---------------------------------------------------------------- verbs */

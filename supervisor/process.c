@@ -27,9 +27,12 @@
 
 /* ------------------------------------------------------------ the board */
 
-struct board_app *app_row(const struct app *app)
+/* Where the application is shown; one that is removed may have had to give its row away. */
+static struct board_app *app_row(const struct app *app)
 {
-    return &sv.start.board->apps[app->def->row];
+    static struct board_app nowhere;
+
+    return app->has_row ? &sv.start.board->apps[app->def->row] : &nowhere;
 }
 
 struct board_cell *process_cell(const struct process *p)
@@ -85,13 +88,13 @@ void app_show(const struct app *app)
     atomic_store(&row->state, state_of(app));
 }
 
-/* A cell for the process; -1 if there is none. */
+/* A cell for the process; -1 if there is none.  Which are free tells the ledger alone. */
 static int take_cell(struct process *p)
 {
     for (uint32_t i = 0; i < BOARD_CELLS; i++) {
         struct board_cell *cell = &sv.start.board->cells[i];
 
-        if (atomic_load(&sv.start.ledger->pids[i]) != 0 || atomic_load(&cell->serial) != 0)
+        if (atomic_load(&sv.start.ledger->pids[i]) != 0)
             continue;
         p->cell = i;
         atomic_store(&cell->left, 0);
@@ -118,6 +121,7 @@ static void free_process(struct process *p)
     if (p->ready_fd != -1)
         close(p->ready_fd);
     output_close(p->output);
+    runtime_dir_release(p->dir);
     free(p->def);
     free(p);
 }
@@ -129,6 +133,11 @@ static struct process *new_process(struct slot *slot, int64_t now)
 
     if (p == NULL)
         return NULL;
+    if (sv.dir == NULL) {
+        free(p);
+        errno = ENOENT;
+        return NULL;
+    }
     p->status_fd = p->ready_fd = -1;
     p->def = malloc(def->size);
     if (p->def == NULL) {
@@ -138,25 +147,27 @@ static struct process *new_process(struct slot *slot, int64_t now)
     memcpy(p->def, def, def->size);
     p->app = slot->app;
     p->slot = slot;
+    p->dir = sv.dir;
+    p->dir->users++;
     p->deadline_ns = now + def->start_ns;
     p->look_ns = now + ATTACH_TICK;
-    p->serial = atomic_fetch_add(&sv.start.board->last_serial, 1) + 1;
+    p->serial = atomic_fetch_add(&sv.start.ledger->last_serial, 1) + 1;
     return p;
 }
 
 static int launch_process(struct process *p)
 {
     struct launched launched;
-    char path[sizeof(sv.start.board->runtime_dir) + APP_NAME_MAX + 64];
+    char path[RUNTIME_DIR_MAX + APP_NAME_MAX + 64];
 
     if (take_cell(p) == -1)
         return -1;
-    if (board_door_path(sv.start.board, p->def->name, p->serial, path, sizeof(path)) == -1 ||
-        door_dir_make(sv.dir_fd, p->def, p->serial) == -1 ||
+    if (door_path(p->dir->path, p->def->name, p->serial, path, sizeof(path)) == -1 ||
+        door_dir_make(p->dir->fd, p->def, p->serial) == -1 ||
         launch(p->def, path, &launched) == -1) {
         int error = errno;
 
-        door_dir_remove(sv.dir_fd, p->def, p->serial);
+        door_dir_remove(p->dir->fd, p->def, p->serial);
         atomic_store(&process_cell(p)->serial, 0);
         errno = error;
         return -1;
@@ -168,6 +179,8 @@ static int launch_process(struct process *p)
     if (p->output == NULL)
         close(launched.output_fd);
     atomic_store(&process_cell(p)->pid, p->pid);
+    atomic_store(&sv.start.ledger->began[p->cell], process_began(p->pid));
+    atomic_store(&sv.start.ledger->stop_ns[p->cell], p->def->stop_ns);
     atomic_store(&sv.start.ledger->pids[p->cell], p->pid);
     p->next = sv.processes;
     sv.processes = p;
@@ -258,16 +271,19 @@ void process_tell_to_end(struct process *p)
  */
 static void look_at_leaving(struct process *p, int64_t now)
 {
+    uint64_t running = board_running(process_cell(p));
+
     p->look_ns = NEVER;
+    if (running > 0)
+        p->tell_ns = now + p->quiet_ns;
     if (now >= p->deadline_ns) {
         if (!p->is_killed)
             output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %llu calls",
-                       p->def->name, (long)p->pid,
-                       (unsigned long long)board_running(process_cell(p)));
+                       p->def->name, (long)p->pid, (unsigned long long)running);
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
-    } else if (!p->is_told && (p->is_ready || board_running(process_cell(p)) == 0)) {
+    } else if (!p->is_told && (p->is_ready || (running == 0 && now >= p->tell_ns))) {
         process_tell_to_end(p);
     } else if (!p->is_told) {
         p->look_ns = now + LEAVE_TICK;
@@ -362,32 +378,68 @@ static void describe_end(const struct process *p, int status, char *text, size_t
         snprintf(text, size, "exit code %d", WEXITSTATUS(status));
 }
 
+/* The slot has lost its process: what is to take over does, or the next one is launched. */
+static void lose(struct slot *slot, const struct process *p, int64_t now)
+{
+    int64_t least = pause_after(p->def, slot->failures);
+
+    if (slot->successor == p)
+        slot->successor = NULL;
+    else
+        slot->current = NULL;
+    if (p->state == UP && now - p->up_ns >= (least > SHORT_LIFE ? least : SHORT_LIFE))
+        slot->failures = 0;
+    if (slot->successor != NULL) {
+        slot->current = slot->successor;
+        slot->successor = NULL;
+        return;
+    }
+    atomic_fetch_add(&app_row(p->app)->restarts, 1);
+    note_failure(slot, now);
+}
+
 /* One that was not asked to end has. */
 static void crash(struct process *p, const char *how, int64_t now)
 {
     struct slot *slot = p->slot;
     struct board_app *row = app_row(p->app);
     int was_up = p->state == UP;
-    int64_t least = pause_after(p->def, slot->failures);
 
     output_log(LOG_ERR, "%s[%ld]: ended%s: %s%s", p->def->name, (long)p->pid,
                was_up ? "" : " before it was up", how,
                slot->successor == p ? "; the old process stays" : "");
     atomic_fetch_add(&row->crashes, 1);
     atomic_store(&row->crash_time, (int64_t)time(NULL));
-    if (slot->successor == p)
-        slot->successor = NULL;
-    else
-        slot->current = NULL;
-    if (was_up && now - p->up_ns >= (least > SHORT_LIFE ? least : SHORT_LIFE))
-        slot->failures = 0;
-    if (slot->successor != NULL) { /* what was to take over, does */
-        slot->current = slot->successor;
-        slot->successor = NULL;
-        return;
-    }
-    atomic_fetch_add(&row->restarts, 1);
-    note_failure(slot, now);
+    lose(slot, p, now);
+}
+
+/*
+ * One without a door cannot be called by those who have not opened it yet.  It may be
+ * coming to its end, because somebody else has told it to: so it is not told again
+ * until it has no call any more, and has had the time to end by itself.
+ */
+static void lose_door(struct process *p, int64_t now)
+{
+    output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started",
+               p->def->name, (long)p->pid);
+    lose(p->slot, p, now);
+    p->slot = NULL;
+    p->is_ready = 0;
+    p->quiet_ns = S;
+    p->tell_ns = now + p->quiet_ns;
+    process_leave(p, now);
+}
+
+static int has_door(const struct process *p)
+{
+    return p->dir == sv.dir && door_dir_is_attached(p->dir->fd, p->def, p->serial);
+}
+
+void process_check_doors(int64_t now)
+{
+    for (struct process *p = sv.processes; p != NULL; p = p->next)
+        if (p->state == UP && p->slot != NULL && !has_door(p))
+            lose_door(p, now);
 }
 
 void app_fill(struct app *app, int64_t now)
@@ -399,6 +451,16 @@ void app_fill(struct app *app, int64_t now)
         if (is_wanted && slot->retry_ns <= now && !app->is_removed && !sv.is_stopping)
             fill(slot, now);
     }
+}
+
+void app_try_again(int64_t now)
+{
+    for (struct app *app = sv.apps; app != NULL; app = app->next)
+        for (unsigned i = 0; i < app->slot_count; i++)
+            if (app->slots[i].current == NULL && app->slots[i].retry_ns != NEVER) {
+                app->slots[i].failures = 0;
+                app->slots[i].retry_ns = now;
+            }
 }
 
 void app_remove(struct app *app)
@@ -443,7 +505,7 @@ static void bury(struct process *p, int status, int64_t now)
     else
         output_log(LOG_NOTICE, "%s[%ld]: has left: %s", p->def->name, (long)p->pid, how);
     atomic_store(&process_cell(p)->serial, 0);
-    door_dir_remove(sv.dir_fd, p->def, p->serial);
+    door_dir_remove(p->dir->fd, p->def, p->serial);
     free_process(p);
     /* Without overlap the slot has waited for this. */
     for (unsigned i = 0; i < app->slot_count; i++)
@@ -477,7 +539,7 @@ void process_reap(int64_t now)
 
 static void look_at_starting(struct process *p, int64_t now)
 {
-    if (p->is_ready || door_dir_is_attached(sv.dir_fd, p->def, p->serial)) {
+    if (p->is_ready || door_dir_is_attached(p->dir->fd, p->def, p->serial)) {
         process_come_up(p, now);
         return;
     }
@@ -496,7 +558,12 @@ void process_look(struct process *p, int64_t now)
     const struct app_definition *def = p->app->def;
     struct slot *slot = p->slot;
     struct board_cell *cell = process_cell(p);
+    int64_t waited_ns = board_waited_ns(cell, now);
 
+    if (!has_door(p)) {
+        lose_door(p, now);
+        return;
+    }
     p->look_ns = NEVER;
     if (def->max_age_ns > 0)
         p->look_ns = p->up_ns + def->max_age_ns;
@@ -506,9 +573,9 @@ void process_look(struct process *p, int64_t now)
         p->look_ns = now + S;
         return;
     }
-    if (board_is_hung(cell, def->busy_ns, now)) {
+    if (def->busy_ns > 0 && waited_ns >= def->busy_ns) {
         output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %llu wait", def->name,
-                   (long)p->pid, (double)(now - atomic_load(&cell->since_ns)) / 1e9,
+                   (long)p->pid, (double)waited_ns / 1e9,
                    (unsigned long long)board_running(cell));
         slot_replace(slot, "it hangs", now);
     } else if (def->max_requests > 0 && atomic_load(&cell->left) >= def->max_requests) {

@@ -3,7 +3,7 @@
  *
  * runtime_dir.c: the directories that doors lie in.
  *
- *     PARENT/mod_door.PID/          this supervisor's; only it writes there
+ *     PARENT/mod_door.PID[.N]/      this supervisor's; only it writes there
  *         lock                      locked as long as it lives
  *         NAME.SERIAL/              one process's: it may write, httpd's group may search
  *             door                  made here, so that owner, group and mode are right
@@ -27,6 +27,8 @@
 #define PREFIX    "mod_door."
 #define LOCK_NAME "lock"
 #define DOOR_NAME "door"
+#define NAMES_MAX 100 /* that are tried */
+#define ENVIRONMENT_MAX (64 * 1024 * 1024) /* bytes; more than execve(2) takes */
 
 static int open_dir(int dir_fd, const char *name)
 {
@@ -76,27 +78,51 @@ static int lock(int dir_fd)
     return -1;
 }
 
-/* Whether the process was launched with a door below that directory, or is a child of one. */
-static int has_door_below(const char *pid, const char *dir)
+/* What the process was started with, NUL after NUL, malloc()ed; NULL: it cannot be read. */
+static char *read_environment(pid_t pid, size_t *len)
 {
-    char path[64], environment[16384];
-    char *variable = environment;
-    size_t len = strlen(dir);
-    ssize_t got = -1;
+    char path[64], *text = NULL, *more;
+    size_t cap = 0;
+    ssize_t got = 0;
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/%.20s/environ", pid);
+    snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd != -1) {
-        got = read(fd, environment, sizeof(environment) - 1);
-        close(fd);
+    *len = 0;
+    while (fd != -1) {
+        if (*len + 1 >= cap) {
+            cap = cap == 0 ? 16384 : 2 * cap;
+            more = cap <= ENVIRONMENT_MAX ? realloc(text, cap) : NULL;
+            if (more == NULL)
+                break;
+            text = more;
+        }
+        got = read(fd, text + *len, cap - *len - 1);
+        if (got <= 0)
+            break;
+        *len += (size_t)got;
     }
-    environment[got > 0 ? got : 0] = '\0';
-    for (; variable < environment + got; variable += strlen(variable) + 1)
-        if (strncmp(variable, "DOOR_PATH=", 10) == 0 && strncmp(variable + 10, dir, len) == 0 &&
-            variable[10 + len] == '/')
-            return 1;
-    return 0;
+    if (fd != -1)
+        close(fd);
+    if (text != NULL)
+        text[*len] = '\0';
+    return text;
+}
+
+/* Whether the process was launched with a door below that directory, or is a child of one. */
+static int has_door_below(pid_t pid, const void *data)
+{
+    const char *dir = data;
+    size_t dir_len = strlen(dir), len;
+    char *environment = read_environment(pid, &len);
+    int result = 0;
+
+    for (char *at = environment; at != NULL && at < environment + len; at += strlen(at) + 1)
+        if (strncmp(at, "DOOR_PATH=", 10) == 0 && strncmp(at + 10, dir, dir_len) == 0 &&
+            at[10 + dir_len] == '/')
+            result = 1;
+    free(environment);
+    return result;
 }
 
 /*
@@ -107,13 +133,12 @@ static void end_orphans(const char *parent, const char *name)
 {
     DIR *dir = opendir("/proc");
     struct dirent *entry;
-    char path[4096];
+    char path[RUNTIME_DIR_MAX];
 
     snprintf(path, sizeof(path), "%s/%s", parent, name);
     while (dir != NULL && (entry = readdir(dir)) != NULL)
-        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
-            has_door_below(entry->d_name, path))
-            kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name))
+            process_signal((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL, has_door_below, path);
     if (dir != NULL)
         closedir(dir);
 }
@@ -135,51 +160,119 @@ static void remove_stale(const char *parent, int parent_fd, const char *name)
     close(fd);
 }
 
-static void remove_all_stale(const char *parent, int parent_fd)
+void runtime_dir_clean(const char *parent)
 {
-    int copy = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy != -1 ? fdopendir(copy) : NULL;
+    DIR *dir = opendir(parent);
     struct dirent *entry;
 
     while (dir != NULL && (entry = readdir(dir)) != NULL)
         if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0)
-            remove_stale(parent, parent_fd, entry->d_name);
+            remove_stale(parent, dirfd(dir), entry->d_name);
     if (dir != NULL)
         closedir(dir);
-    else if (copy != -1)
-        close(copy);
 }
 
-int runtime_dir_make(const char *parent, char *path, size_t size, int *fd)
+/* Makes the directory of that name and takes its lock: -1 if another process has it. */
+static int make_named(struct runtime_dir *dir, int parent_fd, const char *name)
 {
-    int parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *name;
-    int len, error;
+    int error;
 
-    if (parent_fd == -1)
+    if (mkdirat(parent_fd, name, 0700) == -1)
         return -1;
-    remove_all_stale(parent, parent_fd);
-    len = snprintf(path, size, "%s/" PREFIX "%ld", parent, (long)getpid());
-    name = strrchr(path, '/') + 1;
-    *fd = -1;
-    errno = ENAMETOOLONG;
-    if (len > 0 && (size_t)len < size && mkdirat(parent_fd, name, 0700) == 0)
-        *fd = open_dir(parent_fd, name);
+    dir->fd = open_dir(parent_fd, name);
+    dir->lock_fd = dir->fd != -1 ? lock(dir->fd) : -1;
+    /* Everybody may search, nobody may list. */
+    if (dir->lock_fd != -1 && fchmod(dir->fd, 0711) == 0)
+        return 0;
     error = errno;
-    close(parent_fd);
+    if (dir->lock_fd != -1)
+        close(dir->lock_fd);
+    if (dir->fd != -1)
+        close(dir->fd);
     errno = error;
-    /* The lock's descriptor is left to the process's end.  Everybody may search, nobody may list.
-     */
-    return *fd != -1 && lock(*fd) != -1 && fchmod(*fd, 0711) == 0 ? 0 : -1;
+    return -1;
 }
 
-void runtime_dir_remove(const char *path, int fd)
+static int open_parent(const char *parent)
 {
-    empty(fd, 1);
-    rmdir(path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd == -1 && errno == ENOENT && mkdir(parent, 0755) == 0)
+        fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd;
+}
+
+/*
+ * The pid is taken if a process of that number in another PID namespace has a
+ * directory here.
+ */
+struct runtime_dir *runtime_dir_make(const char *parent)
+{
+    struct runtime_dir *dir = calloc(1, sizeof(*dir));
+    int parent_fd = dir != NULL ? open_parent(parent) : -1;
+    int result = -1;
+    int error;
+
+    for (int i = 0; parent_fd != -1 && i < NAMES_MAX && result == -1; i++) {
+        char number[16] = "";
+
+        if (i > 0)
+            snprintf(number, sizeof(number), ".%d", i);
+        error = ENAMETOOLONG;
+        if ((size_t)snprintf(dir->path, sizeof(dir->path), "%s/" PREFIX "%ld%s", parent,
+                             (long)getpid(), number) >= sizeof(dir->path))
+            break;
+        result = make_named(dir, parent_fd, strrchr(dir->path, '/') + 1);
+        error = errno;
+        if (result == -1 && error != EEXIST && error != EWOULDBLOCK)
+            break;
+    }
+    if (parent_fd == -1)
+        error = errno;
+    else
+        close(parent_fd);
+    if (result == 0) {
+        dir->parent_len = strlen(parent);
+        dir->users = 1;
+        return dir;
+    }
+    free(dir);
+    errno = error;
+    return NULL;
+}
+
+int runtime_dir_is_there(const struct runtime_dir *dir)
+{
+    struct stat named, ours;
+
+    return lstat(dir->path, &named) == 0 && fstat(dir->fd, &ours) == 0 &&
+           named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+}
+
+void runtime_dir_release(struct runtime_dir *dir)
+{
+    if (dir == NULL || --dir->users > 0)
+        return;
+    empty(dir->fd, 1);
+    if (runtime_dir_is_there(dir))
+        rmdir(dir->path);
+    close(dir->lock_fd);
+    close(dir->fd);
+    free(dir);
 }
 
 /* -------------------------------------------------------------- a process's */
+
+int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size)
+{
+    int len = snprintf(path, size, "%s/%s.%llu/" DOOR_NAME, runtime_dir, name,
+                       (unsigned long long)serial);
+
+    if (len > 0 && (size_t)len < size)
+        return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
 
 static void name_door_dir(const struct app_definition *def, uint64_t serial, char *name,
                           size_t size)

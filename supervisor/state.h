@@ -30,12 +30,15 @@ struct process {
     pid_t pid;
     uint64_t serial;
     uint32_t cell; /* index on the board */
+    struct runtime_dir *dir; /* where its door is */
     int is_ready;  /* it has told so: it drains when SIGTERM asks it to */
     int is_told;   /* SIGTERM was sent */
     int is_killed; /* SIGKILL was */
     int64_t up_ns;
     int64_t deadline_ns; /* of starting, or leaving */
     int64_t look_ns;     /* when to look again: at its door, or its calls */
+    int64_t quiet_ns;    /* it has to be without calls for so long until it is told to end */
+    int64_t tell_ns;     /* when that is so */
     int status_fd, ready_fd;
     struct output *output;
     struct launch_failure failure; /* if it did not even run */
@@ -56,6 +59,8 @@ struct app {
     struct app_definition *def;
     int is_defined; /* by the messages that come */
     int is_removed; /* all its processes leave */
+    int has_row;    /* def->row is its own, and not that of one that came later */
+    struct app_program_id seen; /* which file its program was when it was looked at last */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
 };
@@ -64,11 +69,15 @@ struct supervisor {
     struct supervisor_start start;
     struct app *apps;
     struct process *processes;
-    int dir_fd;
+    struct runtime_dir *dir; /* for new processes; or NULL, it cannot be made */
+    char runtime_parent[RUNTIME_DIR_MAX]; /* where it is to be made */
     int is_stopping;
+    int is_left; /* httpd has no mod_door any more; it may have it again */
     int must_ask_parent; /* the kernel does not tell of its end */
     int signal_pipe[2];
+    int64_t left_ns; /* when httpd should have told what is to run since it reads its configuration */
     int64_t watch_ns;
+    int64_t check_ns; /* when doors and their directory are looked for */
     int64_t kill_strays_ns; /* when what an earlier supervisor left is killed, or NEVER */
 };
 
@@ -76,7 +85,6 @@ extern struct supervisor sv;
 
 /* ------------------------------------------------------------- process.c */
 
-struct board_app *app_row(const struct app *app);
 struct board_cell *process_cell(const struct process *p);
 
 /* Brings the application's row up to date. */
@@ -88,6 +96,9 @@ unsigned app_process_count(const struct app *app);
 
 /* Launches what is due. */
 void app_fill(struct app *app, int64_t now);
+
+/* What could not be launched is tried anew at once. */
+void app_try_again(int64_t now);
 
 /* One that is removed, and has no process any more. */
 void app_remove(struct app *app);
@@ -104,6 +115,9 @@ void process_tell_to_end(struct process *p);
 void process_look(struct process *p, int64_t now);
 void process_look_at_all(int64_t now);
 
+/* Those that are up and have no door any more. */
+void process_check_doors(int64_t now);
+
 /* Those that have ended. */
 void process_reap(int64_t now);
 
@@ -111,12 +125,22 @@ void process_reap(int64_t now);
 
 struct app *app_find(const char *name);
 
-/* The messages of control.c; app_define() takes data over. */
+/* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
 void app_begin_definitions(void);
-void app_define(void *data, size_t len, int64_t now);
+int app_define(void *data, size_t len, int64_t now);
 void app_keep(const char *name);
 void app_end_definitions(int64_t now);
 void app_stop_all(int64_t now);
+
+/*
+ * Nothing more is told: another build of the module has a supervisor of its own.
+ * What runs goes on for httpd's children that have this one's board, but what must
+ * not run twice makes room.
+ */
+void app_leave(int64_t now);
+
+/* httpd runs without mod_door now. */
+void app_leave_all(int64_t now);
 
 /* Programs that are other files than those that run. */
 void app_watch(int64_t now);

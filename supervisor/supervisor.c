@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,46 +24,109 @@
 #define ORPHAN_TICK (1 * S) /* how often the parent is looked for, where the kernel does not tell  \
                              */
 #define FLUSH_MAX   (2 * S)
+#define REQUESTS_MAX 64
+#define RESTART_MAX (30 * S) /* how long httpd may take to read its configuration */
+#define CHECK_TICK  (1 * S) /* how often doors and their directory are looked for */
 
 struct supervisor sv;
 
 /* ----------------------------------------------------------------- events */
 
-static void read_control(int64_t now)
+static int take_record(int kind, void *data, size_t len, int *log_fd, int64_t now)
+{
+    const struct control_log *log = data;
+
+    if (kind == RECORD_DEFINITION)
+        return app_define(data, len, now);
+    if (kind == RECORD_KEEP) {
+        app_keep(data);
+    } else if (kind == RECORD_RUNTIME_DIR && len < sizeof(sv.runtime_parent)) {
+        memcpy(sv.runtime_parent, data, len + 1);
+        sv.check_ns = now;
+    } else if (kind == RECORD_LOG && len > sizeof(*log)) {
+        sv.start.new_log(log->level, log->name, *log_fd, sv.start.data);
+        *log_fd = -1;
+    }
+    free(data);
+    return 0;
+}
+
+/* What is to run from now on; -1, and it is not all of it. */
+static int take_records(FILE *file, int *log_fd, int64_t now)
 {
     void *data;
     size_t len;
-    int fd;
-    int kind = control_receive(sv.start.control_fd, &data, &len, &fd);
+    int kind, error = 0;
 
-    if (kind == CONTROL_DEFINITION) {
-        app_define(data, len, now);
-        data = NULL;
-    } else if (kind == CONTROL_BEGIN) {
-        app_begin_definitions();
-        if (fd != -1)
-            sv.start.new_log(fd, sv.start.data);
-        fd = -1;
-    } else if (kind == CONTROL_KEEP) {
-        app_keep(data);
-    } else if (kind == CONTROL_END) {
-        app_end_definitions(now);
-    } else { /* CONTROL_STOP, httpd's parent is gone, or it is a stranger */
-        close(sv.start.control_fd);
-        sv.start.control_fd = -1;
-        app_stop_all(now);
-    }
-    if (fd != -1)
-        close(fd);
-    free(data);
+    sv.left_ns = NEVER;
+    sv.is_left = 0;
+    app_begin_definitions();
+    while ((kind = control_next(file, &data, &len)) > 0)
+        if (take_record(kind, data, len, log_fd, now) == -1)
+            error = errno;
+    if (kind == -1)
+        return -1; /* who has not been named is not to be stopped */
+    app_end_definitions(now);
+    errno = error;
+    return error == 0 ? 0 : -1;
 }
 
+static void stop_listening(int kind, int64_t now)
+{
+    close(sv.start.control_fd);
+    sv.start.control_fd = -1;
+    sv.left_ns = NEVER; /* nothing more is to be told */
+    if (kind == CONTROL_STOP)
+        app_stop_all(now);
+    else
+        app_leave(now);
+}
+
+static void read_control(int64_t now)
+{
+    FILE *file;
+    int log_fd;
+    int kind = control_receive(sv.start.control_fd, sv.start.parent, &file, &log_fd);
+
+    if (kind == -1 && errno == EPERM) {
+        output_log(LOG_ERR, "supervisor: a message came that is not httpd's parent's");
+        return;
+    }
+    if (kind == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (kind == -1 || (kind == CONTROL_DEFINE && file != NULL && !sv.is_stopping &&
+                       take_records(file, &log_fd, now) == -1)) {
+        output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
+                   strerror(errno));
+        control_ask_again(sv.start.control_fd);
+    } else if (kind == CONTROL_RESTART) {
+        sv.left_ns = now + RESTART_MAX;
+    } else if (kind == CONTROL_STOP || kind == 0) { /* it is gone, or has another supervisor */
+        stop_listening(kind, now);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (log_fd != -1)
+        close(log_fd);
+}
+
+/* httpd's parent has another supervisor, and the last child that knew of this one has ended. */
+static void lose_children(int64_t now)
+{
+    close(sv.start.alive_fd);
+    sv.start.alive_fd = -1;
+    app_stop_all(now);
+}
+
+/* Of so many at a time: a child that never stops asking is not to be listened to alone. */
 static void read_requests(int64_t now)
 {
     struct request_message message;
     struct app *app;
+    int left = REQUESTS_MAX;
 
-    while (recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
+    while (left-- > 0 &&
+           recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
         message.name[APP_NAME_MAX] = '\0';
         if (message.version != SUPERVISOR_VERSION || message.verb != REQUEST_LOOK)
             continue;
@@ -102,17 +166,17 @@ struct waiting {
     size_t count, cap;
 };
 
-static void add(struct waiting *w, int fd, struct process *p)
+static void add(struct waiting *w, int fd, short events, struct process *p)
 {
     if (fd == -1 || w->count == w->cap)
         return;
-    w->fds[w->count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    w->fds[w->count] = (struct pollfd){.fd = fd, .events = events};
     w->of[w->count++] = p;
 }
 
 static int collect(struct waiting *w)
 {
-    size_t wanted = 3;
+    size_t wanted = 4;
 
     for (struct process *p = sv.processes; p != NULL; p = p->next)
         wanted += 2;
@@ -130,12 +194,14 @@ static int collect(struct waiting *w)
         w->cap = wanted;
     }
     w->count = 0;
-    add(w, sv.signal_pipe[0], NULL);
-    add(w, sv.start.request_fd, NULL);
-    add(w, sv.start.control_fd, NULL);
+    add(w, sv.signal_pipe[0], POLLIN, NULL);
+    add(w, sv.start.request_fd, POLLIN, NULL);
+    add(w, sv.start.control_fd, POLLIN, NULL);
+    if (sv.start.control_fd == -1) /* its end alone: children can write into it */
+        add(w, sv.start.alive_fd, 0, NULL);
     for (struct process *p = sv.processes; p != NULL; p = p->next) {
-        add(w, p->ready_fd, p);
-        add(w, p->output != NULL ? output_fd(p->output) : -1, p);
+        add(w, p->ready_fd, POLLIN, p);
+        add(w, p->output != NULL ? output_fd(p->output) : -1, POLLIN, p);
     }
     return 0;
 }
@@ -147,7 +213,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int timeout_ms(int64_t now)
 {
-    int64_t next = earlier(sv.watch_ns, sv.kill_strays_ns);
+    int64_t next = earlier(earlier(sv.watch_ns, sv.kill_strays_ns), earlier(sv.check_ns, sv.left_ns));
 
     if (sv.must_ask_parent)
         next = earlier(next, now + ORPHAN_TICK);
@@ -178,6 +244,8 @@ static void take_events(const struct waiting *w, int64_t now)
             continue;
         if (p == NULL && w->fds[i].fd == sv.start.request_fd)
             read_requests(now);
+        else if (p == NULL && w->fds[i].fd == sv.start.alive_fd)
+            lose_children(now);
         else if (p == NULL)
             read_control(now);
         else if (w->fds[i].fd == p->ready_fd)
@@ -241,22 +309,74 @@ static void check_parent(int64_t now)
         app_stop_all(now);
 }
 
-static _Noreturn void fail(const char *what)
+static int is_dir_right(void)
 {
-    output_log(LOG_CRIT, "supervisor: %s: %s", what, strerror(errno));
-    output_flush(FLUSH_MAX);
-    _exit(1);
+    return sv.dir != NULL && sv.dir->parent_len == strlen(sv.runtime_parent) &&
+           strncmp(sv.dir->path, sv.runtime_parent, sv.dir->parent_len) == 0 &&
+           runtime_dir_is_there(sv.dir);
+}
+
+/*
+ * Programs that clean up /tmp, and careless people, take names away; and httpd may
+ * have got another DoorRuntimeDir.
+ */
+static void check_dir(int64_t now)
+{
+    static int told; /* the errno that is in the log */
+    struct runtime_dir *dir, *old = sv.dir;
+
+    if (is_dir_right())
+        return;
+    dir = runtime_dir_make(sv.runtime_parent);
+    if (dir == NULL) {
+        if (errno != told)
+            output_log(LOG_CRIT,
+                       "supervisor: cannot make a directory for doors in %s: %s; it is tried again",
+                       sv.runtime_parent, strerror(errno));
+        told = errno;
+        return;
+    }
+    told = 0;
+    if (old != NULL)
+        output_log(LOG_WARNING, "supervisor: %s: %s, doors are in %s from now on", old->path,
+                   runtime_dir_is_there(old) ? "DoorRuntimeDir has changed" : "it is gone",
+                   dir->path);
+    sv.dir = dir;
+    memcpy(sv.start.board->runtime_dir, dir->path, sizeof(dir->path));
+    runtime_dir_release(old);
+    app_try_again(now);
+}
+
+static void check_names(int64_t now)
+{
+    sv.check_ns = sv.is_stopping ? NEVER : now + CHECK_TICK;
+    if (sv.is_stopping)
+        return;
+    check_dir(now);
+    process_check_doors(now);
+}
+
+static int is_done(void)
+{
+    return (sv.is_stopping || sv.is_left) && sv.processes == NULL && sv.kill_strays_ns == NEVER;
 }
 
 static void work(void)
 {
     struct waiting w = {0};
 
-    while (!sv.is_stopping || sv.processes != NULL) {
+    while (!is_done()) {
         int64_t now = door_now_ns();
 
         check_parent(now);
         process_reap(now);
+        if (now >= sv.check_ns)
+            check_names(now);
+        if (now >= sv.left_ns) {
+            sv.left_ns = NEVER;
+            sv.is_left = 1;
+            app_leave_all(now);
+        }
         process_look_at_all(now);
         app_watch(now);
         if (now >= sv.kill_strays_ns)
@@ -267,7 +387,7 @@ static void work(void)
                 app_show(app);
             }
         }
-        if (sv.is_stopping && sv.processes == NULL)
+        if (is_done())
             break;
         if (collect(&w) == -1 || poll(w.fds, w.count, timeout_ms(now)) == -1) {
             const struct timespec pause = {.tv_nsec = 10 * MS};
@@ -285,18 +405,15 @@ static void work(void)
 void supervisor_run(const struct supervisor_start *start)
 {
     sv.start = *start;
-    sv.watch_ns = NEVER;
+    sv.watch_ns = sv.left_ns = NEVER;
+    strncpy(sv.runtime_parent, start->runtime_parent, sizeof(sv.runtime_parent) - 1);
     if (catch_signals() == -1 || output_start(start->writer, start->data) == -1)
         _exit(1);
     setsid();
     sv.must_ask_parent = end_with_parent(SIGTERM) == -1;
     stray_find(door_now_ns());
-    if (runtime_dir_make(start->runtime_parent, start->board->runtime_dir,
-                         sizeof(start->board->runtime_dir), &sv.dir_fd) == -1)
-        fail(start->runtime_parent);
     work();
-    stray_end(door_now_ns());
-    runtime_dir_remove(start->board->runtime_dir, sv.dir_fd);
+    runtime_dir_release(sv.dir);
     output_flush(FLUSH_MAX);
     _exit(0);
 }

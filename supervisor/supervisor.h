@@ -8,10 +8,12 @@
  *     httpd's children -- requests: a verb and an application's name ---> supervisor
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
- * supervisor.c decides what runs, launch.c starts a process, runtime_dir.c
- * makes the directories that doors lie in, output.c brings what applications
- * print to the error log, board.c is the shared memory, definition.c
- * what an administrator has written of an application, control.c the messages.
+ * supervisor.c waits for what happens, app.c and process.c decide what runs,
+ * launch.c starts a process, runtime_dir.c makes the directories that doors lie in,
+ * identity.c tells processes apart that are no children, stray.c ends those, output.c
+ * brings what applications print to the error log, board.c is the shared memory,
+ * definition.c what an administrator has written of an application, control.c the
+ * messages, name.c what ps(1) shows.
  *
  * The supervisor believes nothing that a child of httpd or an application could
  * have written: what it acts on is in memory of its own, or was checked.
@@ -28,7 +30,7 @@
 #include <sys/types.h>
 
 /* Has parted from an earlier one when messages, the board or definitions change their form. */
-#define SUPERVISOR_VERSION 1
+#define SUPERVISOR_VERSION 2
 
 /* ---------------------------------------------------------- definition.c */
 
@@ -108,7 +110,8 @@ int definition_identify(const char *path, struct app_program_id *id);
 
 /* --------------------------------------------------------------- board.c */
 
-#define BOARD_CELLS 1024 /* processes that run at a time */
+#define BOARD_CELLS     1024 /* processes that run at a time */
+#define RUNTIME_DIR_MAX 4096 /* bytes of the runtime directory's path */
 
 enum app_state {
     APP_FREE,     /* the row is nobody's */
@@ -146,26 +149,28 @@ struct board_app {
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
+/*
+ * A display.  Every child of httpd can write every byte of it: neither the
+ * supervisor nor httpd's parent, who may be root, takes a path, an index, a pid or
+ * a bound from it.  What children count is a hint: the worst that it can do is to
+ * have a process replaced, or shown wrongly.
+ */
 struct board {
     uint32_t version;
-    _Atomic uint64_t last_serial;
-    char runtime_dir[4096]; /* where doors lie; see board_door_path() */
+    char runtime_dir[RUNTIME_DIR_MAX]; /* where doors lie; see door_path() */
     struct board_app apps[APP_MAX];
     struct board_cell cells[BOARD_CELLS];
 };
 
-/* Shared with all processes forked later; never freed.  NULL: ENOMEM. */
+/* Shared with all processes forked later.  NULL: ENOMEM. */
 struct board *board_make(void);
+void board_forget(struct board *board);
 
-/* The row of that name; or -1. */
-int board_find(const struct board *board, const char *name);
+/* The row is that application's from now on, which is down. */
+void board_name_row(struct board *board, uint32_t row, const char *name);
 
-/* The same, taking a free one if there is none; or -1, all are taken.  httpd's parent only. */
-int board_take_row(struct board *board, const char *name);
-
-/* The path of the door of the process with that serial. */
-int board_door_path(const struct board *board, const char *name, uint64_t serial, char *path,
-                    size_t size);
+/* No process is up. */
+void board_clear(struct board *board);
 
 /*
  * Chooses the least busy process that is up, and enters it: 1 + its cell, and
@@ -183,18 +188,35 @@ void board_note_progress(struct board *board, uint32_t cell);
 /* Calls that run in a process, as far as httpd's children have lived to tell. */
 uint64_t board_running(const struct board_cell *cell);
 
-/* Whether calls have waited for so long and none has ended. */
-int board_is_hung(const struct board_cell *cell, int64_t busy_ns, int64_t now_ns);
+/* How long calls have waited and none has ended; 0: none waits. */
+int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns);
 
 /* --------------------------------------------------------- runtime_dir.c */
 
 /*
- * Makes a directory below parent that is this process's, with a lock that tells
- * that it lives, and removes those that dead processes have left there.  *fd is
- * its descriptor.
+ * A directory that doors lie in, with a lock that tells that it is used.  The
+ * supervisor has the one that new processes get, and each process its own: who is
+ * the last to release it, removes it.
  */
-int runtime_dir_make(const char *parent, char *path, size_t size, int *fd);
-void runtime_dir_remove(const char *path, int fd);
+struct runtime_dir {
+    char path[RUNTIME_DIR_MAX];
+    size_t parent_len; /* bytes of path */
+    int fd, lock_fd;
+    unsigned users;
+};
+
+/* A new one below parent, which is made if it is missing; NULL with errno. */
+struct runtime_dir *runtime_dir_make(const char *parent);
+void runtime_dir_release(struct runtime_dir *dir);
+
+/* Whether its name leads to it. */
+int runtime_dir_is_there(const struct runtime_dir *dir);
+
+/* Removes those that supervisors have left there that have died, with the processes left in them. */
+void runtime_dir_clean(const char *parent);
+
+/* The path of the door of the process with that serial. */
+int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size);
 
 /*
  * In it, a directory with a placeholder that a process with that definition may
@@ -207,6 +229,23 @@ int door_dir_is_attached(int dir_fd, const struct app_definition *def, uint64_t 
 
 /* Takes it away from whoever could write in it, and then removes it. */
 void door_dir_remove(int dir_fd, const struct app_definition *def, uint64_t serial);
+
+/* ------------------------------------------------------------ identity.c */
+
+/* When the process began, in a unit of the system's; 0: it has ended, or nobody tells. */
+uint64_t process_began(pid_t pid);
+
+/*
+ * Sends a signal, or asks with 0, if is_it() says of the process that it is the right
+ * one.  Where the system can, it goes to that very process.  -1 with ESRCH: it is not.
+ */
+typedef int process_check(pid_t pid, const void *data);
+int process_signal(pid_t pid, int signo, process_check *is_it, const void *data);
+
+/* ---------------------------------------------------------------- name.c */
+
+/* What ps(1) is to show, in place of main()'s arguments, which are written over. */
+void name_process(char *argv0, const char *name);
 
 /* -------------------------------------------------------------- launch.c */
 
@@ -256,21 +295,53 @@ void output_close(struct output *out);
 /* ------------------------------------------------------------- control.c */
 
 enum control_kind {
-    CONTROL_BEGIN = 1, /* definitions follow; with a descriptor of the error log, or none */
-    CONTROL_DEFINITION,
-    CONTROL_KEEP, /* the application of that name stays as it is */
-    CONTROL_END,  /* and those were all: others are stopped */
-    CONTROL_STOP  /* everything is stopped */
+    CONTROL_DEFINE = 1, /* what is to run, in a file; with a descriptor of the error log, or none */
+    CONTROL_RESTART,    /* httpd reads its configuration: CONTROL_DEFINE follows, or all is stopped */
+    CONTROL_STOP        /* everything is stopped */
 };
 
-/* A stream of messages in one direction.  fd may be -1.  Blocks up to ten seconds (EAGAIN). */
-int control_send(int socket, enum control_kind kind, const void *data, size_t len, int fd);
+/* In that file. */
+enum control_record {
+    RECORD_LOG = 1,     /* struct control_log */
+    RECORD_RUNTIME_DIR, /* the directory that the supervisor's own is made in */
+    RECORD_DEFINITION, /* struct app_definition; applications without one are stopped, */
+    RECORD_KEEP        /* but not that of this name, which stays as it is */
+};
+
+struct control_log {
+    int32_t level; /* of syslog(3) */
+    char name[];   /* what the log is, with a NUL */
+};
+
+/* A file for records, which has no name; NULL: ENOMEM, EMFILE ... */
+FILE *control_file(void);
+int control_add(FILE *file, enum control_record kind, const void *data, size_t len);
+
+/* The next record's kind, or 0 at the end, or -1 (EPROTO, ENOMEM).  *data is malloc()ed. */
+int control_next(FILE *file, void **data, size_t *len);
+
+/* A socket that keeps messages apart: httpd's parent's end, and the supervisor's. */
+int control_make(int ends[2]);
 
 /*
- * The next message, whole: its kind, or 0 at the end, or -1.  *data is
- * malloc()ed, *fd is the caller's or -1.  Blocks while one is under way.
+ * A message to the supervisor.  file may be
+ * NULL, log_fd -1; the file is the supervisor's from then on, the caller still closes
+ * it.  Never waits: EAGAIN, too many have not been read.
  */
-int control_receive(int socket, void **data, size_t *len, int *fd);
+int control_send(int socket, enum control_kind kind, FILE *file, int log_fd);
+
+/*
+ * The next message of the parent's: its kind, or 0 at the end, or -1 with errno: EMFILE,
+ * ENOMEM, it was lost; EPERM, another process has sent it.  *file and *log_fd are the caller's, NULL and -1 if none came.
+ */
+int control_receive(int socket, pid_t parent, FILE **file, int *log_fd);
+
+/* From the supervisor: it has had no room for the last message.  Whether it has said so. */
+void control_ask_again(int socket);
+int control_is_asked_again(int socket);
+
+/* Whether the supervisor listens no more: it stops, or has ended. */
+int control_is_closed(int socket);
 
 /* A verb from one of httpd's children; it does not wait, and may get lost. */
 enum request_verb {
@@ -288,27 +359,36 @@ void request_send(int socket, enum request_verb verb, const char *name);
 /* ---------------------------------------------------------- supervisor.c */
 
 struct supervisor_start {
-    int control_fd; /* these two are the supervisor's from now on */
+    int control_fd; /* these three are the supervisor's from now on */
     int request_fd;
+    int alive_fd; /* of a pipe: its end tells that no child of httpd has the board any more */
     pid_t parent;
     struct board *board;
     struct ledger *ledger;
     const char *runtime_parent; /* the directory that its own is made in */
     output_writer *writer;
-    void (*new_log)(int fd, void *data); /* the error log is this one now */
+    /* The error log is this one now: level, what it is, its descriptor or -1. */
+    void (*new_log)(int level, const char *name, int fd, void *data);
     void *data;                          /* of both */
 };
 
 /*
- * Which processes a supervisor has, for the next one if it dies.  Only httpd's
- * parent and supervisors have it in their memory.
+ * What a supervisor knows that the next one needs if it dies.  Only httpd's parent
+ * and supervisors have it in their memory; no process that another module forks.
  */
 struct ledger {
-    _Atomic int64_t pids[BOARD_CELLS]; /* or 0 */
+    _Atomic uint64_t last_serial;
+    _Atomic int64_t pids[BOARD_CELLS];   /* of the process with that cell, or 0 */
+    _Atomic uint64_t began[BOARD_CELLS]; /* process_began(); 0: not known */
+    _Atomic int64_t stop_ns[BOARD_CELLS]; /* how long it may take to end */
 };
 
 struct ledger *ledger_make(void);
-void ledger_forget(struct ledger *ledger); /* in a child of httpd */
+void ledger_forget(struct ledger *ledger);
+
+/* Whether a process that is forked has it; and in a child of httpd, where that cannot be told. */
+void ledger_share(struct ledger *ledger, int is_shared);
+void ledger_leave(struct ledger *ledger);
 
 /* The process's main function; it ends when httpd's parent does, or tells it to. */
 _Noreturn void supervisor_run(const struct supervisor_start *start);

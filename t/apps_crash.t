@@ -9,6 +9,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
@@ -28,14 +29,16 @@ sub serves { ($httpd->get("/$_[0]"))[0] == 200 }
 
 $httpd->install(kitchen => $_) for qw(hung pair);
 $httpd->install(hello => 'bystander');
-# Does not listen to SIGTERM, nor does what it has started.
-$httpd->script(stubborn => "trap '' TERM\n$dir/bin/hello &\nwhile :; do sleep 1; done");
+# Do not listen to SIGTERM, nor does what they have started; one has a large environment.
+$httpd->script($_ => "trap '' TERM\n$dir/bin/hello &\nwhile :; do sleep 1; done")
+    for qw(stubborn laden);
 $httpd->configure(app(kitchen => "$dir/bin/kitchen") . app(pair => "$dir/bin/pair", 'instances=2')
     . app(bystander => "$dir/bin/bystander")
     . app(hung => "$dir/bin/hung", 'busy-timeout=1s stop-timeout=1s')
-    . app(stubborn => "$dir/bin/stubborn", 'stop-timeout=1s') . "DoorTimeout 20\n");
+    . app(stubborn => "$dir/bin/stubborn", 'stop-timeout=1s') . "DoorTimeout 20\n"
+    . app(laden => "$dir/bin/laden", join ' ', 'stop-timeout=1s', map { "env=V$_=" . 'x' x 5000 } 1 .. 10));
 ok $httpd->start, 'httpd starts';
-ok serves($_), "$_ answers" for qw(kitchen/env pair/env bystander hung/env stubborn);
+ok serves($_), "$_ answers" for qw(kitchen/env pair/env bystander hung/env stubborn laden);
 
 # ---- the application is killed
 
@@ -98,16 +101,22 @@ is OwnHttpd::parent_of(pid_of('bystander')), $supervisor, '... the parent of app
 $load = $httpd->load('/bystander', 2);
 $mark = $httpd->mark;
 my @old = map { $httpd->apps($_) } qw(kitchen pair bystander hung);
+my ($old_dir) = glob "$dir/run/mod_door.$supervisor";
 $httpd->goes_on($load, 10) or die;
+my $slow = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die;
+print $slow "GET /kitchen/sleep?ms=4000 HTTP/1.0\r\n\r\n";
+sleep 0.5; # nothing tells that it is under way
 kill 'KILL', $supervisor;
 ok $httpd->logs(qr/the supervisor has ended \(signal 9\), another one is started/, $mark),
     'kill -9 of the supervisor: there is another';
 ok $httpd->wait_for(sub { serves('bystander') && serves('kitchen/env') }), '... which serves';
+like do { local $/; <$slow> // '' }, qr{^HTTP/1\.\d 200 }, '... a call that ran comes to its end';
 $statuses = $httpd->end_load($load);
 delete $statuses->{502};
 is_deeply [keys %$statuses], [200], '... and no request was turned away' or diag explain $statuses;
 ok $httpd->wait_for(sub { my %now = map { $_ => 1 } $httpd->processes(qr/./);
     !grep { $now{$_} } @old }), '... the old processes have ended';
+ok $httpd->wait_for(sub { !-e $old_dir }), '... and their directory is removed';
 for my $name (qw(kitchen bystander hung)) {
     ok $httpd->wait_for(sub { $httpd->apps($name) == 1 }), "... one $name runs";
 }
@@ -142,7 +151,8 @@ ok serves('kitchen/env'), '... and serves';
 ok $httpd->wait_for(sub { 1 == (my @dirs = glob "$dir/run/mod_door.*") }),
     '... the old directory is gone';
 
-ok $httpd->wait_for(sub { $httpd->apps('stubborn') == 1 }), '... what did not listen is killed';
+ok $httpd->wait_for(sub { $httpd->apps($_) == 1 }), "... what did not listen is killed: $_"
+    for qw(stubborn laden);
 
 # ---- stop
 

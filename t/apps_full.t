@@ -73,6 +73,22 @@ for my $name (qw(hello other)) {
 }
 isnt $httpd->supervisor, $supervisor, '... by another supervisor';
 
+# ---- nor when httpd restarts
+
+$mark = $httpd->mark;
+ok limit($httpd->pid, 1), "again no process more for httpd's parent";
+kill 'KILL', $httpd->supervisor || die;
+ok $httpd->logs(qr/\[door:crit\] .*no supervisor for the applications/, $mark), '... nor a supervisor';
+$mark = $httpd->mark;
+kill 'USR1', $httpd->pid;
+ok $httpd->logs(qr/no supervisor for the applications; it is tried again/, $mark),
+    'httpd restarts: the log tells that there is no supervisor';
+ok !$httpd->ended(1), '... which does not end it';
+ok limit($httpd->pid, $soft), 'there is room again';
+for my $path (qw(static.txt hello other)) {
+    ok $httpd->wait_for(sub { $httpd->status("/$path") == 200 }, 120), "... and $path is back";
+}
+
 ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... nothing is left';
 

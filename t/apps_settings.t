@@ -9,6 +9,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use POSIX ();
 use Test::More;
 use DoorTest;
 
@@ -39,11 +40,38 @@ sub policies {
     return join ' ', sort keys %seen;
 }
 
-sub children { grep { OwnHttpd::parent_of($_) == $httpd->pid && $_ != $httpd->supervisor } $httpd->processes(qr/./) }
+# Those of httpd's children that have called a door.
+sub callers {
+    my ($of) = (@_, $httpd);
+    return grep { my $pid = $_; grep { (readlink // '') =~ /memfd:door/ } glob "/proc/$pid/fd/*" } children($of);
+}
+
+sub children {
+    my ($of) = (@_, $httpd);
+    return grep { OwnHttpd::parent_of($_) == $of->pid && $_ != $of->supervisor } $of->processes(qr/./);
+}
+
+# What it prints is its own scheduling policy, in the place of what it reads.
+$httpd->script(policy => "cat >/dev/null\nsed 's/.*) //' /proc/self/stat | cut -d ' ' -f 39");
+my ($mod_ext_filter) = map { m{LoadModule mime_module "(.*)/} } $httpd->{modules};
+$apps .= <<"CONF";
+LoadModule ext_filter_module $mod_ext_filter/mod_ext_filter.so
+ExtFilterDefine policy mode=output cmd=$dir/bin/policy
+<Location /hung/env>
+    SetOutputFilter policy
+</Location>
+CONF
 
 $httpd->configure("DoorBusyTimeout 1s\n$apps");
 like $httpd->check, qr/Syntax OK/, 'httpd takes the configuration';
 ok $httpd->start, 'httpd starts';
+is $httpd->status('/static.txt'), 200, 'a file is answered';
+is policies(children()), 0, "httpd's children are scheduled as they were, if no door is called";
+is $httpd->body('/hung/env'), "0\n", '... what is started by one that has called a door, too';
+is policies(callers()), 3, '... which itself is scheduled as SCHED_BATCH';
+my %calls = map { $_ => 1 } callers();
+is policies((grep { !$calls{$_} } children()), $httpd->pid, $httpd->supervisor, $httpd->apps('hung')), 0,
+    '... as nobody else is';
 is $httpd->status("/$_"), 200, "$_ answers" for qw(limited hung/env patient/env);
 
 # ---- limits
@@ -56,11 +84,6 @@ is $limit{"Max $$_[0]"}, $$_[1], "limit: $$_[0]" for
     ['processes', '20000 20001'], ['open files', '200 200'],
     ['file size', '2000000000000 3000000000000'], ['stack size', '4194304 8388608'];
 like $limit{'Max core file size'}, qr/^0 (?:unlimited|\d+)$/, 'limit: core file size';
-
-# ---- scheduling
-
-is policies(children()), 3, "httpd's children are scheduled as SCHED_BATCH";
-is policies($httpd->pid, $httpd->supervisor, $httpd->apps('hung')), 0, '... nobody else is';
 
 # ---- DoorBusyTimeout
 
@@ -78,6 +101,28 @@ kill 'CONT', $patient;
 $httpd->end_load($_) for @loads;
 is $httpd->status('/patient/env'), 200, '... and which goes on';
 ok $httpd->stop, 'httpd stops';
+
+# ---- beside a program that only computes
+
+SKIP: {
+    skip 'needs two processors and taskset', 3 if (`nproc` // 1) < 2 || system 'taskset -c 1 true';
+    my $modest = own_httpd(under => [qw(taskset -c 1 nice -n 19)], has_children => 1);
+    $modest->configure("DoorApp app $modest->{dir}/bin/hello\n<Location /app>\nDoorHandler app\n</Location>\n");
+    ok $modest->start, 'httpd has one processor, and gets little of it';
+    my $hog = fork // die $!;
+    if ($hog == 0) {
+        my $test = getppid;
+        alarm 300;
+        exec 'taskset', '-c', 1, $^X, '-e', "1 while getppid == $test" or POSIX::_exit(127);
+    }
+    my $load = $modest->load('/app', 4);
+    ok $modest->wait_for(sub { policies(callers($modest)) eq '0' }, 120),
+        '... as it has to wait for somebody who computes, it has the default policy';
+    kill 'KILL', $hog;
+    waitpid $hog, 0;
+    $modest->end_load($load);
+    ok $modest->stop, '... httpd stops';
+}
 
 # ---- the other way
 

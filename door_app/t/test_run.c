@@ -398,6 +398,8 @@ START_TEST(a_second_signal_ends_the_wait)
     sleep_ms(200);
     kill(pid, SIGTERM);
     sleep_ms(200);
+    kill(pid, SIGTERM); /* at once: the same, as if of another thread of a parent that ends */
+    sleep_ms(1200);
     ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
     ck_assert_int_eq(stop(pid), 1);
     end_capture(&capture);

@@ -127,6 +127,11 @@ int door_ask(int d, enum msg_op op, int64_t deadline_ns, struct msg_answer *answ
     return ask_with(d, op, (int[]){-1}, 1, deadline_ns, answer, fds, count);
 }
 
+int door_ask_open(int d, int bell_fd, int64_t deadline_ns, struct msg_answer *answer, int fds[2])
+{
+    return ask_with(d, MSG_OPEN, (int[]){-1, bell_fd}, 2, deadline_ns, answer, fds, 2);
+}
+
 int door_ask_attach(int d, int listening_fd, int path_fd, struct msg_answer *answer)
 {
     return ask_with(d, MSG_ATTACH, (int[]){-1, listening_fd, path_fd}, 3, 0, answer, NULL, 0);

@@ -22,6 +22,12 @@ int door_ask(int d, enum msg_op op, int64_t deadline_ns, struct msg_answer *answ
              unsigned count);
 
 /*
+ * Asks the server of d for a channel that is rung by bell_fd's pipe: its control socket and
+ * its memory, in fds.  Errors as door_ask()'s.
+ */
+int door_ask_open(int d, int bell_fd, int64_t deadline_ns, struct msg_answer *answer, int fds[2]);
+
+/*
  * Has the server of d listen on listening_fd, whose name is path_fd's (O_PATH).
  * Errors as door_ask()'s.
  */

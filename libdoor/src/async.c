@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "batch.h"
 #include "client_call.h"
 #include "client_table.h"
 #include "thread.h"
@@ -34,7 +33,6 @@ struct door_async *door_async_open(int d, size_t size)
         free(call);
         return NULL;
     }
-    batch_note_caller();
     call->size = size;
     call->error = EINVAL; /* there was none */
     if (client_buffer(call->seat, size) != NULL)

@@ -20,13 +20,13 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "ask.h"
 #include "fd.h"
 #include "name.h"
+#include "rename.h"
 #include "thread.h"
 
 #define DETACH_MAX_NS 1000000000ll
@@ -147,14 +147,6 @@ static int check_kept(struct place *p)
     errno = EBUSY;
     return -1;
 }
-
-#ifndef RENAME_EXCHANGE /* musl */
-#define RENAME_EXCHANGE (1 << 1)
-static int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
-{
-    return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
-}
-#endif
 
 /* A dead server's name: its placeholder is kept already, for another socket. */
 static int take_dead_name(struct place *p)

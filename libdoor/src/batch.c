@@ -5,14 +5,10 @@
  */
 #include "batch.h"
 
-#include <door_compat.h>
-
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -27,8 +23,8 @@
 #define PAUSE_MAX_NS 64000000000ll
 
 static _Atomic int is_batch = 1;     /* what is to be */
-static _Atomic int is_whole_process; /* door_schedule_as_batch() */
 static _Atomic int is_watching;
+static _Thread_local int is_put; /* this thread has been, and not by its program */
 
 static struct watched {
     _Atomic int tid; /* 0: a free place */
@@ -39,19 +35,6 @@ static struct watched {
 static int64_t again_ns;              /* when it is tried again */
 static int64_t pause_ns = PAUSE_MIN_NS;
 static int was_good;                  /* seconds in a row */
-
-static void forked(void)
-{
-    for (int i = 0; i < WATCHED_MAX; i++) {
-        watched[i].waited_ns = watched[i].slices = 0;
-        atomic_store(&watched[i].tid, 0);
-    }
-    atomic_store(&is_whole_process, 0);
-    atomic_store(&is_watching, 0);
-    atomic_store(&is_batch, 1);
-}
-
-static struct fork_part part = {.child = forked};
 
 static void watch_thread(int tid)
 {
@@ -108,35 +91,31 @@ static unsigned long long take_slices(unsigned long long *waited_ns)
 }
 
 /* Between the default policy and this one; what has another keeps it. */
-static void set_policy(int tid, int batch, int flags)
+static void set_policy(int batch)
 {
     const struct sched_param param = {0};
+    int now = sched_getscheduler(0);
+    int flags = now & SCHED_RESET_ON_FORK; /* not everybody may take it away */
 
-    if ((sched_getscheduler(tid) & ~SCHED_RESET_ON_FORK) == (batch ? SCHED_OTHER : SCHED_BATCH))
-        sched_setscheduler(tid, (batch ? SCHED_BATCH : SCHED_OTHER) | flags, &param);
+    if (now != -1 && (now & ~SCHED_RESET_ON_FORK) == (batch ? SCHED_OTHER : SCHED_BATCH) &&
+        sched_setscheduler(0, (batch ? SCHED_BATCH : SCHED_OTHER) | flags, &param) == 0)
+        is_put = batch;
 }
 
-/* Threads that call no door belong to it, too: those that wake the callers. */
-static void set_whole_process(int batch)
+static void forked(void)
 {
-    DIR *tasks = opendir("/proc/self/task");
-    struct dirent *entry;
-
-    while (tasks != NULL && (entry = readdir(tasks)) != NULL) {
-        int tid = atoi(entry->d_name);
-        if (tid > 0)
-            set_policy(tid, batch, 0);
+    for (int i = 0; i < WATCHED_MAX; i++) {
+        watched[i].waited_ns = watched[i].slices = 0;
+        atomic_store(&watched[i].tid, 0);
     }
-    if (tasks != NULL)
-        closedir(tasks);
+    atomic_store(&is_watching, 0);
+    atomic_store(&is_batch, 1);
+    /* Not for what a procedure starts: SCHED_RESET_ON_FORK concerns real-time policies alone. */
+    if (is_put)
+        set_policy(0);
 }
 
-static void change(int batch)
-{
-    atomic_store(&is_batch, batch);
-    if (atomic_load(&is_whole_process))
-        set_whole_process(batch);
-}
+static struct fork_part part = {.child = forked};
 
 /* Once a second while there are calls. */
 static int look(void)
@@ -147,12 +126,12 @@ static int look(void)
 
     if (!atomic_load(&is_batch)) {
         if (now_ns >= again_ns)
-            change(1);
+            atomic_store(&is_batch, 1);
     } else if (is_bad) {
         again_ns = now_ns + pause_ns;
         pause_ns = pause_ns < PAUSE_MAX_NS ? 2 * pause_ns : PAUSE_MAX_NS;
         was_good = 0;
-        change(0);
+        atomic_store(&is_batch, 0);
     } else if (slices >= SLICES_MIN && ++was_good >= 8) {
         pause_ns = PAUSE_MIN_NS;
     }
@@ -174,29 +153,8 @@ void batch_follow(struct batch_thread *t)
     if (!t->is_known)
         watch_thread(gettid());
     if (!t->is_known || t->is_batch != wanted)
-        set_policy(0, wanted, SCHED_RESET_ON_FORK); /* not for what the procedure starts */
+        set_policy(wanted);
     t->is_known = 1;
     t->is_batch = wanted;
     watch();
-}
-
-void batch_note_caller(void)
-{
-    static _Thread_local int is_known;
-
-    fork_register(&part);
-    if (!atomic_load(&is_whole_process))
-        return;
-    if (!is_known) {
-        is_known = 1;
-        watch_thread(gettid());
-    }
-    watch();
-}
-
-void door_schedule_as_batch(void)
-{
-    fork_register(&part);
-    atomic_store(&is_whole_process, 1);
-    set_whole_process(1);
 }

@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * batch.h: server threads, and all threads of a process that asks for it, are
- * scheduled as SCHED_BATCH, sched(7), while that pays.
+ * batch.h: server threads are scheduled as SCHED_BATCH, sched(7), while that pays.
  *
  * A call is a row of threads that wake one another, and who wakes is about to
  * sleep: where the woken one preempts it, each step costs a switch more.  A
@@ -22,8 +21,5 @@ struct batch_thread {
 
 /* A server thread, before each call: puts itself where it belongs. */
 void batch_follow(struct batch_thread *t);
-
-/* A thread that has called a door: counts it in, if its process has asked for it. */
-void batch_note_caller(void);
 
 #endif

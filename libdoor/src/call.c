@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "batch.h"
 #include "client_call.h"
 #include "client_table.h"
 #include "handle.h"
@@ -29,7 +28,6 @@ int door_call(int d, door_arg_t *params)
 
     if (client_acquire(d, 0, &seat) < 0)
         return -1;
-    batch_note_caller();
     return client_call(seat, params, &terms);
 }
 
@@ -79,7 +77,6 @@ int handle_acquire(const struct door_handle *handle, int64_t deadline_ns,
             return -1;
         }
     }
-    batch_note_caller();
     return 0;
 }
 
@@ -119,7 +116,6 @@ int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns
         *loan = (struct door_loan){NULL, 0, NULL, 0};
     if (client_acquire(d, deadline_ns == NULL ? 0 : atomic_load(deadline_ns), &seat) < 0)
         return -1;
-    batch_note_caller();
     return client_call(seat, params, &terms);
 }
 

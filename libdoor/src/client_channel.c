@@ -20,8 +20,6 @@
 #include "ask.h"
 #include "slot.h"
 
-#define RINGS_KEPT 64 /* in the bell; it holds four times as many */
-
 /* ------------------------------------------------ making it, and its end */
 
 /* The slot is some thread's, so the server may send what belongs to its reply. */
@@ -43,7 +41,7 @@ static void destroy(struct client_channel *ch)
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
     mailbox_close_socket(&ch->mailbox);
-    own_fd_shut(&ch->bell, ch->mailbox.account);
+    own_fd_close(&ch->bell);
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
     free(ch);
@@ -87,11 +85,7 @@ static void control_ready(struct watch *w, uint32_t events)
 /* If the program has closed our descriptors, the channel has ended for the server, too. */
 void client_channel_ring(struct client_channel *ch)
 {
-    if (atomic_fetch_add(&ch->ring_count, 1) % RINGS_KEPT == 0)
-        slot_rung_often(ch->shm);
-    /* A bell that is full has been rung, and nobody has heard it yet. */
-    if (own_fd_check(&ch->bell) &&
-        (send(ch->bell.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || errno == EAGAIN))
+    if (fd_ring(&ch->bell) == 0)
         return;
     died(ch);
     mailbox_shut(&ch->mailbox);
@@ -127,15 +121,29 @@ static int hold_socket(int d, uint64_t cookie)
     return -1;
 }
 
-/* Control, memory, bell: what is something else might block, or do anything. */
+/* Control, memory: what is something else might block, or do anything. */
 static int check_parts(const int *fds)
 {
-    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0 && fd_is_seqpacket(fds[2], 0))
+    if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0)
         return 0;
-    for (int i = 0; i < 3; i++)
-        close_foreign(fds[i]);
+    close_foreign(fds[0]);
+    close_foreign(fds[1]);
     errno = EPROTO;
     return -1;
+}
+
+/* Asks d for the parts that are the server's to make, and tells it of the bell. */
+static int ask_for_parts(struct client_channel *ch, int d, int64_t deadline_ns, int *fds)
+{
+    struct msg_answer answer;
+    int heard, result;
+
+    ch->bell = fd_bell(&heard);
+    if (ch->bell.fd < 0)
+        return -1;
+    result = door_ask_open(d, heard, deadline_ns, &answer, fds);
+    fd_close(heard);
+    return result < 0 ? -1 : check_parts(fds);
 }
 
 struct client_channel *client_channel_new(uint64_t cookie, const struct client_events *events)
@@ -159,20 +167,18 @@ struct client_channel *client_channel_new(uint64_t cookie, const struct client_e
 
 int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
 {
-    int fds[3], own = hold_socket(d, ch->cookie), result;
-    struct msg_answer answer;
+    int fds[2], own = hold_socket(d, ch->cookie), result;
 
     if (own < 0)
         return -1;
-    result = door_ask(own, MSG_OPEN, deadline_ns, &answer, fds, 3);
+    result = ask_for_parts(ch, own, deadline_ns, fds);
     fd_close(own);
-    if (result < 0 || check_parts(fds) < 0)
+    if (result < 0)
         return -1;
     ch->control.fd = fd_hide(fds[0]);
     mailbox_init(&ch->mailbox, ch->control.fd, (uid_t)-1, NULL, welcome);
     ch->memory = own_fd(fds[1]);
-    ch->bell = own_fd(fds[2]);
-    if (ch->control.fd < 0 || ch->memory.fd < 0 || ch->bell.fd < 0)
+    if (ch->control.fd < 0 || ch->memory.fd < 0)
         return -1;
     ch->shm = shm_map(ch->memory.fd, 0, SHM_MAPPED_SIZE);
     if (ch->shm == MAP_FAILED)

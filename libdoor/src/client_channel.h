@@ -39,7 +39,6 @@ struct client_channel {
     struct own_fd memory;
     struct own_fd bell;
     struct mailbox mailbox;
-    _Atomic uint32_t ring_count;
     _Atomic uint32_t call_count; /* numbers the calls, for their letters */
     void *shm;
     _Atomic int dead; /* the server is gone */

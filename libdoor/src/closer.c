@@ -16,14 +16,13 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fork.h"
 #include "thread.h"
 
 #define PARCELS_MAX 16384 /* descriptors that wait in all; a full one takes 128 KiB */
-#define IDLE_S 1          /* how long a thread waits for more */
+#define IDLE_NS 1000000000ll /* how long a thread waits for more */
 #define STUCK_NS 1000000000ll
 #define NOBODY ((uid_t)-2) /* -1 is who is not known */
 
@@ -221,14 +220,12 @@ static void close_one(struct closer_account *a)
 /* With lock held: 0 when there is something to do, ETIMEDOUT when there was nothing for long. */
 static int wait_for_work(void)
 {
-    struct timespec until;
+    int64_t until_ns = thread_now_ns() + IDLE_NS;
     int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_S;
     idle_count++;
     while (error == 0 && find_next() == NULL)
-        error = pthread_cond_clockwait(&work, &lock, CLOCK_MONOTONIC, &until);
+        error = thread_wait_until(&work, &lock, until_ns);
     idle_count--;
     return find_next() != NULL ? 0 : error;
 }
@@ -345,10 +342,15 @@ static int option(int fd, int name)
 static int is_empty_for_good(int fd)
 {
     struct msghdr msg = {0};
-    int on = 1;
+    int on = 1, type = option(fd, SO_TYPE);
+    char byte; /* what is in a stream has one */
 
-    return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_SEQPACKET &&
-           option(fd, SO_ACCEPTCONN) == 0 &&
+    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_ACCEPTCONN) != 0)
+        return 0;
+    if (type == SOCK_STREAM)
+        return shutdown(fd, SHUT_RDWR) == 0 &&
+               recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+    return type == SOCK_SEQPACKET &&
            setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0 &&
            shutdown(fd, SHUT_RDWR) == 0 &&
            recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) == 0 && (msg.msg_flags & MSG_CTRUNC) == 0;

@@ -53,7 +53,7 @@ void closer_account_drop(struct closer_account *a);
 enum closer_state closer_let_go(struct closer_account *a, int fd);
 
 /*
- * The same for a Unix SEQPACKET socket of our own: no peer has a copy of it, but one
+ * The same for a Unix SEQPACKET or STREAM socket of our own: no peer has a copy of it, but one
  * may have put something into it.  Shuts it down, in both directions, and closes it
  * at once if nothing is in it.
  */

@@ -167,17 +167,18 @@ static int told(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSYS ? error : EAGAIN;
 }
 
-static void answer_open(struct connection *c, int reply_fd, const struct ucred *who)
+static void answer_open(struct connection *c, int reply_fd, int bell_fd, const struct ucred *who)
 {
     struct msg_answer answer;
     struct server_channel *ch;
-    struct client_ends ends;
+    int control;
 
     if (atomic_load(&c->door->revoked)) {
+        closer_let_go(c->account, bell_fd);
         refuse(c, reply_fd, EBADF);
         return;
     }
-    ch = pool_open_channel(c->reference, who, &ends);
+    ch = pool_open_channel(c->reference, who, bell_fd, &control);
     if (ch == NULL) {
         refuse(c, reply_fd, told(errno));
         return;
@@ -186,10 +187,9 @@ static void answer_open(struct connection *c, int reply_fd, const struct ucred *
     LIST_INSERT_HEAD(&c->channels, ch, link);
     ch->is_linked = 1;
     if (fd_send(reply_fd, &answer, sizeof(answer),
-                (int[]){ends.control, ch->memory.fd, ends.bell}, 3) < 0)
+                (int[]){control, ch->memory.fd}, 2) < 0)
         server_channel_condemn(ch);
-    fd_close(ends.control); /* if nobody gets it, the channel ends */
-    fd_close(ends.bell);
+    fd_close(control); /* if nobody gets it, the channel ends */
     closer_let_go(c->account, reply_fd);
 }
 
@@ -242,8 +242,8 @@ static void serve(struct connection *c, const struct msg_request *request, int *
     /* Who sent it, not who made a socket: that may be one of ours, sent back. */
     uid_t uid = sender->pid != 0 ? sender->uid : (uid_t)-1;
 
-    if (ours && request->op == MSG_OPEN && count == 1)
-        answer_open(c, fds[0], sender);
+    if (ours && request->op == MSG_OPEN && count == 2)
+        answer_open(c, fds[0], fds[1], sender);
     else if (ours && request->op == MSG_INFO && count == 1)
         answer_info(c, fds[0]);
     else if (ours && request->op == MSG_ATTACH && count >= 2)

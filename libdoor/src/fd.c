@@ -25,6 +25,7 @@
 #define FD_BATCH_MAX 253     /* SCM_MAX_FD, unix(7) */
 #define HIDE_FROM 512
 #define OWN_MAX 65536
+#define BELL_SIZE 4096 /* bytes; the least that a pipe can have */
 
 /*
  * What fd_hide() gave a number to: a socket's cookie, or a device and an inode.  By
@@ -230,6 +231,52 @@ int fd_pair(int pair[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
+struct own_fd fd_bell(int *heard)
+{
+    struct own_fd own = {.fd = -1};
+    char path[32];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return own;
+    fcntl(ends[1], F_SETPIPE_SZ, BELL_SIZE); /* if it may not: a larger one */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[1]);
+    own = own_fd(fd_open(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    fd_close(ends[1]);
+    if (own.fd < 0)
+        fd_close(ends[0]);
+    else
+        *heard = ends[0];
+    return own;
+}
+
+int fd_ring(const struct own_fd *own)
+{
+    char old[BELL_SIZE];
+
+    if (!own_fd_check(own))
+        return -1;
+    if (write(own->fd, "", 1) == 1)
+        return 0;
+    if (errno != EAGAIN)
+        return -1;
+    /* Full of old rings.  After them a new one: whoever looked meanwhile looks again. */
+    while (read(own->fd, old, sizeof(old)) > 0)
+        continue;
+    return write(own->fd, "", 1) == 1 || errno == EAGAIN ? 0 : -1;
+}
+
+int fd_is_bell(int fd)
+{
+    static const char pipe_name[] = "pipe:[";
+    char path[32], name[sizeof(pipe_name)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return readlink(path, name, sizeof(name)) == sizeof(name) &&
+           memcmp(name, pipe_name, sizeof(pipe_name) - 1) == 0 &&
+           (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
 static int socket_option(int fd, int name)
 {
     int value = -1;
@@ -303,8 +350,9 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
     return taken;
 }
 
-int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
-                   struct closer_account *account, struct ucred *sender, int *lost)
+/* recvmsg(2), and what came along: descriptors, those over max let go, and the sender. */
+static ssize_t receive(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                       struct closer_account *account, struct ucred *sender, int *flags)
 {
     union control control;
     struct iovec iov = {.iov_base = data, .iov_len = len};
@@ -312,11 +360,9 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
                          .msg_iovlen = 1,
                          .msg_control = &control,
                          .msg_controllen = sizeof(control)};
-    ssize_t got;
+    ssize_t got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     *count = 0;
-    *sender = (struct ucred){0};
-    got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
@@ -325,8 +371,22 @@ int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsig
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             memcpy(sender, CMSG_DATA(c), sizeof(*sender));
     }
-    *lost = (msg.msg_flags & MSG_CTRUNC) != 0;
-    if ((size_t)got == len && (msg.msg_flags & MSG_TRUNC) == 0 && !*lost)
+    *flags = msg.msg_flags;
+    return got;
+}
+
+int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
+                   struct closer_account *account, struct ucred *sender, int *lost)
+{
+    int flags;
+    ssize_t got;
+
+    *sender = (struct ucred){0};
+    got = receive(fd, data, len, fds, max, count, account, sender, &flags);
+    if (got < 0)
+        return -1;
+    *lost = (flags & MSG_CTRUNC) != 0;
+    if ((size_t)got == len && (flags & MSG_TRUNC) == 0 && !*lost)
         return 0;
     while (*count > 0)
         closer_let_go(account, fds[--*count]);

@@ -72,6 +72,20 @@ uint64_t fd_cookie(int fd);
 int fd_pair(int pair[2]);
 
 /*
+ * A bell: a pipe, which its owner rings by a byte, and whose other end somebody else
+ * has in an epoll, edge-triggered, and never reads.  The owner's descriptor is of its
+ * own making and open for both directions: nobody can make it block, or break.
+ *
+ * fd_bell: the owner's end, hidden; *heard is the other one, to be sent away and closed.
+ * -1 and errno.
+ * fd_ring: 0, or -1 if own is not that any more.
+ * fd_is_bell: whether a descriptor that came is such another end; never blocks.
+ */
+struct own_fd fd_bell(int *heard);
+int fd_ring(const struct own_fd *own);
+int fd_is_bell(int fd);
+
+/*
  * One message with up to count descriptors; never blocks, raises no SIGPIPE.
  * Returns 0, or -1 and errno.
  */

@@ -53,6 +53,19 @@ static void renew_if_child(void)
         renew();
 }
 
+/* fork(2)'s child, which has one thread.  qemu's user emulation wipes no page. */
+static void forked(void)
+{
+    struct fork_page *page = atomic_load(&fork_page);
+
+    if (page == NULL)
+        return;
+    if (atomic_load(&pid) != 0)
+        atomic_store(&pid, getpid());
+    atomic_store(&page->state, FORK_IS_CHILD);
+    renew();
+}
+
 /* Without a lock, which a child could not make anew yet.  MADV_WIPEONFORK: Linux 4.14. */
 static int make_page(void)
 {
@@ -77,7 +90,7 @@ static int make_page(void)
 /* With lock held. */
 static int add(struct fork_part *part)
 {
-    if (!has_handler && pthread_atfork(NULL, NULL, renew_if_child) != 0)
+    if (!has_handler && pthread_atfork(NULL, NULL, forked) != 0)
         return -1;
     has_handler = 1;
     part->next = atomic_load(&parts);

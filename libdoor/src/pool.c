@@ -306,11 +306,13 @@ static void call_abandoned(struct server_channel *ch, unsigned slot, uint32_t ca
     pthread_mutex_unlock(&pool->lock);
 }
 
-struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
-                                         struct client_ends *ends)
+struct server_channel *pool_open_channel(struct door_reference *reference,
+                                         const struct ucred *who, int bell_fd,
+                                         int *client_control)
 {
     static const struct channel_events events = {channel_ended, call_abandoned};
-    struct server_channel *ch = server_channel_create(reference, who, &events, ends);
+    struct server_channel *ch =
+        server_channel_create(reference, who, bell_fd, &events, client_control);
     struct pool *pool = reference->door->pool;
     int error;
 
@@ -324,8 +326,7 @@ struct server_channel *pool_open_channel(struct door_reference *reference, const
     } else {
         error = errno;
     }
-    fd_close(ends->control);
-    fd_close(ends->bell);
+    fd_close(*client_control);
     server_channel_release(ch);
     errno = error;
     return NULL;
@@ -434,10 +435,8 @@ static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
         repair_or_wait(pool);
     if (count == 1 && event.data.u64 != KICK)
         ch = find_channel(pool, event.data.u64);
-    if (ch != NULL) {
-        server_channel_rung(ch);
+    if (ch != NULL)
         server_channel_heard(ch);
-    }
     return ch;
 }
 

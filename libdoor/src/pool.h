@@ -106,11 +106,13 @@ unsigned pool_idle_count(struct pool *pool);
 
 /*
  * A new channel to the door of that reference, whose calls the pool's threads take, at the expense of who
- * asked for it; the loop's from here on.  *ends: the client's, for the caller to send
- * and close.  NULL and errno: EMFILE over quota.
+ * asked for it; the loop's from here on.  Takes bell_fd over.  *client_control: the
+ * client's end, for the caller to send and close.  NULL and errno: EMFILE over quota,
+ * EPROTO that is no bell.
  */
-struct server_channel *pool_open_channel(struct door_reference *reference, const struct ucred *who,
-                                         struct client_ends *ends);
+struct server_channel *pool_open_channel(struct door_reference *reference,
+                                         const struct ucred *who, int bell_fd,
+                                         int *client_control);
 
 /* How many calls of door have been taken, and have not been replied to. */
 unsigned pool_running(struct pool *pool, const struct door *door);

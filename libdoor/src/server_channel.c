@@ -28,8 +28,6 @@
 #define REVOKED_MAX (2 * SHM_SLOT_COUNT)
 #define DELIVER_MAX_NS 1000000000ll
 
-#define RINGS_MAX 1024 /* more than a bell holds */
-
 static int is_size_allowed(void)
 {
     struct rlimit limit;
@@ -79,7 +77,8 @@ static void destroy(struct server_channel *ch)
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
     mailbox_close_socket(&ch->mailbox);
-    own_fd_shut(&ch->bell, ch->mailbox.account);
+    if (own_fd_check(&ch->bell))
+        closer_let_go(ch->mailbox.account, ch->bell.fd); /* a client may hold its pipe's lock */
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
     quota_give_back(&ch->share);
@@ -153,21 +152,22 @@ static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
     return -1;
 }
 
-static int make_bell(struct server_channel *ch, int *client_end)
+/* Takes bell_fd over, also on failure. */
+static int take_bell(struct server_channel *ch, int bell_fd)
 {
-    int pair[2];
-
-    if (fd_pair(pair) < 0)
+    if (!fd_is_bell(bell_fd)) {
+        closer_let_go(ch->mailbox.account, bell_fd);
+        errno = EPROTO;
         return -1;
-    *client_end = pair[1];
-    ch->bell = own_fd(pair[0]);
+    }
+    ch->bell = own_fd(bell_fd);
     return ch->bell.fd < 0 ? -1 : 0;
 }
 
-static int make_parts(struct server_channel *ch, const struct ucred *who, struct client_ends *ends)
+static int make_parts(struct server_channel *ch, const struct ucred *who, int *client_control)
 {
     if (quota_take(&ch->share, who, CHANNEL_DESCRIPTORS) < 0 ||
-        make_control(ch, who->uid, &ends->control) < 0 || make_bell(ch, &ends->bell) < 0)
+        make_control(ch, who->uid, client_control) < 0)
         return -1;
     ch->memory = own_fd(make_memory());
     if (ch->memory.fd < 0)
@@ -177,14 +177,16 @@ static int make_parts(struct server_channel *ch, const struct ucred *who, struct
 }
 
 struct server_channel *server_channel_create(struct door_reference *reference,
-                                             const struct ucred *who,
+                                             const struct ucred *who, int bell_fd,
                                              const struct channel_events *events,
-                                             struct client_ends *ends)
+                                             int *client_control)
 {
     struct server_channel *ch = calloc(1, sizeof(*ch));
 
-    if (ch == NULL)
+    if (ch == NULL) {
+        close_foreign(bell_fd);
         return NULL;
+    }
     atomic_init(&ch->refs, 1);
     ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->shm = MAP_FAILED;
@@ -193,12 +195,11 @@ struct server_channel *server_channel_create(struct door_reference *reference,
     ch->door = reference->door;
     door_reference_hold(reference);
     mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, NULL);
-    *ends = (struct client_ends){-1, -1};
-    if (make_parts(ch, who, ends) == 0)
+    *client_control = -1;
+    if (take_bell(ch, bell_fd) == 0 && make_parts(ch, who, client_control) == 0)
         return ch;
     int error = errno;
-    fd_close(ends->control);
-    fd_close(ends->bell);
+    fd_close(*client_control);
     server_channel_release(ch);
     errno = error;
     return NULL;
@@ -230,41 +231,6 @@ int server_channel_look_out(struct server_channel *ch)
 void server_channel_heard(struct server_channel *ch)
 {
     slot_heard(ch->shm);
-}
-
-/* 0 when a ring was taken off the bell; -1 with EAGAIN there is none, else nonsense. */
-static int take_ring(struct server_channel *ch)
-{
-    struct ucred sender;
-    unsigned count;
-    int fds[1], lost, result;
-
-    result = fd_recv_letter(ch->bell.fd, NULL, 0, fds, 1, &count,
-                            ch->mailbox.account, &sender, &lost);
-    if (result == 0 && (count > 0 || lost)) {
-        if (count > 0)
-            closer_let_go(ch->mailbox.account, fds[0]);
-        errno = EPROTO;
-        return -1;
-    }
-    return result;
-}
-
-static void empty_bell(struct server_channel *ch)
-{
-    unsigned i = 0;
-
-    while (i < RINGS_MAX && take_ring(ch) == 0)
-        i++;
-    if (i < RINGS_MAX && errno != EAGAIN)
-        server_channel_condemn(ch);
-}
-
-/* Before slot_heard(): whoever rings after that is heard anew. */
-void server_channel_rung(struct server_channel *ch)
-{
-    if (slot_was_rung_often(ch->shm) && own_fd_check(&ch->bell))
-        empty_bell(ch);
 }
 
 unsigned server_channel_pending(struct server_channel *ch)

@@ -49,17 +49,12 @@ struct server_channel {
     _Atomic int gone;   /* the client is */
     _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
     struct own_fd memory;
-    struct own_fd bell; /* our end of it */
+    struct own_fd bell; /* our end of it; never read: fd_bell() */
     struct quota_share share; /* whose descriptors it costs */
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
     struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
-};
-
-/* The client's ends of a new channel, for who made it to send and close. */
-struct client_ends {
-    int control, bell;
 };
 
 /*
@@ -69,13 +64,15 @@ struct client_ends {
 int server_channel_allowed(void);
 
 /*
- * A channel to the door of that reference, at the expense of who asked for it, which nobody watches yet.
- * NULL and errno: EMFILE over quota.
+ * A channel to the door of that reference, at the expense of who asked for it, which
+ * nobody watches yet.  Takes bell_fd over, which came from there.  *client_control: the
+ * client's end, for the caller to send and close.  NULL and errno: EMFILE over quota,
+ * EPROTO that is no bell.
  */
 struct server_channel *server_channel_create(struct door_reference *reference,
-                                             const struct ucred *who,
+                                             const struct ucred *who, int bell_fd,
                                              const struct channel_events *events,
-                                             struct client_ends *ends);
+                                             int *client_control);
 
 /* From now on the loop hears of its letters, and of its end; 0, or -1. */
 int server_channel_watch(struct server_channel *ch);
@@ -100,11 +97,8 @@ unsigned server_channel_pending(struct server_channel *ch);
 /* Callers need not ring for now: 1 if that is news, and then heard() must follow. */
 int server_channel_look_out(struct server_channel *ch);
 
-/* From now on callers ring again. */
+/* The bell was heard, or nobody looks out: from now on callers ring again. */
 void server_channel_heard(struct server_channel *ch);
-
-/* Its bell has rung; heard() follows. */
-void server_channel_rung(struct server_channel *ch);
 
 /* What the caller says of its call in slot, read once. */
 struct server_call {

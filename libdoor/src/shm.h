@@ -16,7 +16,7 @@
  *                           for data that do not fit into the slot
  *
  * A call: the caller owns a slot, fills it, sets the slot's bit in `pending`
- * and rings the bell (a socket in the server's epoll, which gets an empty message)
+ * and rings the bell (a pipe of its own whose other end is in the server's epoll)
  * unless `waking` says that it rang already.  Whoever clears the bit has the call: a server thread
  * that runs it, or the caller that takes it back.  The reply is in the slot
  * when `state` becomes SLOT_DONE.
@@ -25,10 +25,6 @@
  * the server thread that the bell woke clears it, which it does before it
  * looks at `pending`.  A server thread that is about to reply, and will look
  * before it sleeps, sets and clears it likewise: no ring is needed meanwhile.
- *
- * A bell keeps its messages until the server empties it.  Which it does when it hears
- * the bell and `rung` is 1: the client sets that every so often, before it rings, so
- * that a bell is full only while nobody has heard it.
  *
  * A call that is to follow another one is not set in `pending` by its caller,
  * who puts it into the other's `next`; the server sets it there when it replies
@@ -105,7 +101,6 @@ struct shm_slot {
 struct shm_head {
     alignas(64) _Atomic uint32_t waking;
     _Atomic uint32_t revoked; /* the server's word: no call will be taken any more */
-    _Atomic uint32_t rung;    /* the client's: it has rung often; see there */
     alignas(64) _Atomic uint64_t pending[SHM_WORD_COUNT]; /* a bit for each slot */
 };
 
@@ -169,7 +164,7 @@ int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, uns
 #define MSG_MAGIC 0x524f4f44u
 
 enum msg_op {
-    MSG_OPEN = 1, /* give me a channel for calls */
+    MSG_OPEN = 1, /* give me a channel for calls; the second descriptor is its bell */
     MSG_INFO,     /* tell me about the door */
     MSG_ATTACH,   /* the second socket listens on a name: serve it; the third is that, O_PATH */
     MSG_DETACH    /* the name that led to this descriptor is gone */
@@ -189,7 +184,7 @@ struct msg_answer {
     uint64_t data_max;    /* the door's parameters, door_getparam(3C) */
     uint64_t data_min;
     uint64_t desc_max;
-    struct door_info info; /* MSG_OPEN: with three descriptors: control, memory, bell */
+    struct door_info info; /* MSG_OPEN: with two descriptors: control, memory */
 };
 
 #endif

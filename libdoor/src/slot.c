@@ -102,16 +102,6 @@ void slot_heard(void *shm)
     atomic_store(&shm_head(shm)->waking, 0);
 }
 
-void slot_rung_often(void *shm)
-{
-    atomic_store(&shm_head(shm)->rung, 1);
-}
-
-int slot_was_rung_often(void *shm)
-{
-    return atomic_load(&shm_head(shm)->rung) != 0 && atomic_exchange(&shm_head(shm)->rung, 0) != 0;
-}
-
 void slot_revoke(void *shm)
 {
     atomic_store(&shm_head(shm)->revoked, 1);

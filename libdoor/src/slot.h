@@ -38,9 +38,6 @@ int slot_submit_behind(void *shm, unsigned slot, unsigned behind);
  */
 int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int *must_ring);
 
-/* Before every so many rings: the server is to empty its bell when it hears it. */
-void slot_rung_often(void *shm);
-
 /* Whether the call has not been taken. */
 int slot_is_pending(void *shm, unsigned slot);
 
@@ -78,9 +75,6 @@ int slot_look_out(void *shm);
 
 /* The bell was heard: from now on callers ring again. */
 void slot_heard(void *shm);
-
-/* Whether it is to be emptied, before slot_heard(). */
-int slot_was_rung_often(void *shm);
 
 /* No call is taken any more; callers see it after they have set their bit. */
 void slot_revoke(void *shm);

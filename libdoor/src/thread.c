@@ -23,11 +23,13 @@
 char thread_handover;
 #endif
 
+#ifdef __GLIBC__
 /*
  * glibc loads the unwinder at the first pthread_cancel(3), and ends the process if it
  * cannot, for want of a descriptor for instance.  So it is linked with.
  */
 void *const thread_unwinder __attribute__((used)) = (void *)_Unwind_DeleteException;
+#endif
 
 int64_t thread_now_ns(void)
 {

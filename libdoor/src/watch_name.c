@@ -20,6 +20,7 @@
 #include "fork.h"
 #include "loop.h"
 #include "name.h"
+#include "rename.h"
 
 static LIST_HEAD(, name_watch) watches = LIST_HEAD_INITIALIZER(watches);
 

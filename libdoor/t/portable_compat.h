@@ -26,7 +26,6 @@
 #define door_async_close portable_async_close
 #define door_share_arguments portable_share_arguments
 #define door_result_buffer portable_result_buffer
-#define door_schedule_as_batch portable_schedule_as_batch
 #define door_running_calls portable_running_calls
 #include "../../compat/door_compat.c"
 #undef door_now_ns
@@ -45,7 +44,6 @@
 #undef door_async_close
 #undef door_share_arguments
 #undef door_result_buffer
-#undef door_schedule_as_batch
 #undef door_running_calls
 
 #endif

@@ -1,21 +1,16 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * test_batch.c: how server threads, and the threads of a process that asks for it,
- * are scheduled: so that they do not preempt who wakes them, unless they then wait
- * behind somebody who only computes.  Linux alone: elsewhere there is nothing to see.
+ * test_batch.c: how server threads are scheduled: so that they do not preempt who
+ * wakes them, unless they then wait behind somebody who only computes; what a
+ * procedure starts is not.  Linux alone: elsewhere there is nothing to see.
  */
 #include "door_test.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include "door_compat.h"
 
 /* What wakes a thread sits on this processor, the thread and whoever computes on the other. */
 #define WAKER_CPU 0
@@ -122,60 +117,51 @@ START_TEST(another_policy_is_kept)
 }
 END_TEST
 
-static _Atomic int thread_policy; /* of a thread that calls nothing */
-static _Atomic bool stop;
-
-static void *look_at_itself(void *unused)
+static int own_policy(void *unused)
 {
-    while (!stop) {
-        thread_policy = POLICY(sched_getscheduler(0));
-        usleep(1000);
-    }
-    return unused;
+    (void)unused;
+    return sched_getscheduler(0);
 }
 
-static bool all_are_default(void *d)
+static void answer_policy_of_forked(void *c, char *argp, size_t arg_size, door_desc_t *dp,
+                                    uint_t n_desc)
 {
-    for (int i = 0; i < 20; i++)
-        server_policy(*(int *)d);
-    return POLICY(sched_getscheduler(0)) == SCHED_OTHER && thread_policy == SCHED_OTHER;
+    int policies[] = {POLICY(sched_getscheduler(0)), door_test_in_child(own_policy, NULL)};
+
+    (void)c;
+    (void)argp;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    door_return((char *)policies, sizeof(policies), NULL, 0);
 }
 
-START_TEST(a_whole_process)
+static void serve_forking(void *unused)
 {
-    int d = start(serve), cpu = WOKEN_CPU;
-    pid_t hog = door_test_spawn(compute, &cpu);
-    pthread_t thread;
+    int d = door_create(answer_policy_of_forked, NULL, 0);
 
-    be_modest();
-    door_schedule_as_batch();
-    ck_assert_int_eq(POLICY(sched_getscheduler(0)), SCHED_BATCH);
-    ck_assert_int_eq(pthread_create(&thread, NULL, look_at_itself, NULL), 0);
-    while (thread_policy == 0)
-        usleep(1000);
-    ck_assert_int_eq(thread_policy, SCHED_BATCH);
-    ck_assert(door_test_await(all_are_default, &d));
-    stop = true;
-    pthread_join(thread, NULL);
-    door_test_stop(hog);
+    (void)unused;
+    door_test_attach(d, door_test_path("door"));
+    door_test_ready();
+    door_test_pause();
+}
+
+START_TEST(what_a_procedure_forks)
+{
+    int d = start(serve_forking), policies[2];
+
+    ck_assert_int_eq(door_test_call(d, NULL, 0, policies, sizeof(policies)), sizeof(policies));
+    ck_assert_int_eq(policies[0], SCHED_BATCH);
+    ck_assert_int_eq(policies[1], SCHED_OTHER);
 }
 END_TEST
 
-static int forked(void *unused)
-{
-    (void)unused;
-    return POLICY(sched_getscheduler(0));
-}
-
-START_TEST(what_is_forked_later)
+START_TEST(callers)
 {
     int d = start(serve);
 
-    door_schedule_as_batch();
     server_policy(d);
-    /* As with any scheduling: the program itself has asked for it. */
-    ck_assert_int_eq(door_test_in_child(forked, NULL), SCHED_BATCH);
-    ck_assert_int_eq(server_policy(d), SCHED_BATCH);
+    ck_assert_int_eq(sched_getscheduler(0), SCHED_OTHER);
 }
 END_TEST
 
@@ -184,11 +170,10 @@ int main(void)
     Suite *suite = suite_create("batch");
     TCase *tc = door_test_tcase(suite, "batch", 60);
 
-    if (sysconf(_SC_NPROCESSORS_ONLN) > WOKEN_CPU) {
+    if (sysconf(_SC_NPROCESSORS_ONLN) > WOKEN_CPU)
         tcase_add_test(tc, server_threads);
-        tcase_add_test(tc, a_whole_process);
-    }
     tcase_add_test(tc, another_policy_is_kept);
-    tcase_add_test(tc, what_is_forked_later);
+    tcase_add_test(tc, what_a_procedure_forks);
+    tcase_add_test(tc, callers);
     return door_test_run(suite);
 }

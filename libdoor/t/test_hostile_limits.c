@@ -26,7 +26,7 @@ START_TEST(the_doors_own_socket_as_control)
 
     target_start(0);
     door = hostile_connect(target_path);
-    ck_assert(hostile_request(door, MSG_OPEN, &door, 1));
+    ck_assert(hostile_request(door, MSG_OPEN, (int[]){door, door}, 2));
     target_serves();
     close(door);
     target_is_clean();

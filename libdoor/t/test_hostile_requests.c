@@ -249,7 +249,7 @@ static void go_to_stage(enum stage stage)
 {
     struct hostile_peer p = {-1, -1, -1, -1, NULL};
     struct target_request *r;
-    int pair[2];
+    int pair[2], bell[2];
 
     p.door = hostile_connect(target_path);
     if (stage == CONNECTED)
@@ -258,7 +258,8 @@ static void go_to_stage(enum stage stage)
         door_test_require(fd_pair(pair) == 0);
         if (stage == ASKED_CLOSED)
             close(pair[0]);
-        hostile_request(p.door, MSG_OPEN, &pair[1], 1);
+        door_test_require(pipe(bell) == 0);
+        hostile_request(p.door, MSG_OPEN, (int[]){pair[1], bell[0]}, 2);
         return;
     }
     door_test_require(hostile_open_channel(&p));
@@ -301,6 +302,36 @@ START_TEST(clients_that_die_on_the_way)
                 sem_post(&target_shared->released);
         }
     }
+    target_is_clean();
+}
+END_TEST
+
+/* No bell, or what is none: an answer that says so, or none. */
+START_TEST(bells_that_are_none)
+{
+    int door, pair[2], bell[2];
+
+    target_start(0);
+    ck_assert_int_eq(pipe(bell), 0);
+    door = hostile_connect(target_path);
+    for (int kind = 0; kind <= KIND_COUNT + 1; kind++) {
+        struct msg_answer answer = {0};
+        unsigned count = 0;
+        int fds[2], what = kind < KIND_COUNT ? make_kind(kind) : kind == KIND_COUNT ? bell[1] : -1;
+
+        ck_assert_int_eq(fd_pair(pair), 0);
+        ck_assert(hostile_request(door, MSG_OPEN, (int[]){pair[1], what}, what < 0 ? 1 : 2));
+        close(pair[1]);
+        ck_assert(hostile_wait_readable(pair[0], TARGET_SERVES_MS));
+        ck_assert(fd_recv(pair[0], &answer, sizeof(answer), fds, 2, &count) < 0 ||
+                  answer.error != 0);
+        ck_assert_uint_eq(count, 0);
+        close(pair[0]);
+        if (what >= 0 && kind < KIND_COUNT)
+            close(what);
+        target_serves();
+    }
+    close(door);
     target_is_clean();
 }
 END_TEST
@@ -435,6 +466,7 @@ int main(void)
     tcase_add_test(tc, a_flood_of_requests);
     tcase_add_test(tc, hundreds_connect_and_say_nothing);
     tcase_add_test(tc, clients_that_die_on_the_way);
+    tcase_add_test(tc, bells_that_are_none);
     tcase_add_test(tc, a_close_that_blocks_in_a_request);
     tcase_add_test(tc, a_refused_attach_leaves_nothing);
     tcase_add_test(tc, a_stranger_cannot_detach);

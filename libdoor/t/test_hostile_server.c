@@ -38,14 +38,12 @@ struct plan {
     int32_t error;
     int (*control)(void);
     int (*memory)(void);
-    int (*bell)(void);
     unsigned more;      /* descriptors beyond the three */
     void (*serve)(struct hostile_peer *p); /* once the client has its channel */
 };
 
 static const char *path;
 static int control = -1; /* the server's end of it */
-static int bell = -1;    /* likewise */
 
 /* ------------------------------------------------ what it hands out */
 
@@ -122,13 +120,9 @@ static int device(void)
     return open("/dev/zero", O_RDWR);
 }
 
-static int good_bell(void)
+static int an_eventfd(void)
 {
-    int pair[2];
-
-    door_test_require(fd_pair(pair) == 0);
-    bell = pair[0];
-    return pair[1];
+    return eventfd(0, 0);
 }
 
 static int no_descriptor(void)
@@ -389,8 +383,6 @@ static void answer(const struct plan *plan, struct hostile_peer *p, int reply)
     p->control = control;
     p->memory = fds[count] = plan->memory();
     count += fds[count] >= 0;
-    p->bell = fds[count] = plan->bell();
-    count += fds[count] >= 0;
     p->shm = p->memory < 0 ? MAP_FAILED
                            : mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
                                   p->memory, 0);
@@ -408,15 +400,17 @@ static void serve_badly(void *arg)
     const struct plan *plan = arg;
     struct hostile_peer p = {-1, -1, -1, -1, NULL};
     struct msg_request request;
-    int reply, door, listening = listen_at(path);
+    int came[2], door, listening = listen_at(path);
     unsigned count;
 
     signal(SIGPIPE, SIG_IGN);
     door_test_ready();
     door = accept(listening, NULL, NULL);
     door_test_require(door >= 0 && hostile_wait_readable(door, DOOR_TEST_DEADLINE_MS));
-    door_test_require(fd_recv(door, &request, sizeof(request), &reply, 1, &count) == 0);
-    answer(plan, &p, reply);
+    door_test_require(fd_recv(door, &request, sizeof(request), came, 2, &count) == 0 &&
+                      count == 2);
+    p.bell = came[1];
+    answer(plan, &p, came[0]);
     if (plan->serve != NULL)
         plan->serve(&p);
     door_test_pause();
@@ -456,8 +450,8 @@ static int call_and_look(void *server)
 }
 
 #define GOOD sizeof(struct msg_answer), MSG_MAGIC, 0, good_control
-#define NOTHING no_descriptor, no_descriptor, no_descriptor, 0, NULL
-#define EVERYTHING good_control, good_memory, good_bell, 0, NULL
+#define NOTHING no_descriptor, no_descriptor, 0, NULL
+#define EVERYTHING good_control, good_memory, 0, NULL
 
 static const struct plan openings[] = {
     {"no answer", 0, 0, 0, NOTHING},
@@ -468,53 +462,52 @@ static const struct plan openings[] = {
     {"an error", sizeof(struct msg_answer), MSG_MAGIC, EACCES, NOTHING},
     {"an odd error", sizeof(struct msg_answer), MSG_MAGIC, -5, EVERYTHING},
     {"no descriptors", sizeof(struct msg_answer), MSG_MAGIC, 0, NOTHING},
-    {"one descriptor", GOOD, no_descriptor, no_descriptor, 0, NULL},
-    {"two descriptors", GOOD, good_memory, no_descriptor, 0, NULL},
-    {"four descriptors", GOOD, good_memory, good_bell, 1, NULL},
-    {"250 descriptors", GOOD, good_memory, good_bell, 247, NULL},
-    {"a stream as control", sizeof(struct msg_answer), MSG_MAGIC, 0, stream_control, good_memory,
-     good_bell, 0, NULL},
-    {"a device as control", sizeof(struct msg_answer), MSG_MAGIC, 0, device, good_memory,
-     good_bell, 0, NULL},
-    {"memory without seals", GOOD, unsealed_memory, good_bell, 0, NULL},
-    {"small memory", GOOD, small_memory, good_bell, 0, NULL},
-    {"no memory", GOOD, tiny_memory, good_bell, 0, NULL},
-    {"read-only memory", GOOD, read_only_memory, good_bell, 0, NULL},
-    {"a file", GOOD, regular_file, good_bell, 0, NULL},
-    {"a device", GOOD, device, good_bell, 0, NULL},
-    {"a bell as memory", GOOD, good_bell, good_bell, 0, NULL},
+    {"one descriptor", GOOD, no_descriptor, 0, NULL},
+    {"three descriptors", GOOD, good_memory, 1, NULL},
+    {"250 descriptors", GOOD, good_memory, 248, NULL},
+    {"a stream as control", sizeof(struct msg_answer), MSG_MAGIC, 0, stream_control, good_memory, 0,
+     NULL},
+    {"a device as control", sizeof(struct msg_answer), MSG_MAGIC, 0, device, good_memory, 0,
+     NULL},
+    {"memory without seals", GOOD, unsealed_memory, 0, NULL},
+    {"small memory", GOOD, small_memory, 0, NULL},
+    {"no memory", GOOD, tiny_memory, 0, NULL},
+    {"read-only memory", GOOD, read_only_memory, 0, NULL},
+    {"a file", GOOD, regular_file, 0, NULL},
+    {"a device", GOOD, device, 0, NULL},
+    {"an eventfd as memory", GOOD, an_eventfd, 0, NULL},
 };
 
 static const struct plan calls[] = {
-    {"never takes a call", GOOD, good_memory, good_bell, 0, never_take},
-    {"takes it only", GOOD, good_memory, good_bell, 0, take_only},
-    {"hangs up", GOOD, good_memory, good_bell, 0, hang_up},
-    {"says it is revoked", GOOD, good_memory, good_bell, 0, say_revoked},
-    {"wakes for nothing", GOOD, good_memory, good_bell, 0, wake_for_nothing},
-    {"sends too many descriptors", GOOD, good_memory, good_bell, 0, send_too_many},
-    {"garbage letters", GOOD, good_memory, good_bell, 0, send_garbage_letters},
+    {"never takes a call", GOOD, good_memory, 0, never_take},
+    {"takes it only", GOOD, good_memory, 0, take_only},
+    {"hangs up", GOOD, good_memory, 0, hang_up},
+    {"says it is revoked", GOOD, good_memory, 0, say_revoked},
+    {"wakes for nothing", GOOD, good_memory, 0, wake_for_nothing},
+    {"sends too many descriptors", GOOD, good_memory, 0, send_too_many},
+    {"garbage letters", GOOD, good_memory, 0, send_garbage_letters},
 };
 
 static const struct plan results[] = {
-    {"a huge result", GOOD, good_memory, good_bell, 0, give_huge_result},
-    {"an endless result", GOOD, good_memory, good_bell, 0, give_endless_result},
-    {"behind the window", GOOD, good_memory, good_bell, 0, give_result_behind_the_window},
-    {"it wraps", GOOD, good_memory, good_bell, 0, give_result_that_wraps},
-    {"beyond the slot", GOOD, good_memory, good_bell, 0, give_result_beyond_the_slot},
-    {"an odd error", GOOD, good_memory, good_bell, 0, give_odd_error},
-    {"a result that cannot be mapped", GOOD, memory_to_freeze, good_bell, 0, give_frozen_result},
-    {"descriptors that never come", GOOD, good_memory, good_bell, 0, announce_what_never_comes},
-    {"announces too many descriptors", GOOD, good_memory, good_bell, 0, announce_too_many},
+    {"a huge result", GOOD, good_memory, 0, give_huge_result},
+    {"an endless result", GOOD, good_memory, 0, give_endless_result},
+    {"behind the window", GOOD, good_memory, 0, give_result_behind_the_window},
+    {"it wraps", GOOD, good_memory, 0, give_result_that_wraps},
+    {"beyond the slot", GOOD, good_memory, 0, give_result_beyond_the_slot},
+    {"an odd error", GOOD, good_memory, 0, give_odd_error},
+    {"a result that cannot be mapped", GOOD, memory_to_freeze, 0, give_frozen_result},
+    {"descriptors that never come", GOOD, good_memory, 0, announce_what_never_comes},
+    {"announces too many descriptors", GOOD, good_memory, 0, announce_too_many},
 };
 
 static const struct plan queues[] = {
-    {"never starts the second", GOOD, good_memory, good_bell, 0, never_start_the_second},
-    {"takes the second only", GOOD, good_memory, good_bell, 0, take_the_second_only},
-    {"forgets the second", GOOD, good_memory, good_bell, 0, forget_the_second},
-    {"lets another follow", GOOD, good_memory, good_bell, 0, let_another_follow},
-    {"lets nonsense follow", GOOD, good_memory, good_bell, 0, let_nonsense_follow},
-    {"asks for descriptors", GOOD, good_memory, good_bell, 0, ask_the_second_for_descriptors},
-    {"ends one, hangs up", GOOD, good_memory, good_bell, 0, end_the_first_and_hang_up},
+    {"never starts the second", GOOD, good_memory, 0, never_start_the_second},
+    {"takes the second only", GOOD, good_memory, 0, take_the_second_only},
+    {"forgets the second", GOOD, good_memory, 0, forget_the_second},
+    {"lets another follow", GOOD, good_memory, 0, let_another_follow},
+    {"lets nonsense follow", GOOD, good_memory, 0, let_nonsense_follow},
+    {"asks for descriptors", GOOD, good_memory, 0, ask_the_second_for_descriptors},
+    {"ends one, hangs up", GOOD, good_memory, 0, end_the_first_and_hang_up},
 };
 
 #define COUNT(plans) ((int)(sizeof(plans) / sizeof((plans)[0])))
@@ -633,7 +626,7 @@ END_TEST
 /* What all of this would be worth nothing without. */
 START_TEST(a_server_that_keeps_the_rules)
 {
-    static const struct plan plan = {"nothing", GOOD, good_memory, good_bell, 0, keep_the_rules};
+    static const struct plan plan = {"nothing", GOOD, good_memory, 0, keep_the_rules};
 
     ck_assert_int_eq(meet_with(&plan, call_and_look), WAS_GIVEN_A_RESULT);
     unlink(path);
@@ -641,47 +634,27 @@ START_TEST(a_server_that_keeps_the_rules)
 }
 END_TEST
 
-/* Writing there raises SIGPIPE. */
-static int broken_pipe(void)
+/* Whoever rings then gets no SIGPIPE. */
+static void close_the_bell(struct hostile_peer *p)
 {
-    int fds[2];
-
-    door_test_require(pipe(fds) == 0);
-    close(fds[0]);
-    return fds[1];
+    close(p->bell);
+    never_take(p);
 }
 
-/* Nothing more can be sent there. */
-static int full_bell(void)
+/* A bell that is full is rung all the same. */
+static void fill_the_bell(struct hostile_peer *p)
 {
-    int fd = good_bell();
+    char ring[32];
+    int bell;
 
-    while (send(fd, "", 0, MSG_DONTWAIT) == 0)
+    snprintf(ring, sizeof(ring), "/proc/self/fd/%d", p->bell);
+    bell = open(ring, O_WRONLY | O_NONBLOCK);
+    door_test_require(bell >= 0);
+    while (write(bell, ring, 1) == 1)
         continue;
-    door_test_require(errno == EAGAIN);
-    return fd;
-}
-
-/* There is nobody at the other end. */
-static int broken_bell(void)
-{
-    int fd = good_bell();
-
-    close(bell);
-    return fd;
-}
-
-static int stream_bell(void)
-{
-    int pair[2];
-
-    door_test_require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    return pair[1];
-}
-
-static int eventfd_bell(void)
-{
-    return eventfd(0, 0);
+    fcntl(bell, F_SETFL, 0);
+    fcntl(p->bell, F_SETFL, 0); /* blocking, for everybody who has these */
+    never_take(p);
 }
 
 static void ask_without_end(struct hostile_peer *p)
@@ -712,21 +685,17 @@ static void go_through_all_states(struct hostile_peer *p)
     }
 }
 
-static const struct plan bells[] = {
-    {"a broken pipe as a bell", GOOD, good_memory, broken_pipe, 0, never_take},
-    {"a full bell", GOOD, good_memory, full_bell, 0, never_take},
-    {"a broken bell", GOOD, good_memory, broken_bell, 0, never_take},
-    {"a stream as a bell", GOOD, good_memory, stream_bell, 0, never_take},
-    {"an eventfd as a bell", GOOD, good_memory, eventfd_bell, 0, never_take},
-    {"a device as a bell", GOOD, good_memory, device, 0, never_take},
-    {"asks without end", GOOD, good_memory, good_bell, 0, ask_without_end},
-    {"delivers without end", GOOD, good_memory, good_bell, 0, deliver_without_end},
-    {"all states", GOOD, good_memory, good_bell, 0, go_through_all_states},
+static const struct plan without_end[] = {
+    {"closes the bell", GOOD, good_memory, 0, close_the_bell},
+    {"fills the bell", GOOD, good_memory, 0, fill_the_bell},
+    {"asks without end", GOOD, good_memory, 0, ask_without_end},
+    {"delivers without end", GOOD, good_memory, 0, deliver_without_end},
+    {"all states", GOOD, good_memory, 0, go_through_all_states},
 };
 
-START_TEST(bells_that_are_none)
+START_TEST(a_server_that_goes_on_and_on)
 {
-    survive(&bells[_i], call_and_look);
+    survive(&without_end[_i], call_and_look);
 }
 END_TEST
 
@@ -742,6 +711,6 @@ int main(void)
     tcase_add_loop_test(tc, begun_and_not_served, 0, COUNT(calls));
     tcase_add_loop_test(tc, queued_and_not_served, 0, COUNT(queues));
     tcase_add_loop_test(tc, begun_and_ended_with_what_cannot_be, 0, COUNT(results));
-    tcase_add_loop_test(tc, bells_that_are_none, 0, COUNT(bells));
+    tcase_add_loop_test(tc, a_server_that_goes_on_and_on, 0, COUNT(without_end));
     return door_test_run(suite);
 }

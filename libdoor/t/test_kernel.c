@@ -23,6 +23,7 @@
 static _Atomic int cookie_error; /* of SO_COOKIE; 0: there is one */
 static _Atomic int memory_error; /* of memfd_create() */
 static _Atomic int random_error; /* of getrandom() */
+static int ignores_advice;       /* of madvise() about forks, as qemu does */
 static const char *release;      /* of the kernel; NULL: as it is */
 static unsigned processors;      /* 0: as many as there are */
 
@@ -31,6 +32,7 @@ static struct {
     int (*getsockopt)(int, int, int, void *, socklen_t *);
     int (*uname)(struct utsname *);
     int (*memfd_create)(const char *, unsigned);
+    int (*madvise)(void *, size_t, int);
     ssize_t (*getrandom)(void *, size_t, unsigned);
     int (*sched_getaffinity)(pid_t, size_t, cpu_set_t *);
 } real;
@@ -41,6 +43,7 @@ __attribute__((constructor)) static void find_real(void)
     real.getsockopt = (int (*)(int, int, int, void *, socklen_t *))dlsym(RTLD_NEXT, "getsockopt");
     real.uname = (int (*)(struct utsname *))dlsym(RTLD_NEXT, "uname");
     real.memfd_create = (int (*)(const char *, unsigned))dlsym(RTLD_NEXT, "memfd_create");
+    real.madvise = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "madvise");
     real.getrandom = (ssize_t(*)(void *, size_t, unsigned))dlsym(RTLD_NEXT, "getrandom");
     real.sched_getaffinity =
         (int (*)(pid_t, size_t, cpu_set_t *))dlsym(RTLD_NEXT, "sched_getaffinity");
@@ -75,6 +78,13 @@ int memfd_create(const char *name, unsigned flags)
         return -1;
     }
     return real.memfd_create(name, flags);
+}
+
+int madvise(void *base, size_t size, int advice)
+{
+    if (ignores_advice && (advice == MADV_WIPEONFORK || advice == MADV_DONTFORK))
+        return 0;
+    return real.madvise(base, size, advice);
 }
 
 ssize_t getrandom(void *buffer, size_t size, unsigned flags)
@@ -200,6 +210,33 @@ START_TEST(no_random_numbers)
 }
 END_TEST
 
+/* The child serves none of its parent's doors, calls them, and has its own. */
+static int use_in_child(void *d)
+{
+    static char byte = 'c';
+    door_info_t info;
+
+    if (door_info(*(int *)d, &info) != 0 || (info.di_attributes & DOOR_LOCAL) != 0)
+        return 1;
+    if (door_test_ask(*(int *)d) != 'p')
+        return 2;
+    return door_test_ask(door_create(respond, &byte, 0)) == 'c' ? 0 : 3;
+}
+
+START_TEST(forks_that_memory_does_not_tell)
+{
+    static char byte = 'p';
+    int d;
+
+    ignores_advice = 1;
+    d = door_create(respond, &byte, 0);
+    ck_assert_int_eq(door_test_ask(d), 'p');
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(door_test_in_child(use_in_child, &d), 0);
+    ck_assert_int_eq(door_test_ask(d), 'p');
+}
+END_TEST
+
 START_TEST(as_many_processors_as_there_are)
 {
     static const unsigned counts[] = {1, 64, 1024, 1025, 8192};
@@ -223,6 +260,7 @@ int main(void)
     tcase_add_test(tc, no_memory_files);
     tcase_add_test(tc, no_memory_files_any_more);
     tcase_add_test(tc, no_random_numbers);
+    tcase_add_test(tc, forks_that_memory_does_not_tell);
     tcase_add_test(tc, as_many_processors_as_there_are);
     return door_test_run(suite);
 }

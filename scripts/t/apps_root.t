@@ -222,4 +222,68 @@ ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... no process is left';
 is_deeply [glob "$dir/run/*"], [], '... nor a directory';
 
+
+# ---- two PID namespaces share one directory for doors
+
+SKIP: {
+    my @namespace = qw(unshare --fork --pid --kill-child --mount-proc);
+    skip 'needs PID namespaces', 1 if system("@namespace true 2>/dev/null") != 0;
+    my $shared = "$root/shared";
+    mkdir $shared or die;
+    # The same number in both, as httpd's parent is 1 and forks its supervisor first.
+    my @pair = map { OwnHttpd->new(program => $program, modules => $modules, build => $build,
+        below => "$root", prologue => "User $web\nGroup $web\nDoorRuntimeDir $shared\n",
+        under => [@namespace], has_children => 1) } 1, 2;
+    for my $one (@pair) {
+        $one->install(hello => 'default');
+        $one->configure(app(default => $one->dir('bin/default')));
+        ok $one->start, 'httpd starts in a PID namespace of its own';
+        is $one->status('/default'), 200, '... and serves';
+    }
+    my @dirs = sort glob "$shared/mod_door.*";
+    is @dirs, 2, '... each with a directory' or diag "@dirs";
+    is $dirs[1], "$dirs[0].1", '... though their supervisors have the same pid';
+    is $_->status('/default'), 200, '... both serve' for @pair;
+    $_->stop('KILL') for @pair; # unshare(1) does not listen to anything else
+}
+
+# ---- the number of a process that its supervisor has left is another's
+
+SKIP: {
+    my $last_pid = '/proc/sys/kernel/ns_last_pid';
+    skip 'needs ns_last_pid', 1 if !-w $last_pid;
+    $httpd->configure(app(default => "$dir/bin/default", 'stop-timeout=1s'));
+    ok $httpd->start, 'httpd starts';
+    is $httpd->status('/default'), 200, '... an application answers';
+    my $old = pid_of('default') or die;
+    my $supervisor = $httpd->supervisor or die;
+    kill 'STOP', $httpd->pid; # no other supervisor yet
+    kill 'KILL', $supervisor;
+    ok $httpd->wait_for(sub { !-e "/proc/$old" }), '... the supervisor is killed, the application ends';
+    my ($impostor, @others) = (0);
+    for (1 .. 200) {
+        open my $file, '>', $last_pid or last;
+        syswrite $file, $old - 1;
+        close $file;
+        my $pid = fork // die;
+        if ($pid == 0) {
+            POSIX::setsid();
+            exec 'sleep', '600' or POSIX::_exit(127);
+        }
+        push @others, $pid;
+        $impostor = $pid, last if $pid == $old;
+    }
+    kill 'CONT', $httpd->pid;
+    my $mark = $httpd->mark;
+    ok $httpd->wait_for(sub { $httpd->status('/default') == 200 }), '... the next supervisor starts another';
+    sleep 4; # it would have been killed by now
+  SKIP: {
+        skip "no process got the number $old", 1 if !$impostor;
+        is waitpid($impostor, POSIX::WNOHANG), 0, '... a process that has its number now lives';
+    }
+    kill 'KILL', @others;
+    waitpid $_, 0 for @others;
+    ok $httpd->stop, 'httpd stops';
+}
+
 done_testing;

@@ -86,4 +86,9 @@ for my $file (sort keys %map) {
 }
 is_deeply exported('mod_door.so'), ['door_module'], 'the module shows httpd one name';
 
+# APR opens modules so that what one shows may be bound to by another: by another build, too.
+is_deeply [grep { /\bdoor_module\b/ } `readelf -rW '$build/mod_door.so'`], [],
+    "... and does not look itself for it among other files' names";
+unlike scalar(`readelf -d '$build/mod_door.so'`), qr/NODELETE/, "... httpd's parent can unload it";
+
 done_testing;

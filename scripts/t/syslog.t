@@ -42,7 +42,7 @@ for node in null zero random urandom; do
     : >"$dev/$node"
     mount --bind "/dev/$node" "$dev/$node"
 done
-mkdir "$dev/shm"
+mkdir -p "$dev/shm"
 mount --bind /dev/shm "$dev/shm"
 mount --rbind "$dev" /dev
 exec "$@"
@@ -91,6 +91,28 @@ $lines = '';
 kill 'KILL', $httpd->apps('kitchen');
 ok hears(qr/^<155>.*says\[\d+\]: ended: signal 9/m), '... and the lines still come';
 ok hears(qr/^<156>.*says\[\d+\]: to stdout/m), '... of the next process, too';
+ok $httpd->stop, 'httpd stops';
+
+# The log becomes another one while the supervisor runs.
+sub log_to {
+    my ($log) = @_;
+    $httpd->{log} = $log;
+    $httpd->configure("LogLevel notice\nDoorApp says $dir/bin/says reload=always\n"
+        . "<Location /says>\nDoorHandler says\n</Location>\n");
+}
+log_to('logs/error_log');
+ok $httpd->start, 'httpd starts, with a file';
+is $httpd->status('/says/env'), 200, '... the application answers';
+ok $httpd->logs(qr/says\[\d+\]: to stdout/), '... what it prints is there';
+$lines = '';
+log_to('syslog:local5:nametag');
+kill 'USR1', $httpd->pid;
+# local5 is 21.
+ok hears(qr/^<172>.*nametag\[\d+\]: .*says\[\d+\]: to stdout/m), 'httpd restarts with syslog: it is there, with its tag';
+my $mark = $httpd->mark;
+log_to('logs/error_log');
+kill 'USR1', $httpd->pid;
+ok $httpd->logs(qr/says\[\d+\]: to stdout/, $mark), '... and with a file again';
 ok $httpd->stop, 'httpd stops';
 diag $lines unless Test::More->builder->is_passing;
 

@@ -1,0 +1,69 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * name.c: what ps(1) shows of this process, where it can be told.
+ *
+ * On Linux the arguments are one piece of memory at the stack's end, with the
+ * environment behind them (execve(2)); a name that is longer than they are goes on
+ * into that, and the kernel reads on likewise if the last argument's NUL is not
+ * there (proc(5), /proc/PID/cmdline).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor.h"
+
+#ifdef __linux__
+
+#include <sys/prctl.h>
+
+#define ARGUMENTS_MAX (6l * 1024 * 1024) /* bytes of arguments and environment, on Linux */
+
+extern char **environ;
+
+/* The environment is put elsewhere, as what it lies in is written over; -1: ENOMEM. */
+static int move_environment(void)
+{
+    char **moved;
+    int count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    moved = calloc((size_t)count + 1, sizeof(*moved));
+    for (int i = 0; moved != NULL && i < count; i++)
+        if ((moved[i] = strdup(environ[i])) == NULL)
+            return -1; /* the process ends soon, for want of memory */
+    if (moved == NULL)
+        return -1;
+    environ = moved;
+    return 0;
+}
+
+void name_process(char *argv0, const char *name)
+{
+    char *end = argv0 + strlen(argv0) + 1;
+    size_t len = strlen(name);
+
+    prctl(PR_SET_NAME, "door-supervisor");
+    if (environ[0] >= end && environ[0] - argv0 < ARGUMENTS_MAX) {
+        end = environ[0];
+        for (int i = 0; environ[i] == end; i++)
+            end += strlen(end) + 1;
+    }
+    if (move_environment() == -1)
+        return;
+    if (len >= (size_t)(end - argv0))
+        len = (size_t)(end - argv0) - 1;
+    memset(argv0, 0, (size_t)(end - argv0));
+    memcpy(argv0, name, len);
+}
+
+#else
+
+void name_process(char *argv0, const char *name)
+{
+    (void)argv0;
+    (void)name;
+}
+
+#endif
