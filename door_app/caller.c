@@ -142,14 +142,14 @@ static void look_for_the_dead(void)
     }
 }
 
-/* Half of the descriptors that the process may have, at most. */
+/* A quarter of the descriptors that the process may have, at most: those that go take a moment. */
 static unsigned callers_max(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 2 > CALLERS_MAX)
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 4 > CALLERS_MAX)
         return CALLERS_MAX;
-    return limit.rlim_cur > 2 ? (unsigned)limit.rlim_cur / 2 : 1;
+    return limit.rlim_cur > 4 ? (unsigned)limit.rlim_cur / 4 : 1;
 }
 
 /* With the lock held: room for one more, or -1 if all that are known are in use. */
