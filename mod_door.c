@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <httpd.h>
@@ -38,6 +37,9 @@ static const struct failure {
     {ENOENT, HTTP_SERVICE_UNAVAILABLE, "no such door"},
     {ENXIO, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
     {EINVAL, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
+    {ELOOP, HTTP_SERVICE_UNAVAILABLE, "its name is a symbolic link, which is not followed there"},
+    {MOD_DOOR_EOWNER, HTTP_SERVICE_UNAVAILABLE,
+     "not called: another user has attached the door that has its name"},
     {EPROTO, HTTP_SERVICE_UNAVAILABLE, "its application has another version of the doors library"},
     {EINTR, HTTP_BAD_GATEWAY, "the application ended during the call"},
     {ETIMEDOUT, HTTP_GATEWAY_TIME_OUT, "no answer within DoorTimeout"},
@@ -52,6 +54,11 @@ static const struct failure {
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
+    {MOD_DOOR_EEXHAUSTED, HTTP_SERVICE_UNAVAILABLE,
+     "not answered: the application cannot get what that takes"},
+    {MOD_DOOR_EMANY, HTTP_BAD_GATEWAY, "the answer brings more than one descriptor"},
+    {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
+     "not called: too many descriptors that it has sent cannot be read or closed"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
@@ -121,7 +128,7 @@ static int is_cut(apr_status_t error)
 static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
 {
     const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
-    apr_status_t known = failure == &other_failure || error == ENOENT ? error : APR_SUCCESS;
+    apr_status_t known = failure == &other_failure || error == ENOENT ? error : call->app_error;
     const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
     set_retry_after(call, error);
@@ -149,7 +156,7 @@ void mod_door_set_deadline(struct mod_door_call *call)
 static void free_result(struct mod_door_call *call)
 {
     if (call->result_fd != -1)
-        close(call->result_fd);
+        mod_door_close_received(call->sender, call->result_fd);
     call->result_fd = -1;
     door_end_loan(&call->loan);
 }
@@ -180,8 +187,9 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
         if (call->result_fd == -1 && !is_raw(call))
             call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
         else
-            close(args->desc_ptr[i].d_data.d_desc.d_descriptor);
+            mod_door_close_received(call->sender, args->desc_ptr[i].d_data.d_desc.d_descriptor);
     }
+    call->has_extra = args->desc_num > MOD_DOOR_DESC_MAX;
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     call->head = NULL;
@@ -223,6 +231,9 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
     };
     apr_status_t error;
 
+    call->sender = door->sender;
+    if (mod_door_is_overdrawn(door->sender))
+        return MOD_DOOR_EUNCLOSED;
     if (!is_raw(call)) {
         call->serial = door->serial;
         mod_door_name_response_door(call, door);
@@ -334,9 +345,26 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
 
 /* --------------------------------------------------------------- answering */
 
+/* Why the application has not answered, or not to the end, as it tells. */
+static apr_status_t read_failure(struct mod_door_call *call, const struct door_wire_reader *message)
+{
+    static const int exhausted[] = {EMFILE, ENFILE, ENOMEM, EAGAIN, ENOBUFS, ENOSPC, ENOSYS};
+    apr_size_t i;
+
+    call->app_error = message->status;
+    for (i = 0; i < sizeof(exhausted) / sizeof(exhausted[0]); i++)
+        if (message->status == exhausted[i] && !call->response.is_begun)
+            return MOD_DOOR_EEXHAUSTED;
+    if (message->kind == DOOR_WIRE_BUSY && call->app_error == APR_SUCCESS)
+        return MOD_DOOR_EBUSY;
+    return MOD_DOOR_EFAILED;
+}
+
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
+    if (call->has_extra && !is_raw(call))
+        return MOD_DOOR_EMANY;
     if (is_raw(call)) {
         memset(message, 0, sizeof(*message));
         message->body = call->result;
@@ -350,16 +378,17 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return errno;
     if (mod_door_check_head(message) != APR_SUCCESS)
         return MOD_DOOR_EHEAD;
-    if (message->kind == DOOR_WIRE_BUSY && !call->response.is_begun)
-        return MOD_DOOR_EBUSY;
     if (message->kind == DOOR_WIRE_RESPONSE || message->kind == DOOR_WIRE_END)
         mod_door_take_log_fields(call->r, *message);
+    if ((message->kind == DOOR_WIRE_BUSY && !call->response.is_begun) ||
+        (message->kind == DOOR_WIRE_END && message->flags & DOOR_WIRE_FAILED))
+        return read_failure(call, message);
     if (message->kind == DOOR_WIRE_RESPONSE && !call->response.is_begun)
         return mod_door_begin(call, *message);
     if (message->kind != DOOR_WIRE_END || !call->response.is_begun)
         return message->kind == DOOR_WIRE_END || message->kind == DOOR_WIRE_RESPONSE ? EPERM
                                                                                      : EBADMSG;
-    return message->flags & DOOR_WIRE_FAILED ? MOD_DOOR_EFAILED : APR_SUCCESS;
+    return APR_SUCCESS;
 }
 
 /* Puts the end of the response into bb.  What is wrong with its length is only told. */
@@ -449,6 +478,7 @@ static enum call_end how_it_ended(apr_status_t error)
     case ETIMEDOUT:
         return CALL_TIMED_OUT;
     case MOD_DOOR_EBUSY:
+    case MOD_DOOR_EUNCLOSED:
         return CALL_NOT_TAKEN;
     default:
         return CALL_FAILED;
@@ -460,10 +490,12 @@ static int exchange(struct mod_door_call *call, struct mod_door_name *name, stru
 {
     request_rec *r = call->r;
     pid_t pid = (*door)->pid;
-    apr_status_t error;
-    int status = mod_door_random_id(call->token) == APR_SUCCESS ? mod_door_write_request(call)
-                                                                : HTTP_INTERNAL_SERVER_ERROR;
+    apr_status_t error = mod_door_random_id(call->token);
+    int status;
 
+    if (error != APR_SUCCESS)
+        return fail(call, name->path, pid, error);
+    status = mod_door_write_request(call);
     if (status != OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       "door %s: not called, the request could not be read or is too large",

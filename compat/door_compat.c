@@ -65,6 +65,40 @@ int door_openat(int dirfd, const char *path, int oflag)
     return -1;
 }
 
+int door_attached_by(int d, uid_t *uid)
+{
+    struct door_info info;
+
+    (void)uid;
+    errno = door_info(d, &info) < 0 ? EBADF : ENOTSUP;
+    return -1;
+}
+
+static void *close_it(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+/* A thread may wait; if there is none, this one has to. */
+void door_close_received(int fd)
+{
+    int saved = errno;
+    sigset_t all, before;
+    pthread_t thread;
+
+    if (fd >= 0) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        if (pthread_create(&thread, NULL, close_it, (void *)(intptr_t)fd) == 0)
+            pthread_detach(thread);
+        else
+            close(fd);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    errno = saved;
+}
+
 /* With the lock held: wakes the callers that are late; when to look again. */
 static int64_t wake_late_callers(int64_t now_ns)
 {
@@ -261,7 +295,7 @@ static void close_descriptors(const door_arg_t *arg)
 {
     for (uint_t i = 0; i < arg->desc_num; i++)
         if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+            door_close_received(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
 }
 
 int door_async_begin(struct door_async *call, const char *data, size_t len,
@@ -326,6 +360,14 @@ int door_share_arguments(int d)
     if (door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL))
         return 0;
     errno = EBADF;
+    return -1;
+}
+
+int door_hide_procedure(int d)
+{
+    struct door_info info;
+
+    errno = door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL) ? ENOTSUP : EBADF;
     return -1;
 }
 

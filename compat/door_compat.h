@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <door.h>
 
@@ -24,6 +25,24 @@
  * Threads: any.  May block as open(2) does.
  */
 int door_openat(int dirfd, const char *path, int oflag);
+
+/*
+ * Who attached the door that door_openat() has opened as d: the effective user id that
+ * the process had which called fattach(), as the kernel tells.  The server may be
+ * another user by now.  Of a descriptor that came in another way it tells who made that.
+ *
+ * 0 and *uid, or -1: EBADF d is no door; ENOTSUP the system does not tell.
+ * Threads: any.
+ */
+int door_attached_by(int d, uid_t *uid);
+
+/*
+ * Closes fd, which a peer has sent, without waiting for it.  close(2) can block for as
+ * long as the peer likes: a socket that lingers, one that has such a socket in its
+ * queue, a file of its own file system.  -1 is allowed; errno stays.
+ * Threads: any.
+ */
+void door_close_received(int fd);
 
 /* The present time on the clock that deadlines are in, in nanoseconds. */
 int64_t door_now_ns(void);
@@ -162,6 +181,12 @@ void door_async_close(struct door_async *call);
  * otherwise they are the procedure's own.  0, or -1 with EBADF.
  */
 int door_share_arguments(int d);
+
+/*
+ * From now on door_info() of d, a door of this process, tells 0 for di_proc and di_data:
+ * others need not know where its code lies.  0, or -1: EBADF; ENOTSUP the system tells.
+ */
+int door_hide_procedure(int d);
 
 /*
  * In a door's procedure: size bytes, shared, from which door_return() need not

@@ -86,6 +86,7 @@ void door_rt_buffer_free(struct door_rt_buffer *buffer);
 
 struct door_rt_header { /* of a response, or a trailer; in the arena */
     struct door_rt_header *next;
+    struct door_rt_header *last; /* of the list, in its first one */
     char *name;
     char *value;
 };
@@ -201,7 +202,8 @@ int door_rt_response(struct door_rt_request *req, char **message, size_t *len);
 
 /* An answer of our own with a short text, or none, in buf: its bytes, at most cap. */
 size_t door_rt_plain(char *buf, size_t cap, unsigned status, const char *text);
-size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags);
+size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned status,
+                    unsigned flags);
 
 /* ---------------------------------------------------------------- stream.c */
 
@@ -251,16 +253,17 @@ struct door_rt_caller;
 /* Held, or NULL if it is not known. */
 struct door_rt_caller *door_rt_caller_find(const char *id);
 
-/* Takes fd over, which is closed if it is no door or is known already.  Held, or NULL. */
+/*
+ * Takes fd over, which is closed if it is known already or cannot be kept.  Held, and can
+ * be called; or NULL: EBADF it is no door, or its server is gone; EMFILE, ENFILE, ENOMEM,
+ * EAGAIN, and EMFILE also if all that there is room for are held.
+ */
 struct door_rt_caller *door_rt_caller_add(const char *id, int fd);
 void door_rt_caller_release(struct door_rt_caller *caller);
 int door_rt_caller_fd(const struct door_rt_caller *caller);
 
 /* Its process is gone: nobody finds it any more. */
 void door_rt_caller_forget(struct door_rt_caller *caller);
-
-/* True if another one could be added. */
-int door_rt_caller_has_room(void);
 
 /* ---------------------------------------------------------------- admit.c */
 

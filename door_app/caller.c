@@ -6,11 +6,15 @@
  * until the process has gone; that is noticed when a call to it fails, or when
  * others come: each newcomer has two of the old ones looked at, so that dead
  * ones do not pile up and nobody has to look at all.
+ *
+ * Whoever may call can invent as many as he likes.  So this is no more than a
+ * memory: where there is no room the one that was not used for longest is forgotten,
+ * and its process is asked for it again by its next request.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include "app.h"
 
@@ -21,6 +25,7 @@
 struct door_rt_caller {
     struct door_rt_caller *next; /* in its bucket */
     TAILQ_ENTRY(door_rt_caller) link; /* in known */
+    TAILQ_ENTRY(door_rt_caller) use;  /* in used */
     unsigned refs;               /* requests, and 1 while in the table; under the lock */
     int is_known;                /* in the table; under the lock */
     int fd;
@@ -29,7 +34,8 @@ struct door_rt_caller {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct door_rt_caller *buckets[BUCKET_COUNT];
-static TAILQ_HEAD(, door_rt_caller) known = TAILQ_HEAD_INITIALIZER(known);
+static TAILQ_HEAD(, door_rt_caller) known = TAILQ_HEAD_INITIALIZER(known); /* in turn, to be looked at */
+static TAILQ_HEAD(, door_rt_caller) used = TAILQ_HEAD_INITIALIZER(used); /* the latest last */
 static unsigned known_count;
 
 static struct door_rt_caller **bucket_of(const char *id)
@@ -55,7 +61,7 @@ static void release(struct door_rt_caller *caller)
 {
     if (--caller->refs > 0)
         return;
-    close(caller->fd);
+    door_close_received(caller->fd);
     free(caller);
 }
 
@@ -69,6 +75,7 @@ static void forget(struct door_rt_caller *caller)
         link = &(*link)->next;
     *link = caller->next;
     TAILQ_REMOVE(&known, caller, link);
+    TAILQ_REMOVE(&used, caller, use);
     caller->is_known = 0;
     known_count--;
     release(caller);
@@ -87,18 +94,23 @@ struct door_rt_caller *door_rt_caller_find(const char *id)
         return NULL;
     pthread_mutex_lock(&lock);
     caller = find(id);
-    if (caller != NULL)
+    if (caller != NULL) {
         caller->refs++;
+        TAILQ_REMOVE(&used, caller, use);
+        TAILQ_INSERT_TAIL(&used, caller, use);
+    }
     pthread_mutex_unlock(&lock);
     return caller;
 }
 
+/* 1, 0, or -1 if that cannot be told. */
 static int is_dead(int fd)
 {
     struct door_info info;
 
-    return door_info(fd, &info) == -1 || info.di_target == -1 ||
-           (info.di_attributes & DOOR_REVOKED) != 0;
+    if (door_info(fd, &info) == -1)
+        return errno == EBADF ? 1 : -1;
+    return info.di_target == -1 || (info.di_attributes & DOOR_REVOKED) != 0;
 }
 
 /* The one that was not looked at for longest, held. */
@@ -124,43 +136,95 @@ static void look_for_the_dead(void)
 
         if (caller == NULL)
             return;
-        if (is_dead(caller->fd)) /* asks another process: not under the lock */
+        if (is_dead(caller->fd) == 1) /* asks another process: not under the lock */
             door_rt_caller_forget(caller);
         door_rt_caller_release(caller);
     }
 }
 
+/* A quarter of the descriptors that the process may have, at most: those that go take a moment. */
+static unsigned callers_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 4 > CALLERS_MAX)
+        return CALLERS_MAX;
+    return limit.rlim_cur > 4 ? (unsigned)limit.rlim_cur / 4 : 1;
+}
+
+/* With the lock held: room for one more, or -1 if all that are known are in use. */
+static int make_room(unsigned max)
+{
+    struct door_rt_caller *caller = TAILQ_FIRST(&used);
+
+    while (known_count >= max && caller != NULL) {
+        struct door_rt_caller *next = TAILQ_NEXT(caller, use);
+
+        if (caller->refs == 1) /* the table's */
+            forget(caller);
+        caller = next;
+    }
+    return known_count < max ? 0 : door_rt_fail(EMFILE);
+}
+
+/* With the lock held. */
+static void enter(struct door_rt_caller *caller, const char *id, int fd)
+{
+    caller->refs = 1;
+    caller->is_known = 1;
+    caller->fd = fd;
+    memcpy(caller->id, id, sizeof(caller->id));
+    caller->next = *bucket_of(id);
+    *bucket_of(id) = caller;
+    TAILQ_INSERT_TAIL(&known, caller, link);
+    TAILQ_INSERT_TAIL(&used, caller, use);
+    known_count++;
+}
+
+/* Whether its server lives, and this process has what a call of it takes: 0, or -1. */
+static int check_door(int fd)
+{
+    struct door_async *call;
+    int dead = is_dead(fd);
+
+    if (dead != 0)
+        return dead == 1 ? door_rt_fail(EBADF) : -1;
+    call = door_async_open(fd, DOOR_RT_ASK_MAX);
+    if (call == NULL)
+        return -1;
+    door_async_close(call);
+    return 0;
+}
+
 struct door_rt_caller *door_rt_caller_add(const char *id, int fd)
 {
-    struct door_rt_caller *caller;
-    struct door_rt_caller *added = is_id(id) && !is_dead(fd) ? malloc(sizeof(*added)) : NULL;
+    unsigned max = callers_max();
+    struct door_rt_caller *caller = NULL, *added = NULL;
+    int error = 0;
 
-    if (added == NULL) {
-        close(fd);
-        return NULL;
+    if (!is_id(id))
+        error = EBADF;
+    else if (check_door(fd) == -1 || (added = malloc(sizeof(*added))) == NULL)
+        error = errno;
+    if (error != 0) {
+        door_close_received(fd);
+        return door_rt_none(error);
     }
     look_for_the_dead();
     pthread_mutex_lock(&lock);
     caller = find(id);
-    if (caller == NULL && known_count < CALLERS_MAX) {
+    if (caller == NULL && make_room(max) == 0) {
         caller = added;
-        caller->next = *bucket_of(id);
-        caller->refs = 1;
-        caller->is_known = 1;
-        caller->fd = fd;
-        memcpy(caller->id, id, sizeof(caller->id));
-        *bucket_of(id) = caller;
-        TAILQ_INSERT_TAIL(&known, caller, link);
-        known_count++;
+        enter(caller, id, fd);
     }
     if (caller != NULL)
         caller->refs++;
     pthread_mutex_unlock(&lock);
     if (caller != added) {
         free(added);
-        close(fd);
+        door_close_received(fd);
     }
-    return caller;
+    return caller != NULL ? caller : door_rt_none(EMFILE);
 }
 
 void door_rt_caller_release(struct door_rt_caller *caller)
@@ -180,14 +244,4 @@ void door_rt_caller_forget(struct door_rt_caller *caller)
     pthread_mutex_lock(&lock);
     forget(caller);
     pthread_mutex_unlock(&lock);
-}
-
-int door_rt_caller_has_room(void)
-{
-    int has_room;
-
-    pthread_mutex_lock(&lock);
-    has_room = known_count < CALLERS_MAX;
-    pthread_mutex_unlock(&lock);
-    return has_room;
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app.h"
@@ -138,6 +139,39 @@ static int add_header(struct door_rt_fields *all, struct door_rt_arena *arena,
     return value != NULL ? 0 : -1;
 }
 
+/* Equal names in their order. */
+static int compare(const void *a, const void *b)
+{
+    const struct door_rt_field *const *x = a, *const *y = b;
+    int names = strcmp((*x)->name, (*y)->name);
+
+    return names != 0 ? names : (*x > *y) - (*x < *y);
+}
+
+/* Of each name the first stays: by sorting, as whoever calls may send a great many. */
+static int drop_repeated(struct door_rt_fields *all, struct door_rt_arena *arena)
+{
+    struct door_rt_field **sorted = door_rt_alloc(arena, all->count * sizeof(*sorted));
+    size_t count = 0;
+
+    if (sorted == NULL)
+        return -1;
+    for (size_t i = 0; i < all->count; i++)
+        sorted[i] = &all->at[i];
+    qsort(sorted, all->count, sizeof(*sorted), compare);
+    for (size_t i = 0, first = 0; i < all->count; i++) {
+        if (i > first && strcmp(sorted[i]->name, sorted[first]->name) == 0)
+            sorted[i]->value = NULL;
+        else
+            first = i;
+    }
+    for (size_t i = 0; i < all->count; i++)
+        if (all->at[i].value != NULL)
+            all->at[count++] = all->at[i];
+    all->count = count;
+    return 0;
+}
+
 static const struct door_rt_fields *read_variables(struct door_rt_request *req)
 {
     size_t max = VARIABLE_COUNT + MORE_COUNT + req->message.remaining;
@@ -157,8 +191,8 @@ static const struct door_rt_fields *read_variables(struct door_rt_request *req)
     reader = req->message;
     while (door_wire_next(&reader, &field))
         if (field.type == DOOR_WIRE_ENV && field.name_len > 0)
-            add(all, field.name, field.value);
-    return all;
+            all->at[all->count++] = (struct door_rt_field){field.name, field.value};
+    return drop_repeated(all, arena) == 0 ? all : NULL;
 }
 
 static const struct door_rt_fields *variables_of(struct door_app_request *handle)

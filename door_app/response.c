@@ -86,18 +86,25 @@ static struct door_rt_header *new_header(struct door_rt_arena *arena, const char
 
 static void append_header(struct door_rt_header **headers, struct door_rt_header *header)
 {
-    while (*headers != NULL)
-        headers = &(*headers)->next;
-    *headers = header;
+    if (*headers == NULL)
+        *headers = header;
+    else
+        (*headers)->last->next = header;
+    (*headers)->last = header;
 }
 
 static void remove_headers(struct door_rt_header **headers, const char *name)
 {
-    while (*headers != NULL) {
-        if (door_rt_same_name((*headers)->name, name))
-            *headers = (*headers)->next;
-        else
-            headers = &(*headers)->next;
+    struct door_rt_header *header = *headers;
+
+    *headers = NULL;
+    while (header != NULL) {
+        struct door_rt_header *next = header->next;
+
+        header->next = NULL;
+        if (!door_rt_same_name(header->name, name))
+            append_header(headers, header);
+        header = next;
     }
 }
 
@@ -403,7 +410,10 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
         put_number(&writer, DOOR_WIRE_FILE_OFFSET, req->file.offset);
     if (req->file.fd != -1 && req->file.len != -1)
         put_number(&writer, DOOR_WIRE_FILE_LENGTH, req->file.len);
-    return door_wire_end(&writer, kind, kind == DOOR_WIRE_RESPONSE ? (unsigned)req->status : 0,
+    return door_wire_end(&writer, kind,
+                         kind == DOOR_WIRE_RESPONSE ? (unsigned)req->status
+                         : kind == DOOR_WIRE_END    ? (unsigned)req->failed
+                                                    : 0,
                          flags, req->thread->body.len);
 }
 
@@ -479,12 +489,13 @@ int door_rt_response(struct door_rt_request *req, char **message, size_t *len)
     return make_message(req, DOOR_WIRE_RESPONSE, flags, 1, message, len);
 }
 
-size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned flags)
+size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned status,
+                    unsigned flags)
 {
     struct door_wire_writer writer;
 
     door_wire_begin(&writer, buf, cap);
-    return door_wire_end(&writer, kind, 0, flags, 0);
+    return door_wire_end(&writer, kind, status, flags, 0);
 }
 
 size_t door_rt_plain(char *buf, size_t cap, unsigned status, const char *text)

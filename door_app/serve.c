@@ -14,10 +14,13 @@
 
 /* ---------------------------------------------------------------- answers */
 
-static void answer_bare(struct door_rt_answer *answer, enum door_wire_kind kind, unsigned flags)
+static void answer_bare(struct door_rt_answer *answer, enum door_wire_kind kind, int error)
 {
+    unsigned flags = kind == DOOR_WIRE_END ? DOOR_WIRE_FAILED : 0;
+
     answer->bytes = answer->storage;
-    answer->len = door_rt_bare(answer->storage, sizeof(answer->storage), kind, flags);
+    answer->len =
+        door_rt_bare(answer->storage, sizeof(answer->storage), kind, (unsigned)error, flags);
 }
 
 static void answer_plain(struct door_rt_answer *answer, unsigned status, const char *text)
@@ -26,7 +29,7 @@ static void answer_plain(struct door_rt_answer *answer, unsigned status, const c
     answer->len = door_rt_plain(answer->storage, sizeof(answer->storage), status, text);
 }
 
-/* What to say to a message that is no request, or cannot be answered. */
+/* What to say to a message that is no request, or cannot be run. */
 static void refuse(struct door_rt_answer *answer, int error)
 {
     switch (error) {
@@ -37,14 +40,15 @@ static void refuse(struct door_rt_answer *answer, int error)
         answer_plain(answer, 502, "The application speaks another protocol version\n");
         break;
     default:
-        answer_plain(answer, 500, "The application could not make its answer\n");
+        answer_bare(answer, DOOR_WIRE_BUSY, error);
         break;
     }
 }
 
 /*
- * Finds the response door that the request names; fd came with it, or is -1.
- * Returns 0 if it is to come with the next try.
+ * Finds the response door that the request names; fd came with it, or is -1.  Returns
+ * 1; 0 if it is to come with the next try; -1 and errno if the request cannot be run, as
+ * its handler could say nothing before its end.
  */
 static int find_caller(struct door_rt_request *req, int fd)
 {
@@ -56,11 +60,10 @@ static int find_caller(struct door_rt_request *req, int fd)
         req->caller = door_rt_caller_find(id);
     if (is_offered && req->caller == NULL && fd != -1) {
         req->caller = door_rt_caller_add(id, fd);
-        return 1;
+        return req->caller != NULL || errno == EBADF ? 1 : -1;
     }
-    if (fd != -1)
-        close(fd);
-    return !is_offered || req->caller != NULL || !door_rt_caller_has_room();
+    door_close_received(fd);
+    return !is_offered || req->caller != NULL;
 }
 
 /* The thread's first request of this application: what the application wants to have per thread. */
@@ -98,10 +101,8 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;
-    } else if (req->is_begun) {
-        answer_bare(answer, DOOR_WIRE_END, DOOR_WIRE_FAILED);
     } else {
-        refuse(answer, ENOMEM);
+        answer_bare(answer, DOOR_WIRE_END, errno);
     }
     thread->serving = NULL;
     atomic_fetch_add(&app->served, 1);
@@ -150,6 +151,18 @@ static int is_status(const void *data, size_t len)
     return door_wire_read(&message, DOOR_WIRE_STATUS, data, len) == 0;
 }
 
+/* found is find_caller()'s. */
+static void answer_found(struct door_app *app, struct door_rt_thread *thread, int found,
+                         struct door_rt_answer *answer)
+{
+    if (found == 1)
+        answer_request(app, thread, answer);
+    else if (found == 0)
+        answer_bare(answer, DOOR_WIRE_WHO, 0);
+    else
+        answer_bare(answer, DOOR_WIRE_BUSY, errno);
+}
+
 void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
                     struct door_rt_answer *answer)
 {
@@ -157,9 +170,8 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
 
     answer->fd = -1;
     if (thread == NULL) {
-        if (fd != -1)
-            close(fd);
-        refuse(answer, ENOMEM);
+        refuse(answer, errno);
+        door_close_received(fd);
         return;
     }
     door_rt_arena_reset(&thread->arena);
@@ -171,12 +183,9 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
             answer_status(app, answer);
         else
             refuse(answer, error);
-        if (fd != -1)
-            close(fd);
-    } else if (!find_caller(&thread->req, fd)) {
-        answer_bare(answer, DOOR_WIRE_WHO, 0);
+        door_close_received(fd);
     } else {
-        answer_request(app, thread, answer);
+        answer_found(app, thread, find_caller(&thread->req, fd), answer);
     }
     door_rt_request_end(&thread->req);
     door_rt_arena_reset(&thread->arena);
@@ -195,7 +204,7 @@ static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
         if (fd == -1)
             fd = dp[i].d_data.d_desc.d_descriptor;
         else
-            close(dp[i].d_data.d_desc.d_descriptor);
+            door_close_received(dp[i].d_data.d_desc.d_descriptor);
     }
     return fd;
 }
@@ -204,21 +213,19 @@ void door_rt_serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, u
 {
     struct door_app *app = cookie;
     struct door_rt_answer answer;
-    struct door_wire_reader sent;
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE};
+    int error;
 
     atomic_fetch_add(&app->started, 1);
     door_rt_answer(app, argp, arg_size, take_descriptor(dp, n_desc), &answer);
     atomic_fetch_add(&app->ended, 1);
     desc.d_data.d_desc.d_descriptor = answer.fd;
     door_return(answer.bytes, answer.len, &desc, answer.fd != -1);
-    /* Back here: the caller cannot take it.  Something small is better than nothing. */
+    /* Back here: the caller cannot take it, but may take why. */
+    error = errno;
     if (answer.fd != -1)
         close(answer.fd);
-    if (door_wire_read(&sent, DOOR_WIRE_END, answer.bytes, answer.len) == 0)
-        answer_bare(&answer, DOOR_WIRE_END, DOOR_WIRE_FAILED);
-    else
-        answer_plain(&answer, 500, "The answer could not be delivered\n");
+    answer_bare(&answer, DOOR_WIRE_END, error);
     door_return(answer.bytes, answer.len, NULL, 0);
     door_return(NULL, 0, NULL, 0);
 }

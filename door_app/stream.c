@@ -30,7 +30,8 @@ int door_rt_lost(struct door_rt_request *req)
 {
     if (errno == EBADF || errno == EINTR)
         door_rt_caller_forget(req->caller);
-    if (errno != EMFILE && errno != ENOMEM && errno != EAGAIN)
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS &&
+        errno != EAGAIN)
         errno = EPIPE;
     return -1;
 }
@@ -69,7 +70,7 @@ static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_r
         return door_rt_lost(req);
     for (unsigned i = 0; i < arg->desc_num; i++)
         if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            close(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+            door_close_received(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
     if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
         error = EPROTO;
     else if (door_rt_take_ack(req, answer) == -1)

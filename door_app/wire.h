@@ -30,7 +30,7 @@ enum door_wire_kind {
     DOOR_WIRE_ASK,      /* asks whether the client is still there */
     DOOR_WIRE_ACK,      /* status: 0 or an errno value */
     DOOR_WIRE_WHO,      /* asks for the request again, with the response door */
-    DOOR_WIRE_BUSY,     /* the request has not been run: too many are */
+    DOOR_WIRE_BUSY,     /* the request has not been run: too many are, or status says why */
     DOOR_WIRE_STATUS    /* asks the application for its counts, and has them */
 };
 
@@ -99,7 +99,7 @@ struct door_wire_head { /* 32 bytes, in the machine's byte order */
     uint16_t kind;        /* enum door_wire_kind */
     uint32_t head_len;    /* bytes of this struct and all fields */
     uint32_t field_count; /* how many fields */
-    uint16_t status;      /* HTTP status of a response, errno of an ACK, otherwise 0 */
+    uint16_t status;      /* HTTP status of a response, errno of an ACK, an END or BUSY, otherwise 0 */
     uint16_t flags;       /* enum door_wire_flag */
     uint32_t reserved;    /* 0 */
     uint64_t body_len;    /* bytes that follow head_len */

@@ -10,6 +10,7 @@
 #include <apr_fnmatch.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <apr_user.h>
 
 #include "mod_door.h"
 
@@ -44,6 +45,8 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
         conf->mount_path = inner->mount_path;
         conf->mount_regex = inner->mount_regex;
         conf->in_htaccess = inner->in_htaccess;
+        conf->has_owner = inner->has_owner;
+        conf->owner = inner->owner;
         conf->limit = inner->limit;
     }
     if (inner->allow != NULL)
@@ -157,7 +160,29 @@ static int is_none(const char *arg)
     return !ap_cstr_casecmp(arg, "none") || !ap_cstr_casecmp(arg, "off");
 }
 
-static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
+/* "owner=USER": a name, or a number behind a '#' as with User. */
+static const char *set_owner(cmd_parms *cmd, struct mod_door_config *conf, const char *arg)
+{
+    apr_uid_t uid = 0;
+    apr_gid_t gid;
+    char *end = "";
+
+    if (strncmp(arg, "owner=", 6) != 0 || arg[6] == '\0')
+        return apr_psprintf(cmd->pool, "DoorHandler: '%s' is no option; there is owner=USER", arg);
+    if (*conf->path == '\0' || conf->is_app)
+        return "DoorHandler: owner= belongs to the path of a door: who may serve an application is "
+               "known";
+    if (arg[6] == '#')
+        uid = (apr_uid_t)apr_strtoi64(arg + 7, &end, 10);
+    if (arg[6] == '#' ? !apr_isdigit(arg[7]) || *end != '\0'
+                      : apr_uid_get(&uid, &gid, arg + 6, cmd->pool) != APR_SUCCESS)
+        return apr_psprintf(cmd->pool, "DoorHandler: there is no user '%s'", arg + 6);
+    conf->has_owner = 1;
+    conf->owner = uid;
+    return NULL;
+}
+
+static const char *set_handler(cmd_parms *cmd, void *config, const char *arg, const char *option)
 {
     struct mod_door_config *conf = config;
     const char *wrong = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
@@ -165,10 +190,11 @@ static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
     if (wrong != NULL)
         return wrong;
     conf->in_htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
+    conf->has_owner = 0;
     if (is_none(arg)) {
         conf->path = "";
         conf->is_app = 0;
-        return NULL;
+        return option != NULL ? set_owner(cmd, conf, option) : NULL;
     }
     conf->is_app = ap_strchr_c(arg, '/') == NULL;
     if (conf->is_app && !mod_door_is_app_name(arg))
@@ -184,7 +210,7 @@ static const char *set_handler(cmd_parms *cmd, void *config, const char *arg)
     find_mount(cmd, conf);
     if (conf->mount == MOD_DOOR_MOUNT_LOCATION)
         mod_door_note_location(conf, cmd->directive, cmd->server);
-    return NULL;
+    return option != NULL ? set_owner(cmd, conf, option) : NULL;
 }
 
 /*
@@ -348,8 +374,9 @@ static const char *set_batch(cmd_parms *cmd, void *config, int on)
 }
 
 const command_rec mod_door_commands[] = {
-    AP_INIT_TAKE1("DoorHandler", set_handler, NULL, OR_FILEINFO,
-                  "the application, or the path of the door, that answers requests here; or 'none'"),
+    AP_INIT_TAKE12("DoorHandler", set_handler, NULL, OR_FILEINFO,
+                   "the application, or the path of the door, that answers requests here; or 'none';"
+                   " with a path owner=USER: who must have attached the door"),
     AP_INIT_RAW_ARGS("SetHandler", note_set_handler, NULL, OR_FILEINFO,
                      "a handler name, which takes the place of a DoorHandler further out"),
     AP_INIT_ITERATE("DoorAllow", add_allow, NULL, RSRC_CONF | ACCESS_CONF,

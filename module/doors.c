@@ -73,9 +73,13 @@ apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *co
     int i;
 
     name->path = conf->path;
+    name->sender = conf->path;
     name->trusted_len = strlen(conf->path);
     name->key = conf->path;
     name->version = 0;
+    name->in_own_dir = 0;
+    name->has_owner = conf->has_owner;
+    name->owner = conf->owner;
     if (!conf->in_htaccess)
         return APR_SUCCESS;
     for (i = 0; conf->allow != NULL && i < conf->allow->nelts; i++) {
@@ -115,14 +119,18 @@ static int descend(int dir, const char *name, apr_size_t name_len)
 }
 
 /*
- * Opens the door at path, of which the first trusted_len bytes may lead through
+ * Opens the name's door, of whose path the first trusted_len bytes may lead through
  * symbolic links and the rest may not: whoever may write an .htaccess file may
- * often make links beside his door as well.
+ * often make links beside his door as well, and an application may in its own
+ * directory.  *dir_owner is whose the last directory is.
  */
-static int open_beneath(const char *path, apr_size_t trusted_len)
+static int open_beneath(const struct mod_door_name *door_name, uid_t *dir_owner)
 {
     char prefix[PATH_MAX];
+    const char *path = door_name->path;
+    apr_size_t trusted_len = door_name->trusted_len;
     const char *name = path + trusted_len;
+    struct stat st;
     int dir;
     int fd;
     int error;
@@ -138,14 +146,15 @@ static int open_beneath(const char *path, apr_size_t trusted_len)
         dir = descend(dir, name, strcspn(name, "/"));
     if (dir == -1)
         return -1;
-    fd = door_openat(dir, name, O_NOFOLLOW);
+    fd = fstat(dir, &st) == 0 ? door_openat(dir, name, O_NOFOLLOW) : -1;
     error = errno;
+    *dir_owner = st.st_uid;
     close(dir);
     errno = error;
     return fd;
 }
 
-static int open_fd(const struct mod_door_name *name)
+static int open_fd(const struct mod_door_name *name, uid_t *dir_owner)
 {
     int fd;
 
@@ -153,7 +162,7 @@ static int open_fd(const struct mod_door_name *name)
         if (name->path[name->trusted_len] == '\0')
             fd = door_openat(AT_FDCWD, name->path, 0);
         else
-            fd = open_beneath(name->path, name->trusted_len);
+            fd = open_beneath(name, dir_owner);
     } while (fd == -1 && errno == EINTR);
     return fd;
 }
@@ -183,6 +192,7 @@ static void close_door(struct mod_door *door)
         return;
     if (door->response_fd != -1)
         door_revoke(door->response_fd); /* closes it, too */
+    mod_door_drop_sender(door->sender);
     close(door->fd);
     free(door);
 }
@@ -192,6 +202,7 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
 {
     apr_size_t key_size = strlen(name->key) + 1;
     struct mod_door *door = calloc(1, sizeof(*door) + key_size);
+    uid_t dir_owner = 0;
     int error;
 
     if (door == NULL)
@@ -201,7 +212,7 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     /* Before the door is opened, so that a change in between is seen later. */
     look_at_name(name->path, door);
     door->checked = now;
-    door->fd = open_fd(name);
+    door->fd = open_fd(name, &dir_owner);
     if (door->fd == -1) {
         error = errno;
         free(door);
@@ -210,10 +221,18 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     }
     door->pid = server_pid(door->fd);
     door->response_fd = -1;
+    door->is_attacher_known = door_attached_by(door->fd, &door->attacher) == 0;
+    door->sender = mod_door_hold_sender(name->sender);
     door->serial = atomic_fetch_add(&last_serial, 1) + 1;
-    if (mod_door_random_id(door->id) != APR_SUCCESS) {
+    error = mod_door_random_id(door->id);
+    if (error != APR_SUCCESS) {
         close_door(door);
-        errno = EAGAIN;
+        errno = error;
+        return NULL;
+    }
+    if (name->in_own_dir && door->is_attacher_known && door->attacher != dir_owner) {
+        close_door(door);
+        errno = MOD_DOOR_EOWNER;
         return NULL;
     }
     return door;
@@ -358,8 +377,8 @@ void mod_door_discard(struct mod_door *door)
     close_door(unused);
 }
 
-apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
-                              struct mod_door **door)
+static apr_status_t acquire(const struct mod_door_name *name, apr_time_t now,
+                            struct mod_door **door)
 {
     struct mod_door *old;
     struct mod_door *opened;
@@ -391,8 +410,7 @@ apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
     return APR_SUCCESS;
 }
 
-apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
-                            struct mod_door **door)
+static apr_status_t renew(const struct mod_door_name *name, apr_time_t now, struct mod_door **door)
 {
     struct mod_door *old = *door;
     struct mod_door *opened;
@@ -414,17 +432,82 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
     return APR_SUCCESS;
 }
 
+/* One path may be named with an owner and without. */
+static apr_status_t check_owner(const struct mod_door_name *name, struct mod_door **door)
+{
+    apr_status_t error = APR_SUCCESS;
+
+    if (name->has_owner && !(*door)->is_attacher_known)
+        error = ENOTSUP;
+    else if (name->has_owner && (*door)->attacher != name->owner)
+        error = MOD_DOOR_EOWNER;
+    if (error == APR_SUCCESS)
+        return APR_SUCCESS;
+    mod_door_release(*door);
+    *door = NULL;
+    return error;
+}
+
+apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
+                              struct mod_door **door)
+{
+    apr_status_t error = acquire(name, now, door);
+
+    return error == APR_SUCCESS ? check_owner(name, door) : error;
+}
+
+apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
+                            struct mod_door **door)
+{
+    apr_status_t error = renew(name, now, door);
+
+    return error == APR_SUCCESS ? check_owner(name, door) : error;
+}
+
 int mod_door_response_fd(struct mod_door *door)
 {
     int error;
 
     apr_thread_mutex_lock(doors.lock);
     if (door->response_fd == -1)
-        door->response_fd = mod_door_make_response_door(door->serial);
+        door->response_fd = mod_door_make_response_door(door);
     error = errno;
     apr_thread_mutex_unlock(doors.lock);
     errno = error;
     return door->response_fd;
+}
+
+/* Under the lock. */
+static struct mod_door *find_serial(unsigned long serial)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(NULL, doors.open); i != NULL; i = apr_hash_next(i)) {
+        struct mod_door *door = apr_hash_this_val(i);
+
+        if (door->serial == serial)
+            return door;
+    }
+    return NULL;
+}
+
+void mod_door_cut_off(unsigned long serial)
+{
+    struct mod_door *door;
+    int copy = -1;
+
+    apr_thread_mutex_lock(doors.lock);
+    door = find_serial(serial);
+    if (door != NULL) {
+        door->users++;
+        remove_door(door); /* not its last user */
+        copy = fcntl(door->response_fd, F_DUPFD_CLOEXEC, 0); /* a request may use the number */
+    }
+    apr_thread_mutex_unlock(doors.lock);
+    if (copy != -1)
+        door_revoke(copy);
+    if (door != NULL)
+        mod_door_release(door);
 }
 
 /* ------------------------------------------------------------ the child */

@@ -6,13 +6,13 @@
  * A regular file's offset is shared with the application and with every other
  * request that sends the same open file, and APR's own file bucket seeks before
  * it reads.  So that one is used only where nothing but sendfile(2) will touch
- * it; elsewhere a bucket of this file reads with pread(2).  Nothing is ever
- * mapped: a file that the application truncates would kill this child.
+ * it, and it cannot keep us waiting; elsewhere a bucket of this file reads with
+ * pread(2).  Nothing is ever mapped: a file that the application truncates would
+ * kill this child.
  */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_file_io.h>
@@ -30,8 +30,17 @@
 
 struct shared_file {
     apr_bucket_refcount refcount; /* first, as apr_bucket_shared_*() want it */
-    int fd;
+    struct mod_door_received *file;
+    apr_interval_time_t timeout; /* longest time that reading a piece may take */
 };
+
+static void drop_file(struct shared_file *shared)
+{
+    if (!apr_bucket_shared_destroy(shared))
+        return;
+    mod_door_release_received(shared->file);
+    apr_bucket_free(shared);
+}
 
 /* The bucket becomes the bytes that were read, and what is left one behind it. */
 static apr_status_t file_read(apr_bucket *b, const char **data, apr_size_t *len,
@@ -40,41 +49,32 @@ static apr_status_t file_read(apr_bucket *b, const char **data, apr_size_t *len,
     struct shared_file *shared = b->data;
     apr_size_t wanted = b->length < READ_LEN ? b->length : READ_LEN;
     char *buffer = apr_bucket_alloc(READ_LEN, b->list);
-    ssize_t got;
+    apr_size_t got;
+    apr_status_t error = mod_door_read_received(shared->file, buffer, wanted, b->start,
+                                                shared->timeout, NULL, NULL, &got);
 
     (void)block;
-    do
-        got = pread(shared->fd, buffer, wanted, b->start);
-    while (got == -1 && errno == EINTR);
-    if (got <= 0) {
-        apr_status_t error = got == 0 ? APR_EOF : errno; /* it was truncated meanwhile */
-
+    if (error == APR_SUCCESS && got == 0)
+        error = APR_EOF; /* it was truncated meanwhile */
+    if (error != APR_SUCCESS) {
         apr_bucket_free(buffer);
         *data = NULL;
         *len = 0;
         return error;
     }
-    if ((apr_size_t)got < b->length)
-        apr_bucket_split(b, (apr_size_t)got);
-    if (apr_bucket_shared_destroy(shared)) {
-        close(shared->fd);
-        apr_bucket_free(shared);
-    }
+    if (got < b->length)
+        apr_bucket_split(b, got);
+    drop_file(shared);
     apr_bucket_heap_make(b, buffer, READ_LEN, apr_bucket_free);
-    b->length = (apr_size_t)got;
+    b->length = got;
     *data = buffer;
-    *len = (apr_size_t)got;
+    *len = got;
     return APR_SUCCESS;
 }
 
 static void file_destroy(void *data)
 {
-    struct shared_file *shared = data;
-
-    if (apr_bucket_shared_destroy(shared)) {
-        close(shared->fd);
-        apr_bucket_free(shared);
-    }
+    drop_file(data);
 }
 
 static const apr_bucket_type_t file_type = {
@@ -88,12 +88,14 @@ static const apr_bucket_type_t file_type = {
     .copy = apr_bucket_shared_copy,
 };
 
-static apr_bucket *file_bucket(int fd, apr_off_t offset, apr_size_t len, apr_bucket_alloc_t *list)
+static apr_bucket *file_bucket(struct mod_door_received *file, apr_off_t offset, apr_size_t len,
+                               apr_interval_time_t timeout, apr_bucket_alloc_t *list)
 {
     apr_bucket *b = apr_bucket_alloc(sizeof(*b), list);
     struct shared_file *shared = apr_bucket_alloc(sizeof(*shared), list);
 
-    shared->fd = fd;
+    shared->file = file;
+    shared->timeout = timeout;
     APR_BUCKET_INIT(b);
     b->free = apr_bucket_free;
     b->list = list;
@@ -130,7 +132,7 @@ static int is_sendfile_certain(const request_rec *r)
     return 1;
 }
 
-/* Takes fd over. */
+/* Takes fd over if it succeeds. */
 static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd, apr_off_t offset,
                                  apr_off_t len)
 {
@@ -143,78 +145,133 @@ static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd,
     /* A copy, because that one is closed with its pool wherever it goes. */
     if (error == APR_SUCCESS)
         error = apr_file_dup(&file, borrowed, r->pool);
+    if (error != APR_SUCCESS)
+        return error;
     close(fd);
-    if (error == APR_SUCCESS)
-        apr_bucket_file_enable_mmap(apr_brigade_insert_file(bb, file, offset, len, r->pool), 0);
-    return error;
+    apr_bucket_file_enable_mmap(apr_brigade_insert_file(bb, file, offset, len, r->pool), 0);
+    return APR_SUCCESS;
 }
 
 /* Takes fd over. */
-static apr_status_t add_file(request_rec *r, apr_bucket_brigade *bb, int fd, apr_off_t offset,
-                             apr_off_t len)
+static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
+                             const struct mod_door_look *look, apr_off_t offset, apr_off_t len)
 {
-    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
+    struct mod_door_received *file;
 
-    if (len > 0 && is_sendfile_certain(r))
-        return add_sendfile(r, bb, fd, offset, len);
-    if (len > 0)
-        APR_BRIGADE_INSERT_TAIL(bb, file_bucket(fd, offset, (apr_size_t)len, list));
-    else
-        close(fd);
+    if (len == 0) {
+        mod_door_close_received(call->sender, fd);
+        return APR_SUCCESS;
+    }
+    /* Where no descriptor is left for a copy it is read. */
+    if (look->reads_at_once && is_sendfile_certain(call->r) &&
+        add_sendfile(call->r, bb, fd, offset, len) == APR_SUCCESS)
+        return APR_SUCCESS;
+    file = mod_door_keep_received(call->sender, fd, look);
+    if (file == NULL)
+        return ENOMEM;
+    APR_BRIGADE_INSERT_TAIL(
+        bb, file_bucket(file, offset, (apr_size_t)len, mod_door_timeout(call), list));
     return APR_SUCCESS;
 }
 
 /* ------------------------------------------------------ pipes and sockets */
 
-/* Readable after at most timeout: 1, 0, or -1 and errno. */
-static int wait_readable(int fd, apr_interval_time_t timeout)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int result;
+/* How often one that is silent lets us look whether anybody still wants it. */
+#define LOOK_MS 250
 
-    do
-        result = poll(&p, 1, timeout > 0 ? (int)apr_time_as_msec(timeout) + 1 : (int)timeout);
-    while (result == -1 && errno == EINTR);
-    return result;
+/*
+ * A client that has ended its side may be waiting for the rest, or have gone: TCP
+ * tells only whoever sends.  With nothing to send for so long it has gone.
+ */
+#define HALF_CLOSED_MS 2000
+
+/* A descriptor that is read, and how long nothing has come. */
+struct silence {
+    struct mod_door_call *call;
+    apr_time_t since;
+};
+
+/* Why nobody waits any longer, or APR_SUCCESS. */
+static apr_status_t check_silence(void *data)
+{
+    const struct silence *silence = data;
+    apr_interval_time_t timeout = mod_door_timeout(silence->call);
+    apr_interval_time_t passed = apr_time_now() - silence->since;
+    unsigned client = mod_door_client_state(silence->call);
+
+    if (mod_door_is_stopping() || client == DOOR_WIRE_GONE ||
+        (client == DOOR_WIRE_MAYBE_GONE && passed >= apr_time_from_msec(HALF_CLOSED_MS)))
+        return silence->call->response.error = APR_ECONNABORTED;
+    return timeout > 0 && passed >= timeout ? MOD_DOOR_ESILENT : APR_SUCCESS;
 }
 
-/* Everything that comes, at once; silence for longer than DoorTimeout ends it. */
-static apr_status_t pass_all(struct mod_door_call *call, apr_bucket_brigade *bb, int fd)
+/* Readable: APR_SUCCESS, or why it will not be. */
+static apr_status_t await(int fd, struct silence *silence)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    apr_status_t error;
+    int result;
+
+    while ((result = poll(&p, 1, LOOK_MS)) <= 0) {
+        if (result == -1 && errno != EINTR)
+            return errno;
+        error = check_silence(silence);
+        if (error != APR_SUCCESS)
+            return error;
+    }
+    return APR_SUCCESS;
+}
+
+static int is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* What comes next, behind what is in bb, which has gone before anything is waited for. */
+static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb,
+                              struct mod_door_received *file, struct silence *silence, int *is_end)
 {
     apr_bucket_alloc_t *list = call->r->connection->bucket_alloc;
-    apr_interval_time_t timeout = mod_door_timeout(call);
     apr_status_t error = APR_SUCCESS;
+    apr_size_t got = 0;
+    char *buffer;
 
-    while (error == APR_SUCCESS) {
-        char *buffer;
-        ssize_t got;
-        int is_ready = wait_readable(fd, 0);
-
-        if (is_ready == 0) {
-            error = mod_door_pass(call, bb, 1);
-            if (error == APR_SUCCESS)
-                is_ready = wait_readable(fd, timeout > 0 ? timeout : -1);
-            if (is_ready == 0)
-                return error != APR_SUCCESS ? error : MOD_DOOR_ESILENT;
-        }
-        if (is_ready == -1)
-            return errno;
-        buffer = apr_bucket_alloc(READ_LEN, list);
-        got = read(fd, buffer, READ_LEN);
-        if (got <= 0) {
-            error = got == 0 ? APR_SUCCESS : errno;
-            apr_bucket_free(buffer);
-            if (error == EINTR || error == EAGAIN) {
-                error = APR_SUCCESS;
-                continue;
-            }
+    if (!is_readable(file->fd)) {
+        error = mod_door_pass(call, bb, 1);
+        silence->since = apr_time_now();
+        if (error == APR_SUCCESS)
+            error = await(file->fd, silence);
+        if (error != APR_SUCCESS)
             return error;
-        }
-        APR_BRIGADE_INSERT_TAIL(bb,
-                                apr_bucket_heap_create(buffer, READ_LEN, apr_bucket_free, list));
-        APR_BRIGADE_LAST(bb)->length = (apr_size_t)got;
-        error = mod_door_pass(call, bb, 0);
     }
+    buffer = apr_bucket_alloc(READ_LEN, list);
+    error = mod_door_read_received(file, buffer, READ_LEN, 0, 0, check_silence, silence, &got);
+    if (got == 0) {
+        apr_bucket_free(buffer);
+        *is_end = error == APR_SUCCESS;
+        return APR_STATUS_IS_EAGAIN(error) ? APR_SUCCESS : error;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(buffer, READ_LEN, apr_bucket_free, list));
+    APR_BRIGADE_LAST(bb)->length = got;
+    return mod_door_pass(call, bb, 0);
+}
+
+/* Everything that comes, at once; silence for longer than DoorTimeout ends it.  Takes fd over. */
+static apr_status_t pass_all(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
+                             const struct mod_door_look *look)
+{
+    struct mod_door_received *file = mod_door_keep_received(call->sender, fd, look);
+    struct silence silence = {.call = call, .since = apr_time_now()};
+    apr_status_t error = file != NULL ? APR_SUCCESS : ENOMEM;
+    int is_end = 0;
+
+    while (error == APR_SUCCESS && !is_end)
+        error = pass_some(call, bb, file, &silence, &is_end);
+    if (file != NULL)
+        mod_door_release_received(file);
     return error;
 }
 
@@ -241,33 +298,38 @@ static apr_status_t read_part(struct door_wire_reader fields, apr_off_t *offset,
     return error;
 }
 
+/* Takes fd over. */
+static apr_status_t add(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
+                        const struct mod_door_look *look, apr_off_t offset, apr_off_t len)
+{
+    apr_status_t error = MOD_DOOR_EMISUSE;
+
+    if (look->kind == MOD_DOOR_FILE && offset <= look->size) {
+        if (len == -1)
+            len = look->size - offset;
+        if (len <= look->size - offset)
+            return add_file(call, bb, fd, look, offset, len);
+    } else if ((look->kind == MOD_DOOR_PIPE || look->kind == MOD_DOOR_SOCKET) && offset == 0 &&
+               len == -1) {
+        if (!call->r->header_only)
+            return pass_all(call, bb, fd, look);
+        error = APR_SUCCESS;
+    }
+    mod_door_close_received(call->sender, fd);
+    return error;
+}
+
 apr_status_t mod_door_add_descriptor(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
                                      struct door_wire_reader fields)
 {
+    struct mod_door_look look;
     apr_off_t offset, len;
-    struct stat st;
     apr_status_t error = read_part(fields, &offset, &len);
 
-    if (call->response.no_body) { /* nobody wants it */
-        close(fd);
-        return APR_SUCCESS;
-    }
-    if (error == APR_SUCCESS && fstat(fd, &st) == -1)
-        error = errno;
-    if (error == APR_SUCCESS && S_ISREG(st.st_mode)) {
-        if (offset <= st.st_size && len == -1)
-            len = st.st_size - offset;
-        if (offset <= st.st_size && len <= st.st_size - offset)
-            return add_file(call->r, bb, fd, offset, len);
-        error = MOD_DOOR_EMISUSE;
-    } else if (error == APR_SUCCESS && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
-        if (offset != 0 || len != -1)
-            error = MOD_DOOR_EMISUSE;
-        else if (!call->r->header_only)
-            error = pass_all(call, bb, fd);
-    } else if (error == APR_SUCCESS) {
-        error = MOD_DOOR_EMISUSE;
-    }
-    close(fd);
-    return error;
+    if (error == APR_SUCCESS && !call->response.no_body) /* otherwise nobody wants it */
+        error = mod_door_look_at(fd, &look);
+    if (error == APR_SUCCESS && !call->response.no_body)
+        return add(call, bb, fd, &look, offset, len);
+    mod_door_close_received(call->sender, fd);
+    return call->response.no_body ? APR_SUCCESS : error;
 }

@@ -28,8 +28,12 @@ apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint3
         door_path(dir, app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
     name->path = apr_pstrdup(pool, path);
-    name->trusted_len = strlen(path);
+    /* The directory that holds all is the supervisor's, that in it the application's. */
+    name->trusted_len = strlen(mod_door_board()->runtime_dir);
+    name->in_own_dir = 1;
+    name->has_owner = 0;
     name->version = serial;
+    name->sender = app;
     /* In the table the doors of one cell follow each other; no path is like this. */
     name->key = apr_psprintf(pool, "/%s#%u", app, cell);
     return APR_SUCCESS;

@@ -6,7 +6,8 @@
  * are a door's, doors.c keeps this child's open doors, batch.c how who calls them is
  * scheduled, limit.c counts requests, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
- * descriptors, lent.c memory that the application can still change.
+ * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
+ * the application can still change.
  * apps.c reads what is to be launched, needs.c looks for what that needs, outputs.c opens
  * where what it prints goes, supervision.c keeps the supervisor, instance.c
  * chooses one of a launched application's processes, status.c shows them.
@@ -55,8 +56,15 @@ enum mod_door_error {
     MOD_DOOR_EBUSY,                          /* too many requests of this door run */
     MOD_DOOR_ESTART,                         /* the application has not come up in time */
     MOD_DOOR_EDOWN,                          /* nor will it soon */
-    MOD_DOOR_ECUT                            /* httpd restarts or stops */
+    MOD_DOOR_ECUT,                           /* httpd restarts or stops */
+    MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
+    MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
+    MOD_DOOR_EMANY,                          /* more descriptors than one */
+    MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
 };
+
+/* How many descriptors a call of either side may bring: one has a meaning. */
+#define MOD_DOOR_DESC_MAX 1
 
 /* ------------------------------------------------------------- config.c */
 
@@ -90,6 +98,8 @@ struct mod_door_config {
     const char *mount_path;    /* of location or directory, without a trailing slash */
     const ap_regex_t *mount_regex; /* of a match; NULL: it has wildcards */
     int in_htaccess;           /* path needs a DoorAllow prefix */
+    int has_owner;             /* the door at the path must be attached by: */
+    uid_t owner;
     struct mod_door_limit limit; /* what is said here; see mod_door_find_limit() */
 
     const apr_array_header_t *allow; /* prefixes (char *), no trailing slash; NULL not said */
@@ -288,6 +298,10 @@ struct mod_door_name {
     apr_size_t trusted_len; /* bytes of path in which symbolic links are followed */
     const char *key;        /* in the table of open doors */
     apr_uint64_t version;   /* a door of another one is not this one; 0: the path tells */
+    const char *sender;     /* whom its descriptors are charged to */
+    int in_own_dir;         /* whoever serves it owns the directory, and must have attached it */
+    int has_owner;          /* this user must have */
+    uid_t owner;
 };
 
 /* An open door, used by any number of requests at once; see doors.c. */
@@ -300,6 +314,9 @@ struct mod_door {
     apr_time_t checked; /* when the name was last looked at; under the lock */
     unsigned users;     /* requests, and 1 while in the table; under the lock */
     apr_uint64_t version;            /* of the name that it was opened by */
+    unsigned sender;                 /* whom its descriptors are charged to */
+    int is_attacher_known;           /* the system tells who attached it: */
+    uid_t attacher;
     unsigned long serial;            /* tells this child's response doors apart */
     char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
     int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
@@ -319,7 +336,8 @@ apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *co
 /*
  * The door of that name, opened if this child has not done so already; the
  * caller gives it back with mod_door_release().  now is the request's time.
- * Returns APR_SUCCESS or an errno value of door_openat().
+ * Returns APR_SUCCESS, an errno value of door_openat(), or MOD_DOOR_EOWNER; ENOTSUP
+ * if its owner is asked for and the system does not tell.
  */
 apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
                               struct mod_door **door);
@@ -338,6 +356,9 @@ void mod_door_discard(struct mod_door *door);
 
 /* The door's response door, made when it is first asked for; -1 and errno. */
 int mod_door_response_fd(struct mod_door *door);
+
+/* Nobody calls the response door of the door with that serial any more, and no request gets that. */
+void mod_door_cut_off(unsigned long serial);
 
 /*
  * door_call_lend() with the signals blocked that httpd sends a child to end
@@ -450,12 +471,15 @@ struct mod_door_call {
     struct door_loan loan;
     const char *head;      /* a copy of the head of a result that is lent; or NULL */
     apr_size_t head_len;
-    int result_fd; /* a descriptor that came with it, or -1 */
+    unsigned sender; /* of the door that was called */
+    int result_fd;   /* a descriptor that came with the result, or -1 */
+    int has_extra;   /* so many more came that they have no meaning */
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
     int is_passed;               /* some of the response has gone to the filters */
     apr_status_t complaint; /* what was wrong on the response door, for the log */
+    apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
 };
 
 /* How long the application may take: for the call, or until it goes on; 0 for ever. */
@@ -562,6 +586,9 @@ struct mod_door_reply {
 void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
                     struct mod_door_reply *reply);
 
+/* What can be told of the client now: DOOR_WIRE_GONE, DOOR_WIRE_MAYBE_GONE, or 0. */
+unsigned mod_door_client_state(const struct mod_door_call *call);
+
 /* Makes the reply an ACK. */
 void mod_door_ack(struct mod_door_reply *reply, apr_status_t error, unsigned flags);
 
@@ -578,12 +605,68 @@ int mod_door_is_stopping(void);
 /* Random digits. */
 apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1]);
 
-/* A new response door for calls with that serial; -1 and errno. */
-int mod_door_make_response_door(unsigned long serial);
+/* A new response door for the calls of that one; -1 and errno. */
+int mod_door_make_response_door(const struct mod_door *door);
 
 /* From open to close the response door lets calls in; close waits for the one that is in. */
 void mod_door_open_token(struct mod_door_call *call);
 void mod_door_close_token(struct mod_door_call *call);
+
+/* ----------------------------------------------------------- received.c */
+
+/*
+ * Whoever sends this child descriptors: an application, or who serves the door at a
+ * path.  A number below MOD_DOOR_SENDERS, held by each open door of that name; 0 is
+ * shared by those that find no room.
+ */
+#define MOD_DOOR_SENDERS 512
+
+unsigned mod_door_hold_sender(const char *name);
+void mod_door_drop_sender(unsigned sender);
+
+/* Whether so many of its descriptors keep threads waiting that it must not be called. */
+int mod_door_is_overdrawn(unsigned sender);
+
+enum mod_door_received_kind { MOD_DOOR_FILE, MOD_DOOR_PIPE, MOD_DOOR_SOCKET, MOD_DOOR_OTHER };
+
+/* What a descriptor is, as far as that can be told without waiting for anybody. */
+struct mod_door_look {
+    enum mod_door_received_kind kind;
+    int closes_at_once, reads_at_once; /* if there is something, and it is no pipe */
+    apr_off_t size;
+};
+
+/* APR_SUCCESS or errno. */
+apr_status_t mod_door_look_at(int fd, struct mod_door_look *look);
+
+/* Closes it without waiting for that. */
+void mod_door_close_received(unsigned sender, int fd);
+
+/* One that is kept; to be released, by the last user closed. */
+struct mod_door_received {
+    int fd;
+    unsigned sender;
+    struct mod_door_look look;
+    _Atomic unsigned refs;
+};
+
+/* Takes fd over; NULL: no memory. */
+struct mod_door_received *mod_door_keep_received(unsigned sender, int fd,
+                                                 const struct mod_door_look *look);
+void mod_door_release_received(struct mod_door_received *file);
+
+/* Asked a few times a second while somebody waits: an errno value to give up with, or 0. */
+typedef apr_status_t mod_door_check(void *data);
+
+/*
+ * Reads at most len bytes: of a file at offset, of a pipe or socket what is there.  0
+ * bytes are the end.  check may be NULL.  Errors: APR_EAGAIN a pipe or socket has nothing
+ * now; MOD_DOOR_ESILENT a file gave nothing for longer than timeout (0: for ever);
+ * ECONNABORTED this child ends; check's; those of reading it.
+ */
+apr_status_t mod_door_read_received(struct mod_door_received *file, char *buf, apr_size_t len,
+                                    apr_off_t offset, apr_interval_time_t timeout,
+                                    mod_door_check *check, void *data, apr_size_t *got);
 
 /* --------------------------------------------------------------- file.c */
 

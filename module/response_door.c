@@ -233,8 +233,27 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
         free(head);
 }
 
-/* Descriptors that nobody has taken are closed: one at most makes sense. */
-static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
+/*
+ * The procedure's cookie is a number, as the door of a late call may be gone: which
+ * door it is, and who sends what comes here.
+ */
+static void *make_cookie(const struct mod_door *door)
+{
+    return (void *)(door->serial * MOD_DOOR_SENDERS + door->sender);
+}
+
+static unsigned long serial_of(const void *cookie)
+{
+    return (unsigned long)cookie / MOD_DOOR_SENDERS;
+}
+
+static unsigned sender_of(const void *cookie)
+{
+    return (unsigned long)cookie % MOD_DOOR_SENDERS;
+}
+
+/* The door's limit lets no more of them in; where it does, others than the first are closed. */
+static int take_descriptor(const door_desc_t *dp, uint_t n_desc, unsigned sender)
 {
     int fd = -1;
     uint_t i;
@@ -245,26 +264,30 @@ static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
         if (fd == -1)
             fd = dp[i].d_data.d_desc.d_descriptor;
         else
-            close(dp[i].d_data.d_desc.d_descriptor);
+            mod_door_close_received(sender, dp[i].d_data.d_desc.d_descriptor);
     }
     return fd;
 }
 
-/* The procedure.  The cookie is a number: the door of a late call may be gone. */
+/* The procedure. */
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
+    unsigned long serial = serial_of(cookie);
+    unsigned sender = sender_of(cookie);
     struct mod_door_reply reply;
-    int fd = take_descriptor(dp, n_desc);
+    int fd = take_descriptor(dp, n_desc, sender);
 
-    answer((unsigned long)cookie, argp, arg_size, &fd, &reply);
+    answer(serial, argp, arg_size, &fd, &reply);
     if (fd != -1)
-        close(fd);
+        mod_door_close_received(sender, fd);
+    if (n_desc > 0 && mod_door_is_overdrawn(sender))
+        mod_door_cut_off(serial); /* or there would be more and more of them */
     door_return(reply.bytes, reply.len, NULL, 0);
     /* Back here, the reply cannot be delivered: nobody waits for one. */
     door_return(NULL, 0, NULL, 0);
 }
 
-int mod_door_make_response_door(unsigned long serial)
+int mod_door_make_response_door(const struct mod_door *door)
 {
     sigset_t all;
     sigset_t before;
@@ -273,10 +296,13 @@ int mod_door_make_response_door(unsigned long serial)
     /* Its threads inherit the mask: the MPM's signal handlers must not run on them. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    fd = door_create(serve, (void *)serial, DOOR_NO_CANCEL);
+    fd = door_create(serve, make_cookie(door), DOOR_NO_CANCEL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (fd != -1)
-        door_share_arguments(fd); /* what it gets is passed on, not looked at */
+    if (fd == -1)
+        return -1;
+    door_setparam(fd, DOOR_PARAM_DESC_MAX, MOD_DOOR_DESC_MAX);
+    door_hide_procedure(fd);  /* an application need not know where our code lies */
+    door_share_arguments(fd); /* what it gets is passed on, not looked at */
     return fd;
 }
 

@@ -6,7 +6,6 @@
  * knows, so each of its processes is asked, and not waited for long.
  */
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -77,7 +76,7 @@ static void ask(const struct mod_door *door, struct counts *counts)
         read_counts(args.data_ptr, args.data_size, counts);
     for (i = 0; i < args.desc_num; i++)
         if (args.desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            close(args.desc_ptr[i].d_data.d_desc.d_descriptor);
+            mod_door_close_received(door->sender, args.desc_ptr[i].d_data.d_desc.d_descriptor);
     door_end_loan(&loan);
 }
 

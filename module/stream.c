@@ -43,6 +43,13 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
         if (call->complaint == APR_SUCCESS)
             call->complaint = error;
         return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
+    case ENOMEM: /* ours */
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: /* no thread */
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = error;
+        return error;
     default:
         return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : EPIPE;
     }
@@ -164,16 +171,14 @@ static unsigned socket_state(conn_rec *c)
 #endif
 }
 
-static void serve_ask(const struct mod_door_call *call, struct mod_door_reply *reply)
+unsigned mod_door_client_state(const struct mod_door_call *call)
 {
     conn_rec *c = call->r->connection;
-    unsigned flags = 0;
 
     if (c->aborted || call->response.error != APR_SUCCESS)
-        flags = DOOR_WIRE_GONE;
-    else if (c->master == NULL) /* a stream of HTTP/2 is aborted, or it is not */
-        flags = socket_state(c);
-    mod_door_ack(reply, 0, flags);
+        return DOOR_WIRE_GONE;
+    /* A stream of HTTP/2 is aborted, or it is not. */
+    return c->master == NULL ? socket_state(c) : 0;
 }
 
 void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
@@ -191,7 +196,7 @@ void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *m
                    reply);
         break;
     case DOOR_WIRE_ASK:
-        serve_ask(call, reply);
+        mod_door_ack(reply, 0, mod_door_client_state(call));
         break;
     default:
         mod_door_ack(reply, EINVAL, 0);

@@ -146,7 +146,7 @@ uint32_t board_enter(struct board *board, uint32_t row, uint64_t *serial)
             atomic_compare_exchange_strong(&cell->since_ns, &none, door_now_ns());
             return number;
         }
-        atomic_fetch_add(&cell->left, 1);
+        atomic_fetch_sub(&cell->entered, 1);
     }
     return 0;
 }
@@ -160,7 +160,12 @@ uint64_t board_leave(struct board *board, uint32_t number, enum call_end how)
         atomic_fetch_add(&cell->errors, 1);
     if (how == CALL_TIMED_OUT)
         atomic_fetch_add(&cell->timeouts, 1);
-    left = atomic_fetch_add(&cell->left, 1) + 1;
+    if (how == CALL_NOT_TAKEN) { /* it was none: whoever tries again and again counts once */
+        atomic_fetch_sub(&cell->entered, 1);
+        left = atomic_load(&cell->left);
+    } else {
+        left = atomic_fetch_add(&cell->left, 1) + 1;
+    }
     if (how == CALL_ENDED || how == CALL_FAILED)
         board_note_progress(board, number);
     if (how != CALL_TIMED_OUT && atomic_load(&cell->entered) == left &&

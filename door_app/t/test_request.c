@@ -5,6 +5,7 @@
  * variables.  The assertions run inside the handler.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -350,6 +351,63 @@ START_TEST(all_variables_come_once)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- a great many */
+
+#define MANY 400000u
+
+static size_t write_many(char *buf, size_t cap)
+{
+    struct door_wire_writer w;
+    char name[16];
+
+    door_wire_begin(&w, buf, cap);
+    door_wire_field(&w, DOOR_WIRE_METHOD, "", 0, "GET", 3);
+    for (unsigned i = 0; i < MANY; i++) {
+        size_t len = (size_t)snprintf(name, sizeof(name), "X%u", i % (MANY / 2));
+
+        door_wire_field(&w, DOOR_WIRE_ENV, name, len, name, len);
+        door_wire_field(&w, DOOR_WIRE_TRAILER, name, len, name, len);
+    }
+    return door_wire_end(&w, DOOR_WIRE_REQUEST, 0, 0, 0);
+}
+
+static void look_at_many(struct door_app_request *req)
+{
+    char name[16];
+    const char *next, *value;
+    size_t position = 0;
+    unsigned count = 0;
+
+    snprintf(name, sizeof(name), "X%u", MANY / 2 - 1);
+    assert_cgi(req, name, name);
+    ck_assert_str_eq(door_app_trailer(req, name), name);
+    while (door_app_cgi_next(req, &position, &next, &value) == 1)
+        count++;
+    ck_assert_uint_ge(count, MANY / 2); /* and not all of them twice */
+    ck_assert_uint_lt(count, MANY / 2 + 50);
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_int_eq(door_app_trailer_add(req, "X-T", "t"), 0);
+}
+
+/* Twice as many take twice as long: this would not come to its end otherwise. */
+START_TEST(a_great_many_fields)
+{
+    size_t len = write_many(NULL, 0);
+    char *bytes = malloc(len);
+    look_function *function = look_at_many;
+    struct door_app *app = door_app_create();
+    struct door_rt_answer answer;
+
+    ck_assert_uint_eq(write_many(bytes, len), len);
+    looked = 0;
+    door_app_handle(app, "/", look, &function);
+    door_rt_answer(app, bytes, len, -1, &answer);
+    ck_assert_int_eq(looked, 1);
+    door_app_destroy(app);
+    free(bytes);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- no request */
 
 static void never(struct door_app_request *req)
@@ -403,6 +461,8 @@ int main(void)
     tcase_add_test(tests, headers_become_variables);
     tcase_add_test(tests, what_was_set_comes_last);
     tcase_add_test(tests, all_variables_come_once);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_great_many_fields);
     tcase_add_test(tests, what_is_no_request_is_refused);
     return run_tests(tests);
 }

@@ -304,12 +304,21 @@ static void run_out_of_memory(struct door_app_request *req)
     ck_assert_int_eq(errno, ENOMEM);
 }
 
-START_TEST(out_of_memory_is_a_500)
+START_TEST(out_of_memory_is_told)
 {
+    write_function *function = run_out_of_memory;
+    struct door_app *app = door_app_create();
+    struct message message;
     struct answer answer;
 
-    answer_by(run_out_of_memory, &answer);
-    ck_assert_uint_eq(answer.reader.status, 500);
+    door_app_handle(app, "/", call, &function);
+    message_get(&message, "", "/");
+    door_rt_answer(app, message.bytes, message.len, -1, &answer.answer);
+    ck_assert_int_eq(door_wire_read(&answer.reader, DOOR_WIRE_END, answer.answer.bytes,
+                                    answer.answer.len), 0);
+    ck_assert_uint_eq(answer.reader.flags, DOOR_WIRE_FAILED);
+    ck_assert_uint_eq(answer.reader.status, ENOMEM);
+    door_app_destroy(app);
 }
 END_TEST
 
@@ -372,7 +381,7 @@ int main(void)
     tcase_add_test(tests, the_body_grows);
     tcase_add_test(tests, printf_takes_the_room_it_needs);
     tcase_add_test(tests, long_heads_find_their_place);
-    tcase_add_test(tests, out_of_memory_is_a_500);
+    tcase_add_test(tests, out_of_memory_is_told);
     tcase_add_test(tests, a_thread_gives_back_what_it_grew);
     tcase_add_test(tests, an_arena_gives_aligned_memory);
     return run_tests(tests);

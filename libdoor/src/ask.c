@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "thread.h"
 
+#define ENDING_MS 100 /* between the first of a process's descriptors that its end closes and the last */
 #define POLL_MAX_NS 1000000000ll /* how long to sleep at most, whatever the deadline */
 
 static int64_t sooner_ns(int64_t deadline_ns)
@@ -58,7 +59,7 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
         case ECONNRESET:
         case ENOTCONN:
         case ECONNREFUSED:
-            errno = EBADF;
+            errno = ECONNRESET;
             return -1;
         case ETOOMANYREFS:
             errno = EMFILE;
@@ -70,14 +71,26 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
     return 0;
 }
 
+/*
+ * The way back has ended without an answer, or the way there.  The server is gone, which
+ * its end shows a moment later at the latest; or it lives, and could not receive the
+ * descriptor of the way back, or has turned us away, as it has no descriptors for us.
+ */
+static int why_unanswered(int d)
+{
+    struct pollfd p = {.fd = d};
+
+    if (poll(&p, 1, ENDING_MS) == 0)
+        return EMFILE;
+    return fd_peer_lives(d, ENDING_MS) ? EMFILE : EBADF;
+}
+
 static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer, int *fds,
                           unsigned wanted)
 {
     unsigned count;
 
     while (fd_recv(fd, answer, sizeof(*answer), fds, wanted, &count) < 0) {
-        if (errno == ECONNRESET)
-            errno = EBADF;
         if (errno != EAGAIN || await(fd, POLLIN, deadline_ns) < 0)
             return -1;
     }
@@ -103,6 +116,8 @@ static int ask_with(int d, enum msg_op op, int *passed, unsigned pass_count, int
     if (result == 0)
         result = receive_answer(pair[0], deadline_ns, answer, fds, count);
     fd_close(pair[0]);
+    if (result < 0 && errno == ECONNRESET)
+        errno = why_unanswered(d);
     return result;
 }
 

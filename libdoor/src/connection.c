@@ -54,9 +54,13 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
+/* One descriptor is kept back for those who cannot be let in: they need not wait. */
+static struct own_fd reserve = {.fd = -1}; /* the loop's own */
+
 static void forked(void)
 {
     pthread_mutex_init(&lock, NULL);
+    own_fd_close(&reserve);
     LIST_INIT(&connections);
     LIST_INIT(&listeners);
 }
@@ -157,6 +161,12 @@ static void refuse(struct connection *c, int reply_fd, int error)
     closer_let_go(c->account, reply_fd);
 }
 
+/* What a client is told; the rest may pass, or says nothing to it. */
+static int told(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSYS ? error : EAGAIN;
+}
+
 static void answer_open(struct connection *c, int reply_fd, int bell_fd, const struct ucred *who)
 {
     struct msg_answer answer;
@@ -170,7 +180,7 @@ static void answer_open(struct connection *c, int reply_fd, int bell_fd, const s
     }
     ch = pool_open_channel(c->reference, who, bell_fd, &control);
     if (ch == NULL) {
-        refuse(c, reply_fd, errno == EMFILE || errno == ENOSYS ? errno : EAGAIN);
+        refuse(c, reply_fd, told(errno));
         return;
     }
     door_describe(c->door, &answer);
@@ -357,11 +367,10 @@ static void welcome(struct listener *l, int fd)
     int is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
 
     c.account = closer_account_create(peer.uid);
-    if (is_known && c.account != NULL && quota_take(&c.share, &peer, 1) == 0) {
-        if (add(l->door, fd, &c) == 0)
-            return;
-        quota_give_back(&c.share);
-    }
+    if (is_known && c.account != NULL && quota_take(&c.share, &peer, 1) == 0 &&
+        add(l->door, fd, &c) == 0)
+        return;
+    quota_give_back(&c.share);
     closer_shut(c.account, fd);
     closer_account_drop(c.account);
 }
@@ -388,6 +397,27 @@ static void name_removed(struct name_watch *w)
     listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
+static void keep_reserve(void)
+{
+    if (!own_fd_check(&reserve))
+        reserve = own_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+/* Whether a client could be turned away. */
+static int turn_away(struct listener *l)
+{
+    int fd;
+
+    if (!own_fd_check(&reserve))
+        return 0;
+    own_fd_close(&reserve);
+    fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        closer_shut(NULL, fd);
+    keep_reserve();
+    return fd >= 0;
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
@@ -395,7 +425,8 @@ static void listener_ready(struct watch *w, uint32_t events)
     if (welcome_next(l) == 0)
         return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        loop_pause(w); /* a waiting client costs nothing; a busy loop would */
+        if (!turn_away(l))
+            loop_pause(w); /* a waiting client costs nothing; a busy loop would */
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */
     }
@@ -425,6 +456,7 @@ static int listener_add(struct door *door, int fd, int path_fd, uid_t owner)
         free(l);
         return -1;
     }
+    keep_reserve();
     door_refer(door); /* this is the loop thread: nothing has come in between */
     LIST_INSERT_HEAD(&listeners, l, link);
     name_watch_start(&l->name, path_fd, name_removed);

@@ -184,6 +184,19 @@ int door_share_arguments(int d)
     return 0;
 }
 
+int door_hide_procedure(int d)
+{
+    struct door *door = door_find_own(d);
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    atomic_store(&door->is_hidden, 1);
+    door_drop(door);
+    return 0;
+}
+
 int door_running_calls(int d)
 {
     struct door *door = door_find_local(d);

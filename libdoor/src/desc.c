@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <door_compat.h>
+
 #include "ask.h"
 #include "connection.h"
 #include "fd.h"
@@ -102,4 +104,9 @@ void desc_receive(const int *fds, unsigned count, door_desc_t *descs)
         fcntl(fds[i], F_SETFD, 0);
         describe(fds[i], &descs[i], deadline_ns);
     }
+}
+
+void door_close_received(int fd)
+{
+    close_foreign(fd);
 }

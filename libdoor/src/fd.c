@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -404,6 +405,24 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
         return -1;
     if (!lost)
         return 0;
-    errno = EPROTO;
+    errno = EMFILE; /* nothing else keeps descriptors from those who have room for all that can come */
     return -1;
+}
+
+int fd_peer_lives(int fd, int timeout_ms)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    struct pollfd p = {.events = POLLIN};
+    int lives;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0 ||
+        peer.pid == getpid()) /* a dead server's name opens as a pair of our own */
+        return 0;
+    p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    if (p.fd < 0)
+        return errno != ESRCH && errno != EINVAL && errno != ENOSYS && errno != EPERM;
+    lives = poll(&p, 1, timeout_ms) == 0;
+    fd_close(p.fd);
+    return lives;
 }

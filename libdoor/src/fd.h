@@ -112,6 +112,12 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                    struct closer_account *account, struct ucred *sender, int *lost);
 
+/*
+ * True if the process that made the other end of a connected Unix socket, or listened for
+ * it, has not ended, nor does so within that time.
+ */
+int fd_peer_lives(int fd, int timeout_ms);
+
 /* True if fd is a connected (or listening) Unix SEQPACKET socket. */
 int fd_is_seqpacket(int fd, int listening);
 

@@ -4,6 +4,7 @@
  * info.c: what can be asked of a descriptor: door_info() and isastream().
  */
 #include <door.h>
+#include <door_compat.h>
 #include <stropts.h>
 
 #include <errno.h>
@@ -118,6 +119,20 @@ int door_info(int d, door_info_t *info)
     *info = answer.info;
     if (answer.instance_id != 0 && answer.instance_id == door_instance_id())
         info->di_attributes |= DOOR_LOCAL;
+    return 0;
+}
+
+/* The kernel has it from listen(2), which fattach() calls. */
+int door_attached_by(int d, uid_t *uid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (fd_is_door(d) != 1 || getsockopt(d, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        errno = EBADF;
+        return -1;
+    }
+    *uid = peer.uid;
     return 0;
 }
 

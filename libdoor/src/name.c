@@ -24,6 +24,7 @@
 
 #include "fd.h"
 
+#define ENDING_MS 100 /* how long after its door a process may end */
 #define CONNECT_MAX_S 5 /* a stopped server's queue may be full */
 
 const char *name_in_proc(char path[NAME_PROC_SIZE], int fd)
@@ -186,8 +187,10 @@ int door_openat(int dirfd, const char *path, int oflag)
     if (fd < 0 && errno == ENODEV)
         errno = EINVAL;
     if (fd >= 0 && is_dead(fd)) {
+        int lives = fd_peer_lives(fd, ENDING_MS);
+
         close(fd);
-        errno = EBADF;
+        errno = lives ? EMFILE : EBADF; /* it has turned us away */
         fd = -1;
     }
     return fd;

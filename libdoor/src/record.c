@@ -141,6 +141,8 @@ void door_describe(const struct door *door, struct msg_answer *answer)
                  .di_data = (door_ptr_t)(uintptr_t)door->cookie,
                  .di_attributes = door->attributes,
                  .di_uniquifier = door->id}};
+    if (atomic_load(&door->is_hidden))
+        answer->info.di_proc = answer->info.di_data = 0;
     if (atomic_load(&door->revoked))
         answer->info.di_attributes |= DOOR_REVOKED;
     if (atomic_load(&door->references) <= 1)

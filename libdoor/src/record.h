@@ -44,6 +44,7 @@ struct door {
     _Atomic uint64_t desc_max;           /* argument descriptors */
     _Atomic int revoked;
     _Atomic int shares_arguments; /* door_share_arguments() */
+    _Atomic int is_hidden;        /* door_hide_procedure() */
     struct pool *pool;
     int owns_pool; /* DOOR_PRIVATE */
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */

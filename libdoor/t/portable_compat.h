@@ -12,6 +12,9 @@
 
 #define door_now_ns portable_now_ns
 #define door_openat portable_openat
+#define door_attached_by portable_attached_by
+#define door_close_received portable_close_received
+#define door_hide_procedure portable_hide_procedure
 #define door_call_until portable_call_until
 #define door_call_lend portable_call_lend
 #define door_end_loan portable_end_loan
@@ -27,6 +30,9 @@
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
+#undef door_attached_by
+#undef door_close_received
+#undef door_hide_procedure
 #undef door_call_until
 #undef door_call_lend
 #undef door_end_loan

@@ -6,13 +6,16 @@
  */
 #include "door_test.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,8 +28,9 @@ static const struct {
     int64_t (*now_ns)(void);
     int (*openat)(int, const char *, int);
     int (*call_until)(int, door_arg_t *, const _Atomic int64_t *);
-} forms[] = {{door_now_ns, door_openat, door_call_until},
-             {portable_now_ns, portable_openat, portable_call_until}};
+    void (*close_received)(int);
+} forms[] = {{door_now_ns, door_openat, door_call_until, door_close_received},
+             {portable_now_ns, portable_openat, portable_call_until, portable_close_received}};
 
 /* Sleeps as many milliseconds as asked for, and says so. */
 static void sleep_ms(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
@@ -226,6 +230,108 @@ START_TEST(calls_that_run)
 }
 END_TEST
 
+/* The kernel has noted who attached it; whoever may open it can ask. */
+static uid_t attacher;
+
+static void attach_as_another(void *path)
+{
+    int own = door_create(sleep_ms, NULL, 0);
+    uid_t before = geteuid();
+
+    door_test_require(seteuid(attacher) == 0 && fattach(own, path) == 0 && seteuid(before) == 0);
+    door_test_ready();
+    door_test_pause();
+}
+
+START_TEST(who_attached_it)
+{
+    char *path = strdup(door_test_path("door"));
+    uid_t uid = (uid_t)-1;
+    int d;
+
+    attacher = door_test_unprivileged_uid();
+    ck_assert_int_eq(chmod(door_test_path(""), 0777), 0);
+    door_test_file(path, "", 0666);
+    if (geteuid() == 0)
+        ck_assert_int_eq(chown(path, attacher, (gid_t)-1), 0);
+    pid_t server = door_test_spawn(attach_as_another, path);
+    d = door_openat(AT_FDCWD, path, 0);
+    ck_assert_int_eq(door_attached_by(d, &uid), 0);
+    ck_assert_uint_eq(uid, attacher); /* whoever serves it by now */
+    ck_assert_int_eq(portable_attached_by(d, &uid), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq(door_attached_by(STDIN_FILENO, &uid), -1);
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq(portable_attached_by(STDIN_FILENO, &uid), -1);
+    ck_assert_int_eq(errno, EBADF);
+    door_test_stop(server);
+    free(path);
+}
+END_TEST
+
+/* Its close(2) lasts as long as nobody reads what was sent. */
+static int lingering_socket(int *reader)
+{
+    static char data[65536];
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    struct linger linger = {1, 3600};
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, len), 0);
+    *reader = accept(listener, NULL, NULL);
+    ck_assert_int_ge(*reader, 0);
+    while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+        continue;
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    close(listener);
+    return fd;
+}
+
+static bool is_closed(void *fd)
+{
+    return fcntl(*(int *)fd, F_GETFD) == -1;
+}
+
+START_TEST(closing_what_a_peer_has_sent)
+{
+    int64_t begun_ns = door_now_ns();
+    int reader, fd = lingering_socket(&reader);
+
+    errno = EDOM;
+    forms[_i].close_received(fd);
+    forms[_i].close_received(-1);
+    ck_assert_int_eq(errno, EDOM);
+    ck_assert_int_lt(door_now_ns(), begun_ns + 30000 * MS);
+    ck_assert(door_test_await(is_closed, &fd)); /* the number is free, whoever waits */
+}
+END_TEST
+
+START_TEST(where_a_procedure_is)
+{
+    int d = door_create(sleep_ms, (void *)1234, 0);
+    door_info_t info;
+
+    ck_assert_int_eq(door_info(d, &info), 0);
+    ck_assert(info.di_proc == (door_ptr_t)(uintptr_t)sleep_ms && info.di_data == 1234);
+    ck_assert_int_eq(portable_hide_procedure(d), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq(door_hide_procedure(d), 0);
+    ck_assert_int_eq(door_info(d, &info), 0);
+    ck_assert(info.di_proc == 0 && info.di_data == 0);
+    ck_assert_int_eq(info.di_target, getpid());
+    d = start(0); /* another process's */
+    ck_assert_int_eq(door_hide_procedure(d), -1);
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq(portable_hide_procedure(d), -1);
+    ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
 /* The memory for calls would be larger than the process may make a file. */
 START_TEST(a_low_limit_of_file_sizes)
 {
@@ -250,6 +356,9 @@ int main(void)
     tcase_add_loop_test(tc, a_deadline_that_is_moved_earlier, 0, 2);
     tcase_add_loop_test(tc, a_stopped_server_and_blocked_signals, 0, 2);
     tcase_add_loop_test(tc, what_cannot_be_opened, 0, 2);
+    tcase_add_test(tc, who_attached_it);
+    tcase_add_loop_test(tc, closing_what_a_peer_has_sent, 0, 2);
+    tcase_add_test(tc, where_a_procedure_is);
     tcase_add_test(tc, calls_that_run);
     tcase_add_test(tc, a_low_limit_of_file_sizes);
     return door_test_run(suite);

@@ -5,12 +5,16 @@
  */
 #include "door_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <door_compat.h>
 
 #include "hostile.h"
 #include "hostile_target.h"
@@ -77,6 +81,73 @@ START_TEST(connections_until_the_limit)
     for (int i = 0; i < COUNT; i++)
         close(doors[i]);
     target_is_clean();
+}
+END_TEST
+
+static bool is_turned_away(void *d)
+{
+    return door_test_call(*(int *)d, NULL, 0, NULL, 0) < 0 && errno == EMFILE;
+}
+
+/* It is no dead server that turns a client away: whoever is turned away hears why. */
+START_TEST(who_is_turned_away_hears_why)
+{
+    enum { COUNT = 1100 };
+    static int doors[COUNT];
+    int d;
+
+    target_start(1024);
+    for (int i = 0; i < COUNT; i++)
+        doors[i] = hostile_connect(target_path);
+    d = door_openat(AT_FDCWD, target_path, 0);
+    if (d < 0)
+        ck_assert_int_eq(errno, EMFILE);
+    else /* the server has turned it away since, or does so soon */
+        ck_assert(door_test_await(is_turned_away, &d));
+    for (int i = 0; i < COUNT; i++)
+        close(doors[i]);
+    close(d);
+    target_is_clean();
+}
+END_TEST
+
+static void do_nothing(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c, (void)argp, (void)arg_size, (void)dp, (void)n_desc;
+    door_return(NULL, 0, NULL, 0);
+}
+
+static void serve_without_descriptors(void *path)
+{
+    struct rlimit limit = {64, 64};
+
+    door_test_require(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    door_test_attach(door_create(do_nothing, NULL, 0), path);
+    while (dup(STDIN_FILENO) >= 0)
+        continue;
+    door_test_ready();
+    door_test_pause();
+}
+
+/* Nobody waits for its time to be up before a server that cannot let him in. */
+START_TEST(a_server_without_descriptors)
+{
+    const char *path = door_test_path("full");
+    pid_t server = door_test_spawn(serve_without_descriptors, (void *)path);
+
+    for (int i = 0; i < 20; i++) {
+        _Atomic int64_t deadline_ns = door_now_ns() + DOOR_TEST_DEADLINE_MS * 1000000ll;
+        int d = door_openat(AT_FDCWD, path, 0);
+        door_arg_t arg = {0};
+
+        ck_assert(d >= 0 || errno == EMFILE);
+        if (d < 0)
+            continue;
+        ck_assert_int_eq(door_call_until(d, &arg, &deadline_ns), -1);
+        ck_assert_int_eq(errno, EMFILE);
+        close(d);
+    }
+    door_test_stop(server);
 }
 END_TEST
 
@@ -166,6 +237,8 @@ int main(void)
     tcase_add_test(tc, a_letter_with_its_own_control);
     tcase_add_test(tc, channels_until_the_limit);
     tcase_add_test(tc, connections_until_the_limit);
+    tcase_add_test(tc, who_is_turned_away_hears_why);
+    tcase_add_test(tc, a_server_without_descriptors);
     tcase_add_test(tc, processes_until_the_limit);
     tcase_add_test(tc, many_ordinary_clients);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);

@@ -111,11 +111,12 @@ refused("<VirtualHost *>\nDoorApp a $hello\n</VirtualHost>", qr/DoorApp/, 'in a 
 
 # ---- whom they run as
 
-$httpd->install(kitchen => $_) for qw(default named rooted grouped);
+$httpd->install(kitchen => $_) for qw(default named rooted grouped borrowing);
 $httpd->install(hello => 'crowded');
 my $apps = app(default => "$dir/bin/default") . app(named => "$dir/bin/named", "user=$other")
     . app(rooted => "$dir/bin/rooted", 'user=root group=root')
-    . app(grouped => "$dir/bin/grouped", "user=$other group=daemon");
+    . app(grouped => "$dir/bin/grouped", "user=$other group=daemon")
+    . app(borrowing => "$dir/bin/borrowing", "user=$other");
 # As if the process table were full: that user may have no process more.
 my $crowded = app(crowded => "$dir/bin/crowded", 'user=games RLimitNPROC=0');
 my $nobody = app(nobodys => "$dir/bin/default", 'user=nobody-of-that-name');
@@ -156,6 +157,17 @@ ok !as(games => sub { stat "$named/door" }), '... nor can a stranger';
 ok as($web => sub { stat "$named/door" }), '... but httpd can';
 ok !as($other => sub { mkdir "$run/evil.1" }), 'nobody can add to the directory';
 ok !as($web => sub { unlink "$named/door" }), "... nor httpd's children take a door away";
+
+# Not even by a hard link: who serves an application is its user.
+{
+    my ($borrowing) = glob "$run/borrowing.*/door";
+    my $mark = $httpd->mark;
+    unlink $borrowing or die $!;
+    link "$default/door", $borrowing or die $!;
+    is $httpd->status('/borrowing/env'), 503, "another user's door at an application's place: 503";
+    ok $httpd->logs(qr/application borrowing: not called: another user has attached/, $mark),
+        '... the log says why';
+}
 
 # An application may do what it likes in its own directory: root does not follow it.
 {
