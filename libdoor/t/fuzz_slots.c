@@ -5,8 +5,9 @@
  * server takes each call no more often than that says, and copies no byte from
  * elsewhere.
  *
- * The input is what the client wrote: the map of pending calls, then for each
- * of the first slots its sizes, places, counts, and what is to follow it.
+ * The input is where the server begins to look, the map of pending calls, and then for
+ * each of the first slots a record, whose layout is this file's own: the seeds are right
+ * whatever becomes of struct shm_slot.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,22 @@
 #include "server_channel.h"
 
 #define ARGUMENT_MAX ((size_t)4 << 20) /* longer ones are as good, and slow */
+
+/* What the client wrote into a slot. */
+struct record {
+    uint32_t state, error;
+    uint64_t arg_size, arg_at, result_size, result_at;
+    uint32_t call, reply, arg_desc_count, result_desc_count, next, result_desc_max;
+};
+
+enum aim {
+    ANSWERED,  /* the argument came back as the result */
+    WITHOUT,   /* a call that has no argument */
+    TOO_LARGE, /* E2BIG */
+    UNWRITTEN, /* EFAULT */
+    FOLLOWED,  /* by another call, when it was over */
+    ALONE      /* nothing follows it */
+};
 
 static struct server_channel channel;
 
@@ -71,17 +88,21 @@ static void serve_slot(unsigned slot)
     static size_t cap;
     struct server_call call = server_channel_call(&channel, slot);
 
+    if (call.arg_size == 0)
+        replay_reached(WITHOUT);
     if (call.arg_size == 0 || (call.arg_size > ARGUMENT_MAX && !cannot_be(&call)))
         return; /* without an argument nobody looks for it */
     if (server_channel_arguments(&channel, slot, &call, &arguments, &cap) < 0) {
         /* What is not in the slot was never written here, or by a result: refused or not. */
         replay_require(call.arg_at != SHM_IN_SLOT || cannot_be(&call));
         replay_require(errno == (cannot_be(&call) ? E2BIG : EFAULT));
+        replay_reached(errno == E2BIG ? TOO_LARGE : UNWRITTEN);
         return;
     }
     replay_require(!cannot_be(&call) && call.arg_size <= cap);
     replay_require(memcmp(arguments, find(slot, &call), call.arg_size) == 0);
     replay_require(server_channel_result(&channel, slot, arguments, call.arg_size) == 0);
+    replay_reached(ANSWERED);
 }
 
 /* Only then is the next one pending, and only once. */
@@ -91,8 +112,25 @@ static void end_slot(unsigned slot)
 
     server_channel_reply(&channel, slot, 0);
     replay_require(shm_slot(channel.shm, slot)->next == SHM_NEXT_LATE);
+    replay_reached(next < SHM_SLOT_COUNT ? FOLLOWED : ALONE);
     if (next < SHM_SLOT_COUNT)
         said[next]++;
+}
+
+static void write_slot(struct shm_slot *s, const struct record *r)
+{
+    s->state = r->state;
+    s->error = r->error;
+    s->arg_size = r->arg_size;
+    s->arg_at = r->arg_at;
+    s->result_size = r->result_size;
+    s->result_at = r->result_at;
+    s->call = r->call;
+    s->reply = r->reply;
+    s->arg_desc_count = r->arg_desc_count;
+    s->result_desc_count = r->result_desc_count;
+    s->next = r->next;
+    s->result_desc_max = r->result_desc_max;
 }
 
 static void write_memory(const uint8_t *data, size_t size)
@@ -106,9 +144,12 @@ static void write_memory(const uint8_t *data, size_t size)
     take(&data, &size, &cursor, sizeof(cursor));
     atomic_store(&channel.cursor, cursor * 3u);
     take(&data, &size, head->pending, sizeof(head->pending));
-    for (unsigned i = 0; size > 0; i++)
-        take(&data, &size, (char *)shm_slot(channel.shm, i % SHM_SLOT_COUNT),
-             offsetof(struct shm_slot, data));
+    for (unsigned i = 0; size > 0; i++) {
+        struct record record = {0};
+
+        take(&data, &size, &record, sizeof(record));
+        write_slot(shm_slot(channel.shm, i % SHM_SLOT_COUNT), &record);
+    }
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
         said[slot] = (head->pending[slot / 64] & shm_bit(slot)) != 0;
         taken[slot] = 0;
@@ -140,6 +181,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef FUZZ_REPLAY
 int main(int argc, char **argv)
 {
-    return replay(LLVMFuzzerTestOneInput, "libdoor/t/corpus/slots/*", argc, argv);
+    static const char *const aims[] = {"an argument is answered",
+                                       "a call without an argument",
+                                       "a size or place that cannot be",
+                                       "an argument that was never written",
+                                       "a call that follows another one",
+                                       "a call that none follows",
+                                       NULL};
+
+    return replay(LLVMFuzzerTestOneInput, "libdoor/t/corpus/slots/*", aims, argc, argv);
 }
 #endif

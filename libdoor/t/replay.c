@@ -7,10 +7,14 @@
 #include "replay.h"
 
 #include <glob.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define INPUT_MAX (1 << 20)
+
+/* Bits: what this input has reached, and any input. */
+static _Atomic unsigned long reached, ever_reached;
 
 void replay_require(int holds)
 {
@@ -18,8 +22,13 @@ void replay_require(int holds)
         abort();
 }
 
-/* From memory of just that size, so that tools see a step beyond it. */
-static int replay_file(int (*target)(const uint8_t *data, size_t size), const char *path)
+void replay_reached(unsigned aim)
+{
+    atomic_fetch_or(&reached, 1ul << aim);
+}
+
+/* From memory of just that size, so that tools see a step beyond it.  NULL, or what is wrong. */
+static const char *replay_file(int (*target)(const uint8_t *data, size_t size), const char *path)
 {
     FILE *file = fopen(path, "rb");
     uint8_t *data = malloc(INPUT_MAX), *exact;
@@ -27,15 +36,27 @@ static int replay_file(int (*target)(const uint8_t *data, size_t size), const ch
 
     if (file == NULL || data == NULL) {
         free(data);
-        return -1;
+        return "cannot be read";
     }
     size = fread(data, 1, INPUT_MAX, file);
     fclose(file);
     exact = realloc(data, size > 0 ? size : 1);
     replay_require(exact != NULL);
+    atomic_store(&reached, 0);
     target(exact, size);
     free(exact);
-    return 0;
+    atomic_fetch_or(&ever_reached, atomic_load(&reached));
+    return size > 0 && atomic_load(&reached) == 0 ? "reaches nothing" : NULL;
+}
+
+static int report(const char *wrong, size_t number, const char *what)
+{
+    if (wrong == NULL)
+        printf("ok %zu - %s\n", number, what);
+    else
+        printf("not ok %zu - %s %s\n", number, what, wrong);
+    fflush(stdout);
+    return wrong != NULL;
 }
 
 static int replay_files(int (*target)(const uint8_t *data, size_t size), char **paths,
@@ -43,29 +64,48 @@ static int replay_files(int (*target)(const uint8_t *data, size_t size), char **
 {
     int failed = 0;
 
-    printf("1..%zu\n", count);
-    for (size_t i = 0; i < count; i++) {
-        int result = replay_file(target, paths[i]);
-
-        printf("%s %zu - %s\n", result == 0 ? "ok" : "not ok", i + 1, paths[i]);
-        failed |= result;
-    }
-    return failed != 0;
+    for (size_t i = 0; i < count; i++)
+        failed |= report(replay_file(target, paths[i]), i + 1, paths[i]);
+    return failed;
 }
 
-int replay(int (*target)(const uint8_t *data, size_t size), const char *pattern, int argc,
-           char **argv)
+static int all_reached(const char *const *aims, size_t number)
+{
+    int failed = 0;
+
+    for (unsigned aim = 0; aims[aim] != NULL; aim++) {
+        int is_reached = (atomic_load(&ever_reached) & 1ul << aim) != 0;
+        failed |= report(is_reached ? NULL : "is never reached", number + aim, aims[aim]);
+    }
+    return failed;
+}
+
+static size_t count_of(const char *const *aims)
+{
+    size_t count = 0;
+
+    while (aims[count] != NULL)
+        count++;
+    return count;
+}
+
+int replay(int (*target)(const uint8_t *data, size_t size), const char *pattern,
+           const char *const *aims, int argc, char **argv)
 {
     glob_t found;
     int failed;
 
-    if (argc > 1)
+    if (argc > 1) {
+        printf("1..%d\n", argc - 1);
         return replay_files(target, argv + 1, (size_t)argc - 1);
+    }
     if (glob(pattern, 0, NULL, &found) != 0) {
         printf("Bail out! there is no %s here\n", pattern);
         return 1;
     }
+    printf("1..%zu\n", found.gl_pathc + count_of(aims));
     failed = replay_files(target, found.gl_pathv, found.gl_pathc);
+    failed |= all_reached(aims, found.gl_pathc + 1);
     globfree(&found);
     return failed;
 }

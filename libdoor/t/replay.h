@@ -15,10 +15,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Ends the process unless what was expected holds. */
 void replay_require(int holds);
 
+/*
+ * Says that the input got as far as aim, the number of one of the target's aims.  A corpus
+ * that the code under test has outgrown gets nowhere, and would be no test.
+ */
+void replay_reached(unsigned aim);
+
 #ifdef FUZZ_REPLAY
-/* Feeds the files named in argv, or those that pattern matches; an exit status. */
-int replay(int (*target)(const uint8_t *data, size_t size), const char *pattern, int argc,
-           char **argv);
+/*
+ * Feeds the files named in argv, or those that pattern matches; an exit status.  A file
+ * that is not empty has to reach one of the aims, and the corpus all of them.
+ * aims: what each of them is, and NULL at the end.
+ */
+int replay(int (*target)(const uint8_t *data, size_t size), const char *pattern,
+           const char *const *aims, int argc, char **argv);
 #endif
 
 #endif
