@@ -4,16 +4,17 @@
  * fuzz_wire.c: whatever bytes come, the reader stays inside them, and what it
  * takes it gives out whole: written again it is the same message.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... looks for bad bytes;
- *     with -DFUZZ_REPLAY it is a test that goes through the files given, or
- *     through door_app/t/corpus/wire.
+ * The input is read as it is, and again as a message of the present version.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "replay.h"
 #include "wire.h"
+
+enum aim { READ, BAD, OTHER_VERSION };
 
 static void write_again(struct door_wire_reader reader, const uint8_t *data, size_t size)
 {
@@ -37,18 +38,49 @@ static void write_again(struct door_wire_reader reader, const uint8_t *data, siz
     free(copy);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_it(const uint8_t *data, size_t size)
 {
     struct door_wire_reader reader;
 
-    if (door_wire_read(&reader, DOOR_WIRE_ANY, data, size) == 0)
+    if (door_wire_read(&reader, DOOR_WIRE_ANY, data, size) == 0) {
         write_again(reader, data, size);
+        replay_reached(READ);
+    } else {
+        replay_reached(errno == EPROTONOSUPPORT ? OTHER_VERSION : BAD);
+    }
+}
+
+/* Magic and version come first and stay where they are in every version. */
+static void read_as_present(const uint8_t *data, size_t size)
+{
+    const struct {
+        uint32_t magic;
+        uint16_t version;
+    } start = {DOOR_WIRE_MAGIC, DOOR_WIRE_VERSION};
+    const size_t start_len = sizeof(start.magic) + sizeof(start.version);
+    uint8_t *copy = malloc(size);
+
+    if (size >= start_len && copy != NULL) {
+        memcpy(copy, data, size);
+        memcpy(copy, &start, start_len);
+        read_it(copy, size);
+    }
+    free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    read_it(data, size);
+    read_as_present(data, size);
     return 0;
 }
 
 #ifdef FUZZ_REPLAY
 int main(int argc, char **argv)
 {
-    return replay(LLVMFuzzerTestOneInput, "door_app/t/corpus/wire/*", argc, argv);
+    static const char *const aims[] = {"a message is read", "a message is refused",
+                                       "a message of another version", NULL};
+
+    return replay(LLVMFuzzerTestOneInput, "door_app/t/corpus/wire/*", aims, argc, argv);
 }
 #endif

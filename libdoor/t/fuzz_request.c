@@ -1,14 +1,19 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fuzz_request.c: whatever messages come on a door's socket, with whatever
- * descriptors, the next honest request is answered.
+ * fuzz_request.c: whatever comes on a door's socket, on a channel's control socket and
+ * on its bell, with whatever descriptors, and whatever is in the memory: the next honest
+ * request is answered, and so is the next call, unless the channel has been ended.
  *
- * The input is a list of records: a byte that says what descriptors come along,
- * and the bytes of a struct msg_request (or less of it, at the end).
+ * The input is a list of records: two bytes, an enum operation and what goes with it, and
+ * then what that operation needs (or less of it, at the end), in a layout of this file's
+ * own.
  */
+#include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,10 +21,46 @@
 #include <door.h>
 
 #include "fd.h"
+#include "mailbox.h"
 #include "replay.h"
 #include "shm.h"
 
 #define ANSWER_MAX_MS 10000
+#define REQUEST_MAX 32 /* whose answers are looked at */
+#define LAST_SLOT (SHM_SLOT_COUNT - 1)
+
+enum operation {
+    REQUEST,     /* an op, with the right magic and version; which descriptors */
+    RAW_REQUEST, /* eight bytes as they are; which descriptors */
+    LETTER,      /* struct letter_record; how many descriptors */
+    IDENTITY,    /* struct letter_record, with the credentials that belong to it */
+    RING,        /* nothing; how many descriptors, and whether it is said that it rang often */
+    CALL,        /* struct call_record; the slot */
+    OPERATIONS
+};
+
+struct letter_record {
+    uint16_t kind, slot;
+    uint32_t call, which;
+};
+
+/* No descriptors: the server would wait a second for them. */
+struct call_record {
+    uint64_t arg_size, arg_at;
+    uint32_t call, next, result_desc_max;
+};
+
+enum aim { INFORMED, OPENED, REFUSED, CALLED, ENDED };
+
+/* The other end of a channel. */
+static struct {
+    int control, memory, bell;
+    char *shm;
+} channel;
+
+/* Where the server is to answer. */
+static int answers[REQUEST_MAX];
+static unsigned answer_count;
 
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
@@ -43,6 +84,8 @@ static void raise_descriptor_limit(void)
     replay_require(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
+/* ------------------------------------------------ requests */
+
 /* Up to three of them: both ends of a pair, and files. */
 static void send_request(int door, const void *bytes, size_t len, unsigned which)
 {
@@ -57,16 +100,44 @@ static void send_request(int door, const void *bytes, size_t len, unsigned which
         fds[i] = given[(which >> 2 * (i + 1)) % 4];
     fd_send(door, bytes, len, fds, which % 4);
     fd_close(pair[0]);
-    fd_close(pair[1]);
+    if (answer_count < REQUEST_MAX && which % 4 > 0 && fds[0] == pair[0])
+        answers[answer_count++] = pair[1];
+    else
+        fd_close(pair[1]);
 }
 
-/* True when the server has seen all that came before. */
-static int is_answered(int door)
+static void request(int door, unsigned op, unsigned which)
 {
-    struct msg_request request = {MSG_MAGIC, SHM_VERSION, MSG_INFO};
-    struct pollfd p = {.events = POLLIN};
+    struct msg_request request = {MSG_MAGIC, SHM_VERSION, (uint16_t)op};
+
+    send_request(door, &request, sizeof(request), which);
+}
+
+/* What came, or did not: a socket that nobody answers has been closed. */
+static void take_answer(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     struct msg_answer answer;
     unsigned count;
+    int fds[3];
+
+    replay_require(poll(&p, 1, ANSWER_MAX_MS) == 1);
+    if (fd_recv(fd, &answer, sizeof(answer), fds, 3, &count) == 0) {
+        replay_require(answer.magic == MSG_MAGIC && (count == 0 || count == 3));
+        replay_reached(answer.error != 0 ? REFUSED : count == 3 ? OPENED : INFORMED);
+        while (count > 0)
+            fd_close(fds[--count]);
+    }
+    fd_close(fd);
+}
+
+/* An honest request; true when the server has answered it, and so seen all before it. */
+static int ask(int door, enum msg_op op, int *fds, unsigned wanted)
+{
+    struct msg_request request = {MSG_MAGIC, SHM_VERSION, (uint16_t)op};
+    struct pollfd p = {.events = POLLIN};
+    struct msg_answer answer;
+    unsigned count = 0;
     int pair[2], result;
 
     replay_require(fd_pair(pair) == 0);
@@ -75,10 +146,143 @@ static int is_answered(int door)
     p.fd = pair[0];
     fd_close(pair[1]);
     result = poll(&p, 1, ANSWER_MAX_MS) == 1 &&
-             fd_recv(pair[0], &answer, sizeof(answer), NULL, 0, &count) == 0 &&
-             answer.magic == MSG_MAGIC && answer.error == 0;
+             fd_recv(pair[0], &answer, sizeof(answer), fds, wanted, &count) == 0 &&
+             answer.magic == MSG_MAGIC && answer.error == 0 && count == wanted;
     fd_close(pair[0]);
     return result;
+}
+
+/* ------------------------------------------------ a channel */
+
+static void open_channel(int door)
+{
+    int fds[3];
+
+    replay_require(ask(door, MSG_OPEN, fds, 3));
+    channel.control = fds[0];
+    channel.memory = fds[1];
+    channel.bell = fds[2];
+    channel.shm =
+        mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel.memory, 0);
+    replay_require(channel.shm != MAP_FAILED);
+}
+
+static void close_channel(void)
+{
+    munmap(channel.shm, SHM_MAPPED_SIZE);
+    channel.shm = NULL;
+    fd_close(channel.control);
+    fd_close(channel.memory);
+    fd_close(channel.bell);
+}
+
+static void ring(unsigned which)
+{
+    int fds[3] = {0, channel.bell, channel.memory};
+
+    if (which & 4)
+        atomic_store(&shm_head(channel.shm)->rung, 1);
+    fd_send(channel.bell, NULL, 0, fds, which % 4);
+}
+
+static void call(unsigned slot, const struct call_record *r)
+{
+    struct shm_slot *s = shm_slot(channel.shm, slot);
+
+    s->arg_size = r->arg_size;
+    s->arg_at = r->arg_at;
+    s->call = r->call;
+    s->arg_desc_count = 0;
+    s->result_desc_max = r->result_desc_max;
+    s->next = r->next;
+    atomic_store(&s->state, SLOT_CALLING);
+    atomic_fetch_or(&shm_head(channel.shm)->pending[slot / 64], shm_bit(slot));
+    ring(0);
+}
+
+static void send_letter(const struct letter_record *r, unsigned count)
+{
+    struct letter letter = {MSG_MAGIC, r->kind, r->slot, r->call, r->which};
+    int fds[3] = {0, channel.control, channel.memory};
+
+    fd_send(channel.control, &letter, sizeof(letter), fds, count % 4);
+}
+
+/* True if it is answered, or the server has ended the channel. */
+static int is_served(void)
+{
+    static const struct call_record honest = {8, SHM_IN_SLOT, 1, SHM_NEXT_NONE, 0};
+    struct pollfd p = {.fd = channel.control, .events = POLLRDHUP};
+
+    call(LAST_SLOT, &honest);
+    for (int i = 0; i < ANSWER_MAX_MS; i++) {
+        if (atomic_load(&shm_slot(channel.shm, LAST_SLOT)->state) == SLOT_DONE) {
+            replay_reached(CALLED);
+            return 1;
+        }
+        if (poll(&p, 1, 1) == 1) {
+            replay_reached(ENDED);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ------------------------------------------------ the input */
+
+static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)
+{
+    len = len < *size ? len : *size;
+    memcpy(to, *data, len);
+    *data += len;
+    *size -= len;
+    return len;
+}
+
+static void play_channel(int door, enum operation operation, unsigned which,
+                         const uint8_t **data, size_t *size)
+{
+    struct letter_record letter = {0};
+    struct call_record record = {0};
+
+    if (channel.shm == NULL)
+        open_channel(door);
+    if (operation == RING) {
+        ring(which);
+    } else if (operation == CALL) {
+        take(data, size, &record, sizeof(record));
+        call(which, &record);
+    } else {
+        take(data, size, &letter, sizeof(letter));
+        if (operation == LETTER)
+            send_letter(&letter, which);
+        else
+            mailbox_send_credentials(
+                &(struct mailbox){.fd = channel.control, .cookie = fd_cookie(channel.control)},
+                letter.slot % SHM_SLOT_COUNT, letter.call);
+    }
+}
+
+static void play(int door, const uint8_t *data, size_t size)
+{
+    uint8_t raw[sizeof(struct msg_request)] = {0};
+
+    while (size > 1) {
+        enum operation operation = data[0] % OPERATIONS;
+        unsigned which = data[1];
+
+        data += 2;
+        size -= 2;
+        if (operation == RAW_REQUEST) {
+            size_t len = take(&data, &size, raw, sizeof(raw));
+            send_request(door, raw, len, which);
+        } else if (operation == REQUEST) {
+            take(&data, &size, raw, 1);
+            request(door, raw[0], which);
+        } else {
+            play_channel(door, operation, which, &data, &size);
+        }
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -91,14 +295,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     is_ready = 1;
     door = door_create(serve, NULL, 0);
     replay_require(door >= 0);
-    while (size > 1) {
-        size_t len = size - 1 < sizeof(struct msg_request) ? size - 1 : sizeof(struct msg_request);
-
-        send_request(door, data + 1, len, data[0]);
-        data += 1 + len;
-        size -= 1 + len;
+    play(door, data, size);
+    replay_require(ask(door, MSG_INFO, NULL, 0));
+    while (answer_count > 0)
+        take_answer(answers[--answer_count]);
+    if (channel.shm != NULL) {
+        replay_require(is_served());
+        close_channel();
     }
-    replay_require(is_answered(door));
     fd_close(door);
     return 0;
 }
@@ -106,6 +310,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef FUZZ_REPLAY
 int main(int argc, char **argv)
 {
-    return replay(LLVMFuzzerTestOneInput, "libdoor/t/corpus/request/*", argc, argv);
+    static const char *const aims[] = {"a request is answered", "a channel is opened",
+                                       "a request is refused", "a call is answered",
+                                       "a channel is ended", NULL};
+
+    return replay(LLVMFuzzerTestOneInput, "libdoor/t/corpus/request/*", aims, argc, argv);
 }
 #endif
