@@ -38,16 +38,15 @@ static void write_again(struct door_wire_reader reader, const uint8_t *data, siz
     free(copy);
 }
 
-static void read_it(const uint8_t *data, size_t size)
+static int read_it(const uint8_t *data, size_t size)
 {
     struct door_wire_reader reader;
 
-    if (door_wire_read(&reader, DOOR_WIRE_ANY, data, size) == 0) {
-        write_again(reader, data, size);
-        replay_reached(READ);
-    } else {
-        replay_reached(errno == EPROTONOSUPPORT ? OTHER_VERSION : BAD);
-    }
+    if (door_wire_read(&reader, DOOR_WIRE_ANY, data, size) < 0)
+        return -1;
+    write_again(reader, data, size);
+    replay_reached(READ);
+    return 0;
 }
 
 /* Magic and version come first and stay where they are in every version. */
@@ -63,14 +62,16 @@ static void read_as_present(const uint8_t *data, size_t size)
     if (size >= start_len && copy != NULL) {
         memcpy(copy, data, size);
         memcpy(copy, &start, start_len);
-        read_it(copy, size);
+        if (read_it(copy, size) < 0 && errno == EBADMSG)
+            replay_reached(BAD);
     }
     free(copy);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    read_it(data, size);
+    if (read_it(data, size) < 0 && errno == EPROTONOSUPPORT)
+        replay_reached(OTHER_VERSION);
     read_as_present(data, size);
     return 0;
 }
