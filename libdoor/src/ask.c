@@ -98,7 +98,8 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
         return 0;
     while (count > 0)
         close_foreign(fds[--count]);
-    errno = answer->magic != MSG_MAGIC || answer->error <= 0 ? EPROTO : answer->error;
+    errno = answer->magic != MSG_MAGIC || answer->error == 0 ? EPROTO
+                                                             : shm_errno((uint32_t)answer->error);
     return -1;
 }
 

@@ -309,7 +309,7 @@ static int await(struct client_seat seat, struct course *course)
         return errno;
     thread_observe();
     return course->error != 0 ? course->error
-                              : (int)SHM_READ(shm_slot(seat.ch->shm, seat.slot)->error);
+                              : shm_errno(SHM_READ(shm_slot(seat.ch->shm, seat.slot)->error));
 }
 
 int client_is_over(struct client_seat seat)

@@ -27,6 +27,11 @@ void *shm_map(int fd, off_t offset, size_t size)
     return base;
 }
 
+int shm_errno(uint32_t error)
+{
+    return error <= SHM_ERRNO_MAX ? (int)error : EPROTO;
+}
+
 char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned slot, size_t size)
 {
     size_t want = WINDOW_MIN_SIZE;

@@ -133,6 +133,11 @@ static inline off_t shm_window_offset(unsigned slot)
 /* Reads a field that the peer may change at any time: once, whatever the compiler likes. */
 #define SHM_READ(field) (*(const volatile __typeof__(field) *)&(field))
 
+#define SHM_ERRNO_MAX 4095 /* MAX_ERRNO of the kernel, linux/err.h */
+
+/* What the other side says went wrong, as an errno: 0, or EPROTO if it is none. */
+int shm_errno(uint32_t error);
+
 /* What one side has mapped of a slot's window; the thread that has the slot owns it. */
 struct shm_window {
     char *base;
