@@ -20,12 +20,14 @@
 
 #include <door.h>
 
+#include "../src/thread.h"
 #include "fd.h"
 #include "mailbox.h"
 #include "replay.h"
 #include "shm.h"
 
 #define ANSWER_MAX_MS 10000
+#define PATIENCE_MS 20 /* with calls that are not answered, maybe never */
 #define REQUEST_MAX 32 /* whose answers are looked at */
 #define LAST_SLOT (SHM_SLOT_COUNT - 1)
 
@@ -44,18 +46,25 @@ struct letter_record {
     uint32_t call, which;
 };
 
-/* No descriptors: the server would wait a second for them. */
 struct call_record {
     uint64_t arg_size, arg_at;
     uint32_t call, next, result_desc_max;
+    uint8_t arg_desc_count;
+    uint8_t what;     /* the argument's first byte: what the procedure does */
+    uint8_t answer;   /* a state: what the server's questions are answered with */
+    uint8_t sent;     /* descriptors that go before that */
 };
 
-enum aim { INFORMED, OPENED, REFUSED, CALLED, ENDED };
+/* What the procedure does. */
+enum { ECHO, IDENTIFY, GIVE_DESCRIPTORS, PROCEDURES };
+
+enum aim { INFORMED, OPENED, REFUSED, CALLED, ENDED, DESCRIPTORS, IDENTIFIED, ASKED };
 
 /* The other end of a channel. */
 static struct {
     int control, memory, bell;
     char *shm;
+    struct call_record calls[SHM_SLOT_COUNT]; /* the last one in each slot */
 } channel;
 
 /* Where the server is to answer. */
@@ -64,9 +73,19 @@ static unsigned answer_count;
 
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
+    unsigned what = arg_size > 0 ? (uint8_t)argp[0] % PROCEDURES : ECHO;
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = 0};
+    door_cred_t cred;
+
     (void)cookie;
-    (void)dp;
-    (void)n_desc;
+    for (uint_t i = 0; i < n_desc; i++)
+        replay_require(close(dp[i].d_data.d_desc.d_descriptor) == 0);
+    if (n_desc > 0)
+        replay_reached(DESCRIPTORS);
+    if (what == IDENTIFY && door_cred(&cred) == 0)
+        replay_reached(IDENTIFIED);
+    if (what == GIVE_DESCRIPTORS)
+        door_return(argp, arg_size, &desc, 1);
     door_return(argp, arg_size, NULL, 0);
 }
 
@@ -165,6 +184,7 @@ static void open_channel(int door)
     channel.shm =
         mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel.memory, 0);
     replay_require(channel.shm != MAP_FAILED);
+    memset(channel.calls, 0, sizeof(channel.calls));
 }
 
 static void close_channel(void)
@@ -192,9 +212,11 @@ static void call(unsigned slot, const struct call_record *r)
     s->arg_size = r->arg_size;
     s->arg_at = r->arg_at;
     s->call = r->call;
-    s->arg_desc_count = 0;
+    s->arg_desc_count = r->arg_desc_count;
     s->result_desc_max = r->result_desc_max;
     s->next = r->next;
+    s->data[0] = (char)r->what;
+    channel.calls[slot] = *r;
     atomic_store(&s->state, SLOT_CALLING);
     atomic_fetch_or(&shm_head(channel.shm)->pending[slot / 64], shm_bit(slot));
     ring(0);
@@ -208,15 +230,56 @@ static void send_letter(const struct letter_record *r, unsigned count)
     fd_send(channel.control, &letter, sizeof(letter), fds, count % 4);
 }
 
+/* The server asks something of the caller in slot. */
+static void answer(unsigned slot, uint32_t question)
+{
+    const struct call_record *r = &channel.calls[slot];
+    struct mailbox m = {.fd = channel.control, .cookie = fd_cookie(channel.control)};
+    struct letter_record letter = {LETTER_DESCRIPTORS, (uint16_t)slot, r->call, 0};
+
+    replay_reached(ASKED);
+    if (r->sent > 0)
+        send_letter(&letter, r->sent);
+    if (question == SLOT_IDENTIFY && r->sent % 2 == 0)
+        mailbox_send_credentials(&m, slot, r->call);
+    atomic_store(&shm_slot(channel.shm, slot)->state, r->answer);
+    futex_wake(&shm_slot(channel.shm, slot)->state);
+}
+
+static void answer_all(void)
+{
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        uint32_t state = atomic_load(&shm_slot(channel.shm, slot)->state);
+
+        if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER)
+            answer(slot, state);
+    }
+}
+
+/* Whether the calls that wait for nothing but answers are over. */
+static int are_over(void)
+{
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        uint32_t state = atomic_load(&shm_slot(channel.shm, slot)->state);
+
+        if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER ||
+            state == SLOT_CALLING)
+            return 0;
+    }
+    return 1;
+}
+
 /* True if it is answered, or the server has ended the channel. */
 static int is_served(void)
 {
-    static const struct call_record honest = {8, SHM_IN_SLOT, 1, SHM_NEXT_NONE, 0};
+    static const struct call_record honest = {8, SHM_IN_SLOT, 1, SHM_NEXT_NONE, 0, 0, ECHO, 0, 0};
     struct pollfd p = {.fd = channel.control, .events = POLLRDHUP};
 
     call(LAST_SLOT, &honest);
     for (int i = 0; i < ANSWER_MAX_MS; i++) {
-        if (atomic_load(&shm_slot(channel.shm, LAST_SLOT)->state) == SLOT_DONE) {
+        answer_all();
+        if ((i >= PATIENCE_MS || are_over()) &&
+            atomic_load(&shm_slot(channel.shm, LAST_SLOT)->state) == SLOT_DONE) {
             replay_reached(CALLED);
             return 1;
         }
@@ -312,7 +375,8 @@ int main(int argc, char **argv)
 {
     static const char *const aims[] = {"a request is answered", "a channel is opened",
                                        "a request is refused", "a call is answered",
-                                       "a channel is ended", NULL};
+                                       "a channel is ended", "a call's descriptors",
+                                       "a caller's credentials", "a question", NULL};
 
     return replay(LLVMFuzzerTestOneInput, "libdoor/t/corpus/request/*", aims, argc, argv);
 }
