@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <door.h>
@@ -38,6 +39,7 @@ enum operation {
     IDENTITY,    /* struct letter_record, with the credentials that belong to it */
     RING,        /* nothing; how many descriptors, and whether it is said that it rang often */
     CALL,        /* struct call_record; the slot */
+    NAMED,       /* an op, from one who has opened the name; which descriptors */
     OPERATIONS
 };
 
@@ -66,6 +68,9 @@ static struct {
     char *shm;
     struct call_record calls[SHM_SLOT_COUNT]; /* the last one in each slot */
 } channel;
+
+/* A name, maybe attached to the door, and who has opened it; or -1. */
+static int listening = -1, opened = -1;
 
 /* Where the server is to answer. */
 static int answers[REQUEST_MAX];
@@ -105,7 +110,45 @@ static void raise_descriptor_limit(void)
 
 /* ------------------------------------------------ requests */
 
-/* Up to three of them: both ends of a pair, and files. */
+static int make_name(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (listening >= 0)
+        return listening;
+    listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* Without a name the kernel finds one, unix(7). */
+    replay_require(listening >= 0 && bind(listening, (struct sockaddr *)&address,
+                                          sizeof(address.sun_family)) == 0);
+    replay_require(listen(listening, 8) == 0);
+    return listening;
+}
+
+static int open_name(void)
+{
+    struct sockaddr_un address;
+    socklen_t len = sizeof(address);
+
+    if (opened >= 0)
+        return opened;
+    opened = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    replay_require(opened >= 0);
+    replay_require(getsockname(make_name(), (struct sockaddr *)&address, &len) == 0);
+    replay_require(connect(opened, (struct sockaddr *)&address, len) == 0);
+    return opened;
+}
+
+/* Whoever serves it hears of that. */
+static void close_name(void)
+{
+    if (listening >= 0)
+        shutdown(listening, SHUT_RDWR);
+    fd_close(listening);
+    fd_close(opened);
+    listening = opened = -1;
+}
+
+/* Up to three of them: both ends of a pair, a file, and a name. */
 static void send_request(int door, const void *bytes, size_t len, unsigned which)
 {
     int pair[2], fds[3], given[4];
@@ -113,7 +156,7 @@ static void send_request(int door, const void *bytes, size_t len, unsigned which
     replay_require(fd_pair(pair) == 0);
     given[0] = pair[0];
     given[1] = 0;
-    given[2] = 1;
+    given[2] = ((which >> 2) & 3) == 2 || ((which >> 4) & 3) == 2 ? make_name() : 1;
     given[3] = pair[1];
     for (unsigned i = 0; i < 3; i++)
         fds[i] = given[(which >> 2 * (i + 1)) % 4];
@@ -339,9 +382,9 @@ static void play(int door, const uint8_t *data, size_t size)
         if (operation == RAW_REQUEST) {
             size_t len = take(&data, &size, raw, sizeof(raw));
             send_request(door, raw, len, which);
-        } else if (operation == REQUEST) {
+        } else if (operation == REQUEST || operation == NAMED) {
             take(&data, &size, raw, 1);
-            request(door, raw[0], which);
+            request(operation == NAMED ? open_name() : door, raw[0], which);
         } else {
             play_channel(door, operation, which, &data, &size);
         }
@@ -359,6 +402,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     door = door_create(serve, NULL, 0);
     replay_require(door >= 0);
     play(door, data, size);
+    close_name();
     replay_require(ask(door, MSG_INFO, NULL, 0));
     while (answer_count > 0)
         take_answer(answers[--answer_count]);

@@ -20,17 +20,20 @@
 #include "replay.h"
 #include "server_channel.h"
 
+#define WRITTEN_MAX (256u << 10)
 #define ARGUMENT_MAX ((size_t)4 << 20) /* longer ones are as good, and slow */
 
 /* What the client wrote into a slot. */
 struct record {
-    uint32_t state, error;
+    uint32_t state;
+    uint32_t written; /* bytes that it wrote into the window, from arg_at on */
     uint64_t arg_size, arg_at, result_size, result_at;
     uint32_t call, reply, arg_desc_count, result_desc_count, next, result_desc_max;
 };
 
 enum aim {
     ANSWERED,  /* the argument came back as the result */
+    WINDOWED,  /* one that was not in the slot */
     WITHOUT,   /* a call that has no argument */
     TOO_LARGE, /* E2BIG */
     UNWRITTEN, /* EFAULT */
@@ -102,7 +105,7 @@ static void serve_slot(unsigned slot)
     replay_require(!cannot_be(&call) && call.arg_size <= cap);
     replay_require(memcmp(arguments, find(slot, &call), call.arg_size) == 0);
     replay_require(server_channel_result(&channel, slot, arguments, call.arg_size) == 0);
-    replay_reached(ANSWERED);
+    replay_reached(call.arg_at == SHM_IN_SLOT ? ANSWERED : WINDOWED);
 }
 
 /* Only then is the next one pending, and only once. */
@@ -120,7 +123,6 @@ static void end_slot(unsigned slot)
 static void write_slot(struct shm_slot *s, const struct record *r)
 {
     s->state = r->state;
-    s->error = r->error;
     s->arg_size = r->arg_size;
     s->arg_at = r->arg_at;
     s->result_size = r->result_size;
@@ -131,6 +133,26 @@ static void write_slot(struct shm_slot *s, const struct record *r)
     s->result_desc_count = r->result_desc_count;
     s->next = r->next;
     s->result_desc_max = r->result_desc_max;
+}
+
+static void write_window(unsigned slot, const struct record *r)
+{
+    static char bytes[WRITTEN_MAX];
+
+    if (r->written > 0 && r->arg_at < SHM_WINDOW_SIZE)
+        replay_require(pwrite(channel.memory.fd, bytes, r->written % WRITTEN_MAX,
+                              shm_window_offset(slot) + (off_t)r->arg_at) >= 0);
+}
+
+/* As before the first call. */
+static void empty_windows(void)
+{
+    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
+        shm_window_unmap(&channel.window[slot]);
+        channel.window[slot].written = 0;
+    }
+    replay_require(fallocate(channel.memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                             SHM_WINDOWS, SHM_FILE_SIZE - SHM_WINDOWS) == 0);
 }
 
 static void write_memory(const uint8_t *data, size_t size)
@@ -149,6 +171,7 @@ static void write_memory(const uint8_t *data, size_t size)
 
         take(&data, &size, &record, sizeof(record));
         write_slot(shm_slot(channel.shm, i % SHM_SLOT_COUNT), &record);
+        write_window(i % SHM_SLOT_COUNT, &record);
     }
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
         said[slot] = (head->pending[slot / 64] & shm_bit(slot)) != 0;
@@ -175,6 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         replay_require(taken[i] > 0 || said[i] == 0);
     replay_require(server_channel_pending(&channel) == 0);
     replay_require(atomic_load(&channel.running) == 0);
+    empty_windows();
     return 0;
 }
 
@@ -182,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 int main(int argc, char **argv)
 {
     static const char *const aims[] = {"an argument is answered",
+                                       "an argument in the window is",
                                        "a call without an argument",
                                        "a size or place that cannot be",
                                        "an argument that was never written",
