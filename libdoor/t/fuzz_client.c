@@ -78,7 +78,8 @@ struct plan {
     uint8_t act, size, passed, desc_max, rsize;
     uint8_t answer; /* 0: the right one; 1 an errno, 2 another magic, 3 short, 4 long, 5 none */
     uint8_t more;   /* descriptors that come with it */
-    uint8_t control, memory, bell;
+    uint8_t control, memory;
+    uint8_t unused;
     int32_t error;
 };
 
@@ -90,7 +91,7 @@ enum move {
     STATE,   /* a byte: only the state */
     HANG_UP, /* shuts the control socket */
     DEAFEN,  /* closes the bell */
-    STUFF,   /* fills the bell */
+    HEAR,    /* reads what is in the bell, which nobody does */
     RAW,     /* sixteen bytes as a letter, as they are */
     PAUSE,   /* nothing, until a client that gives up soon has done so */
     MOVES
@@ -211,22 +212,22 @@ static void close_channel(void)
     server.control = server.memory = server.bell = -1;
 }
 
-/* The parts for a client, and our ends of them. */
-static unsigned make_channel(int *fds)
+/* The parts for a client, and our ends of them.  Takes its bell over. */
+static unsigned make_channel(int bell, int *fds)
 {
-    int parts[3] = {-1, -1, -1};
+    int parts[2];
     unsigned count = 0;
 
     close_channel();
+    replay_require(fd_is_bell(bell));
+    server.bell = bell;
     server.memory = memory(SHM_FILE_SIZE, SEALS & ~F_SEAL_SEAL);
     server.shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, server.memory, 0);
     replay_require(server.shm != MAP_FAILED);
     parts[0] = plan.control % PARTS == RIGHT ? one_of_pair(SOCK_SEQPACKET, &server.control)
                                              : make_part(plan.control % PARTS);
     parts[1] = plan.memory % PARTS == RIGHT ? dup(server.memory) : make_part(plan.memory % PARTS);
-    parts[2] = plan.bell % PARTS == RIGHT ? one_of_pair(SOCK_SEQPACKET, &server.bell)
-                                          : make_part(plan.bell % PARTS);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         if (parts[i] >= 0)
             fds[count++] = parts[i];
     }
@@ -235,7 +236,7 @@ static unsigned make_channel(int *fds)
     return count;
 }
 
-static void answer(int reply_fd, enum msg_op op)
+static void answer(int reply_fd, int bell, enum msg_op op)
 {
     struct {
         struct msg_answer answer;
@@ -249,7 +250,7 @@ static void answer(int reply_fd, enum msg_op op)
     int fds[8];
 
     if (op == MSG_OPEN)
-        count = make_channel(fds);
+        count = make_channel(bell, fds);
     else if (plan.more % 2)
         fds[count++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (plan.answer != 5)
@@ -273,7 +274,11 @@ static int serve_request(void)
         replay_require(poll(&p, 1, STEP_MAX_MS) == 1);
     }
     replay_require(request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1);
-    answer(fds[0], request.op);
+    if (request.op == MSG_OPEN)
+        replay_require(count == 2);
+    answer(fds[0], request.op == MSG_OPEN ? fds[1] : -1, request.op);
+    if (request.op == MSG_OPEN)
+        count = 1; /* the channel has the bell */
     while (count > 0)
         fd_close(fds[--count]);
     return 1;
@@ -382,10 +387,13 @@ static void write_head(void)
     atomic_fetch_or(&head->pending[1], m.pending); /* not the slots that we wait for */
 }
 
-static void stuff_bell(void)
+static void hear(void)
 {
-    while (fd_send(server.bell, "x", 1, NULL, 0) == 0)
-        continue;
+    struct pollfd p = {.fd = server.bell, .events = POLLIN};
+    char bytes[64];
+
+    if (poll(&p, 1, 0) == 1 && p.revents & POLLIN)
+        replay_require(read(server.bell, bytes, sizeof(bytes)) > 0);
 }
 
 /* Then it closes the door, or says so. */
@@ -416,8 +424,8 @@ static int make_move(enum move move)
         write_head();
     } else if (move == RAW) {
         send_raw();
-    } else if (move == STUFF) {
-        stuff_bell();
+    } else if (move == HEAR) {
+        hear();
     } else if (move == PAUSE) {
         pause_for_short();
     } else if (move == HANG_UP) {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fuzz_request.c: whatever comes on a door's socket, on a channel's control socket and
- * on its bell, with whatever descriptors, and whatever is in the memory: the next honest
+ * fuzz_request.c: whatever comes on a door's socket and on a channel's control socket, with
+ * whatever descriptors, and whatever is done with the bell and the memory: the next honest
  * request is answered, and so is the next call, unless the channel has been ended.
  *
  * The input is a list of records: two bytes, an enum operation and what goes with it, and
@@ -37,7 +37,7 @@ enum operation {
     RAW_REQUEST, /* eight bytes as they are; which descriptors */
     LETTER,      /* struct letter_record; how many descriptors */
     IDENTITY,    /* struct letter_record, with the credentials that belong to it */
-    RING,        /* nothing; how many descriptors, and whether it is said that it rang often */
+    RING,        /* nothing; a byte for the bell, all that it takes, or what was there out of it */
     CALL,        /* struct call_record; the slot */
     NAMED,       /* an op, from one who has opened the name; which descriptors */
     OPERATIONS
@@ -64,7 +64,8 @@ enum aim { INFORMED, OPENED, REFUSED, CALLED, ENDED, DESCRIPTORS, IDENTIFIED, AS
 
 /* The other end of a channel. */
 static struct {
-    int control, memory, bell;
+    int control, memory;
+    struct own_fd bell;
     char *shm;
     struct call_record calls[SHM_SLOT_COUNT]; /* the last one in each slot */
 } channel;
@@ -148,21 +149,26 @@ static void close_name(void)
     listening = opened = -1;
 }
 
-/* Up to three of them: both ends of a pair, a file, and a name. */
+/* Up to three of them: one end of a pair, a file, a name, and a bell. */
 static void send_request(int door, const void *bytes, size_t len, unsigned which)
 {
-    int pair[2], fds[3], given[4];
+    unsigned count = which % 4;
+    int pair[2], fds[3] = {-1, -1, -1}, heard = -1;
+    struct own_fd bell = {.fd = -1};
 
     replay_require(fd_pair(pair) == 0);
-    given[0] = pair[0];
-    given[1] = 0;
-    given[2] = ((which >> 2) & 3) == 2 || ((which >> 4) & 3) == 2 ? make_name() : 1;
-    given[3] = pair[1];
-    for (unsigned i = 0; i < 3; i++)
-        fds[i] = given[(which >> 2 * (i + 1)) % 4];
-    fd_send(door, bytes, len, fds, which % 4);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned what = (which >> 2 * (i + 1)) % 4;
+
+        if (what == 3 && heard < 0)
+            bell = fd_bell(&heard);
+        fds[i] = what == 0 ? pair[0] : what == 1 ? 0 : what == 2 ? make_name() : heard;
+    }
+    fd_send(door, bytes, len, fds, count);
     fd_close(pair[0]);
-    if (answer_count < REQUEST_MAX && which % 4 > 0 && fds[0] == pair[0])
+    fd_close(heard);
+    own_fd_close(&bell);
+    if (answer_count < REQUEST_MAX && count > 0 && fds[0] == pair[0])
         answers[answer_count++] = pair[1];
     else
         fd_close(pair[1]);
@@ -185,8 +191,8 @@ static void take_answer(int fd)
 
     replay_require(poll(&p, 1, ANSWER_MAX_MS) == 1);
     if (fd_recv(fd, &answer, sizeof(answer), fds, 3, &count) == 0) {
-        replay_require(answer.magic == MSG_MAGIC && (count == 0 || count == 3));
-        replay_reached(answer.error != 0 ? REFUSED : count == 3 ? OPENED : INFORMED);
+        replay_require(answer.magic == MSG_MAGIC && (count == 0 || count == 2));
+        replay_reached(answer.error != 0 ? REFUSED : count == 2 ? OPENED : INFORMED);
         while (count > 0)
             fd_close(fds[--count]);
     }
@@ -194,7 +200,7 @@ static void take_answer(int fd)
 }
 
 /* An honest request; true when the server has answered it, and so seen all before it. */
-static int ask(int door, enum msg_op op, int *fds, unsigned wanted)
+static int ask(int door, enum msg_op op, int heard, int *fds, unsigned wanted)
 {
     struct msg_request request = {MSG_MAGIC, SHM_VERSION, (uint16_t)op};
     struct pollfd p = {.events = POLLIN};
@@ -203,7 +209,8 @@ static int ask(int door, enum msg_op op, int *fds, unsigned wanted)
     int pair[2], result;
 
     replay_require(fd_pair(pair) == 0);
-    while (fd_send(door, &request, sizeof(request), &pair[1], 1) < 0)
+    while (fd_send(door, &request, sizeof(request), (int[]){pair[1], heard},
+                   heard < 0 ? 1 : 2) < 0)
         poll(NULL, 0, 1);
     p.fd = pair[0];
     fd_close(pair[1]);
@@ -218,12 +225,13 @@ static int ask(int door, enum msg_op op, int *fds, unsigned wanted)
 
 static void open_channel(int door)
 {
-    int fds[3];
+    int fds[2], heard;
 
-    replay_require(ask(door, MSG_OPEN, fds, 3));
+    channel.bell = fd_bell(&heard);
+    replay_require(channel.bell.fd >= 0 && ask(door, MSG_OPEN, heard, fds, 2));
+    fd_close(heard);
     channel.control = fds[0];
     channel.memory = fds[1];
-    channel.bell = fds[2];
     channel.shm =
         mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel.memory, 0);
     replay_require(channel.shm != MAP_FAILED);
@@ -236,16 +244,19 @@ static void close_channel(void)
     channel.shm = NULL;
     fd_close(channel.control);
     fd_close(channel.memory);
-    fd_close(channel.bell);
+    own_fd_close(&channel.bell);
 }
 
 static void ring(unsigned which)
 {
-    int fds[3] = {0, channel.bell, channel.memory};
+    static char bytes[65536];
 
-    if (which & 4)
-        atomic_store(&shm_head(channel.shm)->rung, 1);
-    fd_send(channel.bell, NULL, 0, fds, which % 4);
+    if (which % 3 == 0)
+        fd_ring(&channel.bell);
+    else if (which % 3 == 1)
+        replay_require(write(channel.bell.fd, bytes, sizeof(bytes)) != 0);
+    else
+        replay_require(read(channel.bell.fd, bytes, sizeof(bytes)) != 0);
 }
 
 static void call(unsigned slot, const struct call_record *r)
@@ -403,7 +414,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     replay_require(door >= 0);
     play(door, data, size);
     close_name();
-    replay_require(ask(door, MSG_INFO, NULL, 0));
+    replay_require(ask(door, MSG_INFO, -1, NULL, 0));
     while (answer_count > 0)
         take_answer(answers[--answer_count]);
     if (channel.shm != NULL) {
