@@ -139,9 +139,16 @@ static int open_name(void)
     return opened;
 }
 
-/* Whoever serves it hears of that. */
+/*
+ * Whoever serves it hears of that.  If nobody does, what waits there may have the name
+ * itself in its queue, and the kernel would take its time to find that out.
+ */
 static void close_name(void)
 {
+    int waiting;
+
+    while (listening >= 0 && (waiting = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        fd_close(waiting);
     if (listening >= 0)
         shutdown(listening, SHUT_RDWR);
     fd_close(listening);
