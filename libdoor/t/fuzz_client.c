@@ -114,7 +114,7 @@ struct letter_move {
 
 struct write_move {
     uint64_t at;
-    uint32_t len;
+    uint32_t len, unused; /* so that it is as long in 32 bits */
 };
 
 struct head_move {
