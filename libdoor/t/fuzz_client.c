@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -271,7 +270,7 @@ static int serve_request(void)
 
         if (errno != EAGAIN)
             return 0;
-        replay_require(poll(&p, 1, STEP_MAX_MS) == 1);
+        replay_require(replay_poll(&p, 1, STEP_MAX_MS) == 1);
     }
     replay_require(request.magic == MSG_MAGIC && request.version == SHM_VERSION && count >= 1);
     if (request.op == MSG_OPEN)
@@ -392,7 +391,7 @@ static void hear(void)
     struct pollfd p = {.fd = server.bell, .events = POLLIN};
     char bytes[64];
 
-    if (poll(&p, 1, 0) == 1 && p.revents & POLLIN)
+    if (replay_poll(&p, 1, 0) == 1 && p.revents & POLLIN)
         replay_require(read(server.bell, bytes, sizeof(bytes)) > 0);
 }
 
@@ -403,7 +402,7 @@ static void pause_for_short(void)
                          {.fd = server.control, .events = POLLIN}};
 
     if (plan.act % ACTS == HANDLE_SHORT)
-        poll(p, 2, STEP_MAX_MS);
+        replay_poll(p, 2, STEP_MAX_MS);
 }
 
 /* 1 if the client may have something to say to that. */
@@ -486,10 +485,12 @@ static int client_waits(void)
     for (int i = 0; i < STEP_MAX_MS; i++) {
         if (take_call())
             return 1;
-        if (poll(&p, 1, i < 20 ? 0 : 1) == 1)
+        if (replay_poll(&p, 1, i < 20 ? 0 : 1) == 1)
             return 0; /* closed, or it asks for another channel */
-        if (is_awaited(0) || is_awaited(1))
+        if (is_awaited(0) || is_awaited(1)) {
+            take_call(); /* which came before it began to wait */
             return 1;
+        }
     }
     return 0;
 }
@@ -512,7 +513,8 @@ static void serve_calls(void)
 static void *run_server(void *unused)
 {
     for (;;) {
-        sem_wait(&server.begin);
+        while (sem_wait(&server.begin) < 0)
+            continue;
         while (serve_request()) {
             if (server.shm != NULL && plan.answer == 0)
                 serve_calls();
@@ -685,7 +687,7 @@ static void call_meanwhile(int d, int is_queued)
     else if (second == NULL)
         begin(first, NULL); /* and closes it while it runs */
     if (plan.desc_max % 4 == 0)
-        poll(NULL, 0, 1); /* for the server to take it */
+        replay_poll(NULL, 0, 1); /* for the server to take it */
     door_async_close(second);
     door_async_close(first);
 }
@@ -792,7 +794,7 @@ static int settles_at(int count)
     for (int i = 0; i < SETTLE_MAX_MS; i++) {
         if (open_count() <= count)
             return 1;
-        poll(NULL, 0, 1);
+        replay_poll(NULL, 0, 1);
     }
     return 0;
 }
@@ -825,7 +827,7 @@ static void start(void)
     replay_require(pthread_create(&thread, NULL, run_server, NULL) == 0);
     for (int i = 0; i < 3; i++)
         run_input(honest, sizeof(honest));
-    poll(NULL, 0, 100);
+    replay_poll(NULL, 0, 100);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,6 @@
  * own.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -196,7 +195,7 @@ static void take_answer(int fd)
     unsigned count;
     int fds[3];
 
-    replay_require(poll(&p, 1, ANSWER_MAX_MS) == 1);
+    replay_require(replay_poll(&p, 1, ANSWER_MAX_MS) == 1);
     if (fd_recv(fd, &answer, sizeof(answer), fds, 3, &count) == 0) {
         replay_require(answer.magic == MSG_MAGIC && (count == 0 || count == 2));
         replay_reached(answer.error != 0 ? REFUSED : count == 2 ? OPENED : INFORMED);
@@ -218,10 +217,10 @@ static int ask(int door, enum msg_op op, int heard, int *fds, unsigned wanted)
     replay_require(fd_pair(pair) == 0);
     while (fd_send(door, &request, sizeof(request), (int[]){pair[1], heard},
                    heard < 0 ? 1 : 2) < 0)
-        poll(NULL, 0, 1);
+        replay_poll(NULL, 0, 1);
     p.fd = pair[0];
     fd_close(pair[1]);
-    result = poll(&p, 1, ANSWER_MAX_MS) == 1 &&
+    result = replay_poll(&p, 1, ANSWER_MAX_MS) == 1 &&
              fd_recv(pair[0], &answer, sizeof(answer), fds, wanted, &count) == 0 &&
              answer.magic == MSG_MAGIC && answer.error == 0 && count == wanted;
     fd_close(pair[0]);
@@ -344,7 +343,7 @@ static int is_served(void)
             replay_reached(CALLED);
             return 1;
         }
-        if (poll(&p, 1, 1) == 1) {
+        if (replay_poll(&p, 1, 1) == 1) {
             replay_reached(ENDED);
             return 1;
         }

@@ -6,6 +6,7 @@
 #define FUZZ_REPLAY
 #include "replay.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +26,16 @@ void replay_require(int holds)
 void replay_reached(unsigned aim)
 {
     atomic_fetch_or(&reached, 1ul << aim);
+}
+
+int replay_poll(struct pollfd *fds, unsigned count, int timeout_ms)
+{
+    int result;
+
+    do {
+        result = poll(fds, count, timeout_ms);
+    } while (result < 0 && errno == EINTR);
+    return result;
 }
 
 /* From memory of just that size, so that tools see a step beyond it.  NULL, or what is wrong. */

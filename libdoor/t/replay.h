@@ -6,6 +6,7 @@
 #ifndef REPLAY_H
 #define REPLAY_H
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ void replay_require(int holds);
  * that the code under test has outgrown gets nowhere, and would be no test.
  */
 void replay_reached(unsigned aim);
+
+/* poll(2) that libFuzzer's alarm does not end. */
+int replay_poll(struct pollfd *fds, unsigned count, int timeout_ms);
 
 #ifdef FUZZ_REPLAY
 /*
