@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,7 +154,11 @@ START_TEST(descriptors_that_are_never_taken)
     enum { CALLS = 16 };
     struct target_request r = {TARGET_GIVE_DESCS, 400};
     struct hostile_peer p;
+    struct rlimit limit;
 
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 2 * CALLS * r.count) /* the server has them open, all at once */
+        r.count = (uint32_t)limit.rlim_cur / (2 * CALLS);
     target_start(0);
     ck_assert(hostile_open(&p, target_path));
     for (unsigned slot = 0; slot < CALLS; slot++) {

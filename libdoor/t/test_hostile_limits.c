@@ -71,10 +71,10 @@ END_TEST
 /* Connections without end. */
 START_TEST(connections_until_the_limit)
 {
-    enum { COUNT = 1100 };
+    enum { LIMIT = 512, COUNT = LIMIT + 88 };
     static int doors[COUNT];
 
-    target_start(1024);
+    target_start(LIMIT);
     for (int i = 0; i < COUNT; i++)
         doors[i] = hostile_connect(target_path);
     target_serves();
