@@ -42,10 +42,9 @@ static struct timer {
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
-
-/* Watches that loop_pause() set aside; the loop thread's own. */
-static struct watch *paused[PAUSED_MAX];
-static unsigned paused_count;
+/* Watches that loop_pause() set aside; the loop thread's own, until another one starts. */
+static struct watch *_Atomic paused[PAUSED_MAX];
+static _Atomic unsigned paused_count;
 
 /* Watches whose ready() is to hear of their end, whatever epoll says. */
 static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
