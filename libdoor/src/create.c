@@ -192,6 +192,7 @@ int door_share_arguments(int d)
 
 int door_hide_procedure(int d)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
 
     if (door == NULL) {

@@ -126,6 +126,7 @@ int door_info(int d, door_info_t *info)
 /* The kernel has it from listen(2), which fattach() calls. */
 int door_attached_by(int d, uid_t *uid)
 {
+    THREAD_UNCANCELLED;
     struct ucred peer;
     socklen_t len = sizeof(peer);
 

@@ -165,6 +165,24 @@ static int running_calls(struct subject *s)
     return door_running_calls(s->own);
 }
 
+static int hide_procedure(struct subject *s)
+{
+    return door_hide_procedure(s->own);
+}
+
+static int who_attached(struct subject *s)
+{
+    uid_t uid;
+
+    return door_attached_by(s->door, &uid);
+}
+
+static int close_what_came(struct subject *s)
+{
+    door_close_received(dup(s->own));
+    return 0;
+}
+
 static int create(struct subject *s)
 {
     int d = door_create(echo, NULL, 0);
@@ -271,6 +289,9 @@ static const struct entry entries[] = {
     {"door_setparam", set_parameter},
     {"door_share_arguments", share_arguments},
     {"door_running_calls", running_calls},
+    {"door_hide_procedure", hide_procedure},
+    {"door_attached_by", who_attached},
+    {"door_close_received", close_what_came},
     {"door_create", create},
     {"door_xcreate", xcreate},
     {"door_revoke", revoke_it},
