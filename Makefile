@@ -220,7 +220,8 @@ tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps $(BUILD)/t/mod_door.s
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
 CHECK_LIBS = $(eval CHECK_LIBS := $$(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
-# Linked with archives of all objects, so that tests reach what the libraries do not export.
+# Linked with archives of all objects, so that tests reach what the libraries do not export,
+# and with our open(2) where a sanitizer's runtime would have it from libc.
 $(OBJ)/libdoor.a: $(DOOR_OBJ)
 $(OBJ)/libdoor_app.a: $(APP_OBJ)
 $(OBJ)/%.a:
@@ -239,7 +240,7 @@ $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
-		$(if $(filter %.cc,$(1)),-lstdc++)
+		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
 endef
 $(foreach src,$(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(eval $(call test_program,$(src))))
 

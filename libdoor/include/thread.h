@@ -102,7 +102,7 @@ LIBDOOR_THR_INLINE int thr_join(thread_t target, thread_t *departed, void **stat
     return error;
 }
 
-__attribute__((noreturn)) LIBDOOR_THR_INLINE void thr_exit(void *status)
+__attribute__((__noreturn__)) LIBDOOR_THR_INLINE void thr_exit(void *status)
 {
     pthread_exit(status);
 }

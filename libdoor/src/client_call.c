@@ -422,7 +422,7 @@ static int call_from(struct client_seat seat, door_arg_t *arg, struct course *co
     unsigned desc_max = course->terms->desc_max;
     int error;
 
-    number_call(seat, desc_max < MAILBOX_MAX ? desc_max : MAILBOX_MAX);
+    number_call(seat, desc_max < seat.ch->desc_limit ? desc_max : seat.ch->desc_limit);
     if (put_arguments(seat, course->passed) < 0 || put_descriptors(seat, course) < 0)
         return -1;
     error = run(seat, course);

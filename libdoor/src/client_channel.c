@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -165,6 +166,15 @@ struct client_channel *client_channel_new(uint64_t cookie, const struct client_e
     return ch;
 }
 
+static unsigned desc_limit(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAILBOX_MAX
+               ? (unsigned)limit.rlim_cur
+               : MAILBOX_MAX;
+}
+
 int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
 {
     int fds[2], own = hold_socket(d, ch->cookie), result;
@@ -175,6 +185,7 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
     fd_close(own);
     if (result < 0)
         return -1;
+    ch->desc_limit = desc_limit();
     ch->control.fd = fd_hide(fds[0]);
     mailbox_init(&ch->mailbox, ch->control.fd, (uid_t)-1, NULL, welcome);
     ch->memory = own_fd(fds[1]);

@@ -41,6 +41,7 @@ struct client_channel {
     struct mailbox mailbox;
     _Atomic uint32_t call_count; /* numbers the calls, for their letters */
     void *shm;
+    unsigned desc_limit; /* RLIMIT_NOFILE when it was opened: nobody can take more at once */
     _Atomic int dead; /* the server is gone */
     _Atomic uint64_t free_slots[SHM_WORD_COUNT];
     /* Slots given up on: the server still has them. */

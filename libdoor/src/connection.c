@@ -187,10 +187,13 @@ static void answer_open(struct connection *c, int reply_fd, int bell_fd, const s
     LIST_INSERT_HEAD(&c->channels, ch, link);
     ch->is_linked = 1;
     if (fd_send(reply_fd, &answer, sizeof(answer),
-                (int[]){control, ch->memory.fd}, 2) < 0)
+                (int[]){control, ch->memory.fd}, 2) == 0) {
+        closer_let_go(c->account, reply_fd);
+    } else { /* too many of this user's are under way, unix(7), or nobody is there */
         server_channel_condemn(ch);
+        refuse(c, reply_fd, EMFILE);
+    }
     fd_close(control); /* if nobody gets it, the channel ends */
-    closer_let_go(c->account, reply_fd);
 }
 
 /*

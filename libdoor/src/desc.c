@@ -108,5 +108,6 @@ void desc_receive(const int *fds, unsigned count, door_desc_t *descs)
 
 void door_close_received(int fd)
 {
+    THREAD_UNCANCELLED;
     close_foreign(fd);
 }

@@ -12,21 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "closer.h"
 #include "fd.h"
 #include "fork.h"
 #include "thread.h"
+#include "wait_set.h"
 
 #define PAUSE_MS 100
 #define PAUSED_MAX 16
 #define LOOK_MS 60000 /* a thread whose descriptors the program has closed leaves then */
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
-static int epoll_fd = -1; /* both changed under start_lock, when a thread starts */
-static int wake_fd = -1;  /* always readable; see wake_up() */
+static struct wait_set set = {.epoll_fd = -1, .waker_fd = -1}; /* made when a thread starts */
 static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
 
 static struct timer {
@@ -43,10 +42,9 @@ static struct timer {
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
-
-/* Watches that loop_pause() set aside; the loop thread's own. */
-static struct watch *paused[PAUSED_MAX];
-static unsigned paused_count;
+/* Watches that loop_pause() set aside; the loop thread's own, until another one starts. */
+static struct watch *_Atomic paused[PAUSED_MAX];
+static _Atomic unsigned paused_count;
 
 /* Watches whose ready() is to hear of their end, whatever epoll says. */
 static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
@@ -54,7 +52,8 @@ static struct watch *ending;
 
 static void forked(void)
 {
-    epoll_fd = wake_fd = -1; /* fd_hide(): closed */
+    set.epoll_fd = set.waker_fd = -1; /* fd_hide(): closed */
+    set.cookie = 0;
     ending = NULL;
     paused_count = 0;
     for (int i = 0; i < LOOP_TIMER_COUNT; i++)
@@ -70,7 +69,7 @@ static void resume_paused(void)
     while (paused_count > 0) {
         struct watch *w = paused[--paused_count];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
-        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+        epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
     }
 }
 
@@ -78,7 +77,7 @@ void loop_pause(struct watch *w)
 {
     struct epoll_event event = {.events = 0, .data.ptr = w};
 
-    if (paused_count < PAUSED_MAX && epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
+    if (paused_count < PAUSED_MAX && epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
         paused[paused_count++] = w;
 }
 
@@ -119,18 +118,6 @@ static void run_timers(void)
     }
 }
 
-/*
- * Wakes the thread, without writing to a number that may be somebody else's by now:
- * a readable descriptor is told of once each time that it is armed so.  -1 if either
- * number is not what it was.
- */
-static int wake_up(void)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = NULL};
-
-    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, wake_fd, &event);
-}
-
 static struct watch *next_ending(void)
 {
     struct watch *w;
@@ -157,11 +144,14 @@ static void *run(void *mine)
 {
     for (;;) {
         struct epoll_event event;
-        /* One event at a time: a watch that goes leaves no stale event behind. */
-        int count = epoll_wait(epoll_fd, &event, 1, wait_ms());
+        int count;
 
-        if (count < 0 && errno != EINTR)
+        if ((unsigned)(uintptr_t)mine != atomic_load(&generation) || !wait_set_is_there(&set))
             return NULL; /* the program has closed our descriptors */
+        /* One event at a time: a watch that goes leaves no stale event behind. */
+        count = epoll_wait(set.epoll_fd, &event, 1, wait_ms());
+        if (count < 0 && errno != EINTR)
+            return NULL;
         if ((unsigned)(uintptr_t)mine != atomic_load(&generation))
             return NULL;
         if (count == 1 && event.data.ptr != NULL) {
@@ -174,31 +164,18 @@ static void *run(void *mine)
     }
 }
 
-/*
- * Whatever was watched before is gone, with the descriptors themselves.  Numbers that
- * are lost are not closed: they are somebody else's, or nobody's.
- */
-static int make_descriptors(void)
+/* Whatever was watched before is gone, with the descriptors themselves. */
+static int start_thread(void)
 {
-    struct epoll_event event = {.events = 0, .data.ptr = NULL};
+    unsigned mine = atomic_fetch_add(&generation, 1) + 1;
 
     paused_count = 0;
-    wake_fd = fd_hide(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
-    epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
-    if (wake_fd >= 0 && epoll_fd >= 0 &&
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) == 0)
+    if (wait_set_make(&set) < 0)
+        return -1;
+    if (thread_start_blocked(run, (void *)(uintptr_t)mine) == 0)
         return 0;
+    wait_set_close(&set);
     return -1;
-}
-
-static void close_descriptors(void)
-{
-    int saved = errno;
-
-    fd_close(epoll_fd);
-    fd_close(wake_fd);
-    epoll_fd = wake_fd = -1;
-    errno = saved;
 }
 
 static void repeat_closer(int (*function)(void))
@@ -214,14 +191,8 @@ int loop_start(void)
         return -1;
     pthread_mutex_lock(&start_lock);
     closer_set_repeat(repeat_closer);
-    if (wake_up() < 0) {
-        unsigned mine = atomic_fetch_add(&generation, 1) + 1;
-        result = make_descriptors();
-        if (result == 0)
-            result = thread_start_blocked(run, (void *)(uintptr_t)mine);
-        if (result < 0)
-            close_descriptors();
-    }
+    if (!wait_set_is_there(&set))
+        result = start_thread();
     pthread_mutex_unlock(&start_lock);
     return result;
 }
@@ -239,7 +210,7 @@ int loop_add(struct watch *w, uint32_t events)
 
     set_added(w, 1);
     atomic_fetch_add(&added, 1);
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &event) == 0)
+    if (epoll_ctl(set.epoll_fd, EPOLL_CTL_ADD, w->fd, &event) == 0)
         return 0;
     set_added(w, 0);
     return -1;
@@ -257,8 +228,8 @@ void loop_end(struct watch *w)
         ending = w;
     }
     pthread_mutex_unlock(&end_lock);
-    if (is_news)
-        loop_start(); /* wakes it, if it is there */
+    if (is_news && wait_set_wake(&set) < 0 && loop_start() == 0)
+        wait_set_wake(&set);
 }
 
 /* The kernel knows a watch by its number and by its file. */
@@ -266,12 +237,12 @@ int loop_has(struct watch *w)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
 
-    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
+    return epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
 }
 
 void loop_remove(struct watch *w)
 {
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+    epoll_ctl(set.epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
     for (unsigned i = 0; i < paused_count; i++) {
         if (paused[i] == w)
             paused[i--] = paused[--paused_count];
@@ -295,5 +266,5 @@ void loop_repeat(enum loop_timer timer, int (*function)(void))
     fork_register(&part);
     if (atomic_load(&t->function) != function &&
         atomic_exchange(&t->function, function) == NULL)
-        wake_up();
+        wait_set_wake(&set);
 }

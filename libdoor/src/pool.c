@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -26,9 +25,9 @@
  */
 #define QUICK_NS 5000
 #define QUICK_MIN 16
-#define KICK 0        /* the kick's event; channels' ids start at 1 */
 #define PLACES_MIN 16
-#define LOOK_MS 10000 /* an idle thread sees then that the program has closed epoll_fd */
+#define LOOK_MS 10000 /* an idle thread sees then that the program has closed the set */
+#define LOOK_NS 1000000ll /* for so long what was there is taken for there */
 #define REPAIR_MS 10
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -41,24 +40,17 @@ static void forked(void)
 }
 
 /*
- * Wakes one idle thread, without writing to a number that may be somebody else's by
- * now: a readable descriptor is told of once each time that it is armed so.  Two before
- * the first is heard are one: who is woken passes it on while there is more to do.  -1
- * if either number is not what it was.
+ * Wakes one idle thread.  Two kicks before the first is heard are one: who is woken
+ * passes it on while there is more to do.
  */
-static int kick(struct pool *pool)
+static void kick(struct pool *pool)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = KICK};
-
-    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, pool->kick_fd, &event);
+    wait_set_wake(&pool->set);
 }
 
 static void destroy(struct pool *pool)
 {
-    if (kick(pool) == 0) {
-        fd_close(pool->epoll_fd);
-        fd_close(pool->kick_fd);
-    }
+    wait_set_close(&pool->set);
     free(pool->channels);
     free(pool);
 }
@@ -67,43 +59,27 @@ static int watch_bell(struct pool *pool, struct server_channel *ch)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = ch->id};
 
-    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, ch->bell.fd, &event);
-}
-
-/* 0, or -1 and what was there before stays. */
-static int make_descriptors(struct pool *pool)
-{
-    struct epoll_event event = {.events = 0, .data.u64 = KICK};
-    int epoll_fd = fd_hide(epoll_create1(EPOLL_CLOEXEC));
-    int kick_fd = fd_hide(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
-
-    if (epoll_fd >= 0 && kick_fd >= 0 &&
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, kick_fd, &event) == 0) {
-        pool->epoll_fd = epoll_fd;
-        pool->kick_fd = kick_fd;
-        return 0;
-    }
-    fd_close(epoll_fd);
-    fd_close(kick_fd);
-    return -1;
+    return epoll_ctl(pool->set.epoll_fd, EPOLL_CTL_ADD, ch->bell.fd, &event);
 }
 
 /*
  * With the lock held: after the program has closed its descriptors the pool gets others.
- * Threads that sleep in the old epoll come back by themselves; until then they are not
- * counted as idle.
+ * Threads that sleep in the old set come back by themselves; until then they are not
+ * counted as idle, and others may have to take their place.
  */
 static int repair(struct pool *pool)
 {
-    if (kick(pool) == 0)
+    if (wait_set_is_there(&pool->set))
         return 0;
-    if (make_descriptors(pool) < 0)
+    if (wait_set_make(&pool->set) < 0)
         return -1;
     atomic_store(&pool->idle, ((atomic_load(&pool->idle) >> 32) + 1) << 32);
     for (unsigned i = 0; i < pool->channel_places; i++) {
         if (pool->channels[i] != NULL && own_fd_check(&pool->channels[i]->bell))
             watch_bell(pool, pool->channels[i]);
     }
+    kick(pool); /* what was queued has its turn in the new set */
+    pool_check(pool);
     return 0;
 }
 
@@ -121,7 +97,7 @@ static struct pool *create(struct door *door, void (*check)(struct pool *pool))
     pthread_sigmask(SIG_SETMASK, NULL, &pool->signal_mask);
     pool->door = door;
     pool->check = check;
-    if (make_descriptors(pool) == 0)
+    if (wait_set_make(&pool->set) == 0)
         return pool;
     int error = errno;
     free(pool);
@@ -256,7 +232,7 @@ static void remove_channel(struct pool *pool, struct server_channel *ch)
 
     pthread_mutex_lock(&pool->lock);
     if (own_fd_check(&ch->bell))
-        epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, ch->bell.fd, NULL);
+        epoll_ctl(pool->set.epoll_fd, EPOLL_CTL_DEL, ch->bell.fd, NULL);
     pool->channels[ch->id % pool->channel_places] = NULL;
     was_ready = ch->is_ready;
     if (was_ready) {
@@ -424,16 +400,27 @@ static void repair_or_wait(struct pool *pool)
         poll(NULL, 0, REPAIR_MS);
 }
 
+/* Often: not at each wait, but before time enough has passed to open other files. */
+static int is_set_there(struct pool *pool)
+{
+    int64_t now_ns = thread_now_ns();
+
+    if (now_ns - atomic_load_explicit(&pool->looked_ns, memory_order_relaxed) < LOOK_NS)
+        return 1;
+    atomic_store_explicit(&pool->looked_ns, now_ns, memory_order_relaxed);
+    return wait_set_is_there(&pool->set);
+}
+
 /* The channel that rings, with a reference, or NULL. */
 static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
 {
     struct epoll_event event;
     struct server_channel *ch = NULL;
-    int count = epoll_wait(pool->epoll_fd, &event, 1, timeout_ms);
+    int count = is_set_there(pool) ? epoll_wait(pool->set.epoll_fd, &event, 1, timeout_ms) : -1;
 
     if (count < 0 && errno != EINTR)
         repair_or_wait(pool);
-    if (count == 1 && event.data.u64 != KICK)
+    if (count == 1 && event.data.u64 != WAIT_SET_WAKE)
         ch = find_channel(pool, event.data.u64);
     if (ch != NULL)
         server_channel_heard(ch);

@@ -20,6 +20,7 @@
 
 #include "batch.h"
 #include "server_channel.h"
+#include "wait_set.h"
 
 struct server_thread;
 
@@ -29,8 +30,8 @@ struct pool {
     struct door *door;                /* whose calls keep it; NULL in the shared pool */
     void (*check)(struct pool *pool); /* it may have too few threads; or NULL */
     _Atomic int closed;               /* its private door is revoked, or gone */
-    _Atomic int epoll_fd;             /* both: changed under lock, and only when lost */
-    _Atomic int kick_fd;              /* wakes one idle thread; ours alone */
+    struct wait_set set;              /* of idle threads; made anew under lock, when lost */
+    _Atomic int64_t looked_ns;        /* when it was there */
     sigset_t signal_mask;             /* of the threads that the library starts */
     struct server_channel **channels; /* by id, modulo the number of places */
     unsigned channel_places;
@@ -39,7 +40,7 @@ struct pool {
     STAILQ_HEAD(, door) unreferenced;    /* doors to be told so, with a reference each */
     LIST_HEAD(, server_thread) threads;
     _Atomic unsigned ready_count; /* in both queues */
-    /* Threads that sleep, or are about to; from bit 32 on: how often epoll_fd was made. */
+    /* Threads that sleep, or are about to; from bit 32 on: how often set was made. */
     _Atomic uint64_t idle;
     _Atomic unsigned starting_count; /* threads of the library's that have not run yet */
     _Atomic uint64_t taken_count; /* calls taken so far */

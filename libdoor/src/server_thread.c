@@ -316,14 +316,11 @@ static int join_pool(struct server_thread *t)
 
 /*
  * A cancellation meant for the call that has just ended must not hit the next
- * one; parked threads are not cancelled, since they might lose an event.
+ * one; parked threads are not cancelled, since they might lose an event: door_return()
+ * has seen to that.
  */
 static void park(struct server_thread *t)
 {
-    int state;
-
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    t->cancel_enabled = state == PTHREAD_CANCEL_ENABLE;
     if (t->cancelled) {
         pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
         pthread_testcancel();
@@ -398,12 +395,10 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
     return result;
 }
 
-int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
+/* Ends the call, if there is one, and goes where the next one comes from; -1 and errno. */
+static int leave_call(struct server_thread *t, const char *data_ptr, size_t data_size,
+                      const door_desc_t *desc_ptr, uint_t num_desc)
 {
-    struct server_thread *t = get_self();
-
-    if (t == NULL)
-        return -1;
     if (t->channel != NULL && put_results(t, data_ptr, data_size, desc_ptr, num_desc) < 0 &&
         !atomic_load(&t->channel->gone))
         return -1;
@@ -411,9 +406,21 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
         desc_release(desc_ptr, num_desc);
     pool_look_out(t);
     end_call(t, 0);
-    int is_new = t->pool == NULL;
-    if (join_pool(t) < 0)
+    return join_pool(t);
+}
+
+/* Cancellation is off from here to the next procedure, or to an error. */
+int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
+{
+    int cancel_state = thread_no_cancel();
+    struct server_thread *t = get_self();
+    int is_new = t == NULL || t->pool == NULL;
+
+    if (t == NULL || leave_call(t, data_ptr, data_size, desc_ptr, num_desc) < 0) {
+        thread_set_cancel(&cancel_state);
         return -1;
+    }
+    t->cancel_enabled = cancel_state == PTHREAD_CANCEL_ENABLE;
     if (!is_new)
         longjmp(t->base, 1); /* leaves the signal mask alone, as _setjmp() has */
     serve(t);
@@ -422,6 +429,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
 
 void *door_result_buffer(size_t size)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = current();
 
     if (t != NULL && t->channel != NULL && !t->shares_window)
@@ -455,6 +463,7 @@ int server_thread_bind(struct door *door)
 
 int door_bind(int did)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(did);
     int result = -1;
 
@@ -471,6 +480,7 @@ int door_bind(int did)
 
 int door_unbind(void)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL) {

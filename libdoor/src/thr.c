@@ -11,6 +11,8 @@
 
 #include <unistd.h>
 
+#include "thread.h"
+
 size_t thr_min_stack(void)
 {
     return (size_t)sysconf(_SC_THREAD_STACK_MIN);
@@ -18,6 +20,7 @@ size_t thr_min_stack(void)
 
 int thr_stksegment(stack_t *ss)
 {
+    THREAD_UNCANCELLED;
     pthread_attr_t attr;
     void *low;
     int error = pthread_getattr_np(pthread_self(), &attr);

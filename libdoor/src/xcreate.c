@@ -97,6 +97,22 @@ static void tell_bound(const void *arg, int result)
     pthread_mutex_unlock(&lock);
 }
 
+/* Gives up the reference to door; 0, or -1: the one who waits hears of either. */
+static int bind_to(struct door *door, const void *arg)
+{
+    THREAD_UNCANCELLED;
+    int result = server_thread_bind(door);
+
+    door_drop(door);
+    tell_bound(arg, result == 0 ? 1 : -1);
+    return result;
+}
+
+static void drop(void *door)
+{
+    door_drop(door);
+}
+
 /* Where the program has to start its thread. */
 static void *start_thread(void *arg)
 {
@@ -106,14 +122,13 @@ static void *start_thread(void *arg)
     if (door == NULL)
         return NULL;
     x = door->xcreate;
+    pthread_cleanup_push(drop, door); /* setup() may end the thread, or have it cancelled */
     if (x->setup != NULL)
         x->setup(x->cookie);
     else
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    int is_bound = server_thread_bind(door) == 0;
-    door_drop(door);
-    tell_bound(arg, is_bound ? 1 : -1);
-    if (is_bound)
+    pthread_cleanup_pop(0);
+    if (bind_to(door, arg) == 0)
         door_return(NULL, 0, NULL, 0);
     return NULL;
 }
@@ -176,6 +191,7 @@ int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attrib
                  door_xcreate_server_func_t *create, door_xcreate_thrsetup_func_t *setup,
                  void *crcookie, int nthread)
 {
+    THREAD_UNCANCELLED;
     const door_attr_t allowed = DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC |
                                 DOOR_NO_CANCEL | DOOR_NO_DEPLETION_CB;
     struct xcreate *x;

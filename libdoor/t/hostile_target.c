@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,6 +24,7 @@
 struct target_shared *target_shared;
 const char *target_path;
 pid_t target_pid;
+bool target_is_cancelable;
 
 static int fds_before, threads_before;
 
@@ -66,6 +68,21 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     door_return((char *)&r, sizeof(r), NULL, 0);
 }
 
+static void *run_cancelable(void *unused)
+{
+    door_return(NULL, 0, NULL, 0);
+    return unused;
+}
+
+static void create_cancelable(door_info_t *info)
+{
+    pthread_t thread;
+
+    (void)info;
+    door_test_require(pthread_create(&thread, NULL, run_cancelable, NULL) == 0);
+    pthread_detach(thread);
+}
+
 static void run_server(void *fd_limit)
 {
     rlim_t limit = *(unsigned *)fd_limit;
@@ -73,6 +90,8 @@ static void run_server(void *fd_limit)
 
     if (limit != 0)
         door_test_require(setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit, limit}) == 0);
+    if (target_is_cancelable)
+        door_server_create(create_cancelable);
     door = door_create(serve, NULL, 0);
     door_test_require(door >= 0);
     door_test_attach(door, target_path);

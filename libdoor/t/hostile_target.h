@@ -40,6 +40,9 @@ extern struct target_shared *target_shared;
 extern const char *target_path;
 extern pid_t target_pid;
 
+/* Set before target_start(): its threads have cancellation enabled. */
+extern bool target_is_cancelable;
+
 /* Starts the server; fd_limit: its RLIMIT_NOFILE, or 0 for what is. */
 void target_start(unsigned fd_limit);
 

@@ -410,6 +410,47 @@ static void refused(int fd)
     ck_assert_int_eq(errno, EBADF);
 }
 
+/* Without data it answers with nothing where it says that there is something. */
+static void answer_with_nothing(void *c, char *argp, size_t arg_size, door_desc_t *dp,
+                                uint_t n_desc)
+{
+    int errors[2] = {0};
+
+    (void)dp;
+    (void)n_desc;
+    atomic_fetch_add((_Atomic int *)c, 1);
+    if (arg_size > 0)
+        door_return(argp, arg_size, NULL, 0);
+    if (door_return(NULL, 5, NULL, 0) == -1)
+        errors[0] = errno;
+    if (door_return(NULL, 0, NULL, 1) == -1)
+        errors[1] = errno;
+    door_return((char *)errors, sizeof(errors), NULL, 0);
+}
+
+START_TEST(data_that_are_nowhere)
+{
+    _Atomic int *calls = door_test_shared(sizeof(*calls));
+    door_arg_t no_data = {.data_size = 5}, no_descs = {.desc_num = 1};
+    int errors[2] = {0}, d;
+
+    door_test_serve(door_test_path("door"), answer_with_nothing, (void *)calls, 0);
+    d = door_test_open(door_test_path("door"));
+    for (int i = 0; i < 300; i++) { /* nor is a slot lost by it */
+        errno = 0;
+        ck_assert_int_eq(door_call(d, &no_data), -1);
+        ck_assert_int_eq(errno, EFAULT);
+        errno = 0;
+        ck_assert_int_eq(door_call(d, &no_descs), -1);
+        ck_assert_int_eq(errno, EFAULT);
+    }
+    ck_assert_int_eq(*calls, 0);
+    ck_assert_int_eq(door_test_call(d, NULL, 0, errors, sizeof(errors)), sizeof(errors));
+    ck_assert_int_eq(errors[0], EFAULT);
+    ck_assert_int_eq(errors[1], EFAULT);
+}
+END_TEST
+
 START_TEST(what_is_no_door_is_ebadf)
 {
     int fds[2], file = open("/dev/null", O_RDWR);
@@ -544,6 +585,7 @@ int main(void)
     tcase_add_test(tc, one_buffer_for_arguments_and_results);
     tcase_add_test(tc, params_of_one_call_serve_the_next);
     tcase_add_test(tc, read_only_arguments);
+    tcase_add_test(tc, data_that_are_nowhere);
     tcase_add_test(tc, what_is_no_door_is_ebadf);
     tcase_add_test(tc, a_closed_door_is_ebadf);
     tcase_add_test(tc, a_door_of_the_same_process);

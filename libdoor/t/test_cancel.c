@@ -222,6 +222,8 @@ END_TEST
 /* The unwinder would be loaded at the first cancellation, and the process ended without it. */
 START_TEST(a_server_without_descriptors_cancels)
 {
+    if (door_test_sanitized()) /* what its reports leave out it finds by way of a socket */
+        return;
     start(true, 0);
     ck_assert_int_eq(door_test_call(door, "xx", 2, NULL, 0), 2);
     interrupt_a_call();

@@ -284,7 +284,8 @@ START_TEST(what_is_no_descriptor)
 }
 END_TEST
 
-static void allow_many(void)
+/* How many descriptors there may be now: of each that is passed either side has three. */
+static rlim_t allow_many(void)
 {
     struct rlimit limit;
 
@@ -293,21 +294,24 @@ static void allow_many(void)
         limit.rlim_cur = limit.rlim_max < 4 * MANY ? limit.rlim_max : 4 * MANY;
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     }
+    return limit.rlim_cur;
 }
 
 START_TEST(one_to_many)
 {
     static const uint_t counts[] = {1, 2, 63, 64, 252, 253, 254, 255, 506, 507, 512, MANY};
     static door_desc_t descs[MANY];
+    rlim_t limit = allow_many();
     int before;
 
-    allow_many();
     start();
     ck_assert_int_eq(pass(WRITE_BACK, NULL, 0), 0);
     before = door_test_fd_count();
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         door_arg_t params;
 
+        if (3 * counts[i] > limit)
+            continue;
         for (uint_t j = 0; j < counts[i]; j++)
             descs[j] = describe(open("/dev/null", O_WRONLY), DOOR_RELEASE);
         ck_assert_int_eq(send_to(door, SEND_MANY, descs, counts[i], &params), 0);

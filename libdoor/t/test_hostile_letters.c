@@ -6,8 +6,10 @@
  */
 #include "door_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,7 +154,11 @@ START_TEST(descriptors_that_are_never_taken)
     enum { CALLS = 16 };
     struct target_request r = {TARGET_GIVE_DESCS, 400};
     struct hostile_peer p;
+    struct rlimit limit;
 
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 2 * CALLS * r.count) /* the server has them open, all at once */
+        r.count = (uint32_t)limit.rlim_cur / (2 * CALLS);
     target_start(0);
     ck_assert(hostile_open(&p, target_path));
     for (unsigned slot = 0; slot < CALLS; slot++) {
@@ -204,6 +210,75 @@ START_TEST(a_close_that_blocks_with_a_refused_call)
 }
 END_TEST
 
+/* ------------------------------------------------ calls that are given up */
+
+static void start_call(struct hostile_peer *p, uint32_t op, uint32_t number)
+{
+    struct target_request r = {op, 0};
+
+    memcpy(hostile_slot(p, 0)->data, &r, sizeof(r));
+    hostile_argument(p, 0, sizeof(r));
+    hostile_slot(p, 0)->call = number;
+    hostile_start(p, 0);
+}
+
+/* The server has read it when it has served somebody else who came later. */
+static void give_up(struct hostile_peer *p, uint32_t number)
+{
+    ck_assert(hostile_letter(p, LETTER_ABANDONED, 0, number, NULL, 0));
+    target_serves();
+}
+
+static bool has_finished(void *count)
+{
+    return target_shared->finished == *(long *)count;
+}
+
+/* Whoever answers the same thread a moment later must not lose it for the others. */
+START_TEST(given_up_while_its_caller_is_asked)
+{
+    struct hostile_peer p;
+
+    target_is_cancelable = true;
+    target_start(0);
+    for (uint32_t number = 1; number < 4; number++) {
+        ck_assert(hostile_open(&p, target_path));
+        start_call(&p, TARGET_IDENTIFY, number);
+        ck_assert(hostile_await(&p, 0, SLOT_IDENTIFY, TARGET_SERVES_MS));
+        give_up(&p, number);
+        hostile_answer(&p, 0, SLOT_WAITING);
+        for (int i = 0; i < 3; i++)
+            target_serves();
+        hostile_close(&p);
+    }
+}
+END_TEST
+
+/* A letter that comes late, when its slot has another call, or one for no call at all. */
+START_TEST(a_letter_about_another_call)
+{
+    static const uint32_t others[] = {6, 8, 0, UINT32_MAX};
+    struct hostile_peer p;
+    long finished = 1;
+
+    target_is_cancelable = true;
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    start_call(&p, TARGET_BLOCK, 7);
+    ck_assert(door_test_sem_wait(&target_shared->entered));
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        give_up(&p, others[i]);
+    sem_post(&target_shared->released);
+    ck_assert(door_test_await(has_finished, &finished));
+    ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), 0);
+    start_call(&p, TARGET_BLOCK, 8);
+    ck_assert(door_test_sem_wait(&target_shared->entered));
+    give_up(&p, 8);
+    ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), EINTR);
+    hostile_close(&p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hostile letters");
@@ -217,5 +292,7 @@ int main(void)
     tcase_add_test(tc, descriptors_that_are_never_taken);
     tcase_add_test(tc, a_close_that_blocks_with_a_letter);
     tcase_add_test(tc, a_close_that_blocks_with_a_refused_call);
+    tcase_add_test(tc, given_up_while_its_caller_is_asked);
+    tcase_add_test(tc, a_letter_about_another_call);
     return door_test_run(suite);
 }

@@ -275,6 +275,47 @@ START_TEST(what_is_refused)
 }
 END_TEST
 
+/* ------------------------------------------------ what was never written */
+
+#define EMPTY_SIZE ((size_t)128 << 20)
+#define EMPTY_KB (EMPTY_SIZE >> 10)
+
+static void deliver_nothing(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    char *result = door_result_buffer(EMPTY_SIZE);
+
+    (void)c;
+    (void)argp;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    door_test_require(result != NULL);
+    memcpy(result, "hello", 5);
+    door_return(result, EMPTY_SIZE, NULL, 0);
+}
+
+/* What cost the server nothing must cost nobody anything. */
+START_TEST(results_that_were_never_written)
+{
+    const char *path = door_test_path("empty");
+    struct door_loan loan = {NULL, 0, NULL, 0};
+    door_arg_t params = {NULL, 0, NULL, 0, NULL, 0};
+    pid_t server = door_test_serve(path, deliver_nothing, NULL, 0);
+    int d = door_test_open(path), result;
+    long before_kb = door_test_resident_kb(getpid()), server_kb = door_test_resident_kb(server);
+    volatile long sum = 0;
+
+    for (int i = 0; i < 3; i++) {
+        result = _i ? door_call_lend(d, &params, NULL, &loan) : door_call(d, &params);
+        for (size_t at = 0; result == 0 && at < params.data_size; at += 4096)
+            sum += params.data_ptr[at];
+        ck_assert_int_lt(door_test_resident_kb(getpid()), before_kb + (long)EMPTY_KB / 4);
+        ck_assert_int_lt(door_test_resident_kb(server), server_kb + (long)EMPTY_KB / 4);
+        door_end_loan(&loan);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lend");
@@ -287,5 +328,6 @@ int main(void)
     tcase_add_loop_test(tc, many_loans_at_a_time, 0, 2);
     tcase_add_loop_test(tc, a_loan_outlives_its_server, 0, 2);
     tcase_add_test(tc, what_is_refused);
+    tcase_add_loop_test(tc, results_that_were_never_written, 0, 2);
     return door_test_run(suite);
 }

@@ -98,8 +98,8 @@ START_TEST(a_million_calls)
     ck_assert_int_le(more, 30);
     if (!door_test_sanitized()) {
         ck_assert_int_lt(door_test_resident_kb(server),
-                         server_kb + 256 + 64 * (more > 0 ? more : 0));
-        ck_assert_int_lt(door_test_resident_kb(getpid()), client_kb + 256);
+                         server_kb + 1024 + 64 * (more > 0 ? more : 0));
+        ck_assert_int_lt(door_test_resident_kb(getpid()), client_kb + 1024);
     }
 }
 END_TEST

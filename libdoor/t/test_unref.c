@@ -338,6 +338,103 @@ START_TEST(is_unref_is_reported)
 }
 END_TEST
 
+/* ------------------------------------------------ two at a time */
+
+#define ROUNDS 40
+#define THREADS 8
+#define AT_ONCE_MS 5000
+
+static sem_t all_in, all_out;
+
+/* Both doors' have to be told at the same time for either to end soon. */
+static void meet(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    int64_t until_ms = door_test_now_ms() + DOOR_TEST_DEADLINE_MS;
+    long others = ((long)(intptr_t)c + 1) * 2; /* once both of this round were told */
+
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    if (argp == DOOR_UNREF_DATA) {
+        atomic_fetch_add(&shared->unrefs, 1);
+        while (shared->unrefs < others && door_test_now_ms() < until_ms)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    } else {
+        sem_post(&all_in);
+        door_test_require(door_test_sem_wait(&all_out));
+    }
+    door_return(NULL, 0, NULL, 0);
+}
+
+static void *call_to_grow(void *d)
+{
+    door_test_require(door_call((int)(intptr_t)d, NULL) == 0);
+    return NULL;
+}
+
+/* A pool of that many threads, which are idle then. */
+static void grow_pool(void)
+{
+    int d = door_create(meet, NULL, 0);
+    pthread_t threads[THREADS];
+
+    door_test_sem_init(&all_in);
+    door_test_sem_init(&all_out);
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, call_to_grow, (void *)(intptr_t)d);
+    for (int i = 0; i < THREADS; i++)
+        door_test_require(door_test_sem_wait(&all_in));
+    for (int i = 0; i < THREADS; i++)
+        sem_post(&all_out);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* Holds both doors' last descriptors but one, and dies with them. */
+static void lose_two(long round)
+{
+    int d[2], channel[2];
+    char byte;
+    pid_t child;
+
+    door_test_require(pipe(channel) == 0);
+    for (int i = 0; i < 2; i++) {
+        d[i] = door_create(meet, (void *)(intptr_t)round, DOOR_UNREF);
+        door_test_require(d[i] >= 0);
+        door_test_attach(d[i], door_test_path(i == 0 ? "one" : "two"));
+    }
+    child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 2; i++)
+            door_test_require(open(door_test_path(i == 0 ? "one" : "two"), O_RDONLY) >= 0);
+        door_test_require(write(channel[1], "x", 1) == 1);
+        door_test_pause();
+    }
+    door_test_require(read(channel[0], &byte, 1) == 1);
+    door_test_require(fdetach(door_test_path("one")) == 0);
+    door_test_require(fdetach(door_test_path("two")) == 0);
+    door_test_stop(child);
+    close(channel[0]);
+    close(channel[1]);
+}
+
+START_TEST(two_at_the_same_time)
+{
+    int64_t begun_ms;
+    long told;
+
+    shared = door_test_shared(sizeof(*shared));
+    grow_pool();
+    for (long round = 0; round < ROUNDS; round++) {
+        told = 2 * (round + 1);
+        begun_ms = door_test_now_ms();
+        lose_two(round);
+        ck_assert(door_test_await(unrefs_are, &told));
+        ck_assert_int_lt(door_test_now_ms() - begun_ms, AT_ONCE_MS);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("unref");
@@ -356,5 +453,6 @@ int main(void)
     tcase_add_test(tc, without_the_attribute_nothing_is_told);
     tcase_add_test(tc, a_revoked_door_is_never_told);
     tcase_add_test(tc, is_unref_is_reported);
+    tcase_add_test(tc, two_at_the_same_time);
     return door_test_run(suite);
 }
