@@ -148,8 +148,7 @@ static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
-    fd_close(pair[1]);
-    return -1;
+    return -1; /* who made the channel closes the client's end */
 }
 
 /* Takes bell_fd over, also on failure. */
