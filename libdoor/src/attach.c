@@ -286,6 +286,7 @@ static int attach(int fd, struct place *p)
 
 int fattach(int fd, const char *path)
 {
+    THREAD_UNCANCELLED;
     struct place p;
     int is_door = fd_is_door(fd), result;
 
@@ -334,6 +335,7 @@ static int detach(struct place *p)
 
 int fdetach(const char *path)
 {
+    THREAD_UNCANCELLED;
     struct place p;
     int result = find_place(path, &p);
 

@@ -16,6 +16,7 @@
 #include "fd.h"
 #include "pool.h"
 #include "server_thread.h"
+#include "thread.h"
 
 #define CREATE_ATTRIBUTES \
     (DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC | DOOR_NO_CANCEL)
@@ -98,6 +99,7 @@ int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attr
 
 int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attributes)
 {
+    THREAD_UNCANCELLED;
     struct door *door;
     int fd;
 
@@ -115,6 +117,7 @@ int door_create(door_server_procedure_t *procedure, void *cookie, uint_t attribu
 
 int door_revoke(int d)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
 
     if (door == NULL) {
@@ -129,6 +132,7 @@ int door_revoke(int d)
 
 int door_getparam(int d, int param, size_t *out)
 {
+    THREAD_UNCANCELLED;
     struct msg_answer answer;
     uint64_t value;
 
@@ -159,6 +163,7 @@ int door_getparam(int d, int param, size_t *out)
 
 int door_setparam(int d, int param, size_t val)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
     int result;
 
@@ -173,6 +178,7 @@ int door_setparam(int d, int param, size_t val)
 
 int door_share_arguments(int d)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
 
     if (door == NULL) {
@@ -186,6 +192,7 @@ int door_share_arguments(int d)
 
 int door_hide_procedure(int d)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
 
     if (door == NULL) {
@@ -199,6 +206,7 @@ int door_hide_procedure(int d)
 
 int door_running_calls(int d)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_local(d);
     unsigned count;
 

@@ -15,6 +15,7 @@
 
 #include "fd.h"
 #include "server_thread.h"
+#include "thread.h"
 
 #define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
 
@@ -28,6 +29,7 @@ struct ucred_s {
 
 int door_cred(door_cred_t *info)
 {
+    THREAD_UNCANCELLED;
     struct credentials c;
 
     if (server_thread_identify(&c) < 0)
@@ -60,6 +62,7 @@ static void fill(ucred_t *uc, const struct credentials *c)
 
 int door_ucred(ucred_t **info)
 {
+    THREAD_UNCANCELLED;
     struct credentials c;
     ucred_t *uc = *info;
 

@@ -100,6 +100,7 @@ static int guess(int d, struct msg_answer *answer)
 
 int door_info(int d, door_info_t *info)
 {
+    THREAD_UNCANCELLED;
     struct msg_answer answer;
     int is_door = fd_is_door(d);
     uint64_t cookie = fd_cookie(d);
@@ -125,6 +126,7 @@ int door_info(int d, door_info_t *info)
 /* The kernel has it from listen(2), which fattach() calls. */
 int door_attached_by(int d, uid_t *uid)
 {
+    THREAD_UNCANCELLED;
     struct ucred peer;
     socklen_t len = sizeof(peer);
 

@@ -23,6 +23,7 @@
 #include <door_compat.h>
 
 #include "fd.h"
+#include "thread.h"
 
 #define ENDING_MS 100 /* how long after its door a process may end */
 #define CONNECT_MAX_S 5 /* a stopped server's queue may be full */
@@ -161,6 +162,7 @@ static int is_nameless(int path_fd)
 
 int name_open(int dirfd, const char *path, int oflag)
 {
+    THREAD_UNCANCELLED;
     struct stat st;
     int fd = -1;
     /* Out of the way: open(2) returns the lowest number that is free. */
@@ -182,6 +184,7 @@ int name_open(int dirfd, const char *path, int oflag)
 
 int door_openat(int dirfd, const char *path, int oflag)
 {
+    THREAD_UNCANCELLED;
     int fd = name_open(dirfd, path, oflag | O_CLOEXEC);
 
     if (fd < 0 && errno == ENODEV)

@@ -315,19 +315,15 @@ static int join_pool(struct server_thread *t)
 }
 
 /*
- * A cancellation meant for the call that has just ended must not hit the next
- * one; parked threads are not cancelled, since they might lose an event.
+ * A cancellation meant for the call that has just ended must not hit the next one.
+ * Until a procedure runs cancellation is disabled: a parked thread might lose an event.
  */
 static void park(struct server_thread *t)
 {
-    int state;
-
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    t->cancel_enabled = state == PTHREAD_CANCEL_ENABLE;
-    if (t->cancelled) {
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-        pthread_testcancel();
-    }
+    if (!t->cancelled)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel();
 }
 
 static void nothing(void *unused)
@@ -398,22 +394,31 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
     return result;
 }
 
-int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
+/* Ends the call and goes to where the next one comes: 0, or -1 and errno. */
+static int finish(struct server_thread *t, char *data, size_t size, door_desc_t *descs,
+                  uint_t count)
 {
-    struct server_thread *t = get_self();
-
-    if (t == NULL)
-        return -1;
-    if (t->channel != NULL && put_results(t, data_ptr, data_size, desc_ptr, num_desc) < 0 &&
+    if (t->channel != NULL && put_results(t, data, size, descs, count) < 0 &&
         !atomic_load(&t->channel->gone))
         return -1;
-    if (t->pool != NULL && desc_ptr != NULL)
-        desc_release(desc_ptr, num_desc);
+    if (t->pool != NULL && descs != NULL)
+        desc_release(descs, count);
     pool_look_out(t);
     end_call(t, 0);
-    int is_new = t->pool == NULL;
-    if (join_pool(t) < 0)
+    return join_pool(t);
+}
+
+int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
+{
+    int state = thread_no_cancel();
+    struct server_thread *t = get_self();
+    int is_new = t != NULL && t->pool == NULL;
+
+    if (t == NULL || finish(t, data_ptr, data_size, desc_ptr, num_desc) < 0) {
+        thread_set_cancel(&state);
         return -1;
+    }
+    t->cancel_enabled = state == PTHREAD_CANCEL_ENABLE;
     if (!is_new)
         longjmp(t->base, 1); /* leaves the signal mask alone, as _setjmp() has */
     serve(t);
@@ -442,6 +447,7 @@ int server_thread_identify(struct credentials *credentials)
 
 int server_thread_bind(struct door *door)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = get_self();
 
     if (t == NULL)
@@ -455,6 +461,7 @@ int server_thread_bind(struct door *door)
 
 int door_bind(int did)
 {
+    THREAD_UNCANCELLED;
     struct door *door = door_find_own(did);
     int result = -1;
 
@@ -471,6 +478,7 @@ int door_bind(int did)
 
 int door_unbind(void)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = current();
 
     if (t == NULL || t->bound == NULL) {

@@ -176,6 +176,7 @@ int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attrib
                  door_xcreate_server_func_t *create, door_xcreate_thrsetup_func_t *setup,
                  void *crcookie, int nthread)
 {
+    THREAD_UNCANCELLED;
     const door_attr_t allowed = DOOR_UNREF | DOOR_UNREF_MULTI | DOOR_PRIVATE | DOOR_REFUSE_DESC |
                                 DOOR_NO_CANCEL | DOOR_NO_DEPLETION_CB;
     struct xcreate *x;
