@@ -142,7 +142,7 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
         return -1;
     for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
         struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
-        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], 1, &ids);
+        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], letter.which == 0, &ids);
     }
     fd_close(pair[0]);
     fd_close(pair[1]);
@@ -321,15 +321,17 @@ static struct pigeonhole *find_filled(struct mailbox *m, unsigned slot, uint32_t
 }
 
 /*
- * The same.  What was sent for calls that nobody waits for any more may stand before
- * its letters, and has to be let go of first.  The lock is let go of meanwhile.
+ * The same, until so many descriptors, or credentials, are there.  What was sent for calls
+ * that nobody waits for any more may stand before them, and has to be let go of first.
+ * The lock is let go of meanwhile.
  */
 static struct pigeonhole *await_filled(struct mailbox *m, unsigned slot, uint32_t call,
-                                       unsigned count)
+                                       unsigned count, unsigned credential_count)
 {
     struct pigeonhole *p = find_filled(m, slot, call);
 
-    for (int ms = 0; ms < BEHIND_MAX_MS && p != NULL && p->error == 0 && p->count < count &&
+    for (int ms = 0; ms < BEHIND_MAX_MS && p != NULL && p->error == 0 &&
+                     (p->count < count || p->credentials.count < credential_count) &&
                      closer_state(m->account) == CLOSER_BEHIND;
          ms++) {
         pthread_mutex_unlock(&m->lock);
@@ -346,7 +348,7 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
     int error = ENOMEM;
 
     pthread_mutex_lock(&m->lock);
-    p = await_filled(m, slot, call, count);
+    p = await_filled(m, slot, call, count, 0);
     if (p != NULL)
         error = p->error != 0 ? p->error : p->count != count ? EPROTO : 0;
     if (error == 0) {
@@ -393,7 +395,7 @@ int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
     int result = -1;
 
     pthread_mutex_lock(&m->lock);
-    p = find_filled(m, slot, call);
+    p = await_filled(m, slot, call, 0, 3);
     if (p != NULL && p->credentials.count >= 3) {
         *credentials = p->credentials;
         p->credentials = (struct credentials){.socket = -1};
