@@ -208,18 +208,30 @@ static void free_slot(struct client_channel *ch, unsigned slot)
     atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
 }
 
+/*
+ * Who clears the bit has the slot.  It is looked at again then: meanwhile another thread
+ * may have done all this, and the slot's next call have been given up, too.
+ */
+static void reclaim(struct client_channel *ch, unsigned slot)
+{
+    _Atomic uint64_t *abandoned = &ch->abandoned[slot / 64];
+
+    if (!slot_is_done(ch->shm, slot) ||
+        (atomic_fetch_and(abandoned, ~shm_bit(slot)) & shm_bit(slot)) == 0)
+        return;
+    if (slot_is_done(ch->shm, slot))
+        free_slot(ch, slot);
+    else
+        atomic_fetch_or(abandoned, shm_bit(slot));
+}
+
 /* Slots whose calls were given up are free again once the server is through. */
 static void reclaim_slots(struct client_channel *ch)
 {
-    for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        if (atomic_load(&ch->abandoned[slot / 64]) == 0) {
-            slot |= 63;
-            continue;
-        }
-        if ((atomic_load(&ch->abandoned[slot / 64]) & shm_bit(slot)) &&
-            slot_is_done(ch->shm, slot) &&
-            (atomic_fetch_and(&ch->abandoned[slot / 64], ~shm_bit(slot)) & shm_bit(slot)))
-            free_slot(ch, slot);
+    for (unsigned word = 0; word < SHM_WORD_COUNT; word++) {
+        uint64_t bits = atomic_load(&ch->abandoned[word]);
+        for (; bits != 0; bits &= bits - 1)
+            reclaim(ch, word * 64 + (unsigned)__builtin_ctzll(bits));
     }
 }
 

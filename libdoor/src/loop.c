@@ -21,7 +21,6 @@
 #include "wait_set.h"
 
 #define PAUSE_MS 100
-#define PAUSED_MAX 16
 #define LOOK_MS 60000 /* a thread whose descriptors the program has closed leaves then */
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -42,9 +41,9 @@ static struct timer {
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
-/* Watches that loop_pause() set aside; the loop thread's own, until another one starts. */
-static struct watch *_Atomic paused[PAUSED_MAX];
-static _Atomic unsigned paused_count;
+
+/* Watches that loop_pause() set aside; the loop thread's own. */
+static LIST_HEAD(, watch) paused = LIST_HEAD_INITIALIZER(paused);
 
 /* Watches whose ready() is to hear of their end, whatever epoll says. */
 static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
@@ -55,7 +54,7 @@ static void forked(void)
     set.epoll_fd = set.waker_fd = -1; /* fd_hide(): closed */
     set.cookie = 0;
     ending = NULL;
-    paused_count = 0;
+    LIST_INIT(&paused);
     for (int i = 0; i < LOOP_TIMER_COUNT; i++)
         atomic_store(&timers[i].function, NULL);
     pthread_mutex_init(&start_lock, NULL);
@@ -64,26 +63,36 @@ static void forked(void)
 
 static struct fork_part part = {.child = forked};
 
+static void resume(struct watch *w)
+{
+    struct epoll_event event = {.events = w->events, .data.ptr = w};
+
+    LIST_REMOVE(w, paused_link);
+    w->is_paused = 0;
+    epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+}
+
 static void resume_paused(void)
 {
-    while (paused_count > 0) {
-        struct watch *w = paused[--paused_count];
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
-        epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
-    }
+    struct watch *w;
+
+    while ((w = LIST_FIRST(&paused)) != NULL)
+        resume(w);
 }
 
 void loop_pause(struct watch *w)
 {
     struct epoll_event event = {.events = 0, .data.ptr = w};
 
-    if (paused_count < PAUSED_MAX && epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0)
-        paused[paused_count++] = w;
+    if (w->is_paused || epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0)
+        return;
+    LIST_INSERT_HEAD(&paused, w, paused_link);
+    w->is_paused = 1;
 }
 
 static int wait_ms(void)
 {
-    int wait = paused_count > 0 ? PAUSE_MS : LOOK_MS;
+    int wait = LIST_EMPTY(&paused) ? LOOK_MS : PAUSE_MS;
 
     for (int i = 0; i < LOOP_TIMER_COUNT; i++) {
         if (atomic_load(&timers[i].function) != NULL && timers[i].period_ms < wait)
@@ -169,7 +178,7 @@ static int start_thread(void)
 {
     unsigned mine = atomic_fetch_add(&generation, 1) + 1;
 
-    paused_count = 0;
+    LIST_INIT(&paused);
     if (wait_set_make(&set) < 0)
         return -1;
     if (thread_start_blocked(run, (void *)(uintptr_t)mine) == 0)
@@ -208,6 +217,7 @@ int loop_add(struct watch *w, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = w};
 
+    w->events = events;
     set_added(w, 1);
     atomic_fetch_add(&added, 1);
     if (epoll_ctl(set.epoll_fd, EPOLL_CTL_ADD, w->fd, &event) == 0)
@@ -235,7 +245,7 @@ void loop_end(struct watch *w)
 /* The kernel knows a watch by its number and by its file. */
 int loop_has(struct watch *w)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+    struct epoll_event event = {.events = w->events, .data.ptr = w};
 
     return epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0;
 }
@@ -243,10 +253,9 @@ int loop_has(struct watch *w)
 void loop_remove(struct watch *w)
 {
     epoll_ctl(set.epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-    for (unsigned i = 0; i < paused_count; i++) {
-        if (paused[i] == w)
-            paused[i--] = paused[--paused_count];
-    }
+    if (w->is_paused)
+        LIST_REMOVE(w, paused_link);
+    w->is_paused = 0;
     pthread_mutex_lock(&end_lock);
     w->is_added = 0;
     for (struct watch **link = &ending; *link != NULL; link = &(*link)->next_end) {

@@ -10,6 +10,7 @@
 #define LIBDOOR_LOOP_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 /*
  * Something to wait for.  From loop_add() on it belongs to the loop thread:
@@ -20,9 +21,12 @@
 struct watch {
     int fd;
     void (*ready)(struct watch *w, uint32_t events);
+    uint32_t events;         /* as loop_add() got them */
     int is_added;            /* under the loop's lock */
     struct watch *next_end;  /* likewise: in its list of those that end */
     int is_ending;
+    int is_paused;           /* the loop thread's own, as what follows */
+    LIST_ENTRY(watch) paused_link;
 };
 
 /* Starts the thread unless it runs.  0, or -1 and errno EAGAIN, EMFILE, ENOMEM. */
@@ -43,7 +47,10 @@ int loop_has(struct watch *w);
 /* In the loop thread: stops waiting for w; its descriptor stays open. */
 void loop_remove(struct watch *w);
 
-/* In the loop thread: do not wait for w for the next tenth of a second. */
+/*
+ * In the loop thread: do not wait for w for the next tenth of a second.  EPOLLHUP and
+ * EPOLLERR are told of all the same, again and again: then ready() must end it.
+ */
 void loop_pause(struct watch *w);
 
 /* What the loop does again and again, each of them with one function. */

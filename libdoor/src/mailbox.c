@@ -19,6 +19,8 @@
 #define BATCH_MAX 200              /* descriptors in a letter; the kernel takes 253 */
 #define HELD_MAX (4 * MAILBOX_MAX) /* descriptors that wait to be taken */
 #define POLL_MAX_MS 100
+#define LETTERS_MAX 4096   /* that are read at a time: more than a socket holds */
+#define BEHIND_MAX_MS 500  /* less than who sent them waits for the answer */
 
 struct pigeonhole {
     uint32_t call;    /* whose letters these are; older ones are thrown away */
@@ -140,7 +142,7 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
         return -1;
     for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
         struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
-        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], 1, &ids);
+        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], letter.which == 0, &ids);
     }
     fd_close(pair[0]);
     fd_close(pair[1]);
@@ -193,12 +195,15 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
     return m->welcome == NULL && p != NULL && p->is_expected && p->call == call ? p : NULL;
 }
 
-/* Who sends more than was agreed on means harm. */
+/*
+ * A client that sends more than was agreed on means harm.  What a server sends may be
+ * for a call that was given up, whose slot has another one by now.
+ */
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
     if (count == 0)
         return 0;
-    if (p->count + count > p->max)
+    if (p->count + count > p->max && m->welcome == NULL)
         mailbox_shut(m);
     if (p->count + count > p->max || m->held + count > HELD_MAX) {
         errno = EMFILE;
@@ -281,29 +286,60 @@ static int read_letter(struct mailbox *m, struct letter *letter)
     return 0;
 }
 
-int mailbox_read(struct mailbox *m)
+/*
+ * With the lock held: what is on the socket, so far as it may be read.  0, or -1: the
+ * channel is done.  Who sends without end must not keep us here.
+ */
+static int read_letters(struct mailbox *m)
 {
     struct letter letter;
-    int more;
+
+    for (unsigned i = 0; i < LETTERS_MAX; i++) {
+        if (read_letter(m, &letter) < 0)
+            return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    }
+    return 0;
+}
+
+int mailbox_read(struct mailbox *m)
+{
+    int result;
 
     pthread_mutex_lock(&m->lock);
-    while ((more = read_letter(m, &letter)) == 0)
-        continue;
-    more = errno == EAGAIN || errno == EINTR;
+    result = read_letters(m);
     pthread_mutex_unlock(&m->lock);
-    if (!more)
+    if (result < 0)
         return -1;
     return closer_state(m->account) == CLOSER_FINE ? 0 : 1;
 }
 
-/* With the lock held: everything that has come is sorted in. */
+/* With the lock held: a call's pigeonhole, after everything that has come is sorted in. */
 static struct pigeonhole *find_filled(struct mailbox *m, unsigned slot, uint32_t call)
 {
-    struct letter letter;
-
-    while (read_letter(m, &letter) == 0)
-        continue;
+    read_letters(m);
     return find(m, slot, call);
+}
+
+/*
+ * The same, until so many descriptors, or credentials, are there.  What was sent for calls
+ * that nobody waits for any more may stand before them, and has to be let go of first.
+ * The lock is let go of meanwhile.
+ */
+static struct pigeonhole *await_filled(struct mailbox *m, unsigned slot, uint32_t call,
+                                       unsigned count, unsigned credential_count)
+{
+    struct pigeonhole *p = find_filled(m, slot, call);
+
+    for (int ms = 0; ms < BEHIND_MAX_MS && p != NULL && p->error == 0 &&
+                     (p->count < count || p->credentials.count < credential_count) &&
+                     closer_state(m->account) == CLOSER_BEHIND;
+         ms++) {
+        pthread_mutex_unlock(&m->lock);
+        poll(NULL, 0, 1);
+        pthread_mutex_lock(&m->lock);
+        p = find_filled(m, slot, call);
+    }
+    return p;
 }
 
 int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsigned count)
@@ -312,7 +348,7 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
     int error = ENOMEM;
 
     pthread_mutex_lock(&m->lock);
-    p = find_filled(m, slot, call);
+    p = await_filled(m, slot, call, count, 0);
     if (p != NULL)
         error = p->error != 0 ? p->error : p->count != count ? EPROTO : 0;
     if (error == 0) {
@@ -359,7 +395,7 @@ int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
     int result = -1;
 
     pthread_mutex_lock(&m->lock);
-    p = find_filled(m, slot, call);
+    p = await_filled(m, slot, call, 0, 3);
     if (p != NULL && p->credentials.count >= 3) {
         *credentials = p->credentials;
         p->credentials = (struct credentials){.socket = -1};

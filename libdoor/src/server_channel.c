@@ -117,10 +117,10 @@ static void control_ready(struct watch *w, uint32_t events)
 {
     struct server_channel *ch = (struct server_channel *)w;
 
+    int is_over = (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0;
     int is_behind = mailbox_read(&ch->mailbox);
 
-    (void)events;
-    if (is_behind < 0)
+    if (is_behind < 0 || (is_behind && is_over))
         control_end(ch); /* the peer is gone, or no peer of ours */
     else if (is_behind)
         loop_pause(w);
@@ -148,8 +148,7 @@ static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
-    fd_close(pair[1]);
-    return -1;
+    return -1; /* who made the channel closes the client's end */
 }
 
 /* Takes bell_fd over, also on failure. */

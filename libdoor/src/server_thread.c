@@ -396,14 +396,14 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
 }
 
 /* Ends the call, if there is one, and goes where the next one comes from; -1 and errno. */
-static int leave_call(struct server_thread *t, const char *data_ptr, size_t data_size,
-                      const door_desc_t *desc_ptr, uint_t num_desc)
+static int leave_call(struct server_thread *t, const char *data, size_t size,
+                      const door_desc_t *descs, uint_t count)
 {
-    if (t->channel != NULL && put_results(t, data_ptr, data_size, desc_ptr, num_desc) < 0 &&
+    if (t->channel != NULL && put_results(t, data, size, descs, count) < 0 &&
         !atomic_load(&t->channel->gone))
         return -1;
-    if (t->pool != NULL && desc_ptr != NULL)
-        desc_release(desc_ptr, num_desc);
+    if (t->pool != NULL && descs != NULL)
+        desc_release(descs, count);
     pool_look_out(t);
     end_call(t, 0);
     return join_pool(t);
@@ -450,6 +450,7 @@ int server_thread_identify(struct credentials *credentials)
 
 int server_thread_bind(struct door *door)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = get_self();
 
     if (t == NULL)

@@ -42,8 +42,8 @@ void futex_wake(_Atomic uint32_t *word);
 
 /*
  * To the end of its block the thread is not cancelled: what it holds there, locks and
- * slots among them, has no other way out.  First in every function of the API that a
- * program calls, but for door_return() and the procedures themselves.
+ * slots among them, has no other way out.  First in every function of the API that may
+ * come to a cancellation point, close(2) among them; door_return() does it by itself.
  */
 #define THREAD_UNCANCELLED \
     __attribute__((cleanup(thread_set_cancel), unused)) int cancel_state = thread_no_cancel()

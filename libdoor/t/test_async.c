@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ static const size_t sizes[] = {1,     100,   16000,   16320,   16321,
 
 #define CHAINS    4
 #define COUNTED   40000
+#define MANY      4000 /* descriptors that come at once */
 #define BEHIND_US 20 /* what a call takes that others are to queue behind */
 
 enum op {
@@ -55,6 +57,7 @@ enum op {
     NOTE,        /* looks whether it is its chain's next one, and the only one */
     LINGER,      /* takes a moment */
     DESCRIPTORS, /* come with the result */
+    LATE,        /* blocks, and returns as many as a call may that nobody waits for */
     EXIT,        /* blocks, and ends its thread */
     REVOKE       /* blocks, and revokes the door */
 };
@@ -133,6 +136,15 @@ static void make(size_t size)
     door_return(own, size, NULL, 0);
 }
 
+static void give_many(void)
+{
+    static door_desc_t descs[MANY];
+
+    for (int i = 0; i < MANY; i++)
+        descs[i] = (door_desc_t){DOOR_DESCRIPTOR, {.d_desc = {STDERR_FILENO, 0}}};
+    door_return(NULL, 0, descs, MANY);
+}
+
 static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
     door_desc_t descs[2] = {{DOOR_DESCRIPTOR, {.d_desc = {STDERR_FILENO, 0}}},
@@ -146,8 +158,10 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     memcpy(&order, argp, sizeof(order));
     door_test_require(door_test_filled(argp + sizeof(order), arg_size - sizeof(order), 7));
     atomic_fetch_add(&shared->calls, 1);
-    if (order.op == BLOCK || order.op == EXIT || order.op == REVOKE)
+    if (order.op == BLOCK || order.op == EXIT || order.op == REVOKE || order.op == LATE)
         block();
+    if (order.op == LATE)
+        give_many();
     if (order.op == EXIT)
         pthread_exit(NULL);
     if (order.op == REVOKE)
@@ -164,7 +178,7 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
         door_return(argp + sizeof(order), arg_size - sizeof(order), NULL, 0);
     door_return((char *)&order.number, sizeof(order.number), descs,
                 order.op == DESCRIPTORS ? 2 : 0);
-    if (order.op == DESCRIPTORS && errno == EMFILE) /* such callers take none */
+    if ((order.op == DESCRIPTORS || order.op == LATE) && errno == EMFILE) /* such callers take none */
         door_return((char *)&order.number, sizeof(order.number), NULL, 0);
     door_test_require(order.op == REVOKE && errno == EINVAL); /* of a private door */
     pthread_exit(NULL);
@@ -735,6 +749,41 @@ static bool all_finished(void *count)
     return shared->finished == *(uint32_t *)count;
 }
 
+/* Descriptors for a call that was given up stand before other calls', and in their way. */
+START_TEST(descriptors_that_come_too_late)
+{
+    struct order late = {.op = LATE, .number = 1}, order = {.op = DESCRIPTORS, .number = 2};
+    door_arg_t arg = {.data_ptr = (char *)&late, .data_size = sizeof(late)};
+    _Atomic int64_t deadline_ns = door_now_ns() + 200000000;
+    struct door_async *call;
+    uint32_t finished = 1;
+    int before;
+
+    start(OURS, (struct shop){.attributes = DOOR_NO_CANCEL});
+    others_are_served();
+    before = door_test_fd_count();
+    ck_assert_int_eq(door_call_until(door, &arg, &deadline_ns), -1);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    await_entered();
+    release();
+    ck_assert(door_test_await(all_finished, &finished));
+    nanosleep(&(struct timespec){.tv_sec = 2}, NULL); /* the server has asked for longer than it does */
+    call = open_call(100);    /* has the slot, and takes no descriptors */
+    ck_assert_int_eq(begin(call, BLOCK, 3, NULL), 0);
+    await_entered();
+    arg = (door_arg_t){.data_ptr = (char *)&order, .data_size = sizeof(order)};
+    ck_assert_int_eq(door_call(door, &arg), 0);
+    ck_assert_uint_eq(arg.desc_num, 2);
+    for (uint_t i = 0; i < arg.desc_num; i++)
+        close(arg.desc_ptr[i].d_data.d_desc.d_descriptor);
+    munmap(arg.rbuf, arg.rsize);
+    release();
+    ck_assert_int_eq(end(call), 3);
+    form->close(call);
+    ck_assert(door_test_fds_settle(0, before));
+}
+END_TEST
+
 START_TEST(closed_while_it_runs)
 {
     enum { COUNT = 20, SLOTS = 256 };
@@ -1185,6 +1234,7 @@ static void add_queues(TCase *tc)
 
 static void add_ends(TCase *tc)
 {
+    tcase_add_test(tc, descriptors_that_come_too_late);
     tcase_add_test(tc, closed_while_it_runs);
     tcase_add_test(tc, closed_while_it_waits);
     tcase_add_test(tc, another_one_in_place_of_one_that_was_closed);

@@ -44,6 +44,17 @@ static void use_up_descriptors(void)
     door_test_require(errno == EMFILE);
 }
 
+/* The caller is asked who it is; with 3 bytes in a thread that is to end. */
+static void ask_who_calls(size_t arg_size)
+{
+    door_cred_t cred;
+
+    if (arg_size == 3)
+        pthread_cancel(pthread_self());
+    door_test_require(door_cred(&cred) == 0);
+    pthread_testcancel();
+}
+
 /* Blocks at a cancellation point if it is called without data. */
 static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
@@ -52,6 +63,8 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     (void)n_desc;
     if (arg_size == 2)
         use_up_descriptors();
+    if (arg_size == 3 || arg_size == 4)
+        ask_who_calls(arg_size);
     if (arg_size == 0) {
         pthread_cleanup_push(count_cleanup, NULL);
         sem_post(&shared->entered);
@@ -299,10 +312,76 @@ START_TEST(cancelled_threads_are_replaced_and_gone)
 }
 END_TEST
 
+/* A call that fails before the procedure is none of those that change that. */
+START_TEST(a_refused_call_changes_nothing)
+{
+    door_desc_t desc = {DOOR_DESCRIPTOR, {.d_desc = {STDERR_FILENO, 0}}};
+    door_arg_t arg = {.desc_ptr = &desc, .desc_num = 1};
+    long cleanups = 1;
+
+    start(true, DOOR_REFUSE_DESC);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(door_call(door, &arg), -1);
+        ck_assert_int_eq(errno, ENOTSUP);
+    }
+    give_up();
+    ck_assert(door_test_await(cleanups_are, &cleanups));
+}
+END_TEST
+
+/* ------------------------------------------------ in the middle of the library */
+
+START_TEST(a_thread_that_asks_who_calls)
+{
+    start(true, 0);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(door_test_call(door, "xxx", 3, NULL, 0), -1);
+        ck_assert_int_eq(errno, EINTR);
+        ck_assert_int_eq(door_test_call(door, "xxxx", 4, NULL, 0), 4);
+    }
+    others_are_served(20);
+}
+END_TEST
+
+static void *create_and_end(void *is_server)
+{
+    pthread_cancel(pthread_self());
+    if (*(bool *)is_server)
+        door_return(NULL, 0, NULL, 0);
+    close(door_create(serve, NULL, 0));
+    return NULL;
+}
+
+static int create_twice(void *is_server)
+{
+    pthread_t thread;
+    char byte = 'x';
+    int d;
+
+    door_test_require(pthread_create(&thread, NULL, create_and_end, is_server) == 0);
+    if (!*(bool *)is_server)
+        pthread_join(thread, NULL);
+    else
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    d = door_create(serve, NULL, 0);
+    door_test_require(d >= 0);
+    door_test_require(door_test_call(d, &byte, 1, &byte, 1) == 1);
+    return 0;
+}
+
+/* The first to use it makes what the others need. */
+START_TEST(a_thread_that_comes_first)
+{
+    bool is_server = _i == 1;
+
+    ck_assert_int_eq(door_test_in_child(create_twice, &is_server), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cancel");
-    TCase *tc = door_test_tcase(suite, "cancel", 60);
+    TCase *tc = door_test_tcase(suite, "cancel", 15);
 
     tcase_add_test(tc, a_thread_that_allows_it_is_cancelled);
     tcase_add_test(tc, threads_of_the_library_are_not);
@@ -312,5 +391,8 @@ int main(void)
     tcase_add_test(tc, the_next_client_is_not_hit);
     tcase_add_test(tc, calls_at_the_same_time_are_not_hit);
     tcase_add_test(tc, cancelled_threads_are_replaced_and_gone);
+    tcase_add_test(tc, a_refused_call_changes_nothing);
+    tcase_add_test(tc, a_thread_that_asks_who_calls);
+    tcase_add_loop_test(tc, a_thread_that_comes_first, 0, 2);
     return door_test_run(suite);
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -208,6 +209,34 @@ START_TEST(outside_of_a_call)
 }
 END_TEST
 
+static void *ask_again_and_again(void *arg)
+{
+    for (long i = door_test_scaled(1500); i > 0; i--)
+        if (is_told_right(arg) != 0)
+            return arg;
+    return NULL;
+}
+
+/* What came with the letters is closed meanwhile, by threads that others keep waiting. */
+START_TEST(many_ask_at_a_time)
+{
+    enum { THREADS = 8 };
+    const char *path = door_test_path("door");
+    pthread_t threads[THREADS];
+    void *failed[THREADS];
+    int d;
+
+    door_test_serve(path, tell, NULL, 0);
+    d = door_test_open(path);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_again_and_again, &d), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], &failed[i]);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_ptr_null(failed[i]);
+}
+END_TEST
+
 START_TEST(asking_leaks_nothing)
 {
     const char *path = door_test_path("door");
@@ -239,5 +268,6 @@ int main(void)
     tcase_add_test(tc, groups);
     tcase_add_test(tc, outside_of_a_call);
     tcase_add_test(tc, asking_leaks_nothing);
+    tcase_add_test(tc, many_ask_at_a_time);
     return door_test_run(suite);
 }

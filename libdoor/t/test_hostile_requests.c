@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -452,6 +453,49 @@ START_TEST(many_closes_that_block)
 }
 END_TEST
 
+/* Both directions are open, which open(2) of a door does not leave so. */
+static int connect_raw(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    door_test_require(fd >= 0 && strlen(path) < sizeof(addr.sun_path));
+    strcpy(addr.sun_path, path);
+    door_test_require(connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+    return fd;
+}
+
+/* Who has been left alone for a while, for what was sent, is heard again, and so is its end. */
+START_TEST(an_end_after_a_pause)
+{
+    enum { COUNT = 253 };
+    int door, peer, blocking = hostile_nest(hostile_lingering(&peer)), fds[COUNT], before;
+
+    target_start(0);
+    target_serves();
+    before = door_test_fd_count_of(target_pid);
+    door = connect_raw(target_path);
+    for (int i = 0; i < COUNT; i++)
+        door_test_require((fds[i] = open("/dev/null", O_RDONLY)) >= 0);
+    target_hold(); /* all of it is read at once */
+    ck_assert(hostile_request(door, MSG_INFO, &blocking, 1));
+    close(blocking);
+    for (int i = 0; i < 3; i++)
+        ck_assert(hostile_request(door, MSG_OPEN, fds, COUNT));
+    target_go_on();
+    target_serves(); /* and is not read on now */
+    close(peer);
+    target_serves();
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    ck_assert_int_eq(shutdown(door, SHUT_WR), 0);
+    ck_assert(door_test_fds_settle(target_pid, before));
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    close(door);
+    target_is_clean();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hostile requests");
@@ -473,5 +517,6 @@ int main(void)
     tcase_add_test(tc, a_close_that_blocks_with_a_short_request);
     tcase_add_test(tc, a_close_that_blocks_as_one_too_many);
     tcase_add_test(tc, many_closes_that_block);
+    tcase_add_test(tc, an_end_after_a_pause);
     return door_test_run(suite);
 }
