@@ -478,6 +478,17 @@ void *door_result_buffer(size_t size)
     return buffer->bytes;
 }
 
+/* The system starts a thread when the last idle one is taken, and they stay. */
+int door_set_threads(int d, unsigned max, unsigned idle_ms)
+{
+    struct door_info info;
+
+    (void)max;
+    (void)idle_ms;
+    errno = door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL) ? ENOTSUP : EBADF;
+    return -1;
+}
+
 int door_running_calls(int d)
 {
     (void)d;

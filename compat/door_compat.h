@@ -214,4 +214,17 @@ void *door_result_buffer(size_t size);
  */
 int door_running_calls(int d);
 
+/*
+ * How many threads the library starts to serve d, a door of this process that is not
+ * private, and all others like it: no more than max (0: as many as calls need).  Calls
+ * that find all of them busy wait untaken.  One of them that has had nothing to do for
+ * idle_ms ends, with its thread-specific data, while more than two are idle (0: none does;
+ * at first: 10,000).  Threads that the program makes count, and stay.
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * does not let itself be told.
+ * Threads: any, at any time: with a lower max idle threads end, busy ones after their call.
+ */
+int door_set_threads(int d, unsigned max, unsigned idle_ms);
+
 #endif

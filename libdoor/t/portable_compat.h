@@ -28,6 +28,7 @@
 #define door_share_arguments portable_share_arguments
 #define door_result_buffer portable_result_buffer
 #define door_running_calls portable_running_calls
+#define door_set_threads portable_set_threads
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
@@ -47,5 +48,6 @@
 #undef door_share_arguments
 #undef door_result_buffer
 #undef door_running_calls
+#undef door_set_threads
 
 #endif

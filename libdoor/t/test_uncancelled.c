@@ -154,6 +154,11 @@ static int share_arguments(struct subject *s)
     return door_share_arguments(s->own);
 }
 
+static int set_threads(struct subject *s)
+{
+    return door_set_threads(s->own, 100, 1000);
+}
+
 static int running_calls(struct subject *s)
 {
     return door_running_calls(s->own);
@@ -279,6 +284,7 @@ static const struct entry entries[] = {
     {"door_setparam", set_parameter},
     {"door_share_arguments", share_arguments},
     {"door_running_calls", running_calls},
+    {"door_set_threads", set_threads},
     {"door_hide_procedure", hide_procedure},
     {"door_attached_by", who_attached},
     {"door_close_received", close_what_came},
