@@ -407,7 +407,7 @@ $(MPMS:%=check-%): check-%: all tests
 # and PROCEDURE=0 (1, 2) only some of the rows.
 CALL_BENCH := $(sort $(wildcard bench/call*.c))
 
-$(OBJ)/bench/call%.o: LOCAL := -O2 $(DOOR_CPP)
+$(OBJ)/bench/call%.o: LOCAL := -O2 $(DOOR_CPP) -Icompat
 $(BUILD)/bench/call: $(call objs,$(CALL_BENCH))
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ -ldl

@@ -56,7 +56,6 @@ static const struct failure {
      " beginning, or a descriptor with nothing to send"},
     {MOD_DOOR_EEXHAUSTED, HTTP_SERVICE_UNAVAILABLE,
      "not answered: the application cannot get what that takes"},
-    {MOD_DOOR_EMANY, HTTP_BAD_GATEWAY, "the answer brings more than one descriptor"},
     {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
      "not called: too many descriptors that it has sent cannot be read or closed"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
@@ -174,22 +173,17 @@ static int is_raw(const struct mod_door_call *call)
 }
 
 /*
- * Takes note of where the result is.  One descriptor has a meaning in a message,
- * and none in a raw result: others are closed.
+ * Takes note of where the result is.  The one descriptor that may have come has a
+ * meaning in a message, and none in a raw result.
  */
 static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 {
-    uint_t i;
-
-    for (i = 0; i < args->desc_num; i++) {
-        if (!(args->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR))
-            continue;
-        if (call->result_fd == -1 && !is_raw(call))
-            call->result_fd = args->desc_ptr[i].d_data.d_desc.d_descriptor;
+    if (args->desc_num > 0 && (args->desc_ptr->d_attributes & DOOR_DESCRIPTOR)) {
+        if (is_raw(call))
+            mod_door_close_received(call->sender, args->desc_ptr->d_data.d_desc.d_descriptor);
         else
-            mod_door_close_received(call->sender, args->desc_ptr[i].d_data.d_desc.d_descriptor);
+            call->result_fd = args->desc_ptr->d_data.d_desc.d_descriptor;
     }
-    call->has_extra = args->desc_num > MOD_DOOR_DESC_MAX;
     call->result = args->data_ptr;
     call->result_len = args->data_size;
     call->head = NULL;
@@ -229,6 +223,8 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
         .rbuf = call->buffer,
         .rsize = MOD_DOOR_COPIED_LEN,
     };
+    struct door_terms terms = {
+        .deadline_ns = &call->deadline_ns, .desc_max = MOD_DOOR_DESC_MAX, .loan = &call->loan};
     apr_status_t error;
 
     call->sender = door->sender;
@@ -239,7 +235,7 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
         mod_door_name_response_door(call, door);
         mod_door_open_token(call);
     }
-    error = mod_door_invoke(door, &args, &call->deadline_ns, &call->loan);
+    error = mod_door_invoke(door, &args, &terms);
     if (!is_raw(call))
         mod_door_close_token(call);
     if (error == APR_SUCCESS)
@@ -363,8 +359,6 @@ static apr_status_t read_failure(struct mod_door_call *call, const struct door_w
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
-    if (call->has_extra && !is_raw(call))
-        return MOD_DOOR_EMANY;
     if (is_raw(call)) {
         memset(message, 0, sizeof(*message));
         message->body = call->result;

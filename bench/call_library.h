@@ -8,10 +8,9 @@
 #ifndef BENCH_CALL_LIBRARY_H
 #define BENCH_CALL_LIBRARY_H
 
-#include <stdatomic.h>
-#include <stdint.h>
-
 #include <door.h>
+
+#include "door_compat.h"
 
 struct library {
     __typeof__(door_create) *create;
@@ -21,9 +20,9 @@ struct library {
     int (*detach)(const char *path);
     int (*open_at)(int dirfd, const char *path, int oflag);
 
-    /* A call object that a caller keeps; NULL in libraries that have none. */
-    void *(*handle_open)(int d);
-    int (*handle_call)(void *handle, door_arg_t *arg, const _Atomic int64_t *deadline_ns);
+    /* door_compat.h's calls through a handle; NULL in libraries that have none. */
+    __typeof__(door_handle_open) *handle_open;
+    __typeof__(door_handle_call) *handle_call;
 };
 
 /* For the rest of the process; it exits if that fails. */

@@ -266,7 +266,7 @@ struct client_task {
     struct party *party;
     unsigned number;
     unsigned next_door;
-    void *handle; /* of the first door */
+    struct door_handle *handle; /* of the first door */
     char *argument, *result, *between;
 };
 
@@ -289,7 +289,6 @@ static int call_socket(struct client_task *task)
 
 static int call_door(struct client_task *task)
 {
-    static const _Atomic int64_t never;
     struct load *load = &task->party->load;
     door_arg_t arg = {.data_ptr = task->argument, .data_size = load->arg_size};
     int result;
@@ -299,7 +298,7 @@ static int call_door(struct client_task *task)
         arg.rsize = load->result_size;
     }
     if (load->transport == TRANSPORT_HANDLE)
-        result = library.handle_call(task->handle, &arg, &never);
+        result = library.handle_call(task->handle, &arg, NULL);
     else
         result = library.call(door[task->next_door], &arg);
     if (load->doors > 1)

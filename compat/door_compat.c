@@ -197,7 +197,51 @@ static void leave(struct timed_call *call)
     pthread_mutex_unlock(&lock);
 }
 
-int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
+/* Closed by the last who needs it: its owner, or a call that is begun now and ended later. */
+struct door_handle {
+    atomic_uint refs;
+    int d; /* a copy: the caller's may be closed, and its number another door's */
+};
+
+struct door_handle *door_handle_open(int d)
+{
+    struct door_handle *handle;
+    struct door_info info;
+
+    if (door_info(d, &info) < 0) {
+        errno = EBADF;
+        return NULL;
+    }
+    handle = malloc(sizeof(*handle));
+    if (handle == NULL)
+        return NULL;
+    atomic_init(&handle->refs, 1);
+    handle->d = fcntl(d, F_DUPFD_CLOEXEC, 0);
+    if (handle->d >= 0)
+        return handle;
+    free(handle);
+    return NULL;
+}
+
+void door_handle_close(struct door_handle *handle)
+{
+    int saved = errno;
+
+    if (handle != NULL && atomic_fetch_sub(&handle->refs, 1) == 1) {
+        close(handle->d);
+        free(handle);
+    }
+    errno = saved;
+}
+
+static void close_descriptors(const door_arg_t *arg)
+{
+    for (uint_t i = 0; i < arg->desc_num; i++)
+        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
+            door_close_received(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
+}
+
+static int call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns)
 {
     struct timed_call call = {.caller = pthread_self(), .deadline_ns = deadline_ns};
     sigset_t wake, before;
@@ -219,21 +263,53 @@ int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_n
     return result;
 }
 
-int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
-                   struct door_loan *loan)
+/* These errors of door_call() come before a thread takes the call, or instead of it. */
+static int may_be_taken(int error)
 {
-    char *rbuf = params->rbuf;
-    size_t rsize = params->rsize;
-    int result = door_call_until(d, params, deadline_ns);
+    static const int refused[] = {EBADF, EINVAL, EFAULT, E2BIG, ENOTSUP, ENFILE, ENOBUFS};
 
-    *loan = (struct door_loan){NULL, 0, NULL, 0};
-    if (result == 0 && params->rbuf != rbuf) {
-        loan->mapping = params->rbuf;
-        loan->mapping_size = params->rsize;
-        params->rbuf = rbuf;
-        params->rsize = rsize;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        if (error == refused[i])
+            return 0;
+    return 1;
+}
+
+/* The result has come, in before's buffer or in a mapping that takes its place. */
+static int take_result(door_arg_t *params, const door_arg_t *before, const struct door_terms *terms)
+{
+    int is_mapped = params->rbuf != before->rbuf;
+
+    if (params->desc_num > terms->desc_max) {
+        close_descriptors(params);
+        if (is_mapped)
+            munmap(params->rbuf, params->rsize);
+        *params = *before;
+        errno = EMFILE;
+        return -1;
     }
-    return result;
+    if (terms->loan != NULL && is_mapped) {
+        terms->loan->mapping = params->rbuf;
+        terms->loan->mapping_size = params->rsize;
+        params->rbuf = before->rbuf;
+        params->rsize = before->rsize;
+    }
+    return 0;
+}
+
+/* take_by_ns has no meaning: nobody here can tell whether a call was taken. */
+int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door_terms *terms)
+{
+    struct door_terms none = {.deadline_ns = NULL};
+    door_arg_t before = params != NULL ? *params : (door_arg_t){.rbuf = NULL};
+    int result;
+
+    if (terms == NULL)
+        terms = &none;
+    if (terms->loan != NULL)
+        *terms->loan = (struct door_loan){NULL, 0, NULL, 0};
+    result = call_until(handle->d, params, terms->deadline_ns);
+    terms->was_taken = result == 0 || may_be_taken(errno);
+    return result == 0 && params != NULL ? take_result(params, &before, terms) : result;
 }
 
 void door_end_loan(struct door_loan *loan)
@@ -244,7 +320,7 @@ void door_end_loan(struct door_loan *loan)
 }
 
 struct door_async {
-    int d;        /* a copy: the caller's may be closed meanwhile */
+    struct door_handle *handle; /* a reference: the caller's may be closed meanwhile */
     int has_begun; /* and was not ended */
     int error;    /* errno that the last call has ended with, or 0 */
     size_t size;  /* bytes, of the buffer */
@@ -256,12 +332,12 @@ struct door_async {
     max_align_t buffer[];
 };
 
-struct door_async *door_async_open(int d, size_t size)
+struct door_async *door_async_open(struct door_handle *handle, size_t size)
 {
     struct door_async *call = NULL;
     struct door_info info;
 
-    if (door_info(d, &info) < 0 || info.di_target == -1) {
+    if (door_info(handle->d, &info) < 0 || info.di_target == -1) {
         errno = EBADF;
         return NULL;
     }
@@ -271,12 +347,9 @@ struct door_async *door_async_open(int d, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    *call = (struct door_async){
-        .size = size, .error = EINVAL, .d = fcntl(d, F_DUPFD_CLOEXEC, 0)};
-    if (call->d >= 0)
-        return call;
-    free(call);
-    return NULL;
+    atomic_fetch_add(&handle->refs, 1);
+    *call = (struct door_async){.size = size, .error = EINVAL, .handle = handle};
+    return call;
 }
 
 char *door_async_buffer(struct door_async *call)
@@ -289,13 +362,6 @@ static void forget_result(struct door_async *call)
     if (call->mapping_size > 0)
         munmap(call->mapping, call->mapping_size);
     call->mapping_size = 0;
-}
-
-static void close_descriptors(const door_arg_t *arg)
-{
-    for (uint_t i = 0; i < arg->desc_num; i++)
-        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            door_close_received(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
 }
 
 int door_async_begin(struct door_async *call, const char *data, size_t len,
@@ -313,7 +379,7 @@ int door_async_begin(struct door_async *call, const char *data, size_t len,
     }
     forget_result(call);
     call->has_begun = 1;
-    call->error = door_call(call->d, &arg) < 0 ? errno : 0;
+    call->error = door_call(call->handle->d, &arg) < 0 ? errno : 0;
     if (call->error != 0)
         return 0;
     close_descriptors(&arg);
@@ -347,7 +413,7 @@ void door_async_close(struct door_async *call)
 
     if (call != NULL) {
         forget_result(call);
-        close(call->d);
+        door_handle_close(call->handle);
     }
     free(call);
     errno = saved;
@@ -410,6 +476,17 @@ void *door_result_buffer(size_t size)
         return NULL;
     }
     return buffer->bytes;
+}
+
+/* The system starts a thread when the last idle one is taken, and they stay. */
+int door_set_threads(int d, unsigned max, unsigned idle_ms)
+{
+    struct door_info info;
+
+    (void)max;
+    (void)idle_ms;
+    errno = door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL) ? ENOTSUP : EBADF;
+    return -1;
 }
 
 int door_running_calls(int d)

@@ -48,27 +48,30 @@ void door_close_received(int fd);
 int64_t door_now_ns(void);
 
 /*
- * door_call() that gives up at a time: *deadline_ns, or never while that is 0.
- * Another thread may move the deadline while the call runs; a deadline that was
- * moved later is honoured, one moved earlier may be noticed up to a second
- * late.
+ * What door_call() and door_return() copy between two processes is copied once more than
+ * it need be on each side.  Some of what follows saves that, for data so large that it
+ * matters.  Where the system cannot do better it is as correct, and no faster.
  *
- * Errors: ETIMEDOUT, the call was given up, whether or not it was taken (the
- * server thread goes on to its own end and its result is discarded); all of
- * door_call()'s.  Signals that the calling thread handles end it with EINTR.
- * Threads: any.
+ * Memory that is *shared* may be written by the other process at any time: what is to be
+ * believed is copied first and then checked.
  */
-int door_call_until(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns);
 
 /*
- * What door_call() and door_return() copy between two processes is copied once
- * more than it need be on each side.  The rest of this page is for data so large
- * that it matters.  Where the system cannot do better it is as correct, and no
- * faster.
+ * What a caller that calls a door often keeps, so that a call need not look for the way
+ * to it.  d stays open, and the same door, until the handle is closed; where a call
+ * finds that it is another one by now, it says EBADF.  The first call opens the way.
  *
- * Memory that is *shared* may be written by the other process at any time: what
- * is to be believed is copied first and then checked.
+ * Errors: NULL with EBADF d is no door; ENOMEM, EMFILE.
+ * Threads: any number at once may call through one handle; nobody may when it is
+ * closed, but what was begun through it may end later: a loan, a struct door_async.  In
+ * a forked child calls say EBADF.
  */
+struct door_handle;
+
+struct door_handle *door_handle_open(int d);
+
+/* NULL is allowed; errno stays. */
+void door_handle_close(struct door_handle *handle);
 
 /* A result that was lent to the caller; for door_end_loan() alone.  Zeroed: none. */
 struct door_loan {
@@ -78,48 +81,52 @@ struct door_loan {
     size_t mapping_size; /* bytes */
 };
 
-/*
- * door_call_until(), but a result that does not fit into rbuf does not come as a new
- * mapping, it is lent: rbuf and rsize stay, data_ptr is where it is, and it is there,
- * shared, until door_end_loan().  Its descriptors are the caller's own.  loan->owner
- * and ->mapping are NULL if nothing was lent; ending that is no error.
- *
- * Errors: those of door_call_until().
- * Threads: any; the loan may be ended by another one.  A forked child must not.
- */
-int door_call_lend(int d, door_arg_t *params, const _Atomic int64_t *deadline_ns,
-                   struct door_loan *loan);
+/* A loan that is zeroed, or has ended, may be ended.  Threads: any, not in a forked child. */
 void door_end_loan(struct door_loan *loan);
 
 /*
- * What a caller that calls a door often keeps, so that a call need not look for the way
- * to it.  d stays open, and the same door, until the handle is closed.
- *
- * Errors: NULL with EBADF, EINTR, EMFILE, ENOMEM, EAGAIN, EPROTO as door_call().
- * Threads: any number at once may call through one handle; nobody may when it is
- * closed.  A forked child must not use it.
+ * What a caller wants of a call, and what it is told.  Zeroed: to wait for ever, for a
+ * result without descriptors.
  */
-struct door_handle;
-
-struct door_handle *door_handle_open(int d);
-
-/* NULL is allowed; errno stays. */
-void door_handle_close(struct door_handle *handle);
-
-/* What a caller wants of a call, and what it is told.  Zeroed: the whole, with no descriptors. */
 struct door_terms {
-    const _Atomic int64_t *deadline_ns; /* as door_call_until(); or NULL */
-    int64_t take_by_ns;     /* when to give up a call that no thread has taken; 0: never */
-    unsigned desc_max;      /* descriptors that are taken with the result */
-    struct door_loan *loan; /* where a result that does not fit is lent; or NULL */
-    int was_taken;          /* told: 0, no thread took the call, and none ever will */
+    /*
+     * When to give up, or never: NULL, or while it is 0.  Another thread may move it while
+     * the call runs; a deadline that was moved later is honoured, one moved earlier may be
+     * noticed up to a second late.
+     */
+    const _Atomic int64_t *deadline_ns;
+
+    /*
+     * When to give up if no server thread has taken the call by then; 0: no sooner.  Where
+     * that cannot be known (illumos) it has no meaning.
+     */
+    int64_t take_by_ns;
+
+    unsigned desc_max; /* descriptors that are taken with the result */
+
+    /*
+     * NULL, or: a result that does not fit into rbuf does not come as a new mapping, it is
+     * lent.  rbuf and rsize stay, data_ptr is where it is, and it is there, shared, until
+     * door_end_loan().  Its descriptors are the caller's own.  loan->owner and ->mapping
+     * are NULL if nothing was lent.
+     */
+    struct door_loan *loan;
+
+    /*
+     * Told: 0, no thread took the call, and none ever will.  Where that cannot be known it
+     * is 1 for each call that may have been taken.
+     */
+    int was_taken;
 };
 
 /*
- * door_call() on these terms.  A result that has more descriptors than desc_max is
- * refused: door_return() says EMFILE in the server.
+ * door_call() on these terms; NULL is as zeroed ones.  A result with more descriptors
+ * than desc_max is refused: the server's door_return() says EMFILE and it may reply again,
+ * or the descriptors are closed here and the call says EMFILE.
  *
- * Errors: ETIMEDOUT, and was_taken; all of door_call()'s.
+ * Errors: ETIMEDOUT, the call was given up (if it was taken, the server thread goes on to
+ * its own end and its result is discarded); all of door_call()'s.  Signals that the
+ * calling thread handles end it with EINTR.
  */
 int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door_terms *terms);
 
@@ -131,13 +138,13 @@ struct door_async;
 
 /*
  * Makes what one call at a time can be made with, whose argument is up to size bytes.
- * Ends with door_async_close().
+ * Ends with door_async_close(), before or after the handle.
  *
  * Errors: NULL with EBADF, EINTR, EMFILE, ENOMEM, EAGAIN as door_call(); E2BIG.
  * Threads: any, also for the functions below; one at a time for each of these.  A
  * forked child must not.
  */
-struct door_async *door_async_open(int d, size_t size);
+struct door_async *door_async_open(struct door_handle *handle, size_t size);
 
 /*
  * Where an argument is made: size bytes, shared, undefined at first.  They are there
@@ -206,5 +213,18 @@ void *door_result_buffer(size_t size);
  * does not tell.
  */
 int door_running_calls(int d);
+
+/*
+ * How many threads the library starts to serve d, a door of this process that is not
+ * private, and all others like it: no more than max (0: as many as calls need).  Calls
+ * that find all of them busy wait untaken.  One of them that has had nothing to do for
+ * idle_ms ends, with its thread-specific data, while more than two are idle (0: none does;
+ * at first: 10,000).  Threads that the program makes count, and stay.
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * does not let itself be told.
+ * Threads: any, at any time: with a lower max idle threads end, busy ones after their call.
+ */
+int door_set_threads(int d, unsigned max, unsigned idle_ms);
 
 #endif

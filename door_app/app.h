@@ -247,7 +247,7 @@ void door_rt_parts_end(struct door_rt_request *req);
 
 /* ---------------------------------------------------------------- caller.c */
 
-/* An httpd process's response door; its descriptor is open while it is held. */
+/* An httpd process's response door; its handle is open while it is held. */
 struct door_rt_caller;
 
 /* Held, or NULL if it is not known. */
@@ -260,7 +260,7 @@ struct door_rt_caller *door_rt_caller_find(const char *id);
  */
 struct door_rt_caller *door_rt_caller_add(const char *id, int fd);
 void door_rt_caller_release(struct door_rt_caller *caller);
-int door_rt_caller_fd(const struct door_rt_caller *caller);
+struct door_handle *door_rt_caller_handle(const struct door_rt_caller *caller);
 
 /* Its process is gone: nobody finds it any more. */
 void door_rt_caller_forget(struct door_rt_caller *caller);

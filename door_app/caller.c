@@ -29,6 +29,7 @@ struct door_rt_caller {
     unsigned refs;               /* requests, and 1 while in the table; under the lock */
     int is_known;                /* in the table; under the lock */
     int fd;
+    struct door_handle *handle; /* of fd */
     char id[DOOR_WIRE_ID_LEN + 1];
 };
 
@@ -61,6 +62,7 @@ static void release(struct door_rt_caller *caller)
 {
     if (--caller->refs > 0)
         return;
+    door_handle_close(caller->handle);
     door_close_received(caller->fd);
     free(caller);
 }
@@ -168,11 +170,13 @@ static int make_room(unsigned max)
 }
 
 /* With the lock held. */
-static void enter(struct door_rt_caller *caller, const char *id, int fd)
+static void enter(struct door_rt_caller *caller, const char *id, int fd,
+                  struct door_handle *handle)
 {
     caller->refs = 1;
     caller->is_known = 1;
     caller->fd = fd;
+    caller->handle = handle;
     memcpy(caller->id, id, sizeof(caller->id));
     caller->next = *bucket_of(id);
     *bucket_of(id) = caller;
@@ -181,32 +185,38 @@ static void enter(struct door_rt_caller *caller, const char *id, int fd)
     known_count++;
 }
 
-/* Whether its server lives, and this process has what a call of it takes: 0, or -1. */
-static int check_door(int fd)
+/* NULL unless its server lives, and this process has what a call of it takes. */
+static struct door_handle *open_door(int fd)
 {
+    struct door_handle *handle;
     struct door_async *call;
     int dead = is_dead(fd);
 
     if (dead != 0)
-        return dead == 1 ? door_rt_fail(EBADF) : -1;
-    call = door_async_open(fd, DOOR_RT_ASK_MAX);
-    if (call == NULL)
-        return -1;
+        return dead == 1 ? door_rt_none(EBADF) : NULL;
+    handle = door_handle_open(fd);
+    call = handle != NULL ? door_async_open(handle, DOOR_RT_ASK_MAX) : NULL;
+    if (call == NULL) {
+        door_handle_close(handle);
+        return NULL;
+    }
     door_async_close(call);
-    return 0;
+    return handle;
 }
 
 struct door_rt_caller *door_rt_caller_add(const char *id, int fd)
 {
     unsigned max = callers_max();
     struct door_rt_caller *caller = NULL, *added = NULL;
+    struct door_handle *handle = NULL;
     int error = 0;
 
     if (!is_id(id))
         error = EBADF;
-    else if (check_door(fd) == -1 || (added = malloc(sizeof(*added))) == NULL)
+    else if ((handle = open_door(fd)) == NULL || (added = malloc(sizeof(*added))) == NULL)
         error = errno;
     if (error != 0) {
+        door_handle_close(handle);
         door_close_received(fd);
         return door_rt_none(error);
     }
@@ -215,13 +225,14 @@ struct door_rt_caller *door_rt_caller_add(const char *id, int fd)
     caller = find(id);
     if (caller == NULL && make_room(max) == 0) {
         caller = added;
-        enter(caller, id, fd);
+        enter(caller, id, fd, handle);
     }
     if (caller != NULL)
         caller->refs++;
     pthread_mutex_unlock(&lock);
     if (caller != added) {
         free(added);
+        door_handle_close(handle);
         door_close_received(fd);
     }
     return caller != NULL ? caller : door_rt_none(EMFILE);
@@ -234,9 +245,9 @@ void door_rt_caller_release(struct door_rt_caller *caller)
     pthread_mutex_unlock(&lock);
 }
 
-int door_rt_caller_fd(const struct door_rt_caller *caller)
+struct door_handle *door_rt_caller_handle(const struct door_rt_caller *caller)
 {
-    return caller->fd;
+    return caller->handle;
 }
 
 void door_rt_caller_forget(struct door_rt_caller *caller)

@@ -31,7 +31,7 @@ static int may_double(struct door_rt_request *req)
 static int open_part(struct door_rt_request *req, struct door_async **part, size_t cap)
 {
     if (*part == NULL)
-        *part = door_async_open(door_rt_caller_fd(req->caller), cap);
+        *part = door_async_open(door_rt_caller_handle(req->caller), cap);
     return *part != NULL ? 0 : door_rt_lost(req);
 }
 

@@ -66,11 +66,8 @@ static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_r
     door_rt_parts_settle(req);
     arg->rbuf = reply;
     arg->rsize = sizeof(reply);
-    if (door_call(door_rt_caller_fd(req->caller), arg) == -1)
+    if (door_handle_call(door_rt_caller_handle(req->caller), arg, NULL) == -1)
         return door_rt_lost(req);
-    for (unsigned i = 0; i < arg->desc_num; i++)
-        if (arg->desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            door_close_received(arg->desc_ptr[i].d_data.d_desc.d_descriptor);
     if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
         error = EPROTO;
     else if (door_rt_take_ack(req, answer) == -1)

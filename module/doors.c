@@ -192,6 +192,7 @@ static void close_door(struct mod_door *door)
         return;
     if (door->response_fd != -1)
         door_revoke(door->response_fd); /* closes it, too */
+    door_handle_close(door->handle);
     mod_door_drop_sender(door->sender);
     close(door->fd);
     free(door);
@@ -223,6 +224,13 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
     door->response_fd = -1;
     door->is_attacher_known = door_attached_by(door->fd, &door->attacher) == 0;
     door->sender = mod_door_hold_sender(name->sender);
+    door->handle = door_handle_open(door->fd);
+    if (door->handle == NULL) {
+        error = errno;
+        close_door(door);
+        errno = error;
+        return NULL;
+    }
     door->serial = atomic_fetch_add(&last_serial, 1) + 1;
     error = mod_door_random_id(door->id);
     if (error != APR_SUCCESS) {
@@ -555,7 +563,7 @@ apr_status_t mod_door_init(apr_pool_t *child_pool)
 /* -------------------------------------------------------------- calling */
 
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
-                             const _Atomic int64_t *deadline_ns, struct door_loan *loan)
+                             struct door_terms *terms)
 {
     apr_status_t error = APR_SUCCESS;
     sigset_t before;
@@ -563,7 +571,7 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
     mod_door_schedule_caller();
     if (!doors.is_threaded)
         pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
-    if (door_call_lend(door->fd, args, deadline_ns, loan) == -1)
+    if (door_handle_call(door->handle, args, terms) == -1)
         error = errno;
     if (!doors.is_threaded)
         pthread_sigmask(SIG_SETMASK, &before, NULL);

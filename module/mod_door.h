@@ -59,7 +59,6 @@ enum mod_door_error {
     MOD_DOOR_ECUT,                           /* httpd restarts or stops */
     MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
-    MOD_DOOR_EMANY,                          /* more descriptors than one */
     MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
 };
 
@@ -307,6 +306,7 @@ struct mod_door_name {
 /* An open door, used by any number of requests at once; see doors.c. */
 struct mod_door {
     int fd;
+    struct door_handle *handle; /* of fd */
     pid_t pid; /* its server's when it was opened, or -1 */
     dev_t dev; /* of its name then */
     ino_t ino;
@@ -361,11 +361,11 @@ int mod_door_response_fd(struct mod_door *door);
 void mod_door_cut_off(unsigned long serial);
 
 /*
- * door_call_lend() with the signals blocked that httpd sends a child to end
+ * door_handle_call() with the signals blocked that httpd sends a child to end
  * it gracefully: they would end the call too.  Returns APR_SUCCESS or errno.
  */
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
-                             const _Atomic int64_t *deadline_ns, struct door_loan *loan);
+                             struct door_terms *terms);
 
 /* ------------------------------------------------------------- status.c */
 
@@ -473,7 +473,6 @@ struct mod_door_call {
     apr_size_t head_len;
     unsigned sender; /* of the door that was called */
     int result_fd;   /* a descriptor that came with the result, or -1 */
-    int has_extra;   /* so many more came that they have no meaning */
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */

@@ -66,17 +66,14 @@ static void ask(const struct mod_door *door, struct counts *counts)
     struct door_wire_writer w;
     door_arg_t args = {.data_ptr = question, .rbuf = answer, .rsize = sizeof(answer)};
     struct door_loan loan;
-    uint_t i;
+    struct door_terms terms = {.deadline_ns = &deadline, .loan = &loan};
 
     door_wire_begin(&w, question, sizeof(question));
     args.data_size = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
-    if (mod_door_invoke(door, &args, &deadline, &loan) != APR_SUCCESS)
+    if (mod_door_invoke(door, &args, &terms) != APR_SUCCESS)
         return;
     if (args.data_ptr == answer) /* more than that is no answer to this */
         read_counts(args.data_ptr, args.data_size, counts);
-    for (i = 0; i < args.desc_num; i++)
-        if (args.desc_ptr[i].d_attributes & DOOR_DESCRIPTOR)
-            mod_door_close_received(door->sender, args.desc_ptr[i].d_data.d_desc.d_descriptor);
     door_end_loan(&loan);
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "client_call.h"
-#include "client_table.h"
+#include "handle.h"
 #include "thread.h"
 
 struct door_async {
@@ -24,12 +24,13 @@ struct door_async {
     size_t result_size;
 };
 
-struct door_async *door_async_open(int d, size_t size)
+/* The seat is a reference to all that it needs: the handle may go first. */
+struct door_async *door_async_open(struct door_handle *handle, size_t size)
 {
     THREAD_UNCANCELLED;
     struct door_async *call = calloc(1, sizeof(*call));
 
-    if (call == NULL || client_acquire(d, 0, &call->seat) < 0) {
+    if (call == NULL || handle_acquire(handle, 0, &call->seat) < 0) {
         free(call);
         return NULL;
     }

@@ -135,9 +135,8 @@ static int wait_for_opening(int64_t deadline_ns)
     return 0;
 }
 
-int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat)
+int client_acquire(int d, uint64_t cookie, int64_t deadline_ns, struct client_seat *seat)
 {
-    uint64_t cookie = fd_cookie(d);
     int found, result = 0;
 
     if (cookie == 0) {

@@ -12,11 +12,12 @@
 #include "client_channel.h"
 
 /*
- * A seat for a call on d.  Waits while another thread makes the channel.
- * deadline_ns: when to give up, 0 for never.
- * Errors: EBADF d is no door, or its server is gone; EINTR, ETIMEDOUT, EMFILE,
- * ENOMEM, EAGAIN, EPROTO.
+ * A seat for a call on d, which is, or was, the socket of that cookie; 0: none, and no
+ * door.  Waits while another thread makes the channel.  deadline_ns: when to give up, 0
+ * for never.
+ * Errors: EBADF d is no door, or another one, or its server is gone; EINTR, ETIMEDOUT,
+ * EMFILE, ENOMEM, EAGAIN, EPROTO.
  */
-int client_acquire(int d, int64_t deadline_ns, struct client_seat *seat);
+int client_acquire(int d, uint64_t cookie, int64_t deadline_ns, struct client_seat *seat);
 
 #endif

@@ -204,6 +204,26 @@ int door_hide_procedure(int d)
     return 0;
 }
 
+int door_set_threads(int d, unsigned max, unsigned idle_ms)
+{
+    THREAD_UNCANCELLED;
+    struct door *door = door_find_own(d);
+    int result = 0;
+
+    if (door == NULL) {
+        errno = EBADF;
+        return -1;
+    }
+    if (door->owns_pool) {
+        errno = ENOTSUP;
+        result = -1;
+    } else {
+        pool_set_threads(door->pool, max, idle_ms);
+    }
+    door_drop(door);
+    return result;
+}
+
 int door_running_calls(int d)
 {
     THREAD_UNCANCELLED;

@@ -130,7 +130,8 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 {
     unsigned count;
 
-    if (pool_idle_count(pool) > 0) {
+    /* Who leaves a full pool has this called again. */
+    if (pool_idle_count(pool) > 0 || pool_is_full(pool)) {
         pool->depleted_ticks = 0;
         pool->taken_before = atomic_load(&pool->taken_count);
         return 0;

@@ -7,15 +7,15 @@
 #ifndef LIBDOOR_HANDLE_H
 #define LIBDOOR_HANDLE_H
 
+#include <door_compat.h>
+#include <stdint.h>
+
 #include "client_channel.h"
 
-struct door_handle {
-    int d;                     /* the caller's, open for as long */
-    struct client_channel *ch; /* a reference */
-};
-
-/* A seat for a call; -1 and errno as client_acquire(). */
-int handle_acquire(const struct door_handle *handle, int64_t deadline_ns,
-                   struct client_seat *seat);
+/*
+ * A seat for a call, which is to have it by deadline_ns (0: whenever); -1 and errno as
+ * client_acquire().  It needs the handle no longer.
+ */
+int handle_acquire(struct door_handle *handle, int64_t deadline_ns, struct client_seat *seat);
 
 #endif

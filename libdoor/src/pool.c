@@ -29,6 +29,8 @@
 #define LOOK_MS 10000 /* an idle thread sees then that the program has closed the set */
 #define LOOK_NS 1000000ll /* for so long what was there is taken for there */
 #define REPAIR_MS 10
+#define IDLE_MS 10000 /* a thread that had nothing to do for so long ends ... */
+#define IDLE_KEPT 2   /* ... unless so many or fewer are idle */
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
@@ -97,6 +99,7 @@ static struct pool *create(struct door *door, void (*check)(struct pool *pool))
     pthread_sigmask(SIG_SETMASK, NULL, &pool->signal_mask);
     pool->door = door;
     pool->check = check;
+    atomic_init(&pool->idle_ms, IDLE_MS);
     if (wait_set_make(&pool->set) == 0)
         return pool;
     int error = errno;
@@ -174,7 +177,7 @@ unsigned pool_running(struct pool *pool, const struct door *door)
 
 void pool_check(struct pool *pool)
 {
-    if (pool->check != NULL)
+    if (pool->check != NULL && !pool_is_full(pool))
         pool->check(pool);
 }
 
@@ -427,6 +430,80 @@ static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
     return ch;
 }
 
+/* ------------------------------------------------ how many threads */
+
+int pool_reserve_thread(struct pool *pool)
+{
+    unsigned count = atomic_load(&pool->thread_count), max = atomic_load(&pool->thread_max);
+
+    do {
+        if (max != 0 && count >= max) {
+            errno = EAGAIN;
+            return -1;
+        }
+    } while (!atomic_compare_exchange_weak(&pool->thread_count, &count, count + 1));
+    return 0;
+}
+
+void pool_lose_thread(struct pool *pool)
+{
+    atomic_fetch_sub(&pool->thread_count, 1);
+}
+
+int pool_is_full(struct pool *pool)
+{
+    unsigned max = atomic_load(&pool->thread_max);
+
+    return max != 0 && atomic_load(&pool->thread_count) >= max;
+}
+
+void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms)
+{
+    atomic_store(&pool->thread_max, max);
+    atomic_store(&pool->idle_ms, idle_ms);
+    kick(pool); /* who sleeps looks at both again; and passes it on */
+    pool_check(pool);
+}
+
+/* The program's own threads stay, and those that are bound to a private door. */
+static int may_end(const struct server_thread *t)
+{
+    return t->is_ours && t->pool->door == NULL;
+}
+
+/* The thread is one more than there may be, and is counted no more. */
+static int is_surplus(struct server_thread *t)
+{
+    unsigned count = atomic_load(&t->pool->thread_count), max = atomic_load(&t->pool->thread_max);
+
+    if (max == 0 || !may_end(t))
+        return 0;
+    do {
+        if (count <= max)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&t->pool->thread_count, &count, count - 1));
+    t->is_counted = 0;
+    if (count - 1 > max)
+        kick(t->pool);
+    return 1;
+}
+
+/* How long the thread may sleep, in milliseconds; 0: it has slept for long enough. */
+static int idle_left_ms(struct server_thread *t)
+{
+    unsigned idle_ms = atomic_load(&t->pool->idle_ms);
+    int64_t left_ms;
+
+    if (idle_ms == 0 || !may_end(t))
+        return LOOK_MS;
+    if (t->idle_since_ns == 0)
+        t->idle_since_ns = thread_now_ns();
+    left_ms = (t->idle_since_ns - thread_now_ns()) / 1000000 + idle_ms;
+    if (left_ms > LOOK_MS)
+        return LOOK_MS;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
 /* Counts the thread as idle: what end_idle() gets. */
 static uint64_t begin_idle(struct pool *pool)
 {
@@ -441,15 +518,41 @@ static void end_idle(struct pool *pool, uint64_t began)
         continue;
 }
 
-/* Waits for a channel that has calls, with a reference; or NULL. */
-static struct server_channel *next_channel(struct pool *pool)
+/*
+ * Stops counting the thread as idle if enough others are, of which the last to be taken
+ * has more started.  So what comes from now on is theirs.
+ */
+static int end_idle_for_good(struct pool *pool, uint64_t began)
 {
+    uint64_t now = atomic_load(&pool->idle);
+
+    do {
+        if (now >> 32 != began >> 32 || (uint32_t)now <= IDLE_KEPT)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&pool->idle, &now, now - 1));
+    return 1;
+}
+
+/*
+ * Waits for a channel that has calls, with a reference; or NULL, and maybe *is_over: the
+ * thread has waited for so long that it is to end.
+ */
+static struct server_channel *next_channel(struct server_thread *t, int *is_over)
+{
+    struct pool *pool = t->pool;
     struct server_channel *ch = NULL;
     uint64_t began = begin_idle(pool);
+    int wait_ms = idle_left_ms(t);
 
+    if (wait_ms == 0 && (*is_over = end_idle_for_good(pool, began)))
+        return NULL;
+    if (wait_ms == 0) {
+        wait_ms = LOOK_MS; /* one of the last few: it begins to wait anew */
+        t->idle_since_ns = 0;
+    }
     /* Idle first, then the queues: who fills them looks the other way round. */
     if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
-        ch = listen_for_bell(pool, LOOK_MS);
+        ch = listen_for_bell(pool, wait_ms);
     end_idle(pool, began);
     return ch != NULL ? ch : pop_ready(pool);
 }
@@ -547,15 +650,20 @@ static void mark_depleted(struct server_thread *t)
 
 int pool_take_call(struct server_thread *t)
 {
+    int is_over = 0;
+
+    t->idle_since_ns = 0;
     for (;;) {
         int was_woken = t->hot == NULL || t->streak >= STREAK_MAX;
 
+        if (is_over || is_surplus(t))
+            return -1;
         if (atomic_load(&t->pool->closed)) {
             kick(t->pool); /* and so on, until nobody sleeps there any more */
             return -1;
         }
         if (t->hot == NULL) {
-            t->hot = next_channel(t->pool);
+            t->hot = next_channel(t, &is_over);
             t->streak = 0;
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);
@@ -577,6 +685,9 @@ void pool_add_thread(struct pool *pool, struct server_thread *thread)
     pthread_mutex_lock(&pool->lock);
     LIST_INSERT_HEAD(&pool->threads, thread, link);
     pthread_mutex_unlock(&pool->lock);
+    if (!thread->is_counted)
+        atomic_fetch_add(&pool->thread_count, 1);
+    thread->is_counted = 1;
 }
 
 void pool_remove_thread(struct server_thread *thread)
@@ -584,4 +695,7 @@ void pool_remove_thread(struct server_thread *thread)
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);
+    if (thread->is_counted)
+        pool_lose_thread(thread->pool);
+    thread->is_counted = 0;
 }

@@ -43,6 +43,9 @@ struct pool {
     /* Threads that sleep, or are about to; from bit 32 on: how often set was made. */
     _Atomic uint64_t idle;
     _Atomic unsigned starting_count; /* threads of the library's that have not run yet */
+    _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
+    _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
+    _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
@@ -55,6 +58,9 @@ struct server_thread {
     pthread_t pthread;
     struct pool *pool;      /* where it serves, with a reference; NULL: nowhere yet */
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
+    int is_ours;            /* the library has started it, and may end it */
+    int is_counted;         /* in a pool's thread_count */
+    int64_t idle_since_ns;  /* it has had nothing to do since then; 0: it has, or had just now */
     pid_t tid;                  /* the kernel's number of it */
     unsigned generation;        /* fork_generation() */
     struct batch_thread batch;
@@ -120,7 +126,7 @@ unsigned pool_running(struct pool *pool, const struct door *door);
 
 /*
  * Waits for something to do: sets thread->channel (a reference) and ->slot for
- * a call, or thread->unreferenced.  -1 if the pool is closed.
+ * a call, or thread->unreferenced.  -1 if the pool is closed, or the thread is to end.
  */
 int pool_take_call(struct server_thread *thread);
 
@@ -131,8 +137,20 @@ int pool_take_call(struct server_thread *thread);
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
 
+/*
+ * One more thread is to be started for the pool, which counts as one of it from now on:
+ * 0, or -1 with EAGAIN, it has as many as it may.  And it will not come after all.
+ */
+int pool_reserve_thread(struct pool *pool);
+void pool_lose_thread(struct pool *pool);
+
+/* Whether it has as many threads as it may. */
+int pool_is_full(struct pool *pool);
+
+/* From now on; its idle threads that are more than that end. */
+void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms);
+
 void pool_add_thread(struct pool *pool, struct server_thread *thread);
 void pool_remove_thread(struct server_thread *thread);
-
 
 #endif

@@ -54,10 +54,14 @@ static int start_thread(struct pool *pool)
 {
     int result;
 
+    if (pool_reserve_thread(pool) < 0)
+        return -1;
     atomic_fetch_add(&pool->starting_count, 1);
     result = thread_start(run, pool, &pool->signal_mask);
-    if (result < 0)
+    if (result < 0) {
         atomic_fetch_sub(&pool->starting_count, 1);
+        pool_lose_thread(pool);
+    }
     return result;
 }
 
@@ -345,7 +349,7 @@ static void serve(struct server_thread *t)
             park(t);
             batch_follow(&t->batch);
             if (pool_take_call(t) < 0)
-                pthread_exit(NULL); /* the private door that it served is gone */
+                pthread_exit(NULL); /* the private door that it served is gone, or it is idle */
             if (t->unreferenced != NULL)
                 run_procedure(t, t->unreferenced, DOOR_UNREF_DATA, 0, 0);
             else
@@ -358,10 +362,16 @@ static void serve(struct server_thread *t)
 static void *run(void *arg)
 {
     struct pool *pool = arg;
+    struct server_thread *t = get_self();
 
     atomic_fetch_sub(&pool->starting_count, 1);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    door_return(NULL, 0, NULL, 0);
+    if (t != NULL) {
+        t->is_ours = t->is_counted = 1;
+        door_return(NULL, 0, NULL, 0); /* comes back if there is no pool to be had */
+        t->is_counted = 0;
+    }
+    pool_lose_thread(pool);
     return NULL;
 }
 

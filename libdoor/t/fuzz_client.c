@@ -49,7 +49,7 @@ enum act {
     HANDLE,         /* through a handle, with a maximum of descriptors */
     HANDLE_LEND,    /* and a loan */
     HANDLE_SHORT,   /* which gives up soon, and sooner what was not taken */
-    LEND,           /* door_call_lend() */
+    LEND,           /* a handle, and a loan */
     ASYNC,          /* begun, ended, and begun again */
     QUEUED,         /* one behind the other */
     INFO,           /* door_info() */
@@ -600,15 +600,18 @@ static void call_plainly(int d)
 static void call_lending(int d)
 {
     door_arg_t arg = argument();
-    struct door_loan loan;
+    struct door_loan loan = {NULL, 0, NULL, 0};
+    struct door_terms terms = {.desc_max = MAILBOX_MAX, .loan = &loan};
+    struct door_handle *handle = door_handle_open(d);
 
-    if (door_call_lend(d, &arg, NULL, &loan) < 0) {
+    if (handle == NULL || door_handle_call(handle, &arg, &terms) < 0) {
         look_at_error(errno);
     } else {
         replay_reached(loan.owner != NULL ? LENT : RESULT);
         replay_require(arg.rbuf == rbuf);
         look_at_result(&arg, MAILBOX_MAX);
     }
+    door_handle_close(handle);
     door_end_loan(&loan);
 }
 
@@ -670,10 +673,13 @@ static void begin(struct door_async *call, const struct door_async *behind)
 
 static void call_meanwhile(int d, int is_queued)
 {
-    struct door_async *first = door_async_open(d, argument().data_size);
+    struct door_handle *handle = door_handle_open(d);
+    struct door_async *first =
+        handle != NULL ? door_async_open(handle, argument().data_size) : NULL;
     struct door_async *second =
-        first != NULL && is_queued ? door_async_open(d, argument().data_size) : NULL;
+        first != NULL && is_queued ? door_async_open(handle, argument().data_size) : NULL;
 
+    door_handle_close(handle);
     if (first == NULL) {
         look_at_error(errno);
         return;
@@ -696,24 +702,31 @@ static void call_portably(int d)
 {
     _Atomic int64_t deadline_ns = 0;
     door_arg_t arg = argument();
-    struct door_loan loan;
+    struct door_loan loan = {NULL, 0, NULL, 0};
+    struct door_terms terms = {
+        .deadline_ns = &deadline_ns, .desc_max = MAILBOX_MAX, .loan = &loan};
+    struct door_handle *handle = portable_handle_open(d);
 
-    if (portable_call_lend(d, &arg, &deadline_ns, &loan) < 0) {
+    if (handle == NULL || portable_handle_call(handle, &arg, &terms) < 0) {
         look_at_error(errno);
     } else {
         replay_require(arg.rbuf == rbuf);
         look_at_result(&arg, MAILBOX_MAX);
         replay_reached(COPIED);
     }
+    portable_handle_close(handle);
     portable_end_loan(&loan);
 }
 
 static void call_portably_meanwhile(int d)
 {
-    struct door_async *call = portable_async_open(d, argument().data_size);
+    struct door_handle *handle = portable_handle_open(d);
+    struct door_async *call =
+        handle != NULL ? portable_async_open(handle, argument().data_size) : NULL;
     char *result;
     size_t size;
 
+    portable_handle_close(handle);
     if (call == NULL) {
         look_at_error(errno);
         return;

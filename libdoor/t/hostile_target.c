@@ -107,10 +107,11 @@ static int call_well(void *unused)
                       .rbuf = (char *)&answer,
                       .rsize = sizeof(answer)};
     _Atomic int64_t deadline_ns = door_now_ns() + TARGET_SERVES_MS * 1000000ll;
-    int d = open(target_path, O_RDONLY);
+    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_handle *handle = door_handle_open(open(target_path, O_RDONLY));
 
     (void)unused;
-    if (d < 0 || door_call_until(d, &arg, &deadline_ns) < 0)
+    if (handle == NULL || door_handle_call(handle, &arg, &terms) < 0)
         return errno;
     return arg.data_size == sizeof(r) ? 0 : EPROTO;
 }

@@ -12,11 +12,12 @@
 
 #define door_now_ns portable_now_ns
 #define door_openat portable_openat
+#define door_handle_open portable_handle_open
+#define door_handle_close portable_handle_close
+#define door_handle_call portable_handle_call
 #define door_attached_by portable_attached_by
 #define door_close_received portable_close_received
 #define door_hide_procedure portable_hide_procedure
-#define door_call_until portable_call_until
-#define door_call_lend portable_call_lend
 #define door_end_loan portable_end_loan
 #define door_async_open portable_async_open
 #define door_async_buffer portable_async_buffer
@@ -27,14 +28,16 @@
 #define door_share_arguments portable_share_arguments
 #define door_result_buffer portable_result_buffer
 #define door_running_calls portable_running_calls
+#define door_set_threads portable_set_threads
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
+#undef door_handle_open
+#undef door_handle_close
+#undef door_handle_call
 #undef door_attached_by
 #undef door_close_received
 #undef door_hide_procedure
-#undef door_call_until
-#undef door_call_lend
 #undef door_end_loan
 #undef door_async_open
 #undef door_async_buffer
@@ -45,5 +48,6 @@
 #undef door_share_arguments
 #undef door_result_buffer
 #undef door_running_calls
+#undef door_set_threads
 
 #endif

@@ -27,10 +27,16 @@
 static const struct {
     int64_t (*now_ns)(void);
     int (*openat)(int, const char *, int);
-    int (*call_until)(int, door_arg_t *, const _Atomic int64_t *);
+    struct door_handle *(*open)(int);
+    void (*close)(struct door_handle *);
+    int (*call)(struct door_handle *, door_arg_t *, struct door_terms *);
     void (*close_received)(int);
-} forms[] = {{door_now_ns, door_openat, door_call_until, door_close_received},
-             {portable_now_ns, portable_openat, portable_call_until, portable_close_received}};
+} forms[] = {
+    {door_now_ns, door_openat, door_handle_open, door_handle_close, door_handle_call,
+     door_close_received},
+    {portable_now_ns, portable_openat, portable_handle_open, portable_handle_close,
+     portable_handle_call, portable_close_received},
+};
 
 /* Sleeps as many milliseconds as asked for, and says so. */
 static void sleep_ms(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
@@ -63,9 +69,15 @@ static int call(int form, int d, long ms, const _Atomic int64_t *deadline_ns)
                          .rbuf = (char *)&result,
                          .rsize = sizeof(result)};
 
-    if (forms[form].call_until(d, &params, deadline_ns) < 0)
+    struct door_terms terms = {.deadline_ns = deadline_ns};
+    struct door_handle *handle = forms[form].open(d);
+    int error;
+
+    if (handle == NULL)
         return errno;
-    return params.data_size == sizeof(result) && result == ms ? 0 : -1;
+    error = forms[form].call(handle, &params, &terms) < 0 ? errno : 0;
+    forms[form].close(handle);
+    return error != 0 ? error : params.data_size == sizeof(result) && result == ms ? 0 : -1;
 }
 
 START_TEST(a_call_in_time)

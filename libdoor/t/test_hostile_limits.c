@@ -138,13 +138,17 @@ START_TEST(a_server_without_descriptors)
     for (int i = 0; i < 20; i++) {
         _Atomic int64_t deadline_ns = door_now_ns() + DOOR_TEST_DEADLINE_MS * 1000000ll;
         int d = door_openat(AT_FDCWD, path, 0);
-        door_arg_t arg = {0};
+        struct door_terms terms = {.deadline_ns = &deadline_ns};
+        struct door_handle *handle;
 
         ck_assert(d >= 0 || errno == EMFILE);
         if (d < 0)
             continue;
-        ck_assert_int_eq(door_call_until(d, &arg, &deadline_ns), -1);
+        handle = door_handle_open(d);
+        ck_assert_ptr_nonnull(handle);
+        ck_assert_int_eq(door_handle_call(handle, NULL, &terms), -1);
         ck_assert_int_eq(errno, EMFILE);
+        door_handle_close(handle);
         close(d);
     }
     door_test_stop(server);

@@ -438,10 +438,13 @@ static int call_and_look(void *server)
     int before = door_test_fd_count(), d = open(path, O_RDONLY);
     int64_t began_ms = door_test_now_ms();
     _Atomic int64_t deadline_ns = door_now_ns() + DEADLINE_MS * 1000000ll;
+    struct door_terms terms = {.deadline_ns = &deadline_ns, .desc_max = MAILBOX_MAX};
+    struct door_handle *handle = door_handle_open(d);
 
-    door_test_require(d >= 0);
-    if (door_call_until(d, &arg, &deadline_ns) == 0)
+    door_test_require(handle != NULL);
+    if (door_handle_call(handle, &arg, &terms) == 0)
         return WAS_GIVEN_A_RESULT;
+    door_handle_close(handle);
     if (door_test_now_ms() - began_ms > LATE_MS)
         return WAS_LATE;
     if (arg.rbuf != buffer)
@@ -555,10 +558,14 @@ END_TEST
 /* Two calls, one behind the other; -1 as soon as one cannot begin. */
 static int begin_two(int d, struct door_async *calls[2])
 {
+    struct door_handle *handle = door_handle_open(d);
+
+    door_test_require(handle != NULL);
     for (int i = 0; i < 2; i++) {
-        calls[i] = door_async_open(d, 100);
+        calls[i] = door_async_open(handle, 100);
         door_test_require(calls[i] != NULL);
     }
+    door_handle_close(handle);
     if (door_async_begin(calls[0], door_async_buffer(calls[0]), 5, NULL) < 0)
         return -1;
     return door_async_begin(calls[1], door_async_buffer(calls[1]), 5, calls[0]);

@@ -15,13 +15,17 @@
 #include "portable_compat.h"
 
 static const struct {
-    int (*call_lend)(int, door_arg_t *, const _Atomic int64_t *, struct door_loan *);
+    struct door_handle *(*open)(int);
+    void (*close)(struct door_handle *);
+    int (*call)(struct door_handle *, door_arg_t *, struct door_terms *);
     void (*end_loan)(struct door_loan *);
     int (*share_arguments)(int);
     void *(*result_buffer)(size_t);
 } forms[] = {
-    {door_call_lend, door_end_loan, door_share_arguments, door_result_buffer},
-    {portable_call_lend, portable_end_loan, portable_share_arguments, portable_result_buffer},
+    {door_handle_open, door_handle_close, door_handle_call, door_end_loan, door_share_arguments,
+     door_result_buffer},
+    {portable_handle_open, portable_handle_close, portable_handle_call, portable_end_loan,
+     portable_share_arguments, portable_result_buffer},
 };
 
 /* Around what fits into a slot, a small window, and one that is not kept. */
@@ -96,6 +100,21 @@ static int open_shop(int form, int shares)
     return door_test_open(door_test_path("shop"));
 }
 
+/* A call whose result is lent.  The loan may end after the handle. */
+static int call_lend(int form, int d, door_arg_t *params, struct door_loan *loan)
+{
+    struct door_terms terms = {.desc_max = 2, .loan = loan};
+    struct door_handle *handle = forms[form].open(d);
+    int result, error;
+
+    ck_assert_ptr_nonnull(handle);
+    result = forms[form].call(handle, params, &terms);
+    error = errno;
+    forms[form].close(handle);
+    ck_assert_int_eq(errno, error);
+    return result;
+}
+
 /* A call with tail_len bytes behind the order; the result is lent or in rbuf. */
 static void buy(int form, int d, struct order order, size_t tail_len, char *rbuf, size_t rsize)
 {
@@ -109,7 +128,7 @@ static void buy(int form, int d, struct order order, size_t tail_len, char *rbuf
     order.form = form;
     memcpy(argument, &order, sizeof(order));
     door_test_fill(argument + sizeof(order), tail_len, 7);
-    ck_assert_int_eq(forms[form].call_lend(d, &params, NULL, &loan), 0);
+    ck_assert_int_eq(call_lend(form, d, &params, &loan), 0);
     free(argument);
     ck_assert_ptr_eq(params.rbuf, rbuf);
     ck_assert_uint_eq(params.rsize, rsize);
@@ -196,7 +215,7 @@ START_TEST(many_loans_at_a_time)
             struct order order = {.form = _i, .size = 20000 + (size_t)i, .in_place = i % 2};
             door_arg_t params = {.data_ptr = (char *)&order, .data_size = sizeof(order)};
 
-            ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, &loans[i]), 0);
+            ck_assert_int_eq(call_lend(_i, d, &params, &loans[i]), 0);
             lent[i] = params.data_ptr;
         }
         buy(_i, d, (struct order){.size = 100}, 0, NULL, 0);
@@ -217,15 +236,15 @@ START_TEST(a_loan_outlives_its_server)
     door_arg_t params = {.data_ptr = (char *)&order, .data_size = sizeof(order)};
     struct door_loan loan;
 
-    ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, &loan), 0);
+    ck_assert_int_eq(call_lend(_i, d, &params, &loan), 0);
     door_test_stop(server);
-    close(d);
     ck_assert(door_test_filled(params.data_ptr, order.size, 3));
     forms[_i].end_loan(&loan);
     params = (door_arg_t){.data_ptr = (char *)&order, .data_size = sizeof(order)};
-    ck_assert_int_eq(forms[_i].call_lend(d, &params, NULL, &loan), -1);
+    ck_assert_int_eq(call_lend(_i, d, &params, &loan), -1);
     ck_assert_int_eq(errno, EBADF);
     forms[_i].end_loan(&loan);
+    close(d);
 }
 END_TEST
 
@@ -306,7 +325,7 @@ START_TEST(results_that_were_never_written)
     volatile long sum = 0;
 
     for (int i = 0; i < 3; i++) {
-        result = _i ? door_call_lend(d, &params, NULL, &loan) : door_call(d, &params);
+        result = _i ? call_lend(0, d, &params, &loan) : door_call(d, &params);
         for (size_t at = 0; result == 0 && at < params.data_size; at += 4096)
             sum += params.data_ptr[at];
         ck_assert_int_lt(door_test_resident_kb(getpid()), before_kb + (long)EMPTY_KB / 4);

@@ -79,39 +79,33 @@ static int call_with_descriptors(struct subject *s)
     return door_call(s->door, &arg);
 }
 
-static int call_until(struct subject *s)
-{
-    _Atomic int64_t deadline_ns = door_now_ns() + 60000000000;
-
-    return door_call_until(s->door, NULL, &deadline_ns);
-}
-
-static int call_and_lend(struct subject *s)
+static int call_through_a_handle(struct subject *s)
 {
     char data[10] = {0};
     door_arg_t arg = {.data_ptr = data, .data_size = sizeof(data)};
-    struct door_loan loan;
-    int result = door_call_lend(s->door, &arg, NULL, &loan);
+    _Atomic int64_t deadline_ns = door_now_ns() + 60000000000;
+    struct door_loan loan = {NULL, 0, NULL, 0};
+    struct door_terms terms = {.deadline_ns = &deadline_ns, .desc_max = 1, .loan = &loan};
+    struct door_handle *handle = door_handle_open(s->fresh);
+    int result = handle == NULL ? -1 : door_handle_call(handle, &arg, &terms);
 
+    door_handle_close(handle);
     door_end_loan(&loan);
     return result;
 }
 
-#ifndef WITHOUT_HANDLES
-static int call_through_a_handle(struct subject *s)
+static struct door_async *open_call(int d)
 {
-    struct door_handle *handle = door_handle_open(s->fresh);
-    struct door_terms terms = {.desc_max = 1};
-    int result = handle == NULL ? -1 : door_handle_call(handle, NULL, &terms);
+    struct door_handle *handle = door_handle_open(d);
+    struct door_async *call = handle == NULL ? NULL : door_async_open(handle, 100);
 
     door_handle_close(handle);
-    return result;
+    return call;
 }
-#endif
 
 static int begin_and_end(struct subject *s)
 {
-    struct door_async *call = door_async_open(s->fresh, 100);
+    struct door_async *call = open_call(s->fresh);
     char *result;
     size_t size;
     int status = -1;
@@ -124,7 +118,7 @@ static int begin_and_end(struct subject *s)
 
 static int begin_and_close(struct subject *s)
 {
-    struct door_async *call = door_async_open(s->fresh, 100);
+    struct door_async *call = open_call(s->fresh);
     int status = call == NULL ? -1 : door_async_begin(call, door_async_buffer(call), 5, NULL);
 
     door_async_close(call);
@@ -158,6 +152,11 @@ static int set_parameter(struct subject *s)
 static int share_arguments(struct subject *s)
 {
     return door_share_arguments(s->own);
+}
+
+static int set_threads(struct subject *s)
+{
+    return door_set_threads(s->own, 100, 1000);
 }
 
 static int running_calls(struct subject *s)
@@ -276,11 +275,7 @@ static const struct entry entries[] = {
     {"door_call", next_call},
     {"door_call with large data", large_call},
     {"door_call with descriptors", call_with_descriptors},
-    {"door_call_until", call_until},
-    {"door_call_lend", call_and_lend},
-#ifndef WITHOUT_HANDLES
     {"door_handle_call", call_through_a_handle},
-#endif
     {"door_async_end", begin_and_end},
     {"door_async_close", begin_and_close},
     {"door_info", ask_for_info},
@@ -289,6 +284,7 @@ static const struct entry entries[] = {
     {"door_setparam", set_parameter},
     {"door_share_arguments", share_arguments},
     {"door_running_calls", running_calls},
+    {"door_set_threads", set_threads},
     {"door_hide_procedure", hide_procedure},
     {"door_attached_by", who_attached},
     {"door_close_received", close_what_came},
@@ -478,7 +474,11 @@ START_TEST(a_procedure_finishes)
                           .rbuf = (char *)&result,
                           .rsize = sizeof(result)};
         _Atomic int64_t deadline_ns = door_now_ns() + DOOR_TEST_DEADLINE_MS * 1000000ll;
-        ck_assert_msg(door_call_until(d, &arg, &deadline_ns) == 0, "%d: errno %d", i, errno);
+        struct door_terms terms = {.deadline_ns = &deadline_ns, .desc_max = 1};
+        struct door_handle *handle = door_handle_open(d);
+        ck_assert_ptr_nonnull(handle);
+        ck_assert_msg(door_handle_call(handle, &arg, &terms) == 0, "%d: errno %d", i, errno);
+        door_handle_close(handle);
         memcpy(&result, arg.data_ptr, sizeof(result));
         ck_assert_int_eq(result, 0);
         ck_assert_uint_eq(arg.desc_num, question == DESCRIPTORS ? 1 : 0);

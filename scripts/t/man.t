@@ -81,13 +81,13 @@ sub compiles {
     my ($examples) = $text =~ /^\.Sh EXAMPLES\n(.*?)^\.Sh /ms or return;
     my $source = File::Temp->new(SUFFIX => '.c');
     print $source "#include <$_>\n"
-        for qw(door.h errno.h fcntl.h pthread.h stdio.h string.h stropts.h sys/stat.h unistd.h);
+        for qw(door.h door_compat.h errno.h fcntl.h pthread.h stdio.h string.h stropts.h sys/stat.h unistd.h);
     while ($examples =~ /^\.Bd -literal[^\n]*\n(.*?)^\.Ed/msg) {
         my $code = $1 =~ s/\\e/\\/gr;
         print $source $code =~ /^\}/m ? $code : "void example(void)\n{\n$code}\n";
     }
     $source->flush;
-    my $output = `$cc -Wall -Ilibdoor/include -fsyntax-only $source 2>&1`;
+    my $output = `$cc -Wall -Ilibdoor/include -Icompat -fsyntax-only $source 2>&1`;
     is $?, 0, "$page: the examples compile" or diag $output;
 }
 

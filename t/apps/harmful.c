@@ -8,7 +8,7 @@
  *     /nested        with one that has such a socket in its queue: nothing tells from outside
  *     /late-nested   hands such a one over on the response door
  *     /silent-pipe   with a pipe that nobody ever writes to; /silent-socket likewise
- *     /many          with eight descriptors
+ *     /many          with eight descriptors: "N" is the errno of that
  *     /many-back     calls the response door with eight: "N" is the errno of that
  *     /file?PATH     with the first eight bytes of that file
  *     /silent-file   with those of a file whose file system says nothing (root only)
@@ -84,7 +84,18 @@ static void respond(enum door_wire_kind kind, const char *text, int fd, unsigned
     if (count == 1 && file_len != silent_len)
         desc[0].d_attributes |= DOOR_RELEASE; /* not where closing it would keep us waiting */
     door_return(message, head_len + strlen(text), desc, fd == -1 ? 0 : count);
-    door_return(NULL, 0, NULL, 0);
+    if (count != MANY)
+        door_return(NULL, 0, NULL, 0);
+}
+
+/* They are refused, and the thread may answer something else. */
+static void answer_with_many(void)
+{
+    char text[16];
+
+    respond(DOOR_WIRE_RESPONSE, "x", STDIN_FILENO, MANY, NULL);
+    snprintf(text, sizeof(text), "%d\n", errno);
+    respond(DOOR_WIRE_RESPONSE, text, -1, 0, NULL);
 }
 
 /* ---------------------------------------------------------------- descriptors */
@@ -244,7 +255,7 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
     if (strcmp(path, "/silent-socket") == 0)
         respond(DOOR_WIRE_RESPONSE, "x", silent_socket(), 1, NULL);
     if (strcmp(path, "/many") == 0)
-        respond(DOOR_WIRE_RESPONSE, "x", STDIN_FILENO, MANY, NULL);
+        answer_with_many();
     if (strcmp(path, "/file") == 0)
         respond(DOOR_WIRE_RESPONSE, "", open(request.query, O_RDONLY | O_CLOEXEC), 1, "8\0");
     if (strcmp(path, "/silent-file") == 0)
