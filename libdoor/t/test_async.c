@@ -767,6 +767,8 @@ START_TEST(descriptors_that_come_too_late)
     struct order late = {.op = LATE, .number = 1}, order = {.op = DESCRIPTORS, .number = 2};
     door_arg_t arg = {.data_ptr = (char *)&late, .data_size = sizeof(late)};
     _Atomic int64_t deadline_ns = door_now_ns() + 200000000;
+    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_handle *handle;
     struct door_async *call;
     uint32_t finished = 1;
     int before;
@@ -774,8 +776,11 @@ START_TEST(descriptors_that_come_too_late)
     start(OURS, (struct shop){.attributes = DOOR_NO_CANCEL});
     others_are_served();
     before = door_test_fd_count();
-    ck_assert_int_eq(door_call_until(door, &arg, &deadline_ns), -1);
+    handle = door_handle_open(door);
+    ck_assert_ptr_nonnull(handle);
+    ck_assert_int_eq(door_handle_call(handle, &arg, &terms), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
+    door_handle_close(handle);
     await_entered();
     release();
     ck_assert(door_test_await(all_finished, &finished));
