@@ -145,6 +145,7 @@ START_TEST(not_taken_in_time)
                                       &(struct door_terms){0}),
                      0);
     ck_assert_int_eq(shared->calls, 2); /* those that were given up never ran */
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -160,6 +161,7 @@ START_TEST(taken_in_time_it_goes_on)
     release(&c);
     ck_assert_int_eq(c.error, 0);
     ck_assert_int_eq(c.terms.was_taken, 1);
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -176,6 +178,7 @@ START_TEST(taken_it_has_its_deadline)
     ck_assert_int_eq(c.error, ETIMEDOUT);
     ck_assert_int_eq(c.terms.was_taken, 1);
     sem_post(&shared->released);
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -193,6 +196,7 @@ START_TEST(a_deadline_before_that)
     ck_assert_int_eq(call(handle, &terms), ETIMEDOUT);
     ck_assert_int_eq(terms.was_taken, 0);
     release(&first);
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -248,6 +252,7 @@ START_TEST(as_many_as_it_takes)
     }
     ck_assert_uint_eq(get(handle, 1, UINT32_MAX).count, 1);
     ck_assert(door_test_fds_settle(0, before));
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -295,6 +300,7 @@ START_TEST(no_other_file_lacks_a_descriptor)
     over = true;
     pthread_join(opener, NULL);
     ck_assert_int_eq(refused, 0);
+    door_handle_close(handle);
 }
 END_TEST
 

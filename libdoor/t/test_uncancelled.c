@@ -203,14 +203,13 @@ static void *start_of(void *arg)
 static int create_thread(door_info_t *info, void *(*run)(void *), void *arg, void *cookie)
 {
     void **start = malloc(2 * sizeof(*start));
-    pthread_t thread;
+    pthread_t *thread = *(pthread_t **)cookie;
 
     (void)info;
-    (void)cookie;
+    ++*(pthread_t **)cookie;
     start[0] = (void *)run;
     start[1] = arg;
-    door_test_require(pthread_create(&thread, NULL, start_of, start) == 0);
-    pthread_detach(thread);
+    door_test_require(pthread_create(thread, NULL, start_of, start) == 0);
     return 1;
 }
 
@@ -223,10 +222,16 @@ static void setup_and_cancel(void *cookie)
 
 static int xcreate(struct subject *s)
 {
-    int d = door_xcreate(echo, NULL, 0, create_thread, setup_and_cancel, NULL, 2);
+    pthread_t threads[2], *next = threads;
+    int d = door_xcreate(echo, NULL, 0, create_thread, setup_and_cancel, &next, 2);
+    int state, result = d < 0 ? -1 : door_revoke(d);
 
     (void)s;
-    return d < 0 ? -1 : door_revoke(d);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* joining is a cancellation point */
+    while (next > threads)
+        pthread_join(*--next, NULL);
+    pthread_setcancelstate(state, NULL);
+    return result;
 }
 
 static int revoke_it(struct subject *s)
