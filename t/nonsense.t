@@ -99,7 +99,6 @@ for my $path ('/exit', '/abort') {
     my $mark = mark_log();
     is GET("/nonsense$path")->code, 502, "$path in the middle of a call: bad gateway";
     like log_like($mark, qr/\Q$nonsense\E/), qr/\[door:error\]/, '... logged';
-    wait_for(sub { !app_alive('nonsense') }); # its listening socket may be the last to go
     start_app('nonsense');
     wait_for_app('nonsense');
     is GET('/nonsense/ok')->code, 200, '... and the next one is served';

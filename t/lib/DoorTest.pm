@@ -103,6 +103,8 @@ sub app_alive { alive(app_pid($_[0])) }
 
 sub start_app {
     my ($name) = @_;
+    # Of one that is about to end the listening socket may be the last to go.
+    wait_for(sub { !app_alive($name) }, 10);
     $identity{$name} = identity($name);
     my $log = "$t/logs/$name.log";
     my $pid = fork // die "fork: $!";
