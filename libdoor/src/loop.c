@@ -41,12 +41,12 @@ static struct timer {
 /* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
 static _Atomic unsigned added;
 
-
-/* Watches that loop_pause() set aside; the loop thread's own. */
-static LIST_HEAD(, watch) paused = LIST_HEAD_INITIALIZER(paused);
+/* Watches that loop_pause() set aside: the loop thread's own, but another one may start. */
+static LIST_HEAD(, watch) paused = LIST_HEAD_INITIALIZER(paused); /* under end_lock */
+static _Atomic unsigned paused_count;
 
 /* Watches whose ready() is to hear of their end, whatever epoll says. */
-static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list, and is_added */
+static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the lists, and is_added */
 static struct watch *ending;
 
 static void forked(void)
@@ -55,6 +55,7 @@ static void forked(void)
     set.cookie = 0;
     ending = NULL;
     LIST_INIT(&paused);
+    paused_count = 0;
     for (int i = 0; i < LOOP_TIMER_COUNT; i++)
         atomic_store(&timers[i].function, NULL);
     pthread_mutex_init(&start_lock, NULL);
@@ -63,36 +64,53 @@ static void forked(void)
 
 static struct fork_part part = {.child = forked};
 
-static void resume(struct watch *w)
+static void end_pause(struct watch *w)
 {
-    struct epoll_event event = {.events = w->events, .data.ptr = w};
-
+    if (!w->is_paused)
+        return;
     LIST_REMOVE(w, paused_link);
     w->is_paused = 0;
-    epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+    paused_count--;
+}
+
+static struct watch *next_paused(void)
+{
+    struct watch *w;
+
+    pthread_mutex_lock(&end_lock);
+    w = LIST_FIRST(&paused);
+    if (w != NULL)
+        end_pause(w);
+    pthread_mutex_unlock(&end_lock);
+    return w;
 }
 
 static void resume_paused(void)
 {
     struct watch *w;
 
-    while ((w = LIST_FIRST(&paused)) != NULL)
-        resume(w);
+    while ((w = next_paused()) != NULL) {
+        struct epoll_event event = {.events = w->events, .data.ptr = w};
+        epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event);
+    }
 }
 
 void loop_pause(struct watch *w)
 {
     struct epoll_event event = {.events = 0, .data.ptr = w};
 
-    if (w->is_paused || epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0)
-        return;
-    LIST_INSERT_HEAD(&paused, w, paused_link);
-    w->is_paused = 1;
+    pthread_mutex_lock(&end_lock);
+    if (!w->is_paused && epoll_ctl(set.epoll_fd, EPOLL_CTL_MOD, w->fd, &event) == 0) {
+        LIST_INSERT_HEAD(&paused, w, paused_link);
+        w->is_paused = 1;
+        paused_count++;
+    }
+    pthread_mutex_unlock(&end_lock);
 }
 
 static int wait_ms(void)
 {
-    int wait = LIST_EMPTY(&paused) ? LOOK_MS : PAUSE_MS;
+    int wait = paused_count > 0 ? PAUSE_MS : LOOK_MS;
 
     for (int i = 0; i < LOOP_TIMER_COUNT; i++) {
         if (atomic_load(&timers[i].function) != NULL && timers[i].period_ms < wait)
@@ -178,7 +196,8 @@ static int start_thread(void)
 {
     unsigned mine = atomic_fetch_add(&generation, 1) + 1;
 
-    LIST_INIT(&paused);
+    while (next_paused() != NULL)
+        continue;
     if (wait_set_make(&set) < 0)
         return -1;
     if (thread_start_blocked(run, (void *)(uintptr_t)mine) == 0)
@@ -253,11 +272,9 @@ int loop_has(struct watch *w)
 void loop_remove(struct watch *w)
 {
     epoll_ctl(set.epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-    if (w->is_paused)
-        LIST_REMOVE(w, paused_link);
-    w->is_paused = 0;
     pthread_mutex_lock(&end_lock);
     w->is_added = 0;
+    end_pause(w);
     for (struct watch **link = &ending; *link != NULL; link = &(*link)->next_end) {
         if (*link == w) {
             *link = w->next_end;

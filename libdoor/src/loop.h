@@ -25,7 +25,7 @@ struct watch {
     int is_added;            /* under the loop's lock */
     struct watch *next_end;  /* likewise: in its list of those that end */
     int is_ending;
-    int is_paused;           /* the loop thread's own, as what follows */
+    int is_paused;           /* likewise: in its list of those that loop_pause() set aside */
     LIST_ENTRY(watch) paused_link;
 };
 
