@@ -225,7 +225,7 @@ static int sleep_once(struct client_seat seat, uint32_t state, const struct cour
         return -1;
     if (wait_ns == *patience_ns) {
         if (slot_is_pending(seat.ch->shm, seat.slot))
-            client_channel_ring(seat.ch);
+            client_channel_ring(seat.ch, 1);
         *patience_ns = BACKSTOP_NS;
     }
     return 0;
@@ -268,7 +268,7 @@ static int take_back(struct client_seat seat, int was_queued)
                                 &must_ring);
 
     if (must_ring)
-        client_channel_ring(seat.ch);
+        client_channel_ring(seat.ch, 0);
     return is_ours;
 }
 
@@ -404,7 +404,7 @@ static int submit(struct client_seat seat, int waits)
     int must_ring = slot_submit(seat.ch->shm, seat.slot, waits);
 
     if (must_ring > 0)
-        client_channel_ring(seat.ch);
+        client_channel_ring(seat.ch, 0);
     return must_ring < 0 ? -1 : 0;
 }
 
@@ -472,7 +472,7 @@ int client_begin(struct client_seat seat, const char *data, size_t size, unsigne
         return submit(seat, 0);
     must_ring = slot_submit_behind(seat.ch->shm, seat.slot, behind);
     if (must_ring > 0)
-        client_channel_ring(seat.ch);
+        client_channel_ring(seat.ch, 0);
     return must_ring < 0 ? -1 : 0;
 }
 

@@ -84,9 +84,9 @@ static void control_ready(struct watch *w, uint32_t events)
 }
 
 /* If the program has closed our descriptors, the channel has ended for the server, too. */
-void client_channel_ring(struct client_channel *ch)
+void client_channel_ring(struct client_channel *ch, int is_again)
 {
-    if (fd_ring(&ch->bell) == 0)
+    if (fd_ring(&ch->bell, is_again) == 0)
         return;
     died(ch);
     mailbox_shut(&ch->mailbox);

@@ -75,7 +75,7 @@ void client_give_back(struct client_seat seat);
 void client_abandon(struct client_seat seat);
 
 /* Has the server look; if it cannot hear, the channel is at its end. */
-void client_channel_ring(struct client_channel *ch);
+void client_channel_ring(struct client_channel *ch, int is_again);
 
 /* The seat's memory for arguments, at least size bytes; NULL: E2BIG, EAGAIN. */
 char *client_buffer(struct client_seat seat, size_t size);

@@ -250,20 +250,22 @@ struct own_fd fd_bell(int *heard)
     return own;
 }
 
-int fd_ring(const struct own_fd *own)
+/* A new ring comes after the old ones have gone: whoever looked meanwhile looks again. */
+int fd_ring(const struct own_fd *own, int is_again)
 {
     char old[BELL_SIZE];
 
     if (!own_fd_check(own))
         return -1;
-    if (write(own->fd, "", 1) == 1)
+    if (!is_again && write(own->fd, "", 1) == 1)
         return 0;
-    if (errno != EAGAIN)
+    if (!is_again && errno == ENOMEM)
+        return 0; /* who waits rings again */
+    if (!is_again && errno != EAGAIN)
         return -1;
-    /* Full of old rings.  After them a new one: whoever looked meanwhile looks again. */
     while (read(own->fd, old, sizeof(old)) > 0)
         continue;
-    return write(own->fd, "", 1) == 1 || errno == EAGAIN ? 0 : -1;
+    return write(own->fd, "", 1) == 1 || errno == EAGAIN || errno == ENOMEM ? 0 : -1;
 }
 
 int fd_is_bell(int fd)

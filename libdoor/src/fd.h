@@ -78,11 +78,12 @@ int fd_pair(int pair[2]);
  *
  * fd_bell: the owner's end, hidden; *heard is the other one, to be sent away and closed.
  * -1 and errno.
- * fd_ring: 0, or -1 if own is not that any more.
+ * fd_ring: 0, or -1 if own is not that any more.  is_again: it was rung, and not heard;
+ * some kernels (Linux 5.5 to 5.13) wake nobody for a byte that comes to others.
  * fd_is_bell: whether a descriptor that came is such another end; never blocks.
  */
 struct own_fd fd_bell(int *heard);
-int fd_ring(const struct own_fd *own);
+int fd_ring(const struct own_fd *own, int is_again);
 int fd_is_bell(int fd);
 
 /*

@@ -263,7 +263,7 @@ static void ring(unsigned which)
     static char bytes[65536];
 
     if (which % 3 == 0)
-        fd_ring(&channel.bell);
+        fd_ring(&channel.bell, 0);
     else if (which % 3 == 1)
         replay_require(write(channel.bell.fd, bytes, sizeof(bytes)) != 0);
     else
