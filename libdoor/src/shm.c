@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
-#define WRITTEN_MAX ((size_t)320 << 10)
+#define WRITTEN_MAX SHM_WINDOW_KEEP /* a peer that lies costs us so much a slot */
 #define PAGE_MIN 4096 /* bytes; some systems have longer ones */
 
 void *shm_map(int fd, off_t offset, size_t size)
