@@ -208,10 +208,8 @@ struct door_handle *door_handle_open(int d)
     struct door_handle *handle;
     struct door_info info;
 
-    if (door_info(d, &info) < 0) {
-        errno = EBADF;
+    if (door_info(d, &info) < 0)
         return NULL;
-    }
     handle = malloc(sizeof(*handle));
     if (handle == NULL)
         return NULL;

@@ -255,9 +255,13 @@ static void leave_pool(struct server_thread *t)
     t->pool = NULL;
 }
 
-/* The thread ends, in a call or not: its caller must not wait for ever. */
+/*
+ * The thread ends, in a call or not: its caller must not wait for ever.  One that has
+ * returned from its start function could still be cancelled here, in a close(2).
+ */
 static void thread_ended(void *arg)
 {
+    THREAD_UNCANCELLED;
     struct server_thread *t = arg;
 
     if (t->generation != fork_generation())
