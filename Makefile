@@ -306,7 +306,10 @@ check-asan: deps-analysis
 		$(call run_analysed,asan)
 	@$(call no_reports,$(call report,asan))
 
-# The suite on a real httpd, with applications that have been built so.
+# The suite on a real httpd, with applications that have been built so; without the tests
+# in which httpd and the supervisor do the work.
+ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
+	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples t-apps)
@@ -314,7 +317,7 @@ check-asan-apps: deps-analysis all tests
 	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
 		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
 		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(APP_REPORTS)/report' \
-		bash scripts/suite.sh '$(BUILD)' event $(TEST_FILES)
+		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS))
 	@$(call no_reports,$(APP_REPORTS)/report)
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
