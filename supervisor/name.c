@@ -8,13 +8,13 @@
  * into that, and the kernel reads on likewise if the last argument's NUL is not
  * there (proc(5), /proc/PID/cmdline).
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor.h"
 
 #ifdef __linux__
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #define ARGUMENTS_MAX (6l * 1024 * 1024) /* bytes of arguments and environment, on Linux */
@@ -24,18 +24,20 @@ extern char **environ;
 /* The environment is put elsewhere, as what it lies in is written over; -1: ENOMEM. */
 static int move_environment(void)
 {
-    char **moved;
-    int count = 0;
+    size_t count = 0, size = sizeof(char *);
+    char **moved, *at;
 
-    while (environ[count] != NULL)
-        count++;
-    moved = calloc((size_t)count + 1, sizeof(*moved));
-    for (int i = 0; moved != NULL && i < count; i++)
-        if ((moved[i] = strdup(environ[i])) == NULL)
-            return -1; /* the process ends soon, for want of memory */
-    if (moved == NULL)
+    for (; environ[count] != NULL; count++)
+        size += sizeof(char *) + strlen(environ[count]) + 1;
+    moved = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (moved == MAP_FAILED)
         return -1;
-    environ = moved;
+    at = (char *)(moved + count + 1);
+    for (size_t i = 0; i < count; i++) {
+        moved[i] = at;
+        at = stpcpy(at, environ[i]) + 1;
+    }
+    environ = moved; /* for as long as the process lives */
     return 0;
 }
 
