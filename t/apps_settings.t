@@ -105,6 +105,8 @@ ok $httpd->stop, 'httpd stops';
 # ---- beside a program that only computes
 
 SKIP: {
+    # Its listener does the waiting, and only threads that call look.
+    skip 'not on event', 3 if mpm() eq 'event';
     skip 'needs two processors and taskset', 3 if (`nproc` // 1) < 2 || system 'taskset -c 1 true';
     my $modest = own_httpd(under => [qw(taskset -c 1 nice -n 19)], has_children => 1);
     $modest->configure("DoorApp app $modest->{dir}/bin/hello\n<Location /app>\nDoorHandler app\n</Location>\n");
