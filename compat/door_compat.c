@@ -208,8 +208,10 @@ struct door_handle *door_handle_open(int d)
     struct door_handle *handle;
     struct door_info info;
 
-    if (door_info(d, &info) < 0)
-        return NULL;
+    while (door_info(d, &info) < 0) {
+        if (errno != EINTR) /* a late signal of the watchdog's */
+            return NULL;
+    }
     handle = malloc(sizeof(*handle));
     if (handle == NULL)
         return NULL;
