@@ -74,7 +74,10 @@ void client_give_back(struct client_seat seat);
 /* The server has the slot until its reply, which nobody waits for. */
 void client_abandon(struct client_seat seat);
 
-/* Has the server look; if it cannot hear, the channel is at its end. */
+/*
+ * Has the server look; if it cannot hear, the channel is at its end.  is_again: as in
+ * fd_ring().
+ */
 void client_channel_ring(struct client_channel *ch, int is_again);
 
 /* The seat's memory for arguments, at least size bytes; NULL: E2BIG, EAGAIN. */

@@ -278,13 +278,6 @@ struct closer_account *closer_account_create(uid_t user)
     return a;
 }
 
-void closer_account_hold(struct closer_account *a)
-{
-    enter();
-    a->refs++;
-    pthread_mutex_unlock(&lock);
-}
-
 void closer_account_drop(struct closer_account *a)
 {
     int saved = errno;

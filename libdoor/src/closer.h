@@ -41,8 +41,6 @@ struct closer_account;
 /* For descriptors of a process of this user; NULL if there is no memory. */
 struct closer_account *closer_account_create(uid_t user);
 
-void closer_account_hold(struct closer_account *a);
-
 /* What waits there is closed all the same.  NULL is allowed. */
 void closer_account_drop(struct closer_account *a);
 

@@ -32,9 +32,9 @@ int slot_submit_behind(void *shm, unsigned slot, unsigned behind);
 
 /*
  * Takes a call back.  1 if no server thread had taken it: it has not run and never will.
- * used: a bit for each slot that is *not* in use, where a queued call can be found that
- * this one stands behind, or NULL if it was not queued.  *must_ring: a call that was to
- * follow this one has its turn now.
+ * unused: a bit for each slot that is not in use, if the call was queued: it may stand behind
+ * the call of any other slot; else NULL.
+ * *must_ring: a call that was to follow this one has its turn now.
  */
 int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int *must_ring);
 
