@@ -18,6 +18,7 @@
 #include "desc.h"
 #include "fork.h"
 #include "grow.h"
+#include "prepare.h"
 #include "thread.h"
 
 /* What this thread is, from its first door_bind() or door_return() on. */
@@ -450,6 +451,18 @@ void *door_result_buffer(size_t size)
         return server_channel_result_buffer(t->channel, t->slot, size);
     errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
     return NULL;
+}
+
+int door_prepare_again(void)
+{
+    struct server_thread *t = current();
+
+    if (t != NULL && t->channel != NULL) {
+        prepare_undo(t);
+        return 0;
+    }
+    errno = EINVAL;
+    return -1;
 }
 
 int server_thread_identify(struct credentials *credentials)
