@@ -11,6 +11,7 @@
 
 #include "admit.h"
 #include "door_app.h"
+#include "hooks.h"
 
 struct door_rt_route {
     struct door_rt_route *next;
@@ -24,8 +25,9 @@ struct door_rt_route {
 struct door_app {
     struct door_rt_route *routes; /* in the order in which they were added; fixed once it runs */
     struct door_rt_line line;
-    door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
-    void *thread_data;
+    struct door_rt_hooks *hooks; /* held */
+    unsigned thread_max;         /* 0: as many as the doors like */
+    unsigned thread_idle_ms;     /* 0: none ends */
     int error;                          /* of a door_app_handle() that failed, or 0 */
     _Atomic unsigned long long started; /* calls that entered the procedure */
     _Atomic unsigned long long ended;   /* calls whose answer is made, or never will be */
