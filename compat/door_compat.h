@@ -254,7 +254,7 @@ int door_prepare_again(void);
 struct door_load {
     unsigned threads;      /* that serve the door, and all that share them */
     unsigned threads_most; /* the most that there have been at one time */
-    unsigned calls;        /* of the door, taken and not replied to */
+    unsigned calls;        /* of the door that run, whether anybody waits for them or not */
 };
 
 /*

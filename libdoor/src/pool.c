@@ -176,6 +176,18 @@ unsigned pool_running(struct pool *pool, const struct door *door)
     return count;
 }
 
+unsigned pool_busy_count(struct pool *pool, const struct door *door)
+{
+    struct server_thread *t;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link)
+        count += atomic_load(&t->in_call) == door;
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 void pool_check(struct pool *pool)
 {
     if (pool->check != NULL && !pool_is_full(pool))

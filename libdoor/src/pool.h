@@ -81,7 +81,7 @@ struct server_thread {
     unsigned slot;                  /* of that call */
     struct door *unreferenced;      /* to be told so, instead of a call */
     int depleted;                   /* it took the pool's last idle thread */
-    _Atomic int in_call;            /* the procedure runs; for others to see */
+    struct door *_Atomic in_call;   /* whose procedure runs, or NULL; for others to see */
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
     int cancelled;                      /* it was; under pool->lock */
@@ -128,6 +128,9 @@ unsigned pool_idle_count(struct pool *pool);
 struct server_channel *pool_open_channel(struct door_reference *reference,
                                          const struct ucred *who, int bell_fd,
                                          int *client_control);
+
+/* How many threads run its procedure, whatever has become of their callers. */
+unsigned pool_busy_count(struct pool *pool, const struct door *door);
 
 /* How many calls of door have been taken, and have not been replied to. */
 unsigned pool_running(struct pool *pool, const struct door *door);

@@ -192,7 +192,7 @@ struct msg_answer {
     struct door_info info; /* MSG_OPEN: with two descriptors: control, memory */
     uint32_t threads;      /* MSG_INFO: of the door's pool */
     uint32_t threads_most;
-    uint32_t calls; /* that run */
+    uint32_t calls; /* of the door, that run */
     uint32_t unused;
 };
 
