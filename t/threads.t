@@ -14,6 +14,8 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
+plan skip_all => 'it is the same with each MPM' if mpm() ne 'event';
+
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
 $httpd->install('kitchen');

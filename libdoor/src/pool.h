@@ -54,7 +54,9 @@ struct pool {
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
+    uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
 /* A server thread between two calls, and the call it runs. */
