@@ -26,6 +26,7 @@ struct door_app {
     struct door_rt_route *routes; /* in the order in which they were added; fixed once it runs */
     struct door_rt_line line;
     struct door_rt_hooks *hooks; /* held */
+    int has_thread_max;          /* the program says so */
     unsigned thread_max;         /* 0: as many as the doors like */
     unsigned thread_idle_ms;     /* 0: none ends */
     int error;                          /* of a door_app_handle() that failed, or 0 */

@@ -46,6 +46,7 @@ struct pool {
     _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
     _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
     _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
+    _Atomic unsigned ended_count;    /* threads that have left since the heap was trimmed */
     _Atomic unsigned thread_most;    /* the highest thread_count so far */
     int (*prepare)(void *data);      /* prepare.c's, under lock, with its data */
     void *prepare_data;
