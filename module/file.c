@@ -22,6 +22,7 @@
 #include <http_protocol.h>
 #include <util_filter.h>
 
+#include "call.h"
 #include "mod_door.h"
 
 #define READ_LEN (64 * 1024)

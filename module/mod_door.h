@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
- * story of a request; config.c reads the directives, mapping.c finds the requests that
+ * story of a request, call.c makes the call; config.c reads the directives, mapping.c finds the requests that
  * are a door's, doors.c keeps this child's open doors, batch.c how who calls them is
- * scheduled, limit.c counts requests, request.c makes the message for the application,
+ * scheduled, limit.c has requests wait, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
  * the application can still change.
@@ -29,6 +29,7 @@
 #include <httpd.h>
 #include <ap_mmn.h>
 #include <http_config.h>
+#include <ap_mpm.h>
 
 #include "door_compat.h"
 #include "supervisor.h"
@@ -59,7 +60,9 @@ enum mod_door_error {
     MOD_DOOR_ECUT,                           /* httpd restarts or stops */
     MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
-    MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
+    MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
+    MOD_DOOR_EGONE,                          /* the client has gone while it waited */
+    MOD_DOOR_EMOVE                           /* another process should be called */
 };
 
 /* How many descriptors a call of either side may bring: one has a meaning. */
@@ -83,7 +86,6 @@ struct mod_door_limit {
     int max;                           /* requests that may run at a time; 0 not said */
     int queue_len;                     /* requests that may wait; -1 not said */
     apr_interval_time_t queue_timeout; /* how long; -1 not said */
-    unsigned index;                    /* in limit.c's table */
 };
 
 #define MOD_DOOR_QUEUE_LEN 100
@@ -161,16 +163,21 @@ int mod_door_check_limits(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_poo
 /* The limit of the door at path, or NULL. */
 const struct mod_door_limit *mod_door_find_limit(const char *path);
 
-/* In httpd's parent, when the configuration stands; then in each child. */
-apr_status_t mod_door_make_limit_table(apr_pool_t *config_pool);
-void mod_door_take_row(apr_pool_t *child_pool);
+/* In httpd's parent: makes the table of calls, or finds it; a child of httpd has ended. */
+apr_status_t mod_door_make_calls(void);
+void mod_door_note_child(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
+                         mpm_child_status status);
+
+/* The table; NULL before it is made. */
+struct calls *mod_door_calls(void);
 
 /*
- * 1 if the request is among the first max ones of all children; then it has to
- * leave, too.  A limit of NULL lets all in.
+ * Until the call has a place, if its door has a limit; it is to leave then.  Errors:
+ * MOD_DOOR_EBUSY too many wait already; those of mod_door_check_wait().
  */
-int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
-void mod_door_leave_limit(const struct mod_door_limit *limit);
+struct mod_door_call;
+apr_status_t mod_door_enter_limit(struct mod_door_call *call);
+void mod_door_leave_limit(struct mod_door_call *call);
 
 /* -------------------------------------------------------------- needs.c */
 
@@ -275,16 +282,21 @@ struct mod_door_instance {
 struct mod_door_name;
 
 /*
- * Chooses a process that is up, and names its door.  Waits while the
- * application starts: MOD_DOOR_ESTART, _EDOWN.  It is to be left.
+ * Chooses a process that is up, enters the note there, and names its door.  Waits while
+ * the application starts: MOD_DOOR_ESTART, _EDOWN.  It is to be left.
  */
-apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
-                                     struct mod_door_name *name);
+apr_status_t mod_door_enter_instance(struct mod_door_instance *in, struct call_note *note,
+                                     apr_pool_t *pool, struct mod_door_name *name);
+
+/* Whether a call that waits should go to another process of the application. */
+int mod_door_is_better_off(const struct mod_door_instance *in);
+
 /* The door of the process with that cell and serial. */
 apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                     uint64_t serial, struct mod_door_name *name);
 
-void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how);
+void mod_door_leave_instance(struct mod_door_instance *in, struct call_note *note,
+                             enum call_end how);
 
 /* When a client that was turned away should come again. */
 apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app);
@@ -453,8 +465,12 @@ struct mod_door_response {
 struct mod_door_call {
     request_rec *r;
     const struct mod_door_config *conf;
-    _Atomic int64_t deadline_ns; /* of the application; 0: none, or it is not its turn */
+    struct call_note *note;    /* in the table of calls, or own_note: nobody asks for it */
+    struct call_note own_note;
     const struct mod_door_limit *limit; /* of the door, or NULL */
+    int has_place;                      /* mod_door_enter_limit() has let it in */
+    int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
+    int was_taken;          /* by a thread of the application */
     struct mod_door_instance instance;  /* of the application */
     int is_renewed; /* the door at the path has been opened anew */
     char token[DOOR_WIRE_ID_LEN + 1];
@@ -480,12 +496,6 @@ struct mod_door_call {
     apr_status_t complaint; /* what was wrong on the response door, for the log */
     apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
 };
-
-/* How long the application may take: for the call, or until it goes on; 0 for ever. */
-apr_interval_time_t mod_door_timeout(const struct mod_door_call *call);
-
-/* Gives the application that time from now on. */
-void mod_door_set_deadline(struct mod_door_call *call);
 
 /* ------------------------------------------------------------ request.c */
 

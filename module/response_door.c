@@ -27,6 +27,7 @@
 #include <http_core.h>
 #include <mpm_common.h>
 
+#include "call.h"
 #include "mod_door.h"
 
 #define RANDOM_LEN 16
@@ -129,7 +130,7 @@ static apr_status_t enter(unsigned long serial, const char *token, struct mod_do
     if (error == APR_SUCCESS && call->client_fd == -1)
         call->client_fd = copy_client_fd(call->r->connection);
     if (error == APR_SUCCESS)
-        atomic_store(&call->deadline_ns, 0);
+        mod_door_take_turn(call);
     pthread_mutex_unlock(&lock);
     *entered = call;
     return error;
@@ -138,10 +139,9 @@ static apr_status_t enter(unsigned long serial, const char *token, struct mod_do
 static void leave(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
+    mod_door_give_turn(call);
     if (is_stopping)
-        atomic_store(&call->deadline_ns, NOW_NS);
-    else
-        mod_door_set_deadline(call);
+        atomic_store(&call->note->deadline_ns, NOW_NS);
     if (call->instance.cell != 0)
         board_note_progress(mod_door_board(), call->instance.cell);
     call->busy = 0;
@@ -321,7 +321,7 @@ static unsigned cut_off_calls(void)
         if (call->client_fd != -1)
             shutdown(call->client_fd, SHUT_RDWR);
         if (!call->busy)
-            atomic_store(&call->deadline_ns, NOW_NS);
+            atomic_store(&call->note->deadline_ns, NOW_NS);
     }
     return busy;
 }

@@ -107,14 +107,15 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
     struct board_cell *cell = &mod_door_board()->cells[cell_number - 1];
     uint64_t serial = atomic_load(&cell->serial);
     struct counts counts = counts_of(r, name, cell_number, serial);
-    apr_int64_t running = (apr_int64_t)board_running(cell);
-    apr_int64_t calls = (apr_int64_t)atomic_load(&cell->left);
+    struct calls_seen seen;
+    apr_int64_t running, calls = (apr_int64_t)atomic_load(&cell->ended);
     apr_int64_t errors = (apr_int64_t)atomic_load(&cell->errors);
     apr_int64_t pid = atomic_load(&cell->pid);
     apr_int64_t uptime = (door_now_ns() - atomic_load(&cell->up_ns)) / 1000000000;
 
-    if (counts.running >= 0)
-        running = counts.running;
+    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
+    running = counts.running >= 0 ? counts.running : (apr_int64_t)seen.running;
+    counts.waiting = seen.waiting + (counts.waiting > 0 ? counts.waiting : 0);
     if (flags & AP_STATUS_SHORT) {
         const struct {
             const char *name;

@@ -156,6 +156,7 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
         .alive_fd = ALIVE_FD,
         .parent = retained->owner,
         .board = retained->board,
+        .calls = mod_door_calls(),
         .ledger = retained->ledger,
         .runtime_parent = parent_dir,
         .writer = write_line,
