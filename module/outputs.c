@@ -15,6 +15,8 @@
 #include <http_log.h>
 
 #include "mod_door.h"
+#include "apps.h"
+#include "outputs.h"
 
 APLOG_USE_MODULE(door);
 

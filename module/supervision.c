@@ -28,6 +28,9 @@
 #include <http_main.h>
 
 #include "mod_door.h"
+#include "apps.h"
+#include "supervision.h"
+#include "supervisor.h"
 
 APLOG_USE_MODULE(door);
 
