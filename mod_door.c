@@ -652,8 +652,10 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
-    mod_door_open_outputs(pool, s);
-    error = mod_door_launch_apps(s);
+    mod_door_open_outputs(pool, s, mod_door_apps());
+    error = mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                              .runtime_dir = mod_door_runtime_dir(pool),
+                                                              .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");

@@ -9,19 +9,7 @@
 #include <apr_hash.h>
 
 #include "mod_door.h"
-#include "supervisor.h"
-
-/* A launched application, of this configuration. */
-struct mod_door_app {
-    const char *name;
-    int row;                /* on the board */
-    apr_uint32_t instances; /* as many as are to be up */
-    struct app_definition *definition; /* NULL: it is wrong, what runs stays */
-    int is_told;                       /* the supervisor has that definition */
-    const char *output; /* where what it prints goes; NULL: to the server's log */
-    int output_fd;      /* that, or -1 */
-    int output_is_raw;  /* as it prints it, not as httpd's logs are */
-};
+#include "app.h"
 
 /* DoorApp, DoorBusyTimeout, DoorRuntimeDir. */
 const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args);

@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 
 #include "mod_door.h"
-#include "apps.h"
+#include "app.h"
 #include "doors.h"
 #include "instance.h"
 #include "supervision.h"

@@ -7,7 +7,7 @@
 #define MOD_DOOR_INSTANCE_H
 
 #include "mod_door.h"
-#include "apps.h"
+#include "app.h"
 #include "doors.h"
 #include "supervisor.h"
 

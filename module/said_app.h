@@ -6,7 +6,7 @@
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
 
-#include "apps.h"
+#include "app.h"
 #include "needs.h"
 
 /* Until it is checked: one DoorApp line. */

@@ -6,8 +6,9 @@
 #ifndef MOD_DOOR_SUPERVISION_H
 #define MOD_DOOR_SUPERVISION_H
 
+#include <apr_hash.h>
+
 #include "mod_door.h"
-#include "apps.h"
 #include "supervisor.h"
 
 /* Tells this build of the module from any other one: its version, and a checksum.  The Makefile's. */
@@ -20,8 +21,16 @@ void mod_door_find_supervisor(apr_pool_t *config_pool);
 /* Whether applications may run already: this is a restart. */
 int mod_door_is_supervised(void);
 
+/* What is to run by this configuration, and lasts as long as that. */
+struct mod_door_wanted {
+    apr_hash_t *apps;        /* name: struct mod_door_app * */
+    const char *runtime_dir; /* that the supervisor is to make its own in */
+    /* Looks again for what some lack; how many have a definition now that had none. */
+    int (*find_again)(apr_pool_t *config_pool, server_rec *s);
+};
+
 /* In httpd's parent: launches them, or tells the supervisor what is to run now. */
-apr_status_t mod_door_launch_apps(server_rec *s);
+apr_status_t mod_door_launch_apps(server_rec *s, const struct mod_door_wanted *wanted);
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s);
 
 /* In a new child: what only httpd's parent may have. */
