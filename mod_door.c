@@ -22,8 +22,27 @@
 #include <http_request.h>
 #include <mpm_common.h>
 
-#include "module/call.h"
 #include "module/mod_door.h"
+#include "module/apps.h"
+#include "module/body.h"
+#include "module/call.h"
+#include "module/call_state.h"
+#include "module/config.h"
+#include "module/descriptor.h"
+#include "module/doors.h"
+#include "module/instance.h"
+#include "module/limit.h"
+#include "module/mapping.h"
+#include "module/outputs.h"
+#include "module/overlap.h"
+#include "module/received.h"
+#include "module/request.h"
+#include "module/response.h"
+#include "module/shared_calls.h"
+#include "module/status.h"
+#include "module/supervision.h"
+#include "module/tokens.h"
+#include "wire.h"
 
 APLOG_USE_MODULE(door);
 
@@ -93,7 +112,7 @@ static void set_retry_after(const struct mod_door_call *call, apr_status_t error
     apr_int64_t seconds;
 
     if (error == MOD_DOOR_EBUSY)
-        wait = call->limit != NULL ? call->limit->queue_timeout : MOD_DOOR_WAIT_MAX;
+        wait = call->limit != NULL ? call->limit->queue_timeout : MOD_DOOR_QUEUE_TIMEOUT;
     else if (call->instance.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
         wait = mod_door_retry_after(call->instance.app);
     else
@@ -377,7 +396,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 
     stay_loaded();
     if (error == APR_SUCCESS)
-        error = mod_door_init_response_doors(pool);
+        error = mod_door_init_tokens(pool);
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
@@ -435,8 +454,10 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
-    mod_door_open_outputs(pool, s);
-    error = mod_door_launch_apps(s);
+    mod_door_open_outputs(pool, s, mod_door_apps());
+    error = mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                              .runtime_dir = mod_door_runtime_dir(pool),
+                                                              .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");

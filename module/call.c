@@ -13,33 +13,24 @@
 #include <apr_strings.h>
 #include <httpd.h>
 
-#include "call.h"
 #include "mod_door.h"
+#include "call.h"
+#include "call_state.h"
+#include "doors.h"
+#include "instance.h"
+#include "limit.h"
+#include "received.h"
+#include "request.h"
+#include "response.h"
+#include "response_door.h"
+#include "shared_calls.h"
+#include "tokens.h"
+#include "wire.h"
 
 /* How often a request that waits looks whether that is still any good. */
 #define ROUND_NS 250000000ll
 
-/* ------------------------------------------------------------------ time */
-
-apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
-{
-    return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
-}
-
-/* First the time, then the turn: nobody must see the one's turn with the other's time. */
-void mod_door_give_turn(struct mod_door_call *call)
-{
-    int64_t timeout_ns = (int64_t)mod_door_timeout(call) * 1000;
-
-    atomic_store(&call->note->deadline_ns, timeout_ns > 0 ? door_now_ns() + timeout_ns : 0);
-    atomic_store(&call->note->phase, CALL_MADE);
-}
-
-void mod_door_take_turn(struct mod_door_call *call)
-{
-    atomic_store(&call->note->phase, CALL_PAUSED);
-    atomic_store(&call->note->deadline_ns, 0);
-}
+/* ------------------------------------------------------------- the call */
 
 /*
  * For one try: who has waited may be taken at its end, and has all of DoorTimeout then.
@@ -57,72 +48,6 @@ static int64_t begin_try(struct mod_door_call *call)
     if (!waits)
         atomic_store(&call->note->phase, CALL_MADE);
     return now_ns;
-}
-
-/*
- * How long nobody need take the call.  Where nothing is said of the door, that is
- * a part of DoorTimeout, and a program on bare doors, which may do one thing at a time, has
- * all of it.  0: for ever.
- */
-static apr_interval_time_t patience(const struct mod_door_call *call)
-{
-    apr_interval_time_t timeout = mod_door_timeout(call);
-
-    if (call->limit != NULL)
-        return call->limit->queue_timeout > 0 ? call->limit->queue_timeout : 1;
-    if (mod_door_is_raw(call) || (timeout > 0 && timeout <= MOD_DOOR_WAIT_MAX))
-        return timeout;
-    return MOD_DOOR_WAIT_MAX;
-}
-
-/* It has begun to wait, or goes on: until when, and the supervisor is to know. */
-static void note_wait(struct mod_door_call *call, int64_t since_ns)
-{
-    apr_interval_time_t time = patience(call);
-
-    if (call->queue_until_ns == 0)
-        call->queue_until_ns = time > 0 ? since_ns + (int64_t)time * 1000 : INT64_MAX;
-    if (call->instance.cell != 0)
-        board_note_wait(mod_door_board(), call->instance.cell, since_ns);
-}
-
-apr_status_t mod_door_check_wait(struct mod_door_call *call)
-{
-    int64_t now_ns = door_now_ns();
-
-    note_wait(call, now_ns);
-    if (mod_door_is_stopping())
-        return MOD_DOOR_ECUT;
-    if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
-        return MOD_DOOR_EGONE;
-    if (now_ns >= call->queue_until_ns) {
-        if (call->instance.app != NULL)
-            mod_door_ask_supervisor(call->instance.app->name);
-        return call->limit == NULL && patience(call) == mod_door_timeout(call) ? ETIMEDOUT
-                                                                               : MOD_DOOR_EBUSY;
-    }
-    return mod_door_is_better_off(&call->instance) ? MOD_DOOR_EMOVE : APR_SUCCESS;
-}
-
-/* Nobody has taken the call in its try: APR_SUCCESS to try again. */
-static apr_status_t wait_on(struct mod_door_call *call, int64_t since_ns)
-{
-    unsigned queue_len = call->limit != NULL ? (unsigned)call->limit->queue_len : MOD_DOOR_QUEUE_LEN;
-    struct calls *calls = mod_door_calls();
-
-    note_wait(call, since_ns);
-    if (atomic_load(&call->note->phase) != CALL_WAITS)
-        calls_begin_to_wait(calls, call->note);
-    if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
-        return MOD_DOOR_EBUSY;
-    return mod_door_check_wait(call);
-}
-
-/* ---------------------------------------------------------------- the call */
-
-int mod_door_is_raw(const struct mod_door_call *call)
-{
-    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
 }
 
 void mod_door_begin_call(struct mod_door_call *call)
@@ -309,7 +234,7 @@ static apr_status_t try_call(struct mod_door_call *call, const struct mod_door *
     error = call_once(call, door, descriptor);
     if (error != ETIMEDOUT || call->was_taken)
         return error;
-    error = wait_on(call, begun_ns);
+    error = mod_door_wait_on(call, begun_ns);
     return error == APR_SUCCESS ? EAGAIN : error;
 }
 
@@ -342,7 +267,7 @@ apr_status_t mod_door_call_application(struct mod_door_call *call, struct mod_do
             !asks_for_response_door(call))
             return error;
         free_result(call);
-        descriptor = mod_door_response_fd(*door);
+        descriptor = mod_door_response_fd(*door, mod_door_make_response_door);
         if (descriptor == -1)
             return errno;
         memcpy(call->arg, &head, sizeof(head));

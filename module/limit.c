@@ -21,8 +21,16 @@
 #include <http_config.h>
 #include <http_log.h>
 
-#include "call.h"
 #include "mod_door.h"
+#include "call_state.h"
+#include "calls.h"
+#include "config.h"
+#include "instance.h"
+#include "limit.h"
+#include "response.h"
+#include "shared_calls.h"
+#include "supervision.h"
+#include "tokens.h"
 
 APLOG_USE_MODULE(door);
 
@@ -35,16 +43,8 @@ struct said {
 static apr_array_header_t *all_said;  /* struct said; while the configuration is read */
 static apr_hash_t *limits;            /* path: struct mod_door_limit *; then fixed */
 
-#define RETAINED_KEY "mod_door calls"
-
 /* How often who has no place looks again, though nobody has called him. */
 #define LOOK_MS 50
-
-/* Older than this configuration; what another build of the module has made, is that one's. */
-static struct retained {
-    char build[MOD_DOOR_BUILD_MAX];
-    struct calls *calls;
-} *retained;
 
 /* -------------------------------------------------------- configuration */
 
@@ -112,43 +112,67 @@ const struct mod_door_limit *mod_door_find_limit(const char *path)
     return apr_hash_get(limits, path, APR_HASH_KEY_STRING);
 }
 
-/* ------------------------------------------------------------ the table */
+/* ------------------------------------------------------- who waits untaken */
 
-struct calls *mod_door_calls(void)
+/*
+ * How long nobody need take the call.  Where nothing is said of the door, that is
+ * a part of DoorTimeout, and a program on bare doors, which may do one thing at a time, has
+ * all of it.  0: for ever.
+ */
+static apr_interval_time_t patience(const struct mod_door_call *call)
 {
-    return retained != NULL ? retained->calls : NULL;
+    apr_interval_time_t timeout = mod_door_timeout(call);
+
+    if (call->limit != NULL)
+        return call->limit->queue_timeout > 0 ? call->limit->queue_timeout : 1;
+    if (mod_door_is_raw(call) || (timeout > 0 && timeout <= MOD_DOOR_QUEUE_TIMEOUT))
+        return timeout;
+    return MOD_DOOR_QUEUE_TIMEOUT;
 }
 
-apr_status_t mod_door_make_calls(void)
+/* It has begun to wait, or goes on: until when, and the supervisor is to know. */
+static void note_wait(struct mod_door_call *call, int64_t since_ns)
 {
-    struct calls *calls;
+    apr_interval_time_t time = patience(call);
 
-    retained = ap_retained_data_get(RETAINED_KEY);
-    if (retained != NULL && !strcmp(retained->build, mod_door_build)) {
-        calls_forget_dead(retained->calls); /* who has ended while we were not loaded */
-        return APR_SUCCESS;
+    if (call->queue_until_ns == 0)
+        call->queue_until_ns = time > 0 ? since_ns + (int64_t)time * 1000 : INT64_MAX;
+    if (call->instance.cell != 0)
+        board_note_wait(mod_door_board(), call->instance.cell, since_ns);
+}
+
+apr_status_t mod_door_check_wait(struct mod_door_call *call)
+{
+    int64_t now_ns = door_now_ns();
+
+    note_wait(call, now_ns);
+    if (mod_door_is_stopping())
+        return MOD_DOOR_ECUT;
+    if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
+        return MOD_DOOR_EGONE;
+    if (now_ns >= call->queue_until_ns) {
+        if (call->instance.app != NULL)
+            mod_door_ask_supervisor(call->instance.app->name);
+        return call->limit == NULL && patience(call) == mod_door_timeout(call) ? ETIMEDOUT
+                                                                               : MOD_DOOR_EBUSY;
     }
-    retained = NULL;
-    calls = calls_make();
-    if (calls == NULL)
-        return errno;
-    retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-    apr_cpystrn(retained->build, mod_door_build, sizeof(retained->build));
-    retained->calls = calls;
-    return APR_SUCCESS;
+    return mod_door_is_better_off(&call->instance) ? MOD_DOOR_EMOVE : APR_SUCCESS;
 }
 
-void mod_door_note_child(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
-                         mpm_child_status status)
+apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
 {
-    (void)s;
-    (void)generation;
-    (void)slot;
-    if (status == MPM_CHILD_EXITED && retained != NULL)
-        calls_forget_child(retained->calls, pid);
+    unsigned queue_len = call->limit != NULL ? (unsigned)call->limit->queue_len : MOD_DOOR_QUEUE_LEN;
+    struct calls *calls = mod_door_calls();
+
+    note_wait(call, since_ns);
+    if (atomic_load(&call->note->phase) != CALL_WAITS)
+        calls_begin_to_wait(calls, call->note);
+    if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
+        return MOD_DOOR_EBUSY;
+    return mod_door_check_wait(call);
 }
 
-/* -------------------------------------------------------------- a request */
+/* -------------------------------------------------------------- a place */
 
 /* Whether the program keeps to the limit by itself, and calls wait untaken. */
 static int is_on_threads(const struct mod_door_call *call)

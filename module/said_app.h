@@ -6,7 +6,8 @@
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
 
-#include "mod_door.h"
+#include "app.h"
+#include "needs.h"
 
 #define MOD_DOOR_THREADS_DEFAULT 256
 #define MOD_DOOR_THREADS_MAX     100000
