@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * status.c: the launched applications on mod_status's page.  What httpd knows
- * comes from the board; threads and waiting requests only the application
- * knows, so each of its processes is asked, and not waited for long.
+ * comes from the board; its threads, and what runs there, only the process knows.
+ * Its doors tell, also while all threads are busy; where they do not (illumos), it is
+ * called, and not waited for long.
  */
+#include <errno.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -84,18 +86,33 @@ static void ask(const struct mod_door *door, struct counts *counts)
     door_end_loan(&loan);
 }
 
-static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t cell, uint64_t serial)
+/* entered: requests of httpd's that have been sent to it. */
+static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
+                        struct counts *counts)
 {
+    struct door_load load;
+
+    if (door_ask_load(door->fd, &load) == 0) {
+        counts->running = load.calls;
+        counts->waiting = entered > counts->running ? entered - counts->running : 0;
+        counts->threads = load.threads;
+        counts->threads_max = load.threads_most;
+    } else if (errno == ENOTSUP && is_ours) { /* a bare door would take it for a request */
+        ask(door, counts);
+    }
+}
+
+static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t number,
+                               uint64_t serial)
+{
+    const struct board_cell *cell = &mod_door_board()->cells[number - 1];
     struct counts counts = {-1, -1, -1, -1};
     struct mod_door_name door_name;
     struct mod_door *door;
 
-    /* Who serves a bare door would take the question for a request. */
-    if (!atomic_load(&mod_door_board()->cells[cell - 1].is_ready))
-        return counts;
-    if (mod_door_name_instance(r->pool, name, cell, serial, &door_name) == APR_SUCCESS &&
+    if (mod_door_name_instance(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
         mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
-        ask(door, &counts);
+        find_counts(door, atomic_load(&cell->is_ready), (apr_int64_t)board_running(cell), &counts);
         mod_door_release(door);
     }
     return counts;
