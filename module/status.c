@@ -14,7 +14,14 @@
 #include <mod_status.h>
 
 #include "mod_door.h"
+#include "shared_calls.h"
+#include "apps.h"
+#include "doors.h"
+#include "instance.h"
+#include "status.h"
+#include "supervision.h"
 #include "supervisor.h"
+#include "wire.h"
 
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024
@@ -96,7 +103,7 @@ static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t en
 }
 
 static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t number,
-                               uint64_t serial)
+                               uint64_t serial, const struct calls_seen *seen)
 {
     const struct board_cell *cell = &mod_door_board()->cells[number - 1];
     struct counts counts = {-1, -1, -1, -1};
@@ -105,9 +112,13 @@ static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t nu
 
     if (mod_door_name_instance(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
         mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
-        find_counts(door, atomic_load(&cell->is_ready), (apr_int64_t)board_running(cell), &counts);
+        find_counts(door, atomic_load(&cell->is_ready), seen->running + seen->waiting, &counts);
         mod_door_release(door);
     }
+    if (counts.running < 0)
+        counts.running = seen->running;
+    if (counts.waiting < seen->waiting) /* threads may run calls whose request is gone */
+        counts.waiting = seen->waiting;
     return counts;
 }
 
@@ -123,15 +134,15 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
 {
     struct board_cell *cell = &mod_door_board()->cells[cell_number - 1];
     uint64_t serial = atomic_load(&cell->serial);
-    struct counts counts = counts_of(r, name, cell_number, serial);
-    apr_int64_t running = (apr_int64_t)board_running(cell);
-    apr_int64_t calls = (apr_int64_t)atomic_load(&cell->left);
+    struct counts counts;
+    struct calls_seen seen;
+    apr_int64_t calls = (apr_int64_t)atomic_load(&cell->ended);
     apr_int64_t errors = (apr_int64_t)atomic_load(&cell->errors);
     apr_int64_t pid = atomic_load(&cell->pid);
     apr_int64_t uptime = (door_now_ns() - atomic_load(&cell->up_ns)) / 1000000000;
 
-    if (counts.running >= 0)
-        running = counts.running;
+    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
+    counts = counts_of(r, name, cell_number, serial, &seen);
     if (flags & AP_STATUS_SHORT) {
         const struct {
             const char *name;
@@ -139,7 +150,7 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
         } lines[] = {{"Pid", pid},
                      {"Uptime", uptime},
                      {"Calls", calls},
-                     {"Running", running},
+                     {"Running", counts.running},
                      {"Errors", errors},
                      {"Waiting", counts.waiting},
                      {"Threads", counts.threads},
@@ -156,7 +167,7 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
                "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
-               pid, uptime, calls, running, number(r->pool, counts.waiting), errors,
+               pid, uptime, calls, counts.running, number(r->pool, counts.waiting), errors,
                number(r->pool, counts.threads), number(r->pool, counts.threads_max));
 }
 
