@@ -21,7 +21,7 @@ my $dir = $httpd->dir;
 $httpd->install('kitchen');
 $httpd->configure(<<"CONF");
 ExtendedStatus On
-DoorApp told $dir/bin/kitchen env=DOOR_APP_THREADS=2
+DoorApp told $dir/bin/kitchen threads=2
 DoorApp own "$dir/bin/kitchen --threads 3"
 <Location /told>
     DoorHandler told
