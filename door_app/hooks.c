@@ -44,7 +44,7 @@ struct door_rt_hooks {
     unsigned having, lacking;        /* threads that have been started; that cannot be */
     int is_trying;                   /* one of these */
     struct door_rt_thread *stand_in; /* or NULL */
-    unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
+    unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
     int64_t retry_ns;
     enum state told;
     char why[256]; /* the last one failed */
@@ -187,7 +187,7 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
 /* With the lock held, which it gives up meanwhile: 0 or -1. */
 static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
-    int is_first = hooks->pause_ms == 0, error = 0;
+    int is_first = !thread->is_lacking, error = 0;
 
     hooks->is_trying |= !is_first;
     if (hooks->stand_in == thread) { /* another one may, this may take long */
@@ -211,9 +211,10 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     return error == 0 ? 0 : -1;
 }
 
-static int may_try(const struct door_rt_hooks *hooks)
+/* At once, if it is the thread's first try; later ones are made in turn. */
+static int may_try(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
-    return hooks->pause_ms == 0 || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
+    return !thread->is_lacking || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
 }
 
 /* With the lock held: what the thread has is given back. */
@@ -223,7 +224,6 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         return;
     thread->is_hooked = 0;
     hooks->having--;
-    tell(hooks);
     pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
@@ -295,9 +295,9 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     for (;;) {
         if (hooks->is_closed)
             return 0;
-        if (thread->is_hooked || (may_try(hooks) && start(hooks, thread) == 0))
+        if (thread->is_hooked || (may_try(hooks, thread) && start(hooks, thread) == 0))
             return hooks->check != NULL ? -CHECK_MS : 0;
-        if (may_try(hooks))
+        if (may_try(hooks, thread))
             continue;
         if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
             hooks->stand_in = thread;
@@ -366,7 +366,7 @@ int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thre
     if (thread->is_hooked)
         return 1;
     pthread_mutex_lock(&hooks->lock);
-    is_ready = !hooks->is_watched && may_try(hooks) && start(hooks, thread) == 0;
+    is_ready = !hooks->is_watched && may_try(hooks, thread) && start(hooks, thread) == 0;
     pthread_mutex_unlock(&hooks->lock);
     return is_ready;
 }
