@@ -267,7 +267,7 @@ struct door_load {
  * answers, also while all of its threads are busy.
  *
  * 0, or -1: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT there was no answer in
- * a quarter of a second; EMFILE, ENOMEM; ENOTSUP the system does not tell.
+ * a second; EMFILE, ENOMEM; ENOTSUP the system does not tell.
  * Threads: any.
  */
 int door_ask_load(int d, struct door_load *load);

@@ -245,7 +245,10 @@ static unsigned thread_count(void)
 {
     struct door_load told;
 
-    ck_assert_int_eq(door_ask_load(door, &told), 0);
+    for (int i = 0; door_ask_load(door, &told) == -1; i++) { /* it may be too busy */
+        ck_assert_int_eq(errno, ETIMEDOUT);
+        ck_assert_int_lt(i, 100);
+    }
     return told.threads;
 }
 
@@ -390,7 +393,10 @@ START_TEST(lost_while_idle)
     shared->places = 2;
     shared->max = 2;
     begin_app();
-    load(8, "5", 200);
+    for (int i = 0; shared->starts < 2; i++) {
+        ck_assert_int_lt(i, 100);
+        load(8, "5", 200);
+    }
     shared->places--; /* one of them cannot be had again */
     shared->gone = 1;
     for (int i = 0; i < 50; i++)
