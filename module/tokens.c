@@ -164,8 +164,8 @@ void mod_door_leave_call(struct mod_door_call *call)
     mod_door_give_turn(call);
     if (is_stopping)
         atomic_store(&call->note->deadline_ns, NOW_NS);
-    if (call->instance.cell != 0)
-        board_note_progress(mod_door_board(), call->instance.cell);
+    if (call->target.cell != 0)
+        board_note_progress(mod_door_board(), call->target.cell);
     call->busy = 0;
     pthread_cond_broadcast(&left);
     pthread_mutex_unlock(&lock);
