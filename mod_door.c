@@ -361,6 +361,12 @@ static int serve(struct mod_door_call *call)
     return status;
 }
 
+/* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
+static int is_error_page(const request_rec *r)
+{
+    return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
+}
+
 static int answer(request_rec *r)
 {
     struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
@@ -370,6 +376,10 @@ static int answer(request_rec *r)
         return DECLINED;
     r->finfo.filetype = APR_NOFILE; /* no file's date is the answer's */
     status = mod_door_body_init(r, &call.body);
+    if (is_error_page(r)) {
+        mod_door_body_abandon(r, &call.body);
+        status = OK;
+    }
     if (status == OK)
         status = serve(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */

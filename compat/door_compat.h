@@ -185,7 +185,9 @@ void door_async_close(struct door_async *call);
 
 /*
  * From now on the arguments of calls of d, a door of this process, may be shared;
- * otherwise they are the procedure's own.  0, or -1 with EBADF.
+ * otherwise they are the procedure's own.  Of a descriptor among them that is a door it
+ * may be told no more than DOOR_DESCRIPTOR: otherwise its server is asked, which can
+ * keep a thread waiting for a second.  0, or -1 with EBADF.
  */
 int door_share_arguments(int d);
 

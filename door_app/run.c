@@ -87,7 +87,7 @@ static void limit_threads(struct door_app *app, int door)
         max = told;
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
-    door_rt_hooks_watch(app->hooks, door, app->thread_idle_ms);
+    door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
 }
 
 /* Its server threads block all signals: a call of theirs that ends early has still been made. */
@@ -225,6 +225,7 @@ static int serve(struct door_app *app, const char *path, const sigset_t *stop)
     report_ready(ready, path);
     while (sigwait(stop, &signal_number) != 0)
         continue;
+    atomic_store(&app->is_stopping, 1);
     return close_door(app, door, path, stop);
 }
 
@@ -241,10 +242,13 @@ int door_app_run(struct door_app *app, const char *path)
         fprintf(stderr, "door_app: no path for the door: give one, or set DOOR_PATH\n");
         return 1;
     }
-    if (app == NULL || app->error != 0) {
-        complain(path, "the application is incomplete", app == NULL ? ENOMEM : app->error);
+    if (app == NULL || app->mistake[0] != '\0') {
+        fprintf(stderr, "door_app: %s: the application is incomplete: %s\n", path,
+                app == NULL ? strerror(ENOMEM) : app->mistake);
         return 1;
     }
+    /* Not lost if the program crashes; in a pipe stdio would keep it. */
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();
     stop_signals(&stop);
     pthread_sigmask(SIG_BLOCK, &stop, &before);

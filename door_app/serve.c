@@ -8,12 +8,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "fail.h"
 #include "hooks.h"
 #include "message.h"
-#include "response.h"
+#include "refuse.h"
 #include "route.h"
 #include "serve.h"
 
@@ -95,7 +96,26 @@ static int is_awaited(struct door_rt_request *req)
 static void refuse_for_now(struct door_rt_request *req)
 {
     door_app_header_set(door_rt_handle(req), "Retry-After", RETRY_AFTER);
-    door_rt_tell(door_rt_handle(req), 503, "The application cannot serve this now");
+    req->is_refused = 1; /* a page of the application's may need what the thread lacks */
+    door_rt_refuse(req, 503, "The application cannot serve this now");
+}
+
+/*
+ * The response, or the application's page for one that cannot be made: what httpd does
+ * not hear of then is in the log.
+ */
+static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
+{
+    struct door_app_request *handle = door_rt_handle(req);
+
+    if (door_rt_response(req, &answer->bytes, &answer->len) == 0)
+        return 0;
+    if (req->is_begun || !door_rt_has_page(req, 500))
+        return -1;
+    door_app_log(handle, LOG_ERR, "the response cannot be made: %m");
+    if (door_app_refuse(handle, 500, "Internal server error") == -1)
+        return -1;
+    return door_rt_response(req, &answer->bytes, &answer->len);
 }
 
 static void answer_request(struct door_app *app, struct door_rt_thread *thread,
@@ -109,11 +129,11 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         return;
     }
     thread->serving = app;
-    if (!door_rt_hooks_ready(app->hooks, thread))
+    if (!door_rt_hooks_ready(app->thread_hooks, thread))
         refuse_for_now(req);
     else if (!has_waited || is_awaited(req))
         door_rt_route(app, req);
-    if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
+    if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;
     } else {

@@ -162,8 +162,12 @@ static void end_call(struct server_thread *t, int error)
     server_channel_trim(&t->arguments, &t->arguments_cap);
 }
 
-/* The descriptors that came with the call; 0, or -1 and the errno for the caller. */
-static int receive_descriptors(struct server_thread *t, const struct server_call *call)
+/*
+ * The descriptors that came with the call; 0, or -1 and the errno for the caller.  A door
+ * that shares its arguments does not have this thread wait for the servers of others.
+ */
+static int receive_descriptors(struct server_thread *t, const struct door *door,
+                               const struct server_call *call)
 {
     int *fds, result;
 
@@ -175,7 +179,7 @@ static int receive_descriptors(struct server_thread *t, const struct server_call
                  ? -1
                  : server_channel_collect(t->channel, t->slot, call->number, fds, call->desc_count);
     if (result == 0)
-        desc_receive(fds, call->desc_count, t->descs);
+        desc_receive(fds, call->desc_count, atomic_load(&door->shares_arguments), t->descs);
     free(fds);
     return result;
 }
@@ -235,7 +239,7 @@ static void run_call(struct server_thread *t)
         error = ENFILE;
     t->call_number = call.number;
     if (error == 0 && (find_arguments(t, door, &call, &argp) < 0 ||
-                       receive_descriptors(t, &call) < 0))
+                       receive_descriptors(t, door, &call) < 0))
         error = errno;
     if (error != 0)
         end_call(t, error);
