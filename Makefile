@@ -428,6 +428,17 @@ bench-call: $(BUILD)/bench/call $(LIBDOOR)
 	@$(BUILD)/bench/call $(if $(QUICK),-q) $(OTHER:%=-o '%') $(CALLERS:%=-c %) \
 		$(PROCEDURE:%=-p %) $(abspath $(LIBDOOR))
 
+# How many server threads a pool makes of 4, 64 and 1,000 callers: a table on stdout; CALLERS=n
+# has only those.
+$(OBJ)/bench/pool.o: LOCAL := -O2 $(DOOR_CPP)
+$(BUILD)/bench/pool: $(OBJ)/bench/pool.o $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(LIBDOOR) $(SYSTEM_LIBS)
+
+.PHONY: bench-pool
+bench-pool: $(BUILD)/bench/pool
+	@$(BUILD)/bench/pool $(CALLERS:%=-c %)
+
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers

@@ -73,8 +73,8 @@ static int make_placeholder(const char *path)
 }
 
 /*
- * As many threads as the program wants at most, or fewer: httpd has told how many, if it has
- * started the program, and keeps the line of those who wait.
+ * httpd tells how many threads there may be, if it has started the program, and keeps the
+ * line of those who wait; the program may want fewer.
  */
 static void limit_threads(struct door_app *app, int door)
 {
@@ -83,7 +83,7 @@ static void limit_threads(struct door_app *app, int door)
     char rest;
     int is_told = text != NULL && sscanf(text, "%u%c", &told, &rest) == 1 && told > 0;
 
-    if (is_told && (max == 0 || told < max))
+    if (is_told && (!app->has_thread_max || max == 0 || told < max))
         max = told;
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
