@@ -19,7 +19,7 @@ DESTDIR    ?=
 
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
-PROVE      ?= prove --failures
+PROVE      ?= prove --failures --timer
 INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy

@@ -398,8 +398,7 @@ START_TEST(nothing_is_left_behind)
         ck_assert(try(call_with_descriptors, &s).came_back);
     }
     ck_assert_int_eq(call_size(s.door, 10), 0);
-    /* ThreadSanitizer may have begun to talk to its symbolizer. */
-    ck_assert(door_test_fds_settle(0, before + (door_test_sanitized() ? 2 : 0)));
+    ck_assert(door_test_fds_settle(0, before));
 }
 END_TEST
 
