@@ -23,6 +23,25 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
+#include "module/apps.h"
+#include "module/body.h"
+#include "module/call_state.h"
+#include "module/config.h"
+#include "module/descriptor.h"
+#include "module/doors.h"
+#include "module/instance.h"
+#include "module/limit.h"
+#include "module/mapping.h"
+#include "module/outputs.h"
+#include "module/overlap.h"
+#include "module/received.h"
+#include "module/request.h"
+#include "module/response.h"
+#include "module/response_door.h"
+#include "module/status.h"
+#include "module/supervision.h"
+#include "module/tokens.h"
+#include "wire.h"
 
 APLOG_USE_MODULE(door);
 
@@ -139,18 +158,6 @@ static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_sta
 }
 
 /* ---------------------------------------------------------------- calling */
-
-apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
-{
-    return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
-}
-
-void mod_door_set_deadline(struct mod_door_call *call)
-{
-    apr_interval_time_t timeout = mod_door_timeout(call);
-
-    atomic_store(&call->deadline_ns, timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0);
-}
 
 static void free_result(struct mod_door_call *call)
 {
@@ -332,7 +339,7 @@ static apr_status_t call_application(struct mod_door_call *call, struct mod_door
             !asks_for_response_door(call))
             return error;
         free_result(call);
-        descriptor = mod_door_response_fd(*door);
+        descriptor = mod_door_response_fd(*door, mod_door_make_response_door);
         if (descriptor == -1)
             return errno;
         memcpy(call->arg, &head, sizeof(head));
@@ -587,7 +594,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 
     stay_loaded();
     if (error == APR_SUCCESS)
-        error = mod_door_init_response_doors(pool);
+        error = mod_door_init_tokens(pool);
     mod_door_take_row(pool);
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
@@ -645,8 +652,10 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
-    mod_door_open_outputs(pool, s);
-    error = mod_door_launch_apps(s);
+    mod_door_open_outputs(pool, s, mod_door_apps());
+    error = mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                              .runtime_dir = mod_door_runtime_dir(pool),
+                                                              .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");

@@ -14,6 +14,7 @@
 #include <http_config.h>
 #include <http_core.h>
 
+#include "mod_door.h"
 #include "said_app.h"
 
 typedef const char *option_setter(cmd_parms *cmd, struct said_app *app, const char *value);

@@ -27,7 +27,11 @@
 #include <unixd.h>
 
 #include "mod_door.h"
+#include "apps.h"
+#include "needs.h"
+#include "outputs.h"
 #include "said_app.h"
+#include "supervision.h"
 
 APLOG_USE_MODULE(door);
 

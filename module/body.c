@@ -18,6 +18,7 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
 
 /*
  * How long a short body is waited for, which most clients send right behind the

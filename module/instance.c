@@ -10,7 +10,12 @@
 #include <apr_strings.h>
 
 #include "mod_door.h"
+#include "app.h"
+#include "doors.h"
+#include "instance.h"
+#include "supervision.h"
 #include "supervisor.h"
+#include "tokens.h"
 
 /* How often a request that waits looks whether a process is up. */
 #define WAIT_TICK apr_time_from_msec(5)

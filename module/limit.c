@@ -24,6 +24,8 @@
 #include <http_log.h>
 
 #include "mod_door.h"
+#include "config.h"
+#include "limit.h"
 
 APLOG_USE_MODULE(door);
 

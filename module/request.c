@@ -19,6 +19,14 @@
 #include <util_script.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "config.h"
+#include "doors.h"
+#include "limit.h"
+#include "mapping.h"
+#include "request.h"
+#include "wire.h"
 
 /* Of the body at most this goes along with the message. */
 #define INLINE_BODY_LEN (64 * 1024)

@@ -6,7 +6,8 @@
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
 
-#include "mod_door.h"
+#include "app.h"
+#include "needs.h"
 
 /* Until it is checked: one DoorApp line. */
 struct said_app {

@@ -12,7 +12,13 @@
 #include <mod_status.h>
 
 #include "mod_door.h"
+#include "apps.h"
+#include "doors.h"
+#include "instance.h"
+#include "status.h"
+#include "supervision.h"
 #include "supervisor.h"
+#include "wire.h"
 
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024

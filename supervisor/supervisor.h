@@ -8,7 +8,7 @@
  *     httpd's children -- requests: a verb and an application's name ---> supervisor
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
- * supervisor.c waits for what happens, app.c and process.c decide what runs,
+ * supervisor.c waits for what happens, app.c and slot.c decide what runs (state.h),
  * launch.c starts a process, runtime_dir.c makes the directories that doors lie in,
  * identity.c tells processes apart that are no children, stray.c ends those, output.c
  * brings what applications print to the error log, board.c is the shared memory,
