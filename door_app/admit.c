@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "app.h"
+#include "admit.h"
+#include "fail.h"
 
 struct door_rt_waiter { /* on its thread's stack */
     TAILQ_ENTRY(door_rt_waiter) link;

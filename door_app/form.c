@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
+#include "fail.h"
+#include "form.h"
+#include "request.h"
+#include "response.h"
 
 /*
  * Decodes text where it is.  A "%" without two digits stands for itself, as
@@ -67,25 +70,6 @@ static const struct door_rt_fields *read_pairs(struct door_rt_arena *arena, cons
     return fields;
 }
 
-const char *door_rt_find(const struct door_rt_fields *fields, const char *name)
-{
-    for (size_t i = 0; fields != NULL && i < fields->count; i++)
-        if (strcmp(fields->at[i].name, name) == 0)
-            return fields->at[i].value;
-    return NULL;
-}
-
-int door_rt_next(const struct door_rt_fields *fields, size_t *position, const char **name,
-                 const char **value)
-{
-    if (fields == NULL || *position >= fields->count)
-        return 0;
-    *name = fields->at[*position].name;
-    *value = fields->at[*position].value;
-    ++*position;
-    return 1;
-}
-
 /* ---------------------------------------------------------------- the query */
 
 static const struct door_rt_fields *query(const struct door_app_request *handle)
@@ -127,11 +111,6 @@ int door_rt_refuse_body(struct door_app_request *handle, int error)
     else if (error != ECONNRESET) /* then nobody reads it */
         door_rt_tell(handle, 400, "The form cannot be read");
     return door_rt_fail(error);
-}
-
-int door_rt_is_type(const char *header, const char *type)
-{
-    return header != NULL && door_rt_is_name(type, header, strcspn(header, "; \t"));
 }
 
 int door_app_form_read(struct door_app_request *handle, size_t max)

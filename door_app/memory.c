@@ -7,11 +7,14 @@
  */
 #include <errno.h>
 #include <stdalign.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
+#include <door_compat.h>
+
+#include "memory.h"
 
 #define CHUNK_MIN ((size_t)8 << 10)
 #define BODY_MIN  ((size_t)16 << 10)
@@ -73,6 +76,25 @@ char *door_rt_copy(struct door_rt_arena *arena, const char *text, size_t len)
     memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;
+}
+
+char *door_rt_join(struct door_rt_arena *arena, ...)
+{
+    const char *text;
+    size_t len = 0;
+    char *joined, *end;
+    va_list args;
+
+    va_start(args, arena);
+    while ((text = va_arg(args, const char *)) != NULL)
+        len += strlen(text);
+    va_end(args);
+    joined = end = door_rt_alloc(arena, len + 1);
+    va_start(args, arena);
+    while (joined != NULL && (text = va_arg(args, const char *)) != NULL)
+        end = stpcpy(end, text);
+    va_end(args);
+    return joined;
 }
 
 /* Keeps one chunk: the newest, unless it was made for something huge. */

@@ -10,6 +10,10 @@
 #include <string.h>
 
 #include "app.h"
+#include "fail.h"
+#include "request.h"
+#include "response.h"
+#include "route.h"
 
 /* ---------------------------------------------------------------- patterns */
 
@@ -153,12 +157,6 @@ static const struct door_rt_route *find(const struct door_app *app, const char *
     return is_known ? NULL : longest;
 }
 
-void door_rt_tell(struct door_app_request *handle, int status, const char *text)
-{
-    if (door_app_status(handle, status) == 0)
-        door_app_printf(handle, "%s\n", text);
-}
-
 /* 405 with the methods that the path has, or 404. */
 static void refuse(const struct door_app *app, struct door_app_request *handle, const char *path)
 {
@@ -175,7 +173,7 @@ static void refuse(const struct door_app *app, struct door_app_request *handle, 
 
 void door_rt_route(const struct door_app *app, struct door_rt_request *req)
 {
-    struct door_app_request *handle = (struct door_app_request *)req->handle;
+    struct door_app_request *handle = door_rt_handle(req);
     const char *path = door_app_path_info(handle);
     const struct door_rt_route *route;
 

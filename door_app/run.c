@@ -20,6 +20,7 @@
 #include <door_compat.h>
 
 #include "app.h"
+#include "serve.h"
 
 #define PLACEHOLDER_MODE 0660
 #define DRAIN_TICK_NS    50000000L
