@@ -573,6 +573,15 @@ const char *door_app_type_of(const char *file);
 int door_app_flush(struct door_app_request *req);
 
 /*
+ * Gives the response up: there is no way to complete it.  If some of it has gone, the
+ * client sees that something is missing; otherwise it gets a 502.  All that follows fails
+ * with ECANCELED.
+ *
+ * Threads: the request's.
+ */
+void door_app_fail(struct door_app_request *req);
+
+/*
  * Appends what is read from a descriptor: len bytes from offset of a regular
  * file (len -1: to its end), or everything that comes from a pipe or a socket,
  * until it ends (offset 0, len -1).  httpd reads it; where it can, it uses
