@@ -11,6 +11,7 @@
 
 #include "admit.h"
 #include "door_app.h"
+#include "refuse.h"
 
 struct door_rt_route {
     struct door_rt_route *next;
@@ -21,18 +22,39 @@ struct door_rt_route {
     char path[]; /* a prefix, with no '/' at the end; or a pattern: "/a/{b}" */
 };
 
+struct door_rt_hook {
+    struct door_rt_hook *next;
+    door_app_hook *hook;
+    void *data;
+};
+
+/* Of files that clients may have. */
+struct door_rt_directory {
+    struct door_rt_directory *next;
+    int fd;
+    size_t prefix_len; /* of the path, in front of the file's name */
+};
+
+/* The lists are in the order in which they were added, and fixed once it runs. */
 struct door_app {
-    struct door_rt_route *routes; /* in the order in which they were added; fixed once it runs */
+    struct door_rt_route *routes;
+    struct door_rt_hook *hooks; /* before handlers */
+    struct door_rt_page *pages;
+    struct door_rt_directory *directories;
     struct door_rt_line line;
     door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
     void *thread_data;
-    int error;                          /* of a door_app_handle() that failed, or 0 */
+    char mistake[200];                  /* why it is incomplete; "" if it is not */
+    _Atomic int is_stopping;            /* it was told to end */
     _Atomic unsigned long long started; /* calls that entered the procedure */
     _Atomic unsigned long long ended;   /* calls whose answer is made, or never will be */
     _Atomic unsigned long long served;  /* requests that have ended */
 };
 
-/* Remembers why app is incomplete: -1 with that errno, or ENOMEM if there is no app. */
-int door_rt_mistake(struct door_app *app, int error);
+/*
+ * Remembers why app is incomplete, the first time: -1 with that errno, or ENOMEM if
+ * there is no app.  The text says which function was called how, and what is wrong.
+ */
+int door_rt_mistake(struct door_app *app, int error, const char *format, ...) DOOR_APP_PRINTF(3, 4);
 
 #endif

@@ -125,6 +125,20 @@ const char *door_rt_list_find(const struct door_rt_header *headers, const char *
     return headers != NULL ? headers->value : NULL;
 }
 
+int door_rt_list_copy(struct door_rt_arena *arena, struct door_rt_header **to,
+                      const struct door_rt_header *from)
+{
+    for (*to = NULL; from != NULL; from = from->next) {
+        struct door_rt_header *header = door_rt_alloc(arena, sizeof(*header));
+
+        if (header == NULL)
+            return -1;
+        *header = (struct door_rt_header){NULL, NULL, from->name, from->value};
+        append(to, header);
+    }
+    return 0;
+}
+
 int door_rt_list_read(struct door_rt_arena *arena, struct door_wire_reader message,
                       enum door_wire_type type, struct door_rt_header **headers)
 {

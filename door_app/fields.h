@@ -44,6 +44,10 @@ int door_rt_list_put(struct door_rt_arena *arena, struct door_rt_header **header
 void door_rt_list_remove(struct door_rt_header **headers, const char *name);
 const char *door_rt_list_find(const struct door_rt_header *headers, const char *name); /* or NULL */
 
+/* Makes *to a list of the same headers: 0, or -1 with ENOMEM.  They share their texts. */
+int door_rt_list_copy(struct door_rt_arena *arena, struct door_rt_header **to,
+                      const struct door_rt_header *from);
+
 /* Copies the message's fields of that type: 0, or -1 with ENOMEM. */
 int door_rt_list_read(struct door_rt_arena *arena, struct door_wire_reader message,
                       enum door_wire_type type, struct door_rt_header **headers);

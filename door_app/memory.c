@@ -16,6 +16,27 @@
 
 #include "memory.h"
 
+/*
+ * In builds with AddressSanitizer what nobody has is out of bounds, and between blocks
+ * there is always some of it.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_RED_ZONES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_RED_ZONES 1
+#endif
+#endif
+
+#ifdef HAS_RED_ZONES
+#include <sanitizer/asan_interface.h>
+#define RED_ZONE 32
+#else
+#define RED_ZONE                           0
+#define ASAN_POISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#define ASAN_UNPOISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#endif
+
 #define CHUNK_MIN ((size_t)8 << 10)
 #define BODY_MIN  ((size_t)16 << 10)
 
@@ -41,6 +62,7 @@ static struct door_rt_chunk *add_chunk(struct door_rt_arena *arena, size_t len)
 
     if (chunk == NULL)
         return NULL;
+    ASAN_POISON_MEMORY_REGION(chunk->bytes, cap);
     chunk->next = arena->chunks;
     chunk->cap = cap;
     chunk->used = 0;
@@ -51,19 +73,20 @@ static struct door_rt_chunk *add_chunk(struct door_rt_arena *arena, size_t len)
 void *door_rt_alloc(struct door_rt_arena *arena, size_t len)
 {
     struct door_rt_chunk *chunk = arena->chunks;
+    size_t size = aligned(len) + RED_ZONE;
     void *found;
 
     if (len > SIZE_MAX / 2) {
         errno = ENOMEM;
         return NULL;
     }
-    len = aligned(len);
-    if (chunk == NULL || chunk->cap - chunk->used < len)
-        chunk = add_chunk(arena, len);
+    if (chunk == NULL || chunk->cap - chunk->used < size)
+        chunk = add_chunk(arena, size);
     if (chunk == NULL)
         return NULL;
     found = chunk->bytes + chunk->used;
-    chunk->used += len;
+    chunk->used += size;
+    ASAN_UNPOISON_MEMORY_REGION(found, len);
     return found;
 }
 
@@ -112,6 +135,7 @@ void door_rt_arena_reset(struct door_rt_arena *arena)
     door_rt_arena_free(arena);
     kept->next = NULL;
     kept->used = 0;
+    ASAN_POISON_MEMORY_REGION(kept->bytes, kept->cap);
     arena->chunks = kept;
 }
 
@@ -121,6 +145,7 @@ void door_rt_arena_free(struct door_rt_arena *arena)
         struct door_rt_chunk *chunk = arena->chunks;
 
         arena->chunks = chunk->next;
+        ASAN_UNPOISON_MEMORY_REGION(chunk->bytes, chunk->cap);
         free(chunk);
     }
 }

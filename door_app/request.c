@@ -64,7 +64,7 @@ struct door_rt_request *door_rt_request_read(struct door_rt_thread *thread, cons
         memcpy(head, data, head_len);
     if (door_wire_read_copied(&req->message, DOOR_WIRE_REQUEST, head, head_len, data, len) == -1)
         return NULL;
-    req->status = 200;
+    req->status = req->kept.status = 200;
     req->body = req->message.body;
     req->body_len = (size_t)req->message.body_len;
     req->body_more = (req->message.flags & DOOR_WIRE_MORE) != 0;
@@ -134,6 +134,16 @@ const char *door_app_path_info(const struct door_app_request *handle)
 const char *door_app_query(const struct door_app_request *handle)
 {
     return text_of(handle, DOOR_WIRE_QUERY);
+}
+
+const char *door_app_scheme(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_SCHEME);
+}
+
+const char *door_app_remote_user(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_REMOTE_USER);
 }
 
 const char *door_app_remote_addr(const struct door_app_request *handle)

@@ -23,6 +23,7 @@ struct door_rt_file {
 };
 
 struct door_rt_multipart;
+struct door_rt_page;
 
 /*
  * Its thread's.  Handlers have a struct door_app_request * that is no address but
@@ -48,6 +49,14 @@ struct door_rt_request {
     struct door_rt_header *headers;
     struct door_rt_header *trailers;
     struct door_rt_header *log_fields;
+    struct { /* what was set before the handler was called */
+        int status;
+        int has_own_status;
+        struct door_rt_header *headers;
+        struct door_rt_header *trailers;
+    } kept;
+    const struct door_rt_page *pages; /* the application's, for what is refused */
+    int is_refused;                   /* one of them is at work */
     int is_begun;
     int is_excess;    /* more was written than Content-Length says */
     uint64_t written; /* bytes of body, sent or not */

@@ -17,7 +17,7 @@
 #include "door_app.h"
 #include "fail.h"
 #include "message.h"
-#include "response.h"
+#include "request.h"
 
 /* For what can be set only before the head has gone. */
 static struct door_rt_request *not_begun(struct door_app_request *handle)
@@ -267,12 +267,4 @@ int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_
     else
         req->file = (struct door_rt_file){fd, offset, len};
     return 0;
-}
-
-/* ---------------------------------------------------------------- our own */
-
-void door_rt_tell(struct door_app_request *handle, int status, const char *text)
-{
-    if (door_app_status(handle, status) == 0)
-        door_app_printf(handle, "%s\n", text);
 }

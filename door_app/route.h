@@ -12,4 +12,7 @@
 /* Has the request's handler answer it, or says why there is none. */
 void door_rt_route(const struct door_app *app, struct door_rt_request *req);
 
+/* Sends the client to another path of the application, with its query and method (308); or -1. */
+int door_rt_redirect(struct door_rt_request *req, const char *path);
+
 #endif

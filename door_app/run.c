@@ -265,6 +265,7 @@ static int serve(struct door_app *app, const char *path)
     report_ready(ready, path);
     while (sem_wait(&stop.told) == -1)
         continue;
+    atomic_store(&app->is_stopping, 1);
     return close_door(app, door, path);
 }
 
@@ -278,10 +279,13 @@ int door_app_run(struct door_app *app, const char *path)
         fprintf(stderr, "door_app: no path for the door: give one, or set DOOR_PATH\n");
         return 1;
     }
-    if (app == NULL || app->error != 0) {
-        complain(path, "the application is incomplete", app == NULL ? ENOMEM : app->error);
+    if (app == NULL || app->mistake[0] != '\0') {
+        fprintf(stderr, "door_app: %s: the application is incomplete: %s\n", path,
+                app == NULL ? strerror(ENOMEM) : app->mistake);
         return 1;
     }
+    /* Not lost if the program crashes; in a pipe stdio would keep it. */
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();
     begin_listening();
     result = serve(app, path);

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "fail.h"
 #include "message.h"
+#include "refuse.h"
 #include "route.h"
 #include "serve.h"
 
@@ -97,6 +99,24 @@ static int is_awaited(struct door_rt_request *req)
     return door_app_client_gone(handle) != DOOR_APP_CLIENT_GONE;
 }
 
+/*
+ * The response, or the application's page for one that cannot be made: what httpd does
+ * not hear of then is in the log.
+ */
+static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
+{
+    struct door_app_request *handle = door_rt_handle(req);
+
+    if (door_rt_response(req, &answer->bytes, &answer->len) == 0)
+        return 0;
+    if (req->is_begun || !door_rt_has_page(req, 500))
+        return -1;
+    door_app_log(handle, LOG_ERR, "the response cannot be made: %m");
+    if (door_app_refuse(handle, 500, "Internal server error") == -1)
+        return -1;
+    return door_rt_response(req, &answer->bytes, &answer->len);
+}
+
 static void answer_request(struct door_app *app, struct door_rt_thread *thread,
                            struct door_rt_answer *answer)
 {
@@ -111,7 +131,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     start_thread(app, thread);
     if (!has_waited || is_awaited(req))
         door_rt_route(app, req);
-    if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
+    if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;
     } else {

@@ -36,10 +36,11 @@ struct script {
     size_t name_len; /* bytes of the request's PATH_INFO that are the program's name */
 };
 
-static void answer(struct door_app_request *req, int status, const char *text)
+/* Instead of what was said so far; where some of that has gone, the client sees a break. */
+static void refuse(struct door_app_request *req, int status, const char *text)
 {
-    if (door_app_status(req, status) == 0 && door_app_content_type(req, "text/plain") == 0)
-        door_app_printf(req, "%s\n", text);
+    if (door_app_refuse(req, status, text) == -1)
+        door_app_fail(req);
 }
 
 /* ---------------------------------------------------------------- which program */
@@ -215,15 +216,6 @@ static int start(struct door_app_request *req, struct cgi_program *program,
                              length == NULL || strcmp(length, "0") != 0);
 }
 
-/* Instead of what was said so far; where some of that has gone, the client sees a break. */
-static void replace(struct door_app_request *req, int status, const char *text)
-{
-    if (door_app_reset(req) == 0)
-        answer(req, status, text);
-    else
-        door_app_fail(req);
-}
-
 /* What has gone wrong, to the log and to the client. */
 static void fail(struct door_app_request *req, const struct script *script,
                  const struct cgi_response *response, enum cgi_outcome outcome)
@@ -234,13 +226,13 @@ static void fail(struct door_app_request *req, const struct script *script,
     case CGI_LATE:
         door_app_log(req, LOG_ERR, "door_cgi: %s: silent for %d s, ended", script->path,
                      options.timeout_ms / 1000);
-        replace(req, 504, "The program has not answered in time");
+        refuse(req, 504, "The program has not answered in time");
         break;
     case CGI_WRONG:
         door_app_log(req, LOG_ERR, "door_cgi: %s: %s", script->path,
                      response->head_len == 0 ? "ended without a response"
                                              : "what it says is no CGI response");
-        replace(req, 500, "The program has given no valid response");
+        refuse(req, 500, "The program has given no valid response");
         break;
     case CGI_GONE:
         door_app_log(req, LOG_INFO, "door_cgi: %s: nobody waits for it, ended", script->path);
@@ -248,7 +240,7 @@ static void fail(struct door_app_request *req, const struct script *script,
         break;
     default:
         door_app_log(req, LOG_ERR, "door_cgi: %s: %s", script->path, strerror(error));
-        replace(req, 500, "The program's response could not be passed on");
+        refuse(req, 500, "The program's response could not be passed on");
     }
 }
 
@@ -265,7 +257,7 @@ static void run(struct door_app_request *req, const struct script *script)
 
     if (start(req, &program, script) == -1) {
         door_app_log(req, LOG_ERR, "door_cgi: cannot run %s: %m", script->path);
-        answer(req, 500, "The program could not be run");
+        refuse(req, 500, "The program could not be run");
         return;
     }
     outcome = cgi_relay(req, &program, &response, options.timeout_ms);
@@ -287,7 +279,7 @@ static void handle(struct door_app_request *req, void *data)
     if (status == 0)
         run(req, &script);
     else
-        answer(req, status, status == 404 ? "There is no such program"
+        refuse(req, status, status == 404 ? "There is no such program"
                                           : "That is no program that may be run");
 }
 
