@@ -56,10 +56,11 @@ program(hangs => "${sh}echo \$\$ >$dir/hangs; sleep 300 & echo \$! >>$dir/hangs\
     . "sh -c 'trap \"\" TERM; echo \$\$ >>$dir/hangs; sleep 300; sleep 300'\n");
 program(stalls => "${sh}${plain}echo one; echo \$\$ >$dir/stalls; exec sleep 300\n");
 program(signals => "${sh}${plain}grep -E '^Sig(Blk|Ign)' /proc/self/status\n");
+program(waits => "${sh}echo \$\$ >$dir/waits; exec sleep 60\n");
 program(data => 'no program', 0644);
 program(broken => "#!/no/such/interpreter\n");
 
-my $server = <<"CONF";
+my $server = (have_http2() ? "Protocols h2c http/1.1\n" : '') . <<"CONF";
 DoorApp cgi "$gateway $dir/cgi" env=PATH=/usr/bin:/bin
 DoorApp late "$gateway -t 1 $dir/cgi"
 DoorApp one "$gateway $dir/cgi/env"
@@ -93,6 +94,17 @@ Alias /outside "$dir/htdocs"
         DoorHandler files
     </Files>
 </Directory>
+DoorApp cgit "$gateway /usr/lib/cgit/cgit.cgi"
+DoorApp gitweb "$gateway /usr/lib/cgi-bin/gitweb.cgi" env=PATH=/usr/bin:/bin
+<Location /cgit>
+    DoorHandler cgit
+    SetEnv CGIT_CONFIG "$dir/cgitrc"
+</Location>
+<Location /gitweb>
+    DoorHandler gitweb
+    SetEnv GITWEB_CONFIG "$dir/gitweb.conf"
+    SetEnv HOME "$dir/home"
+</Location>
 <Location /git>
     DoorHandler git
     SetEnv GIT_PROJECT_ROOT "$dir/git"
@@ -226,6 +238,29 @@ is ask('/cgi-bin/deaf', '-T', $large)->{body}, "deaf\n", '... that nobody reads'
     unlike $text, qr/two/, 'what is said goes when the program pauses';
 }
 
+SKIP: {
+    skip 'no HTTP/2 here', 2 unless have_http2();
+    is curl('--http2-prior-knowledge', '-T', $large, "$base/cgi-bin/echo"), pattern(5_000_000), 'HTTP/2: and back';
+    is curl('--http2-prior-knowledge', "$base/cgi-bin/slow"), "one\ntwo\n", '... without a body';
+}
+
+# The gateway dies while it waits for a body.
+{
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}", Timeout => 30);
+    print $socket "POST /cgi-bin/waits HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        . "Content-Length: 7\r\n\r\nhalf";
+    ok $httpd->wait_for(sub { -s "$dir/waits" }), 'a program that takes its time, before its body has come';
+    sleep 0.2;
+    my ($pid) = $httpd->processes(qr{door_cgi \S+/cgi $});
+    my ($text, $since) = ('', time);
+    kill 'KILL', $pid;
+    sysread $socket, $text, 65_536, length $text or last while 1;
+    like $text, qr{^HTTP/1.1 502 }, '... whose gateway is killed: 502';
+    cmp_ok time - $since, '<', 20, '... before the body or a time-out comes';
+    kill 'KILL', numbers('waits', 1);
+    ok $httpd->wait_for(sub { ask('/cgi-bin/env')->{status} == 200 }), '... and there is another one';
+}
+
 # ---- time
 
 sub numbers {
@@ -311,6 +346,20 @@ SKIP: {
     ok git("$dir/first", qw(push -q origin HEAD)), '... is pushed';
     ok git($dir, qw(clone -q), "$base/git/repo", 'second'), '... and cloned';
     is -s "$dir/second/large", -s "$dir/first/large", '... with all that is in it';
+}
+for (['/usr/lib/cgit/cgit.cgi', 'cgitrc', "virtual-root=/cgit\nscan-path=$dir/git\n", '/cgit/repo/log/'],
+    ['/usr/lib/cgi-bin/gitweb.cgi', 'gitweb.conf', "\$projectroot = '$dir/git';\n1;\n", '/gitweb?p=repo;a=log'])
+{
+    my ($program, $name, $text, $path) = @$_;
+    SKIP: {
+        skip "no $program here", 2 unless -x $program;
+        open my $settings, '>', "$dir/$name" or die;
+        print $settings $text;
+        close $settings;
+        $answer = ask($path);
+        is $answer->{status}, 200, "$program";
+        like $answer->{body}, qr{>\s*one\s*<}, '... shows the commit';
+    }
 }
 
 ok $httpd->stop, 'httpd stops';
