@@ -14,7 +14,8 @@
 struct door_rt_line {
     pthread_mutex_t lock;
     unsigned running;
-    unsigned max; /* what the last request said; 0: no limit */
+    int is_elsewhere; /* httpd keeps it: whoever gets here runs */
+    unsigned max;     /* what the last request said; 0: no limit */
     unsigned waiting;
     TAILQ_HEAD(, door_rt_waiter) waiters; /* as many, first come first */
 };

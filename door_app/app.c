@@ -13,14 +13,24 @@
 #include "app.h"
 #include "thread.h"
 
+#define THREADS_MAX    256   /* each costs some 50 KiB, and whatever its handlers keep */
+#define THREAD_IDLE_MS 10000
+
 struct door_app *door_app_create(void)
 {
     struct door_app *app = calloc(1, sizeof(*app));
 
-    if (app != NULL) {
-        pthread_mutex_init(&app->line.lock, NULL);
-        TAILQ_INIT(&app->line.waiters);
+    if (app == NULL)
+        return NULL;
+    app->thread_hooks = door_rt_hooks_create();
+    if (app->thread_hooks == NULL) {
+        free(app);
+        return NULL;
     }
+    app->thread_max = THREADS_MAX;
+    app->thread_idle_ms = THREAD_IDLE_MS;
+    pthread_mutex_init(&app->line.lock, NULL);
+    TAILQ_INIT(&app->line.waiters);
     return app;
 }
 
@@ -52,6 +62,7 @@ void door_app_destroy(struct door_app *app)
 {
     if (app == NULL || atomic_load(&app->started) != atomic_load(&app->ended))
         return;
+    door_rt_hooks_close(app->thread_hooks);
     for (const struct door_rt_directory *d = app->directories; d != NULL; d = d->next)
         close(d->fd);
     free_list(app->routes);
@@ -62,14 +73,20 @@ void door_app_destroy(struct door_app *app)
     free(app);
 }
 
-int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
-                       door_app_thread_hook *stop, void *data)
+int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
+                       door_app_thread_stop *stop, void *data)
 {
-    if (app == NULL || app->start_thread != NULL || app->stop_thread != NULL)
+    if (app == NULL || door_rt_hooks_set(app->thread_hooks, start, stop, data) == -1)
         return door_rt_mistake(app, EEXIST, "door_app_on_thread: it has such hooks already");
-    app->start_thread = start;
-    app->stop_thread = stop;
-    app->thread_data = data;
+    return 0;
+}
+
+int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_set_threads: no application");
+    app->thread_max = max;
+    app->thread_idle_ms = idle_ms;
     return 0;
 }
 

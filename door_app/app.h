@@ -11,6 +11,7 @@
 
 #include "admit.h"
 #include "door_app.h"
+#include "hooks.h"
 #include "refuse.h"
 
 struct door_rt_route {
@@ -42,8 +43,9 @@ struct door_app {
     struct door_rt_page *pages;
     struct door_rt_directory *directories;
     struct door_rt_line line;
-    door_app_thread_hook *start_thread, *stop_thread; /* or NULL */
-    void *thread_data;
+    struct door_rt_hooks *thread_hooks; /* held */
+    unsigned thread_max;                /* 0: as many as the doors like */
+    unsigned thread_idle_ms;            /* 0: none ends */
     char mistake[200];                  /* why it is incomplete; "" if it is not */
     _Atomic int is_stopping;            /* it was told to end */
     _Atomic unsigned long long started; /* calls that entered the procedure */

@@ -70,11 +70,12 @@ struct door_app_request;
 /* Answers one request; data is what was given to door_app_handle(). */
 typedef void door_app_handler(struct door_app_request *req, void *data);
 
+/* Run on a server thread; data is what was given to door_app_on_thread(). */
+typedef int door_app_thread_start(void *data);
+typedef void door_app_thread_stop(void *data);
+
 /* Looks at a request before its handler does; 0: go on, another value: it is answered. */
 typedef int door_app_hook(struct door_app_request *req, void *data);
-
-/* Runs on a server thread; data is what was given to door_app_on_thread(). */
-typedef void door_app_thread_hook(void *data);
 
 /* ---------------------------------------------------------------- application */
 
@@ -176,19 +177,68 @@ int door_app_error_page(struct door_app *app, int status, door_app_handler *hand
 int door_app_files(struct door_app *app, const char *prefix, const char *path);
 
 /*
- * Has start run on each server thread before its first request, and stop when
- * that thread ends; either may be NULL.  What they set up, such as a
- * _Thread_local database connection, belongs to the thread.  Threads that are
- * still there when the process exits run no stop.
+ * Has start run on each server thread before that takes its first request, and stop
+ * when the thread ends; either may be NULL.  What they set up, such as a
+ * _Thread_local database connection, belongs to the thread.
+ *
+ * start returns 0, or -1 with errno, after which stop does not run: the thread takes no
+ * requests then, others do that, and it tries again after a pause that grows to a second.
+ * While no thread could start, one answers the requests with 503 and Retry-After.  A line
+ * on stderr tells when that begins and ends; see door_app_thread_failed().  A thread that
+ * has not been able to start for as long as an idle one stays ends.
+ *
+ * Threads that are still there when the process exits, or when app is destroyed, run no
+ * stop.  Where the doors cannot say when a thread begins (illumos), start runs with its
+ * first request, and each that is to run there meanwhile gets 503.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EEXIST the application has such hooks already; ENOMEM app is NULL.
  *          door_app_run() refuses the application then, as with
  *          door_app_handle().
+ * Threads: one at a time, and none once door_app_run() was called.  The hooks
+ *          themselves run on several threads at once.
+ */
+int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
+                       door_app_thread_stop *stop, void *data);
+
+/*
+ * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
+ *
+ * Returns: -1 with EAGAIN, for the hook to return.
+ * Threads: the hook's.
+ */
+int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
+
+/*
+ * In a handler: what the thread's start hook has set up is lost.  After the answer, for
+ * which the handler goes on to care, stop runs on this thread, and then start, as if
+ * it were a new one.
+ *
+ * Errors:  EINVAL another thread runs the request, or none.
+ * Threads: the request's.
+ */
+int door_app_thread_lost(struct door_app_request *req);
+
+/*
+ * Sets how many server threads there are at most, 256 unless it is said, and for how many
+ * milliseconds one stays that has nothing to do, 10,000 unless it is said; two of them
+ * always stay.  0: no maximum; none ends.
+ *
+ * A handler keeps its thread, so at most max run at a time, and there are at most max of
+ * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
+ * httpd.  A program that httpd starts finds a maximum in the environment variable
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=); the lower one holds.
+ * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
+ * a door of its own process which the same threads serve may wait for itself if all of
+ * them do: such a door must be DOOR_PRIVATE, with threads of its own.
+ *
+ * Where the doors have no maximum (illumos) this has no meaning: DoorMaxConcurrent has
+ * requests stand in line in the application then, each on a thread.
+ *
+ * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
  */
-int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
-                       door_app_thread_hook *stop, void *data);
+int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
  * Serves requests at the door called path, or at the one that the environment
@@ -780,8 +830,8 @@ int door_app_log_field(struct door_app_request *req, const char *name, const cha
 unsigned long door_app_thread_number(const struct door_app_request *req);
 
 /*
- * How many server threads exist that have run a request.  The doors keep a
- * spare one that has not.
+ * How many server threads exist that have run a request or a start hook.  The doors
+ * keep a spare one that has not.
  *
  * Returns: how many.
  * Threads: any.

@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "hooks.h"
 #include "message.h"
 #include "refuse.h"
 #include "route.h"
 #include "serve.h"
+
+#define RETRY_AFTER "1" /* seconds; what a thread lacks is tried for as often */
 
 /* ---------------------------------------------------------------- answers */
 
@@ -81,22 +84,20 @@ static int find_caller(struct door_rt_request *req, int fd)
     return !is_offered || req->channel.caller != NULL;
 }
 
-/* The thread's first request of this application: what the application wants to have per thread. */
-static void start_thread(struct door_app *app, struct door_rt_thread *thread)
-{
-    if (thread->hooked == app)
-        return;
-    thread->hooked = app;
-    if (app->start_thread != NULL)
-        app->start_thread(app->thread_data);
-}
-
 /* A request whose caller has left while it stood in line is nobody's. */
 static int is_awaited(struct door_rt_request *req)
 {
     struct door_app_request *handle = door_rt_handle(req);
 
     return door_app_client_gone(handle) != DOOR_APP_CLIENT_GONE;
+}
+
+/* The thread lacks what the application wants it to have, and so do all others. */
+static void refuse_for_now(struct door_rt_request *req)
+{
+    door_app_header_set(door_rt_handle(req), "Retry-After", RETRY_AFTER);
+    req->is_refused = 1; /* a page of the application's may need what the thread lacks */
+    door_rt_refuse(req, 503, "The application cannot serve this now");
 }
 
 /*
@@ -128,8 +129,9 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         return;
     }
     thread->serving = app;
-    start_thread(app, thread);
-    if (!has_waited || is_awaited(req))
+    if (!door_rt_hooks_ready(app->thread_hooks, thread))
+        refuse_for_now(req);
+    else if (!has_waited || is_awaited(req))
         door_rt_route(app, req);
     if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
@@ -140,6 +142,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     thread->serving = NULL;
     atomic_fetch_add(&app->served, 1);
     door_rt_depart(&app->line);
+    door_rt_hooks_settle(thread);
 }
 
 static void put_count(struct door_wire_writer *w, const char *name, unsigned long long count)
@@ -178,8 +181,6 @@ static void end_thread(struct door_rt_thread *thread)
         atomic_fetch_add(&thread->serving->ended, 1);
         door_rt_request_end(thread->req);
     }
-    if (thread->hooked != NULL && thread->hooked->stop_thread != NULL)
-        thread->hooked->stop_thread(thread->hooked->thread_data);
 }
 
 static int is_status(const void *data, size_t len)

@@ -33,6 +33,8 @@ static void end_thread(void *state)
     own = NULL;
     if (thread->at_end != NULL)
         thread->at_end(thread);
+    if (thread->leave != NULL)
+        thread->leave(thread);
     free(thread->req);
     door_rt_arena_free(&thread->arena);
     door_rt_buffer_free(&thread->body);

@@ -16,14 +16,20 @@
 #include "door_app.h"
 #include "memory.h"
 
+struct door_rt_hooks;
 struct door_rt_request;
 
 /* Its own, until it ends. */
 struct door_rt_thread {
     unsigned long number;
     struct door_app *serving; /* while a handler runs */
-    struct door_app *hooked;  /* whose start hook has run here, or NULL */
-    void (*at_end)(struct door_rt_thread *thread); /* for those two, when the thread ends */
+    void (*at_end)(struct door_rt_thread *thread); /* for that, when the thread ends */
+    struct door_rt_hooks *hooks; /* hooks.c's, as all that follows; held, or NULL */
+    int is_hooked;               /* the start hook has succeeded here */
+    int is_lacking;              /* it has not, and that is counted */
+    int64_t lacking_since_ns;
+    int is_lost; /* what it has set up; the handler says so */
+    void (*leave)(struct door_rt_thread *thread); /* when the thread ends, or NULL */
     struct door_rt_arena arena;
     struct door_rt_buffer body;
     uintptr_t handle;            /* of the request that runs here, or 0 */

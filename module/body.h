@@ -23,6 +23,12 @@ struct mod_door_body {
 int mod_door_body_init(request_rec *r, struct mod_door_body *body);
 
 /*
+ * Before the request's fields are written: what changes the body, as DEFLATE does,
+ * takes away those that are no longer true when it is first asked for it.
+ */
+void mod_door_body_show(request_rec *r, struct mod_door_body *body);
+
+/*
  * Reads what goes along with the call: what is there, and what a short body
  * that comes at once still lacks.
  */
@@ -46,7 +52,10 @@ int mod_door_body_status(const struct mod_door_body *body);
 /* Before the response ends: decides what becomes of a body that was not read. */
 void mod_door_body_discard(request_rec *r, struct mod_door_body *body);
 
-/* Before another request answers in this one's place, which then has no body. */
+/*
+ * Before another request answers in this one's place, or once this one does in another's:
+ * it has no body then.
+ */
 void mod_door_body_abandon(request_rec *r, struct mod_door_body *body);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "mod_door.h"
 #include "body.h"
+#include "calls.h"
 #include "config.h"
 #include "instance.h"
 #include "response.h"
@@ -34,8 +35,12 @@
 struct mod_door_call {
     request_rec *r;
     const struct mod_door_config *conf;
-    _Atomic int64_t deadline_ns; /* of the application; 0: none, or it is not its turn */
+    struct call_note *note;    /* in the table of calls, or own_note: nobody asks for it */
+    struct call_note own_note;
     const struct mod_door_limit *limit; /* of the door, or NULL */
+    int has_place;                      /* mod_door_enter_limit() has let it in */
+    int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
+    int was_taken;          /* by a thread of the application */
     struct mod_door_instance instance;  /* of the application */
     int is_renewed; /* the door at the path has been opened anew */
     char token[DOOR_WIRE_ID_LEN + 1];
@@ -64,5 +69,10 @@ struct mod_door_call {
     apr_status_t complaint; /* what was wrong on the response door, for the log */
     apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
 };
+
+static inline int mod_door_is_raw(const struct mod_door_call *call)
+{
+    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
+}
 
 #endif

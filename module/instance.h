@@ -21,16 +21,21 @@ struct mod_door_instance {
 };
 
 /*
- * Chooses a process that is up, and names its door.  Waits while the
- * application starts: MOD_DOOR_ESTART, _EDOWN.  It is to be left.
+ * Chooses a process that is up, enters the note there, and names its door.  Waits while
+ * the application starts: MOD_DOOR_ESTART, _EDOWN.  It is to be left.
  */
-apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
-                                     struct mod_door_name *name);
+apr_status_t mod_door_enter_instance(struct mod_door_instance *in, struct call_note *note,
+                                     apr_pool_t *pool, struct mod_door_name *name);
+
+/* Whether a call that waits should go to another process of the application. */
+int mod_door_is_better_off(const struct mod_door_instance *in);
+
 /* The door of the process with that cell and serial. */
 apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                     uint64_t serial, struct mod_door_name *name);
 
-void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how);
+void mod_door_leave_instance(struct mod_door_instance *in, struct call_note *note,
+                             enum call_end how);
 
 /* When a client that was turned away should come again. */
 apr_interval_time_t mod_door_retry_after(const struct mod_door_app *app);

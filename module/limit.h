@@ -9,13 +9,13 @@
 #include "mod_door.h"
 
 struct mod_door_config;
+struct mod_door_call;
 
 /* DoorMaxConcurrent and what belongs to it; of a door, wherever it is used. */
 struct mod_door_limit {
     int max;                           /* requests that may run at a time; 0 not said */
     int queue_len;                     /* requests that may wait; -1 not said */
     apr_interval_time_t queue_timeout; /* how long; -1 not said */
-    unsigned index;                    /* in limit.c's table */
 };
 
 #define MOD_DOOR_QUEUE_LEN 100
@@ -30,15 +30,24 @@ int mod_door_check_limits(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_poo
 /* The limit of the door at path, or NULL. */
 const struct mod_door_limit *mod_door_find_limit(const char *path);
 
-/* In httpd's parent, when the configuration stands; then in each child. */
-apr_status_t mod_door_make_limit_table(apr_pool_t *config_pool);
-void mod_door_take_row(apr_pool_t *child_pool);
+/*
+ * Until the call has a place, if its door has a limit; it is to leave then.  Errors:
+ * MOD_DOOR_EBUSY too many wait already; those of mod_door_check_wait().
+ */
+apr_status_t mod_door_enter_limit(struct mod_door_call *call);
+void mod_door_leave_limit(struct mod_door_call *call);
 
 /*
- * 1 if the request is among the first max ones of all children; then it has to
- * leave, too.  A limit of NULL lets all in.
+ * Nobody has taken the call in a try that began then: APR_SUCCESS, it is to be made
+ * again; the errors are the same ones.
  */
-int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max);
-void mod_door_leave_limit(const struct mod_door_limit *limit);
+apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns);
+
+/*
+ * While nobody has taken the call: APR_SUCCESS, or why it waits no longer:
+ * MOD_DOOR_EBUSY its time is up, or ETIMEDOUT where that is DoorTimeout; MOD_DOOR_EGONE;
+ * MOD_DOOR_ECUT httpd stops; MOD_DOOR_EMOVE it should go to another process.
+ */
+apr_status_t mod_door_check_wait(struct mod_door_call *call);
 
 #endif

@@ -4,7 +4,7 @@
  * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
  * story of a request; config.c reads the directives, mapping.c finds the requests that
  * are a door's, doors.c keeps this child's open doors, batch.c how who calls them is
- * scheduled, limit.c counts requests, request.c makes the message for the application,
+ * scheduled, limit.c has requests wait, call.c calls, request.c makes the message for the application,
  * response.c turns its answer into a checked HTTP response, file.c passes on
  * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
  * the application can still change.
@@ -55,7 +55,9 @@ enum mod_door_error {
     MOD_DOOR_ECUT,                           /* httpd restarts or stops */
     MOD_DOOR_EEXHAUSTED,                     /* it has no descriptors or memory for the request */
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
-    MOD_DOOR_EUNCLOSED                       /* too many of its descriptors cannot be closed */
+    MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
+    MOD_DOOR_EGONE,                          /* the client has gone while it waited */
+    MOD_DOOR_EMOVE                           /* another process should be called */
 };
 
 /* How many descriptors a call of either side may bring: one has a meaning. */

@@ -400,6 +400,7 @@ int mod_door_write_request(struct mod_door_call *call)
     call->arg_cap = MOD_DOOR_BUFFER_LEN;
     if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
         return write_raw(call);
+    mod_door_body_show(call->r, &call->body);
     status = write_fields(call, &w);
     if (status != OK)
         return status;

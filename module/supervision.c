@@ -29,6 +29,7 @@
 
 #include "mod_door.h"
 #include "app.h"
+#include "shared_calls.h"
 #include "supervision.h"
 #include "supervisor.h"
 
@@ -160,6 +161,7 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
         .alive_fd = ALIVE_FD,
         .parent = retained->owner,
         .board = retained->board,
+        .calls = mod_door_calls(),
         .ledger = retained->ledger,
         .runtime_parent = parent_dir,
         .writer = write_line,

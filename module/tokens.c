@@ -87,11 +87,19 @@ apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
     return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
 }
 
-void mod_door_set_deadline(struct mod_door_call *call)
+/* First the time, then the turn: nobody must see the one's turn with the other's time. */
+void mod_door_give_turn(struct mod_door_call *call)
 {
-    apr_interval_time_t timeout = mod_door_timeout(call);
+    int64_t timeout_ns = (int64_t)mod_door_timeout(call) * 1000;
 
-    atomic_store(&call->deadline_ns, timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0);
+    atomic_store(&call->note->deadline_ns, timeout_ns > 0 ? door_now_ns() + timeout_ns : 0);
+    atomic_store(&call->note->phase, CALL_MADE);
+}
+
+void mod_door_take_turn(struct mod_door_call *call)
+{
+    atomic_store(&call->note->phase, CALL_PAUSED);
+    atomic_store(&call->note->deadline_ns, 0);
 }
 
 void mod_door_open_token(struct mod_door_call *call)
@@ -146,8 +154,9 @@ apr_status_t mod_door_enter_call(unsigned long serial, const char *token, struct
     if (error == APR_SUCCESS && call->client_fd == -1)
         call->client_fd = copy_client_fd(call->r->connection);
     if (error == APR_SUCCESS) {
-        call->paused_ns = atomic_exchange(&call->deadline_ns, 0);
+        call->paused_ns = atomic_load(&call->note->deadline_ns);
         call->keeps_deadline = 0;
+        mod_door_take_turn(call);
     }
     pthread_mutex_unlock(&lock);
     *entered = call;
@@ -157,12 +166,11 @@ apr_status_t mod_door_enter_call(unsigned long serial, const char *token, struct
 void mod_door_leave_call(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
+    mod_door_give_turn(call);
     if (is_stopping)
-        atomic_store(&call->deadline_ns, NOW_NS);
+        atomic_store(&call->note->deadline_ns, NOW_NS);
     else if (call->keeps_deadline)
-        atomic_store(&call->deadline_ns, call->paused_ns);
-    else
-        mod_door_set_deadline(call);
+        atomic_store(&call->note->deadline_ns, call->paused_ns);
     if (call->instance.cell != 0)
         board_note_progress(mod_door_board(), call->instance.cell);
     call->busy = 0;
@@ -185,7 +193,7 @@ static unsigned cut_off_calls(void)
         if (call->client_fd != -1)
             shutdown(call->client_fd, SHUT_RDWR);
         if (!call->busy)
-            atomic_store(&call->deadline_ns, NOW_NS);
+            atomic_store(&call->note->deadline_ns, NOW_NS);
     }
     return busy;
 }

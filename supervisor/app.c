@@ -101,6 +101,7 @@ static struct app_definition *copy_of_process(const struct app_definition *def)
     copy->instances = copy->has_overlap = copy->is_watched = copy->reload_always = 0;
     copy->max_requests = 0;
     copy->max_age_ns = copy->busy_ns = 0;
+    copy->has_own_busy = 0;
     copy->start_ns = copy->stop_ns = 0;
     copy->backoff_min_ns = copy->backoff_max_ns = 0;
     return copy;

@@ -37,11 +37,10 @@ static int take_cell(struct process *p)
         if (atomic_load(&sv->start.ledger->pids[i]) != 0)
             continue;
         p->cell = i;
-        atomic_store(&cell->left, 0);
-        atomic_store(&cell->entered, 0);
+        atomic_store(&cell->ended, 0);
         atomic_store(&cell->errors, 0);
-        atomic_store(&cell->timeouts, 0);
-        atomic_store(&cell->since_ns, 0);
+        atomic_store(&cell->waits_ns, 0);
+        atomic_store(&cell->seen_ns, 0);
         atomic_store(&cell->pid, 0);
         atomic_store(&cell->up_ns, 0);
         atomic_store(&cell->is_ready, 0);
@@ -203,19 +202,20 @@ void process_tell_to_end(struct process *p)
  */
 static void look_at_leaving(struct process *p, int64_t now)
 {
-    uint64_t running = board_running(process_cell(p));
+    struct calls_seen calls;
 
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
     p->look_ns = NEVER;
-    if (running > 0)
+    if (calls.inside > 0)
         p->tell_ns = now + p->quiet_ns;
     if (now >= p->deadline_ns) {
         if (!p->is_killed)
-            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %llu calls",
-                       p->def->name, (long)p->pid, (unsigned long long)running);
+            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %u calls",
+                       p->def->name, (long)p->pid, calls.inside);
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
-    } else if (!p->is_told && (p->is_ready || (running == 0 && now >= p->tell_ns))) {
+    } else if (!p->is_told && (p->is_ready || (calls.inside == 0 && now >= p->tell_ns))) {
         process_tell_to_end(p);
     } else if (!p->is_told) {
         p->look_ns = now + LEAVE_TICK;
@@ -432,12 +432,29 @@ static void look_at_starting(struct process *p, int64_t now)
     process_leave(p, now);
 }
 
+/*
+ * It hangs if calls have waited for so long and nothing has moved, unless one that runs
+ * has its time yet, or need not hurry.  Logs what it has seen then.
+ */
+static int hangs(const struct process *p, const struct app_definition *def, int64_t now)
+{
+    int64_t waited_ns = board_waited_ns(process_cell(p), now);
+    struct calls_seen calls;
+
+    if (def->busy_ns == 0 || waited_ns < def->busy_ns)
+        return 0;
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
+    if (calls.is_in_time || (calls.is_untimed && !def->has_own_busy))
+        return 0;
+    output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
+               (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
+    return 1;
+}
+
 void process_look(struct process *p, int64_t now)
 {
     const struct app_definition *def = p->app->def;
     struct slot *slot = p->slot;
-    struct board_cell *cell = process_cell(p);
-    int64_t waited_ns = board_waited_ns(cell, now);
 
     if (!has_door(p)) {
         lose_door(p, now);
@@ -452,11 +469,10 @@ void process_look(struct process *p, int64_t now)
         p->look_ns = now + S;
         return;
     }
-    if (def->busy_ns > 0 && waited_ns >= def->busy_ns) {
-        output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %llu wait", def->name,
-                   (long)p->pid, (double)waited_ns / 1e9, (unsigned long long)board_running(cell));
+    if (hangs(p, def, now)) {
         slot_replace(slot, "it hangs", now);
-    } else if (def->max_requests > 0 && atomic_load(&cell->left) >= def->max_requests) {
+    } else if (def->max_requests > 0 &&
+               atomic_load(&process_cell(p)->ended) >= def->max_requests) {
         slot_replace(slot, "it has had max-requests calls", now);
     } else if (def->max_age_ns > 0 && now - p->up_ns >= def->max_age_ns) {
         slot_replace(slot, "it has reached max-age", now);
