@@ -43,6 +43,9 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
 apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
                                 apr_size_t room, apr_size_t *len, apr_read_type_e block);
 
+/* Whether mod_door_body_read() has something to say: bytes, the end or an error. */
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body);
+
 /* What to answer to a body that could not be read: an HTTP status, or AP_FILTER_ERROR. */
 int mod_door_body_status(const struct mod_door_body *body);
 

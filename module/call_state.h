@@ -44,6 +44,9 @@ struct mod_door_call {
     struct mod_door_target target;
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
+    int64_t paused_ns;    /* while a door thread has it: what deadline_ns was; tokens.c's lock */
+    int keeps_deadline;   /* what it does is no sign of life: that deadline still holds */
+    _Atomic int is_over;  /* the call has ended: one that waits for its application leaves */
     int busy;             /* a door thread has the request; tokens.c's lock */
     int client_fd;        /* a copy of the client's socket, or -1; likewise */
     char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes */
