@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,23 @@ static inline void *door_rt_none(int error)
 {
     errno = error;
     return NULL;
+}
+
+/*
+ * A call of httpd's that a signal ended early would have been made all the same: around
+ * one the thread has no signals.
+ */
+static inline void door_rt_hold_signals(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static inline void door_rt_let_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL); /* errno stays */
 }
 
 /* ---------------------------------------------------------------- memory.c */
@@ -146,6 +164,7 @@ struct door_rt_request {
     int body_more;
     int body_is_touched;           /* by door_app_read() */
     int body_error;                /* errno of what ended it early, or 0 */
+    int body_end_is_told;          /* the handler knows that nothing more comes, or why */
     char *body_buffer;             /* all of it, if it was asked for as a whole; malloc()ed */
     struct door_rt_header *body_trailers;
 
@@ -213,6 +232,12 @@ size_t door_rt_bare(char *buf, size_t cap, enum door_wire_kind kind, unsigned st
  */
 int door_rt_send(struct door_rt_request *req, unsigned flags);
 
+/*
+ * A call of the response door that is answered with an ACK, which is in *answer: 0, or -1
+ * and errno.
+ */
+int door_rt_call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer);
+
 /* A call of the response door did not come through: nobody is there (any more).  -1, errno. */
 int door_rt_lost(struct door_rt_request *req);
 
@@ -238,12 +263,20 @@ int door_rt_parts_send(struct door_rt_request *req, const char *message, size_t 
 int door_rt_parts_are_used(const struct door_rt_request *req); /* by this response */
 int door_rt_parts_are_sent(const struct door_rt_request *req); /* the last of them has left us */
 
-/* The next part of the request's body: a reply that stays until the next one; or -1. */
-int door_rt_parts_read(struct door_rt_request *req, char **reply, size_t *len);
+/*
+ * The next part of the request's body: a reply that stays until the next one; or -1.  With
+ * DOOR_WIRE_NO_WAIT it may be empty.
+ */
+int door_rt_parts_read(struct door_rt_request *req, unsigned flags, char **reply, size_t *len);
 
 /* Waits until no call runs.  What went wrong with what was written is in failed. */
 void door_rt_parts_settle(struct door_rt_request *req);
 void door_rt_parts_end(struct door_rt_request *req);
+
+/* ---------------------------------------------------------------- body.c */
+
+/* Whether door_app_read_now() has something new to say without asking httpd. */
+int door_rt_body_is_at_hand(struct door_rt_request *req);
 
 /* ---------------------------------------------------------------- caller.c */
 

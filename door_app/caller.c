@@ -190,12 +190,16 @@ static struct door_handle *open_door(int fd)
 {
     struct door_handle *handle;
     struct door_async *call;
-    int dead = is_dead(fd);
+    sigset_t before;
+    int dead;
 
-    if (dead != 0)
-        return dead == 1 ? door_rt_none(EBADF) : NULL;
-    handle = door_handle_open(fd);
+    door_rt_hold_signals(&before);
+    dead = is_dead(fd);
+    handle = dead == 0 ? door_handle_open(fd) : NULL;
     call = handle != NULL ? door_async_open(handle, DOOR_RT_ASK_MAX) : NULL;
+    door_rt_let_signals(&before);
+    if (dead == 1)
+        return door_rt_none(EBADF);
     if (call == NULL) {
         door_handle_close(handle);
         return NULL;

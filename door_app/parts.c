@@ -30,28 +30,43 @@ static int may_double(struct door_rt_request *req)
 
 static int open_part(struct door_rt_request *req, struct door_async **part, size_t cap)
 {
-    if (*part == NULL)
+    sigset_t before;
+
+    if (*part == NULL) {
+        door_rt_hold_signals(&before);
         *part = door_async_open(door_rt_caller_handle(req->caller), cap);
+        door_rt_let_signals(&before);
+    }
     return *part != NULL ? 0 : door_rt_lost(req);
 }
 
 static int begin(struct door_rt_request *req, struct door_async *part, const char *message,
                  size_t len, struct door_async *other)
 {
-    int result = door_async_begin(part, message, len, other);
+    sigset_t before;
     char *reply;
     size_t reply_len;
+    int result;
 
+    door_rt_hold_signals(&before);
+    result = door_async_begin(part, message, len, other);
     if (result == -1 && errno == EBUSY) { /* what became of it can be asked again */
         door_async_end(other, &reply, &reply_len);
         result = door_async_begin(part, message, len, NULL);
     }
+    door_rt_let_signals(&before);
     return result == 0 ? 0 : door_rt_lost(req);
 }
 
 static int end(struct door_rt_request *req, struct door_async *part, char **reply, size_t *len)
 {
-    return door_async_end(part, reply, len) == 0 ? 0 : door_rt_lost(req);
+    sigset_t before;
+    int result;
+
+    door_rt_hold_signals(&before);
+    result = door_async_end(part, reply, len);
+    door_rt_let_signals(&before);
+    return result == 0 ? 0 : door_rt_lost(req);
 }
 
 /* What was read stays to be looked at. */
@@ -151,13 +166,13 @@ static int begin_read(struct door_rt_request *req, unsigned i, unsigned flags)
 }
 
 /* Of what comes fast the next part is read before this one is looked at. */
-int door_rt_parts_read(struct door_rt_request *req, char **reply, size_t *len)
+int door_rt_parts_read(struct door_rt_request *req, unsigned flags, char **reply, size_t *len)
 {
     unsigned i = req->read_at;
 
     if (req->reads == 0) {
         door_rt_parts_settle(req);
-        if (begin_read(req, i, 0) == -1)
+        if (begin_read(req, i, flags) == -1)
             return -1;
     }
     if (req->reads == 1 && req->reads_ahead && door_rt_parts_are_sent(req) && may_double(req) &&

@@ -4,8 +4,7 @@
  * stream.c: what a handler says and asks before it returns: calls of the
  * response door of the httpd process that waits for it.  They are made on the
  * handler's own thread, one at a time; when httpd does not let us in any more,
- * the client is gone for this handler.  Server threads block all signals, so
- * that no call is interrupted in the middle of what it does.
+ * the client is gone for this handler.
  */
 #include <errno.h>
 #include <string.h>
@@ -57,16 +56,19 @@ int door_rt_take_ack(struct door_rt_request *req, const struct door_wire_reader 
     return answer->status == 0 ? 0 : -1;
 }
 
-/* One call that is answered with an ACK: its flags are in *answer, 0 or -1 and errno. */
-static int call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer)
+int door_rt_call(struct door_rt_request *req, door_arg_t *arg, struct door_wire_reader *answer)
 {
     char reply[256];
-    int error = 0;
+    sigset_t before;
+    int error = 0, result;
 
     door_rt_parts_settle(req);
     arg->rbuf = reply;
     arg->rsize = sizeof(reply);
-    if (door_handle_call(door_rt_caller_handle(req->caller), arg, NULL) == -1)
+    door_rt_hold_signals(&before);
+    result = door_handle_call(door_rt_caller_handle(req->caller), arg, NULL);
+    door_rt_let_signals(&before);
+    if (result == -1)
         return door_rt_lost(req);
     if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
         error = EPROTO;
@@ -86,7 +88,7 @@ static int send_message(struct door_rt_request *req, char *message, size_t len)
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
     door_arg_t arg = {
         .data_ptr = message, .data_size = len, .desc_ptr = &desc, .desc_num = fd != -1};
-    int result = call(req, &arg, &answer);
+    int result = door_rt_call(req, &arg, &answer);
     int error = errno;
 
     req->file.fd = -1;
@@ -150,7 +152,7 @@ int door_app_client_gone(struct door_app_request *handle)
         now_ns() - req->asked_ns < CLIENT_KNOWN_NS)
         return req->client;
     arg.data_size = door_rt_ask_message(req, DOOR_WIRE_ASK, 0, message);
-    if (call(req, &arg, &answer) == -1)
+    if (door_rt_call(req, &arg, &answer) == -1)
         req->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : req->client;
     else if (answer.flags & DOOR_WIRE_GONE)
         req->client = DOOR_APP_CLIENT_GONE;
@@ -194,5 +196,5 @@ int door_app_early_hints(struct door_app_request *handle)
         arg.data_size = writer.len;
     }
     door_wire_end(&writer, DOOR_WIRE_RESPONSE, 103, DOOR_WIRE_FLUSH, 0);
-    return call(req, &arg, &answer);
+    return door_rt_call(req, &arg, &answer);
 }

@@ -26,6 +26,9 @@
  */
 #define SHORT_BODY_WAIT_MS 100
 
+/* How much is read to see whether there is something; it stays to be read. */
+#define LOOK_LEN (8 * 1024)
+
 /* An unread rest up to this long is read and dropped, so that the connection can go on. */
 #define DISCARD_MAX (64 * 1024)
 
@@ -168,6 +171,18 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     if (error != APR_SUCCESS)
         return fail(body, error);
     return APR_SUCCESS;
+}
+
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
+{
+    apr_status_t error;
+
+    if (body->is_ended || body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade))
+        return 1;
+    error = fill(r, body, APR_NONBLOCK_READ, LOOK_LEN);
+    if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
+        fail(body, error);
+    return body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade);
 }
 
 int mod_door_body_status(const struct mod_door_body *body)

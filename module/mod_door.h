@@ -402,6 +402,9 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
 apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
                                 apr_size_t room, apr_size_t *len, apr_read_type_e block);
 
+/* Whether mod_door_body_read() has something to say: bytes, the end or an error. */
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body);
+
 /* What to answer to a body that could not be read: an HTTP status, or AP_FILTER_ERROR. */
 int mod_door_body_status(const struct mod_door_body *body);
 
@@ -460,6 +463,9 @@ struct mod_door_call {
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
     int busy;             /* a door thread has the request; response_door.c's lock */
+    int64_t paused_ns;    /* while one has: what deadline_ns was; likewise */
+    int keeps_deadline;   /* what it does is no sign of life: that deadline still holds */
+    _Atomic int is_over;  /* the call has ended: one that waits for its application leaves */
     int client_fd;        /* a copy of the client's socket, or -1; likewise */
     char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes */
     char *arg;            /* the argument: in buffer, or in long_arg */
@@ -587,6 +593,12 @@ void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *m
 
 /* What can be told of the client now: DOOR_WIRE_GONE, DOOR_WIRE_MAYBE_GONE, or 0. */
 unsigned mod_door_client_state(const struct mod_door_call *call);
+
+/* --------------------------------------------------------------- wait.c */
+
+/* The WAIT of such a message; fd came along, or is -1, and stays the caller's. */
+void mod_door_serve_wait(struct mod_door_call *call, const struct door_wire_reader *message, int fd,
+                         struct mod_door_reply *reply);
 
 /* Makes the reply an ACK. */
 void mod_door_ack(struct mod_door_reply *reply, apr_status_t error, unsigned flags);

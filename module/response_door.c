@@ -82,6 +82,7 @@ void mod_door_open_token(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
     call->client_fd = -1;
+    call->is_over = 0;
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, call);
     pthread_mutex_unlock(&lock);
 }
@@ -90,6 +91,7 @@ void mod_door_close_token(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, NULL);
+    atomic_store(&call->is_over, 1);
     while (call->busy)
         pthread_cond_wait(&left, &lock);
     if (call->client_fd != -1)
@@ -128,8 +130,10 @@ static apr_status_t enter(unsigned long serial, const char *token, struct mod_do
         call->busy = 1;
     if (error == APR_SUCCESS && call->client_fd == -1)
         call->client_fd = copy_client_fd(call->r->connection);
-    if (error == APR_SUCCESS)
-        atomic_store(&call->deadline_ns, 0);
+    if (error == APR_SUCCESS) {
+        call->paused_ns = atomic_exchange(&call->deadline_ns, 0);
+        call->keeps_deadline = 0;
+    }
     pthread_mutex_unlock(&lock);
     *entered = call;
     return error;
@@ -140,9 +144,11 @@ static void leave(struct mod_door_call *call)
     pthread_mutex_lock(&lock);
     if (is_stopping)
         atomic_store(&call->deadline_ns, NOW_NS);
+    else if (call->keeps_deadline)
+        atomic_store(&call->deadline_ns, call->paused_ns);
     else
         mod_door_set_deadline(call);
-    if (call->instance.cell != 0)
+    if (call->instance.cell != 0 && !call->keeps_deadline)
         board_note_progress(mod_door_board(), call->instance.cell);
     call->busy = 0;
     pthread_cond_broadcast(&left);

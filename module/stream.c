@@ -195,6 +195,9 @@ void mod_door_serve(struct mod_door_call *call, const struct door_wire_reader *m
         serve_read(call, message->flags & DOOR_WIRE_NO_WAIT ? APR_NONBLOCK_READ : APR_BLOCK_READ,
                    reply);
         break;
+    case DOOR_WIRE_WAIT:
+        mod_door_serve_wait(call, message, *fd, reply);
+        break;
     case DOOR_WIRE_ASK:
         mod_door_ack(reply, 0, mod_door_client_state(call));
         break;
