@@ -77,6 +77,11 @@ MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
 MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
 EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
 
+# Programs beside the applications: what each is made of.
+GATEWAYS    := $(BUILD)/gateways/door_fcgi
+GATEWAY_OBJ := $(call objs,$(patsubst %,door_app/gateways/%.c,cgi_head fcgi_ask fcgi_exchange fcgi_pool \
+	fcgi_protocol keeper))
+
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
 MODULE_MAP  := module/mod_door.map
@@ -84,13 +89,14 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples tests
+.PHONY: all libdoor door_app module examples gateways tests
 
-all: libdoor door_app module examples
+all: libdoor door_app module examples gateways
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
+gateways: $(GATEWAYS)
 
 # ---------------------------------------------------------------- compiling
 
@@ -109,6 +115,7 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/door_app/gateways/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
@@ -191,16 +198,23 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS) \
 		$(EXAMPLE_LIBS)
 
+# These are installed below the libraries' folder: there, too, the libraries are one up.
+$(BUILD)/gateways/door_fcgi: $(OBJ)/door_app/gateways/door_fcgi.o $(GATEWAY_OBJ) \
+		$(BUILD)/libdoor_app.so $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) $(BUILD)/libdoor_app.so $(LIBDOOR) \
+		$(SYSTEM_LIBS)
+
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t and door_app/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
+# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
 # a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t door_app/gateways/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -230,14 +244,16 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/door_app/gateways/t/%.o: LOCAL = $(DOOR_CPP) -Idoor_app/gateways -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/door_app/gateways/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
-		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) \
+		$(if $(filter door_app/gateways/%,$(1)),$(GATEWAY_OBJ)) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
@@ -249,6 +265,11 @@ $(OBJ)/t/apps/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
 $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
+
+# The same suite's FastCGI program: it knows nothing of doors.
+$(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lfcgi
 
 # ---------------------------------------------------------------- to run
 
@@ -312,7 +333,7 @@ ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full
 	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
-	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples t-apps)
+	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
 	@rm -rf $(APP_REPORTS) && mkdir -p -m 1777 $(APP_REPORTS)
 	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
 		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
@@ -515,6 +536,8 @@ install: all man $(CONF_FILES)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
+	$(INSTALL) -m 755 $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	@for file in $(CONF_FILES); do \
@@ -541,11 +564,12 @@ uninstall: $(CONF_FILES)
 	done
 	rm -f $(foreach lib,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/lib$(lib),.so .so.$(SOVERSION) .a)) \
 		$(foreach lib,$(LIBS),$(DESTDIR)$(LIBDIR)/pkgconfig/lib$(lib).pc) \
+		$(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
-	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor $(DESTDIR)$(LIBDIR)/mod_door
 
 clean:
 	rm -rf $(BUILD)

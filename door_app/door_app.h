@@ -573,6 +573,17 @@ const char *door_app_type_of(const char *file);
 int door_app_flush(struct door_app_request *req);
 
 /*
+ * Gives the response up, whatever has been set and written: of a response that has
+ * begun the client sees that it is not complete; any other becomes a status from 400 up
+ * with a line of text, and headers may be set again.  The request may still be read.
+ *
+ * Errors:  EALREADY it has begun: the status is not told; EINVAL status is not in
+ *          400..599; ENOMEM.
+ * Threads: the request's.
+ */
+int door_app_abandon(struct door_app_request *req, int status);
+
+/*
  * Appends what is read from a descriptor: len bytes from offset of a regular
  * file (len -1: to its end), or everything that comes from a pipe or a socket,
  * until it ends (offset 0, len -1).  httpd reads it; where it can, it uses

@@ -327,6 +327,30 @@ int door_app_printf(struct door_app_request *handle, const char *format, ...)
     return result;
 }
 
+int door_app_abandon(struct door_app_request *handle, int status)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
+    if (req->is_begun || door_rt_parts_are_used(req)) {
+        if (req->failed == 0)
+            req->failed = ECONNABORTED;
+        return door_rt_fail(EALREADY);
+    }
+    if (status < 400 || status > 599)
+        return door_rt_fail(EINVAL);
+    if (req->file.fd != -1)
+        close(req->file.fd);
+    req->file.fd = -1;
+    req->headers = req->trailers = NULL;
+    req->thread->body.len = 0;
+    req->written = 0;
+    req->is_excess = 0;
+    door_app_status(handle, status);
+    return door_app_printf(handle, "%s\n", "The application cannot answer");
+}
+
 int door_app_flush(struct door_app_request *handle)
 {
     struct door_rt_request *req = door_rt_request(handle);

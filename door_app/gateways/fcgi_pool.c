@@ -28,11 +28,12 @@
 
 #include <door_app.h>
 
+#include "fcgi_ask.h"
+
 #define MS              1000000LL
 #define SHORT_LIFE_NS   (1000 * MS)
 #define BACKOFF_MIN_NS  (500 * MS)
 #define BACKOFF_MAX_NS  (60000 * MS)
-#define HEAD_KEEP       8192 /* bytes of a seat's head that stay allocated */
 
 struct fcgi_program {
     LIST_ENTRY(fcgi_program) link;
@@ -40,6 +41,7 @@ struct fcgi_program {
     uint32_t id;
     int pid;
     int is_up, is_told_to_end;
+    unsigned max_connected; /* how many it takes, as it says; 0: it does not */
     unsigned holders;   /* see above */
     unsigned connected; /* seats */
     uint64_t served;    /* requests that it was given */
@@ -161,9 +163,12 @@ static void replace(struct fcgi_pool *pool, struct fcgi_program *program)
 /* ---------------------------------------------------------------- seats */
 
 /* With the lock held. */
-static int is_usable(const struct fcgi_seat *seat)
+static int is_usable(const struct fcgi_pool *pool, const struct fcgi_seat *seat)
 {
-    return seat->place->current != NULL && seat->place->current->is_up;
+    const struct fcgi_program *program = seat->place->current;
+
+    return program != NULL && program->is_up &&
+           (program->max_connected == 0 || seat < pool->seats + program->max_connected);
 }
 
 /* With the lock held: a free one that can be used, taken, or NULL. */
@@ -172,7 +177,7 @@ static struct fcgi_seat *take_free(struct fcgi_pool *pool)
     for (struct fcgi_seat **link = &pool->free_seats; *link != NULL; link = &(*link)->next) {
         struct fcgi_seat *seat = *link;
 
-        if (!is_usable(seat))
+        if (!is_usable(pool, seat))
             continue;
         *link = seat->next;
         seat->is_busy = 1;
@@ -264,6 +269,7 @@ static int is_still_connected(const struct fcgi_seat *seat)
 
 static int connect_to(const struct fcgi_pool *pool, uint32_t id)
 {
+    const struct timeval tick = {.tv_sec = FCGI_TICK_MS / 1000};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
@@ -271,7 +277,8 @@ static int connect_to(const struct fcgi_pool *pool, uint32_t id)
     if (fd == -1)
         return -1;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)); /* while its line is full, too */
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
         int error = errno;
 
@@ -294,6 +301,10 @@ int fcgi_pool_connect(struct fcgi_pool *pool, struct fcgi_seat *seat)
     if (seat->fd == -1 && program != NULL) {
         seat->fd = connect_to(pool, program->id);
         error = errno;
+        if (seat->fd == -1 && error == ECONNREFUSED) { /* it does not listen, and never will */
+            program->is_up = 0;
+            keeper_stop(&pool->keeper, program->id);
+        }
     }
     if (seat->fd != -1 && seat->program == NULL) {
         seat->program = program;
@@ -321,7 +332,6 @@ void fcgi_pool_give_back(struct fcgi_pool *pool, struct fcgi_seat *seat,
 {
     struct fcgi_program *program;
 
-    fcgi_writer_reset(&seat->head, HEAD_KEEP);
     pthread_mutex_lock(&pool->lock);
     program = seat->program;
     if (program != NULL) {
@@ -409,7 +419,23 @@ static void has_ended(struct fcgi_pool *pool, struct fcgi_program *program, int 
     release(program);
 }
 
-static void take_report(struct fcgi_pool *pool, const struct keeper_report *report)
+/* Which is not up yet: a program that shares its children out tells how many there are. */
+static unsigned ask(const struct fcgi_pool *pool, uint32_t id)
+{
+    int fd = connect_to(pool, id);
+    unsigned max = fd != -1 ? fcgi_ask_max_conns(fd) : 0;
+
+    if (fd != -1)
+        close(fd);
+    if (max > 0 && max < pool->config.seats)
+        door_app_log(NULL, LOG_WARNING, "door_fcgi: %s takes %u connections, and not %u",
+                     pool->config.keeper.argv[0], max, pool->config.seats);
+    return max;
+}
+
+/* max_connected: of one that is up. */
+static void take_report(struct fcgi_pool *pool, const struct keeper_report *report,
+                        unsigned max_connected)
 {
     struct fcgi_program *program;
 
@@ -420,6 +446,7 @@ static void take_report(struct fcgi_pool *pool, const struct keeper_report *repo
         return;
     if (report->event == KEEPER_STARTED) {
         program->is_up = 1;
+        program->max_connected = max_connected;
         program->pid = report->pid;
     } else if (report->event == KEEPER_FAILED) {
         door_app_log(NULL, LOG_ERR, "door_fcgi: %s cannot be started: %s",
@@ -466,6 +493,7 @@ static void *watch(void *data)
         struct pollfd fds[] = {{.fd = pool->keeper.fd, .events = POLLIN},
                                {.fd = pool->wake_fds[0], .events = POLLIN}};
         struct keeper_report report;
+        unsigned max_connected = 0;
         int timeout_ms;
 
         pthread_mutex_lock(&pool->lock);
@@ -474,9 +502,11 @@ static void *watch(void *data)
         poll(fds, 2, timeout_ms);
         if (fds[0].revents != 0 && keeper_next(&pool->keeper, &report) == -1)
             give_up();
+        if (fds[0].revents != 0 && report.event == KEEPER_STARTED && pool->config.is_shared)
+            max_connected = ask(pool, report.id);
         pthread_mutex_lock(&pool->lock);
         if (fds[0].revents != 0)
-            take_report(pool, &report);
+            take_report(pool, &report, max_connected);
         is_closing = pool->is_closing;
         pthread_mutex_unlock(&pool->lock);
     }
@@ -521,8 +551,6 @@ static int start_thread(struct fcgi_pool *pool)
 
 static void free_pool(struct fcgi_pool *pool)
 {
-    for (unsigned i = 0; i < pool->config.seats && pool->seats != NULL; i++)
-        fcgi_writer_reset(&pool->seats[i].head, 0);
     free(pool->seats);
     free(pool->places);
     free(pool);

@@ -14,7 +14,8 @@
 #include "fcgi_protocol.h"
 #include "keeper.h"
 
-#define FCGI_IN_MAX 16384 /* bytes that are read at a time */
+#define FCGI_IN_MAX  16384 /* bytes that are read at a time */
+#define FCGI_TICK_MS 1000
 
 struct fcgi_pool_config {
     struct keeper_config keeper;
@@ -31,9 +32,8 @@ struct fcgi_place;
 
 struct fcgi_seat {
     /* Whoever has taken the seat owns these. */
-    int fd; /* non-blocking; -1: not connected */
+    int fd; /* a read that finds nothing ends after FCGI_TICK_MS; -1: not connected */
     struct fcgi_reader reader;
-    struct fcgi_writer head;
     unsigned char in[FCGI_IN_MAX];
 
     /* The pool's, under its lock. */

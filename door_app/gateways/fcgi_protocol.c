@@ -41,16 +41,10 @@ void fcgi_header(unsigned char header[FCGI_HEADER_LEN], enum fcgi_type type, siz
 
 /* ---------------------------------------------------------------- to write */
 
-void fcgi_writer_reset(struct fcgi_writer *writer, size_t keep)
+void fcgi_writer_free(struct fcgi_writer *writer)
 {
-    if (writer->cap > keep) {
-        free(writer->bytes);
-        writer->bytes = NULL;
-        writer->cap = 0;
-    }
-    writer->len = 0;
-    writer->is_open = 0;
-    writer->error = 0;
+    free(writer->bytes);
+    memset(writer, 0, sizeof(*writer));
 }
 
 /* Room for so many more, or NULL: what is there is as it was. */
@@ -166,6 +160,17 @@ void fcgi_write_pair(struct fcgi_writer *writer, enum fcgi_type type, const char
     append(writer, type, lengths, len);
     append(writer, type, name, name_len);
     append(writer, type, value, value_len);
+}
+
+void fcgi_write_close(struct fcgi_writer *writer)
+{
+    end_record(writer);
+}
+
+void fcgi_write_bytes(struct fcgi_writer *writer, enum fcgi_type type, const void *bytes,
+                      size_t len)
+{
+    append(writer, type, bytes, len);
 }
 
 void fcgi_write_end(struct fcgi_writer *writer, enum fcgi_type type)

@@ -61,8 +61,8 @@ struct fcgi_writer {
     int error;
 };
 
-/* Empties it, and gives memory back that has grown beyond keep bytes. */
-void fcgi_writer_reset(struct fcgi_writer *writer, size_t keep);
+/* Zeroes it, and gives its memory back. */
+void fcgi_writer_free(struct fcgi_writer *writer);
 
 /* FCGI_BEGIN_REQUEST of a connection that is kept. */
 void fcgi_write_begin(struct fcgi_writer *writer, enum fcgi_role role);
@@ -70,6 +70,13 @@ void fcgi_write_begin(struct fcgi_writer *writer, enum fcgi_role role);
 /* A name and a value in a stream of that type (FCGI_PARAMS, FCGI_GET_VALUES). */
 void fcgi_write_pair(struct fcgi_writer *writer, enum fcgi_type type, const char *name,
                      size_t name_len, const char *value, size_t value_len);
+
+/* The record that is being written is whole: another one follows, or none. */
+void fcgi_write_close(struct fcgi_writer *writer);
+
+/* Bytes of a stream of that type. */
+void fcgi_write_bytes(struct fcgi_writer *writer, enum fcgi_type type, const void *bytes,
+                      size_t len);
 
 /* The empty record that ends a stream. */
 void fcgi_write_end(struct fcgi_writer *writer, enum fcgi_type type);
