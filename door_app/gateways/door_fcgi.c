@@ -36,7 +36,8 @@ static const char usage[] =
     "  --sendfile-root DIR  X-Sendfile may name files in this directory\n"
     "  --door PATH          another door\n"
     "\n"
-    "TIME is a number of seconds, or has one of the units ms, s, mi, h.\n";
+    "TIME is a number of seconds, or has one of the units ms, s, mi, h.  The sockets are\n"
+    "made in TMPDIR (/tmp), which has 60 bytes at most.\n";
 
 static int complain(const char *what, const char *why)
 {
@@ -207,6 +208,8 @@ int main(int argc, char **argv)
     if (read_options(&options, argc, argv) == -1)
         return 2;
     set_environment(&options.pool);
+    if (getenv("TMPDIR") != NULL)
+        options.pool.keeper.tmp_dir = getenv("TMPDIR");
     options.exchange.pool = fcgi_pool_open(&options.pool);
     if (options.exchange.pool == NULL) {
         complain(options.pool.keeper.argv[0], strerror(errno));

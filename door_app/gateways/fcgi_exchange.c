@@ -195,7 +195,7 @@ static void add_body(struct exchange *x)
         ssize_t len = door_app_read_now(x->req, x->out, PIECE_MAX);
 
         if (len == -1)
-            return; /* for now, or it is told again */
+            break; /* for now, or it is told again */
         if (len > 0) {
             fcgi_write_bytes(&x->head, FCGI_STDIN, x->out, (size_t)len);
             continue;
@@ -203,6 +203,7 @@ static void add_body(struct exchange *x)
         fcgi_write_end(&x->head, FCGI_STDIN);
         end_body(x);
     }
+    fcgi_write_close(&x->head);
 }
 
 static void put_record(struct exchange *x, enum fcgi_type type, size_t len)

@@ -413,6 +413,10 @@ static void has_ended(struct fcgi_pool *pool, struct fcgi_program *program, int 
     int is_current = place->current == program;
 
     program->is_told_to_end = 1; /* no need to */
+    /* What it has started may have its connections still: nobody answers on them. */
+    for (unsigned i = 0; i < pool->config.seats; i++)
+        if (pool->seats[i].program == program)
+            shutdown(pool->seats[i].fd, SHUT_RDWR);
     unseat(pool, program);
     if (is_current)
         refill(pool, place, has_failed);
@@ -477,10 +481,10 @@ static int start_again(struct fcgi_pool *pool)
 }
 
 /* Without the keeper nothing can be started or ended in order: mod_door starts us anew. */
-static void give_up(void)
+static void give_up(struct fcgi_pool *pool)
 {
     door_app_log(NULL, LOG_CRIT, "door_fcgi: the process that keeps the programs is gone");
-    keeper_end_children();
+    keeper_lost(&pool->keeper);
     _exit(1);
 }
 
@@ -501,7 +505,7 @@ static void *watch(void *data)
         pthread_mutex_unlock(&pool->lock);
         poll(fds, 2, timeout_ms);
         if (fds[0].revents != 0 && keeper_next(&pool->keeper, &report) == -1)
-            give_up();
+            give_up(pool);
         if (fds[0].revents != 0 && report.event == KEEPER_STARTED && pool->config.is_shared)
             max_connected = ask(pool, report.id);
         pthread_mutex_lock(&pool->lock);

@@ -174,6 +174,20 @@ static void forget_path(uint32_t id)
     unlink(path);
 }
 
+/* With the sockets of programs whose end nobody has seen. */
+static void remove_dir(const struct keeper *keeper)
+{
+    DIR *dir = opendir(keeper->dir);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    rmdir(keeper->dir);
+}
+
 static void start(uint32_t id)
 {
     struct program *program = calloc(1, sizeof(*program));
@@ -291,7 +305,7 @@ static void kill_children(void)
 }
 
 /* With each that ends its children become ours: so it goes on until there are none. */
-void keeper_end_children(void)
+static void end_children(void)
 {
     const struct timespec moment = {.tv_nsec = 2 * MS};
 
@@ -382,10 +396,8 @@ static void run_keeper(void)
     keep();
     LIST_FOREACH(program, &programs, link)
         kill(-program->pid, SIGKILL);
-    keeper_end_children();
-    LIST_FOREACH(program, &programs, link)
-        forget_path(program->id);
-    rmdir(own->dir);
+    end_children();
+    remove_dir(own);
     _exit(0);
 }
 
@@ -446,6 +458,12 @@ int keeper_stop(struct keeper *keeper, uint32_t id)
 int keeper_next(struct keeper *keeper, struct keeper_report *message)
 {
     return transfer(keeper->fd, message, sizeof(*message), 0);
+}
+
+void keeper_lost(struct keeper *keeper)
+{
+    end_children();
+    remove_dir(keeper);
 }
 
 void keeper_close(struct keeper *keeper)

@@ -19,7 +19,7 @@
 struct keeper_config {
     char **argv;         /* the program; looked for in PATH unless it has a '/' */
     int64_t stop_ms;     /* between SIGTERM and SIGKILL */
-    const char *tmp_dir; /* where the directory of the sockets is made */
+    const char *tmp_dir; /* where the directory of the sockets is made; at most 60 bytes */
 };
 
 /* The gateway's side. */
@@ -68,7 +68,10 @@ void keeper_path(const struct keeper *keeper, uint32_t id, char *path, size_t ca
 /* Ends all programs and the keeper, and waits for that. */
 void keeper_close(struct keeper *keeper);
 
-/* Ends the caller's children, and what becomes its child by their ends, at once. */
-void keeper_end_children(void);
+/*
+ * The keeper is gone without being told to: does what it would have done.  The caller has
+ * no other children.
+ */
+void keeper_lost(struct keeper *keeper);
 
 #endif

@@ -128,7 +128,7 @@ static void filter(FCGX_Request *request)
                  variable(request, "FCGI_DATA_LENGTH"));
     while ((c = FCGX_GetChar(request->in)) != -1)
         FCGX_PutChar(c, request->out);
-    FCGX_StartFilterData(request);
+    FCGX_StartFilterData(request->in);
     while ((c = FCGX_GetChar(request->in)) != -1)
         FCGX_PutChar(toupper(c), request->out);
 }
