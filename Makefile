@@ -11,6 +11,7 @@ RELEASED   := November 28, 2026
 
 BUILD      ?= build
 PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
@@ -18,7 +19,7 @@ DESTDIR    ?=
 
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
-PROVE      ?= prove --failures
+PROVE      ?= prove --failures --timer
 INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy
@@ -77,10 +78,12 @@ MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
 MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
 EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
 
-# Programs beside the applications: what each is made of.
-GATEWAYS    := $(BUILD)/gateways/door_fcgi
-GATEWAY_OBJ := $(call objs,$(patsubst %,door_app/gateways/%.c,cgi_head fcgi_ask fcgi_exchange fcgi_pool \
-	fcgi_protocol keeper))
+# Programs for DoorApp that have other programs answer; each is made of these.
+GATEWAY_DIR := door_app/gateways
+CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
+FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
+	fcgi_protocol.c keeper.c)
+GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
@@ -89,14 +92,15 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples gateways tests
+.PHONY: all libdoor door_app module examples gateways tools tests
 
-all: libdoor door_app module examples gateways
+all: libdoor door_app module examples gateways tools
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
+tools: $(BUILD)/door-call
 
 # ---------------------------------------------------------------- compiling
 
@@ -115,7 +119,8 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
-$(OBJ)/door_app/gateways/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/$(GATEWAY_DIR)/%.o:   LOCAL := -Idoor_app
+$(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
@@ -198,9 +203,10 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS) \
 		$(EXAMPLE_LIBS)
 
-# These are installed below the libraries' folder: there, too, the libraries are one up.
-$(BUILD)/gateways/door_fcgi: $(OBJ)/door_app/gateways/door_fcgi.o $(GATEWAY_OBJ) \
-		$(BUILD)/libdoor_app.so $(LIBDOOR)
+# Installed in a folder below the libraries, which they find as they do here.
+$(BUILD)/gateways/door_cgi: $(call objs,$(CGI_SRC))
+$(BUILD)/gateways/door_fcgi: $(call objs,$(GATEWAY_DIR)/door_fcgi.c $(FCGI_SRC))
+$(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) $(BUILD)/libdoor_app.so $(LIBDOOR) \
 		$(SYSTEM_LIBS)
@@ -208,13 +214,18 @@ $(BUILD)/gateways/door_fcgi: $(OBJ)/door_app/gateways/door_fcgi.o $(GATEWAY_OBJ)
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
+# A tool has what it needs inside.
+$(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(DOOR_OBJ) \
+		$(call objs,$(COMPAT_SRC))
+	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
+
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
-# a fuzz target that here replays its corpus, aux_*.c a program that tests run,
+# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t door_app/gateways/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -244,16 +255,16 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
-$(OBJ)/door_app/gateways/t/%.o: LOCAL = $(DOOR_CPP) -Idoor_app/gateways -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/door_app/gateways/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
-		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) \
-		$(if $(filter door_app/gateways/%,$(1)),$(GATEWAY_OBJ)) $(STATIC)
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
@@ -526,7 +537,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 install: all man $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
-		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
+		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
 			$(DESTDIR)$(LIBDIR) && \
@@ -536,10 +547,12 @@ install: all man $(CONF_FILES)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
-	$(INSTALL) -m 755 $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
+	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
+	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
 	@for file in $(CONF_FILES); do \
 		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
 		if [ ! -e "$$to" ]; then \
@@ -564,12 +577,14 @@ uninstall: $(CONF_FILES)
 	done
 	rm -f $(foreach lib,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/lib$(lib),.so .so.$(SOVERSION) .a)) \
 		$(foreach lib,$(LIBS),$(DESTDIR)$(LIBDIR)/pkgconfig/lib$(lib).pc) \
-		$(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
+		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
-	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor $(DESTDIR)$(LIBDIR)/mod_door
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
+	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
 clean:
 	rm -rf $(BUILD)

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
-
+#include "body.h"
+#include "door_app.h"
+#include "fail.h"
+#include "request.h"
 
 static int fail(struct door_rt_request *req, int error)
 {
@@ -23,9 +25,8 @@ static int take_part(struct door_rt_request *req, const struct door_wire_reader 
     req->body = part->body;
     req->body_len = (size_t)part->body_len;
     req->body_more = (part->flags & DOOR_WIRE_MORE) != 0;
-    req->reads_ahead = part->body_len == DOOR_WIRE_PART_MAX;
-    return door_rt_copy_fields(&req->thread->arena, *part, DOOR_WIRE_TRAILER,
-                               &req->body_trailers);
+    req->channel.reads_ahead = part->body_len == DOOR_WIRE_PART_MAX;
+    return door_rt_list_read(&req->thread->arena, *part, DOOR_WIRE_TRAILER, &req->body_trailers);
 }
 
 static int take_reply(struct door_rt_request *req, const char *reply, size_t len)
@@ -56,9 +57,9 @@ static int read_more(struct door_rt_request *req, unsigned flags)
 
     if (req->body_error != 0)
         return fail(req, req->body_error);
-    if (req->caller == NULL)
+    if (req->channel.caller == NULL)
         return fail(req, ENOTSUP);
-    if (door_rt_parts_read(req, flags, &reply, &len) == -1)
+    if (door_rt_channel_read(&req->channel, flags, &reply, &len) == -1)
         return fail(req, errno == EPIPE ? ECONNRESET : errno);
     return take_reply(req, reply, len);
 }
@@ -107,7 +108,7 @@ ssize_t door_app_read_now(struct door_app_request *handle, void *buf, size_t len
 /* What was read ahead is looked at; an error of that is told by the next read. */
 int door_rt_body_is_at_hand(struct door_rt_request *req)
 {
-    if (req->body_len == 0 && req->body_more && req->body_error == 0 && req->reads > 0 &&
+    if (req->body_len == 0 && req->body_more && req->body_error == 0 && req->channel.reads > 0 &&
         read_more(req, DOOR_WIRE_NO_WAIT) == -1)
         req->body_end_is_told = 0;
     return req->body_len > 0 ||
@@ -173,9 +174,6 @@ const char *door_app_body(struct door_app_request *handle, size_t max, size_t *l
 const char *door_app_trailer(const struct door_app_request *handle, const char *name)
 {
     const struct door_rt_request *req = door_rt_request(handle);
-    const struct door_rt_header *trailer = req != NULL ? req->body_trailers : NULL;
 
-    while (trailer != NULL && !door_rt_same_name(trailer->name, name))
-        trailer = trailer->next;
-    return trailer != NULL ? trailer->value : NULL;
+    return req != NULL ? door_rt_list_find(req->body_trailers, name) : NULL;
 }

@@ -11,12 +11,15 @@
  * memory: where there is no room the one that was not used for longest is forgotten,
  * and its process is asked for it again by its next request.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 
-#include "app.h"
+#include "caller.h"
+#include "fail.h"
+#include "wire.h"
 
 #define BUCKET_COUNT 256
 #define CALLERS_MAX  4096
@@ -55,6 +58,19 @@ static struct door_rt_caller *find(const char *id)
     while (caller != NULL && strcmp(caller->id, id) != 0)
         caller = caller->next;
     return caller;
+}
+
+void door_rt_hold_signals(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+void door_rt_let_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 /* With the lock held: the last one closes it. */

@@ -6,13 +6,12 @@
  * While there is nothing to come from there the waiting is done here.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "app.h"
+#include "body.h"
+#include "door_app.h"
+#include "fail.h"
 
 #define NS_PER_MS 1000000
 
@@ -56,25 +55,6 @@ static int wait_for_fd(int fd, int timeout_ms)
     return count;
 }
 
-/* httpd waits for both: 1 if the body is ready, 0, or -1. */
-static int wait_in_httpd(struct door_rt_request *req, int fd, int timeout_ms)
-{
-    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
-    char message[2 * DOOR_RT_ASK_MAX], digits[24];
-    door_arg_t arg = {.data_ptr = message, .desc_ptr = &desc, .desc_num = fd != -1};
-    struct door_wire_reader answer = {0};
-    struct door_wire_writer writer;
-    int len = snprintf(digits, sizeof(digits), "%d", timeout_ms);
-
-    door_wire_begin(&writer, message, sizeof(message));
-    door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN], DOOR_WIRE_ID_LEN);
-    door_wire_field(&writer, DOOR_WIRE_WAIT_MS, "", 0, digits, (size_t)len);
-    arg.data_size = door_wire_end(&writer, DOOR_WIRE_WAIT, 0, 0, 0);
-    if (door_rt_call(req, &arg, &answer) == -1)
-        return errno == EINVAL ? door_rt_fail(ENOTSUP) : -1; /* an httpd that knows no WAIT */
-    return (answer.flags & DOOR_WIRE_READABLE) != 0;
-}
-
 /* What is ready now, or within the time. */
 static int wait_once(struct door_rt_request *req, int fd, int timeout_ms)
 {
@@ -83,7 +63,8 @@ static int wait_once(struct door_rt_request *req, int fd, int timeout_ms)
     int is_readable = wait_for_fd(fd, is_over ? timeout_ms : 0);
 
     if (!body && !is_over && is_readable != -1) {
-        body = is_readable ? wait_in_httpd(req, -1, 0) : wait_in_httpd(req, fd, timeout_ms);
+        body = is_readable ? door_rt_channel_wait(&req->channel, -1, 0)
+                           : door_rt_channel_wait(&req->channel, fd, timeout_ms);
         is_readable = wait_for_fd(fd, 0);
     }
     if (body == -1 || is_readable == -1)
@@ -101,7 +82,7 @@ int door_app_wait(struct door_app_request *handle, int fd, int timeout_ms)
         return -1;
     if (fd == -1 && req->body_end_is_told && !until.is_limited)
         return door_rt_fail(EINVAL);
-    if (req->caller == NULL && req->body_more && req->body_len == 0)
+    if (req->channel.caller == NULL && req->body_more && req->body_len == 0)
         return door_rt_fail(ENOTSUP);
     do
         ready = wait_once(req, fd, left(&until, ASK_MS));

@@ -16,6 +16,12 @@
 #include <door_compat.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "received.h"
+#include "tokens.h"
+#include "wait.h"
+#include "wire.h"
 
 #define NS_PER_MS 1000000
 
@@ -72,20 +78,15 @@ static int wait_for_body(struct mod_door_call *call, int fd, int64_t until_ns)
     }
 }
 
-void mod_door_serve_wait(struct mod_door_call *call, const struct door_wire_reader *message, int fd,
-                         struct mod_door_reply *reply)
+apr_status_t mod_door_wait(struct mod_door_call *call, struct door_wire_reader message, int fd,
+                           int *is_ready)
 {
-    int64_t until_ns = door_now_ns() + wanted_ms(*message) * NS_PER_MS;
-    int is_ready;
+    int64_t until_ns = door_now_ns() + wanted_ms(message) * NS_PER_MS;
 
-    call->keeps_deadline = 1;
-    if (fd != -1 && !may_be_polled(fd)) {
-        mod_door_ack(reply, EINVAL, 0);
-        return;
-    }
+    if (fd != -1 && !may_be_polled(fd))
+        return EINVAL;
     if (call->paused_ns != 0 && call->paused_ns < until_ns)
         until_ns = call->paused_ns;
-    is_ready = wait_for_body(call, fd, until_ns);
-    call->keeps_deadline = !is_ready;
-    mod_door_ack(reply, 0, is_ready ? DOOR_WIRE_READABLE : 0);
+    *is_ready = wait_for_body(call, fd, until_ns);
+    return APR_SUCCESS;
 }

@@ -17,8 +17,6 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan skip_all => 'the same with each MPM' unless mpm() eq 'event';
-
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
 my $build = $httpd->{build};

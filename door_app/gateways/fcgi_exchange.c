@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cgi_head.h"
+#include "cgi_response.h"
 
 #define PIECE_MAX 16384 /* bytes of a body in one record */
 #define FLUSH_MS  20    /* a program that has written, and then nothing for so long, has its client see it */
@@ -44,8 +44,8 @@ struct exchange {
     int file_fd; /* the filter's, or -1 */
 
     /* From the program. */
-    struct cgi_head answer;
-    int has_answered; /* the head is whole */
+    struct cgi_response response;
+    char *sendfile;   /* what X-Sendfile says; malloc()ed, or NULL */
     int is_discarded; /* nobody wants the rest */
     int is_unflushed;
     int is_ended;
@@ -65,12 +65,19 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* An error, in place of what there was; if that has begun, the client sees that it is broken. */
+static void refuse(struct door_app_request *req, int status)
+{
+    if (door_app_refuse(req, status, "The application does not answer as it should") == -1)
+        door_app_fail(req);
+}
+
 /* An answer of our own, and what the log says. */
 static void answer(struct exchange *x, int status, const char *reason)
 {
     door_app_log(x->req, LOG_ERR, "door_fcgi: %s (pid %d)", reason,
                  x->seat != NULL ? fcgi_pool_pid(x->config->pool, x->seat) : 0);
-    door_app_abandon(x->req, status);
+    refuse(x->req, status);
 }
 
 /* ---------------------------------------------------------------- the head */
@@ -319,58 +326,49 @@ static int open_below(const char *root, const char *name)
     return fd;
 }
 
-/* X-Sendfile: the file is the body, whatever else the program writes. */
+/* The file is the body, whatever else the program writes. */
 static void send_file(struct exchange *x)
 {
-    int fd = open_below(x->config->sendfile_root, x->answer.own_value);
+    int fd = open_below(x->config->sendfile_root, x->sendfile);
 
     x->is_discarded = 1;
     door_app_header_set(x->req, "Content-Length", NULL);
     if (fd == -1) {
-        door_app_log(x->req, LOG_ERR, "door_fcgi: X-Sendfile %s: %m", x->answer.own_value);
-        door_app_abandon(x->req, 404);
+        door_app_log(x->req, LOG_ERR, "door_fcgi: X-Sendfile %s: %m", x->sendfile);
+        refuse(x->req, 404);
     } else if (door_app_send_fd(x->req, fd, 0, -1) == -1) {
         close(fd);
     }
 }
 
-/* 0, or -1: it is no head. */
-static int take_head(struct exchange *x, const unsigned char **bytes, size_t *len)
+/* A header field that is for us and no client: 1. */
+static int take_field(void *data, const char *name, const char *value)
 {
-    const char *wrong = "";
-    size_t taken;
-    int whole = cgi_head_take(&x->answer, (const char *)*bytes, *len, &taken);
+    struct exchange *x = data;
 
-    *bytes += taken;
-    *len -= taken;
-    if (whole == 0)
+    if (x->config->sendfile_root == NULL || strcasecmp(name, "X-Sendfile") != 0)
         return 0;
-    if (whole == -1 || cgi_head_apply(&x->answer, x->req, &wrong) == -1) {
-        door_app_log(x->req, LOG_ERR, "door_fcgi: no valid response: %s%s%.200s", strerror(errno),
-                     *wrong != '\0' ? ": " : "", wrong);
-        return -1;
-    }
-    x->has_answered = 1;
-    if (x->answer.own_value != NULL)
-        send_file(x);
-    cgi_head_free(&x->answer);
-    return 0;
+    free(x->sendfile);
+    x->sendfile = strdup(value);
+    x->response.is_bodiless = 1;
+    return x->sendfile != NULL ? 1 : -1;
 }
 
 static int take_stdout(struct exchange *x, const unsigned char *bytes, size_t len)
 {
-    if (x->abort_ns != 0)
+    int had_head = x->response.has_head, result;
+
+    if (x->is_discarded)
         return 0;
-    if (!x->has_answered && take_head(x, &bytes, &len) == -1)
+    result = cgi_response_write(&x->response, (const char *)bytes, len);
+    if (result == -1 && errno == EBADMSG)
         return -1;
-    if (!x->has_answered || x->is_discarded || len == 0)
-        return 0;
-    x->is_unflushed = 1;
-    if (door_app_write(x->req, bytes, len) == -1) {
-        if (errno == EMSGSIZE)
-            x->is_discarded = 1;
-        else
-            begin_abort(x);
+    if (result == -1) {
+        begin_abort(x);
+    } else if (!had_head && x->response.has_head && x->sendfile != NULL) {
+        send_file(x);
+    } else if (x->response.has_head && len > 0) {
+        x->is_unflushed = 1;
     }
     return 0;
 }
@@ -483,7 +481,7 @@ static void answer_end(struct exchange *x)
 {
     switch (x->end.protocol_status) {
     case FCGI_REQUEST_COMPLETE:
-        if (!x->has_answered)
+        if (!x->response.has_head)
             answer(x, 502, "the program ended the request without an answer");
         break;
     case FCGI_OVERLOADED:
@@ -509,7 +507,7 @@ static enum fcgi_outcome converse(struct exchange *x)
         return FCGI_REPLACE;
     }
     if (x->abort_ns != 0)
-        door_app_abandon(x->req, 502); /* nobody reads it */
+        refuse(x->req, 502); /* nobody reads it */
     else if (!x->is_ended)
         answer_break(x, error);
     else
@@ -526,7 +524,7 @@ static void answer_without_seat(struct exchange *x)
     const char *reason = errno == EBUSY ? "too many requests run and wait" : "no program is up";
 
     door_app_log(x->req, LOG_ERR, "door_fcgi: %s", reason);
-    door_app_abandon(x->req, 503);
+    refuse(x->req, 503);
     door_app_header_set(x->req, "Retry-After", "5");
 }
 
@@ -576,7 +574,9 @@ void fcgi_exchange(struct door_app_request *req, void *data)
     x.req = req;
     x.file_fd = -1;
     x.source = config->role == FCGI_AUTHORIZER ? FROM_NOTHING : FROM_BODY;
-    x.answer.own_name = config->sendfile_root != NULL ? "X-Sendfile" : NULL;
+    x.response.req = req;
+    x.response.take = take_field;
+    x.response.data = &x;
     x.look_ns = now_ns() + FCGI_TICK_MS * MS;
     if (make_head(&x) == 0)
         add_body(&x);
@@ -584,12 +584,13 @@ void fcgi_exchange(struct door_app_request *req, void *data)
         int is_missing = x.head.error == 0 && errno != ENOMEM; /* what is to be filtered */
 
         door_app_log(req, LOG_ERR, "door_fcgi: no request can be made: %m");
-        door_app_abandon(req, is_missing ? 404 : 503);
+        refuse(req, is_missing ? 404 : 503);
     } else if (find_program(&x) == 0) {
         fcgi_pool_give_back(config->pool, x.seat, converse(&x));
     }
     if (x.file_fd != -1)
         close(x.file_fd);
     fcgi_writer_free(&x.head);
-    cgi_head_free(&x.answer);
+    cgi_response_end(&x.response);
+    free(x.sendfile);
 }
