@@ -81,7 +81,9 @@ EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SR
 # Programs for DoorApp that have other programs answer; each is made of these.
 GATEWAY_DIR := door_app/gateways
 CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
-GATEWAYS    := $(BUILD)/gateways/door_cgi
+FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
+	fcgi_protocol.c keeper.c)
+GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
@@ -203,6 +205,7 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 
 # Installed in a folder below the libraries, which they find as they do here.
 $(BUILD)/gateways/door_cgi: $(call objs,$(CGI_SRC))
+$(BUILD)/gateways/door_fcgi: $(call objs,$(GATEWAY_DIR)/door_fcgi.c $(FCGI_SRC))
 $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) $(BUILD)/libdoor_app.so $(LIBDOOR) \
@@ -218,11 +221,11 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t and door_app/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
-# a fuzz target that here replays its corpus, aux_*.c a program that tests run,
+# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -252,14 +255,16 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
-		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
@@ -271,6 +276,11 @@ $(OBJ)/t/apps/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
 $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
+
+# The same suite's FastCGI program: it knows nothing of doors.
+$(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lfcgi
 
 # ---------------------------------------------------------------- to run
 
