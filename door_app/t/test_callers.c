@@ -166,6 +166,30 @@ START_TEST(no_descriptor_is_left)
 }
 END_TEST
 
+/* Callers whose response doors are revoked, though their process lives, go with newcomers. */
+START_TEST(who_has_revoked_its_door_is_forgotten)
+{
+    const int living = response_door;
+    unsigned status;
+
+    limit_descriptors(20000);
+    for (unsigned i = 1; i <= 50; i++) {
+        int door = door_create(acknowledge, NULL, 0);
+
+        response_door = open_by_name(door);
+        ck_assert_uint_eq(ask_as(i, 1, &status), DOOR_WIRE_END);
+        close(response_door);
+        ck_assert_int_eq(door_revoke(door), 0);
+    }
+    response_door = living;
+    /* Each newcomer has two looked at; none of them is forgotten for want of room. */
+    for (unsigned i = 100; i < 200; i++)
+        ck_assert_uint_eq(ask_as(i, 1, &status), DOOR_WIRE_END);
+    for (unsigned i = 1; i <= 50; i++)
+        ck_assert_uint_eq(ask_as(i, 0, &status), DOOR_WIRE_WHO);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("callers");
@@ -175,5 +199,6 @@ int main(void)
     tcase_add_loop_test(tests, a_caller_that_invents_callers, 0, 2);
     tcase_add_test(tests, who_calls_stays);
     tcase_add_test(tests, no_descriptor_is_left);
+    tcase_add_test(tests, who_has_revoked_its_door_is_forgotten);
     return run_tests(tests);
 }

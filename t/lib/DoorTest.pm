@@ -346,10 +346,10 @@ sub raw_rest {
 
 # Sends the bytes on a connection of their own and returns what comes back.
 sub raw_request {
-    my ($bytes, $vhost) = @_;
+    my ($bytes, $vhost, $seconds) = @_;
     my $socket = raw_open($vhost);
     raw_send($socket, $bytes);
-    return raw_rest($socket);
+    return raw_rest($socket, $seconds);
 }
 
 # The bytes in the chunks, and whether the last chunk was among them.
