@@ -75,8 +75,11 @@ static unsigned ask_as(unsigned caller, int with_door, unsigned *status)
     struct message message;
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR,
                         .d_data.d_desc.d_descriptor = response_door};
-    door_arg_t arg = {.data_ptr = message.bytes, .desc_ptr = &desc, .desc_num = with_door != 0,
-                      .rbuf = bytes, .rsize = sizeof(bytes)};
+    door_arg_t arg = {.data_ptr = message.bytes,
+                      .desc_ptr = &desc,
+                      .desc_num = with_door != 0,
+                      .rbuf = bytes,
+                      .rsize = sizeof(bytes)};
 
     snprintf(id, sizeof(id), "%08x%024u", caller * 2654435761u, caller);
     message_begin(&message);
@@ -151,7 +154,8 @@ START_TEST(no_descriptor_is_left)
         if (i > 0) {
             unsigned kind = ask_as(0, 1, &status);
 
-            ck_assert_msg(kind == DOOR_WIRE_BUSY || kind == DOOR_WIRE_END, "kind %u, i %d", kind, i);
+            ck_assert_msg(kind == DOOR_WIRE_BUSY || kind == DOOR_WIRE_END, "kind %u, i %d", kind,
+                          i);
             if (kind == DOOR_WIRE_END)
                 break;
             ck_assert_uint_eq(status, EMFILE);

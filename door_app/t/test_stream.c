@@ -38,7 +38,7 @@ static struct {
     unsigned count;
     char *body; /* of the response, as it came in parts */
     size_t body_len;
-    char file[16]; /* what a file that came along begins with */
+    char file[16];                  /* what a file that came along begins with */
     unsigned ack_status, ack_flags; /* for all that is sent */
     unsigned read_status;           /* for READ, unless there are pieces */
     const char *pieces;             /* the rest of the request's body, two bytes at a time */
@@ -200,8 +200,8 @@ static void begin_request(struct message *message)
 static void end_request(struct message *message, const char *body, int has_more)
 {
     size_t len = strlen(body);
-    size_t head = door_wire_end(&message->writer, DOOR_WIRE_REQUEST, 0,
-                                has_more ? DOOR_WIRE_MORE : 0, len);
+    size_t head =
+        door_wire_end(&message->writer, DOOR_WIRE_REQUEST, 0, has_more ? DOOR_WIRE_MORE : 0, len);
 
     memcpy(message->bytes + head, body, len);
     message->len = head + len;
@@ -648,10 +648,12 @@ static void look_for_client(struct door_app_request *req, void *data)
 
 START_TEST(is_the_client_there)
 {
-    static const struct { unsigned flags; int answer; } table[] = {
-        {0, DOOR_APP_CLIENT_HERE},
-        {DOOR_WIRE_MAYBE_GONE, DOOR_APP_CLIENT_MAYBE_GONE},
-        {DOOR_WIRE_GONE, DOOR_APP_CLIENT_GONE}};
+    static const struct {
+        unsigned flags;
+        int answer;
+    } table[] = {{0, DOOR_APP_CLIENT_HERE},
+                 {DOOR_WIRE_MAYBE_GONE, DOOR_APP_CLIENT_MAYBE_GONE},
+                 {DOOR_WIRE_GONE, DOOR_APP_CLIENT_GONE}};
 
     httpd.ack_flags = table[_i].flags;
     run_with(look_for_client, "", 0);

@@ -32,7 +32,8 @@ static char *before_the_edge(size_t len)
     size_t page = (size_t)sysconf(_SC_PAGESIZE), room = 64 * page;
 
     if (memory == NULL) {
-        memory = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memory =
+            mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(memory, MAP_FAILED);
         ck_assert_int_eq(mprotect(memory + room, page, PROT_NONE), 0);
     }

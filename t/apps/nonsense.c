@@ -147,10 +147,17 @@ static size_t validated(char *buf)
 static size_t hop_by_hop(char *buf)
 {
     static const char *const fields[][2] = {
-        {"Connection", "close, X-Private"}, {"X-Private", "1"},     {"Keep-Alive", "timeout=99"},
-        {"Transfer-Encoding", "chunked"},   {"TE", "trailers"},     {"Trailer", "X-Later"},
-        {"Upgrade", "h2c"},                 {"Proxy-Thing", "1"},   {"X-Public", "1"},
-        {"Proxy-Authenticate", "Basic"},    {"Proxy-Connection", "keep-alive"},
+        {"Connection", "close, X-Private"},
+        {"X-Private", "1"},
+        {"Keep-Alive", "timeout=99"},
+        {"Transfer-Encoding", "chunked"},
+        {"TE", "trailers"},
+        {"Trailer", "X-Later"},
+        {"Upgrade", "h2c"},
+        {"Proxy-Thing", "1"},
+        {"X-Public", "1"},
+        {"Proxy-Authenticate", "Basic"},
+        {"Proxy-Connection", "keep-alive"},
     };
 
     return write_fields(buf, fields, sizeof(fields) / sizeof(fields[0]));
@@ -169,8 +176,14 @@ static size_t private_length(char *buf)
 static size_t trailers(char *buf)
 {
     static const char *const fields[][2] = {
-        {"X-Before", "yes"},      {"X Space", "a"},  {"X-Line", "a\r\nX-Stolen: 1"}, {"", "a"},
-        {"Connection", "X-Behind"}, {"TE", "trailers"}, {"Keep-Alive", "timeout=9"}, {"X-Behind", "yes"},
+        {"X-Before", "yes"},
+        {"X Space", "a"},
+        {"X-Line", "a\r\nX-Stolen: 1"},
+        {"", "a"},
+        {"Connection", "X-Behind"},
+        {"TE", "trailers"},
+        {"Keep-Alive", "timeout=9"},
+        {"X-Behind", "yes"},
     };
     struct door_wire_writer w;
     size_t head_len, i;

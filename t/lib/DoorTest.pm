@@ -37,6 +37,7 @@ my %program = (
     queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
     tokens   => 't/apps/tokens',
+    'tokens-too' => 't/apps/tokens',
     mirror   => 't/apps/mirror',
 );
 
