@@ -434,6 +434,8 @@ struct mod_door_response {
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */
+    apr_size_t connection_len;      /* bytes of them */
+    apr_size_t vary_len;
     apr_off_t content_length;       /* or -1 */
     apr_off_t sent;                 /* bytes of body that were passed on */
     apr_status_t error;             /* of passing it on: the client is gone */
@@ -485,6 +487,9 @@ struct mod_door_call {
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
+    unsigned sendfile_count;     /* files that stay open until the request has ended */
+    apr_size_t interim_len;      /* bytes of the heads of early hints */
+    unsigned interim_fields;
     int is_passed;               /* some of the response has gone to the filters */
     apr_status_t complaint; /* what was wrong on the response door, for the log */
     apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
@@ -538,7 +543,8 @@ void mod_door_begin_raw(struct mod_door_call *call);
 void mod_door_keep_headers(const struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
-apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
+apr_status_t mod_door_send_interim(struct mod_door_call *call,
+                                   struct door_wire_reader message);
 
 /*
  * A bucket of some of the body: of bytes that may be shared with the application,
