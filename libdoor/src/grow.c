@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "pool_size.h"
 #include "thread.h"
 
 #ifdef SYS_futex_time64
