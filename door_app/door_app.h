@@ -656,7 +656,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
 
 /*
  * Throws away what the handler has set and written, so that it can begin anew: what
- * hooks (door_app_before()) had set before is there again, log fields stay.
+ * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
+ * it is what the hook has set and written.
  *
  * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
  *          has changed then.
