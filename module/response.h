@@ -15,13 +15,13 @@ struct mod_door_call;
 
 /* A response, as far as the application has given it; its strings lie in the request's pool. */
 struct mod_door_response {
-    int is_begun; /* status and headers are the request's; or one of the two below is set */
-    int instead;  /* HTTP status that the handler returns instead, or OK */
+    int is_begun;         /* status and headers are the request's; or one of the two below is set */
+    int instead;          /* HTTP status that the handler returns instead, or OK */
     const char *redirect; /* local path that is served instead, or NULL */
     int is_unmet;         /* the client's condition (If-None-Match ...): it gets the head alone */
     int no_body;          /* the client gets none, or no more, of the body */
     int status;
-    int has_own_status; /* 200 is what the application has said, and no default */
+    int has_own_status;             /* 200 is what the application has said, and no default */
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */
