@@ -782,10 +782,11 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
 
 /*
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
- * now; they stay headers of the response.
+ * now; they stay headers of the response.  httpd takes as many of one request, and as
+ * long ones, all of them together, as headers of a response.
  *
  * Blocks:  like door_app_write().
- * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
+ * Errors:  EINVAL there are none, or too many; EALREADY; ENOTSUP; and those of door_app_write().
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);

@@ -64,6 +64,9 @@ struct mod_door_call {
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
+    unsigned sendfile_count;     /* files that stay open until the request has ended */
+    apr_size_t interim_len;      /* bytes of the heads of early hints */
+    unsigned interim_fields;
     int is_passed;               /* some of the response has gone to the filters */
     apr_status_t complaint;      /* what was wrong on the response door, for the log */
     apr_status_t app_error;      /* errno of why the application has failed, as it tells, or 0 */

@@ -25,6 +25,8 @@ struct mod_door_response {
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */
+    apr_size_t connection_len;      /* bytes of them */
+    apr_size_t vary_len;
     apr_off_t content_length;       /* or -1 */
     apr_off_t sent;                 /* bytes of body that were passed on */
     apr_status_t error;             /* of passing it on: the client is gone */
@@ -50,7 +52,7 @@ void mod_door_begin_raw(struct mod_door_call *call);
 void mod_door_keep_headers(const struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
-apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
+apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_reader message);
 
 /*
  * A bucket of some of the body: of bytes that may be shared with the application,
