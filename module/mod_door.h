@@ -27,11 +27,11 @@
  *     descriptor.c     a descriptor becomes a part of the response
  *     limit.c          DoorMaxConcurrent: who has to wait
  *     request.c        the message that asks an application
- *     wait.c           a handler waits for its body or a descriptor
+ *     wait.c           waiting for a body, or a descriptor, on behalf of a handler
  *     response_door.c  what an application does with its request while the call runs
  *     call.c           the call: its tries, its result
  *
- *     apps.c           the applications of a configuration
+ *     definitions.c    the applications of a configuration
  *     config.c         the directives
  *     status.c         the applications on mod_status's page
  *     mod_door.c       the handler, the table of failures, the hooks
