@@ -27,6 +27,9 @@
  */
 #define SHORT_BODY_WAIT_MS 100
 
+/* How much is read to see whether there is something; it stays to be read. */
+#define LOOK_LEN (8 * 1024)
+
 /* What input filters are shown of a body, so that they say what it is. */
 #define SHOWN_LEN 8192
 
@@ -172,6 +175,18 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     if (error != APR_SUCCESS)
         return fail(body, error);
     return APR_SUCCESS;
+}
+
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
+{
+    apr_status_t error;
+
+    if (body->is_ended || body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade))
+        return 1;
+    error = fill(r, body, APR_NONBLOCK_READ, LOOK_LEN);
+    if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
+        fail(body, error);
+    return body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade);
 }
 
 /* A read that does not wait has no 100 (Continue) sent, either. */

@@ -17,7 +17,7 @@
 #include <util_script.h>
 
 #include "mod_door.h"
-#include "config.h"
+#include "settings.h"
 #include "mapping.h"
 
 #define HANDLER_NAME "door"

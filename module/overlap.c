@@ -17,7 +17,7 @@
 #include <http_log.h>
 
 #include "mod_door.h"
-#include "config.h"
+#include "settings.h"
 #include "overlap.h"
 
 APLOG_USE_MODULE(door);

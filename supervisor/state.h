@@ -2,13 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * state.h: what the supervisor knows; supervisor.c owns it, and its one thread uses
- * it.  From the bottom up, each file using only those above it:
- *
- *     state.c       looking things up, and showing them on the board
- *     slot.c        the life of one process
- *     app.c         what is to run, and what that means for slots
- *     stray.c       what an earlier supervisor has left behind
- *     supervisor.c  what happens, and whose turn it is
+ * it.
  *
  * An application has as many slots as it has instances.  A slot has a process
  * that is up (or comes up), and during a replacement the next one:
