@@ -27,6 +27,7 @@
  *     descriptor.c     a descriptor becomes a part of the response
  *     limit.c          DoorMaxConcurrent: who has to wait
  *     request.c        the message that asks an application
+ *     wait.c           waiting for a body, or a descriptor, on behalf of a handler
  *     response_door.c  what an application does with its request while the call runs
  *     call.c           the call: its tries, its result
  *
