@@ -23,7 +23,7 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
-#include "module/apps.h"
+#include "module/definitions.h"
 #include "module/batch.h"
 #include "module/body.h"
 #include "module/call.h"
@@ -234,7 +234,7 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
 }
 
 /* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
-static int redirect(struct mod_door_call *call)
+static int follow_location(struct mod_door_call *call)
 {
     request_rec *r = call->r;
 
@@ -274,7 +274,7 @@ static int answer(struct mod_door_call *call, apr_status_t error)
         fail(call, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call);
+        return follow_location(call);
     return mod_door_end(call, call->brigade, message);
 }
 
@@ -296,11 +296,6 @@ static enum call_end how_it_ended(apr_status_t error)
 }
 
 /* ------------------------------------------------------------ the handler */
-
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
 
 /* Whom to call.  OK, or what the handler returns. */
 static int choose_target(struct mod_door_call *call)
@@ -369,7 +364,7 @@ static int is_error_page(const request_rec *r)
 /* The handler: prepares, calls, answers. */
 static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
     int status;
 
     if (!mod_door_is_ours(r))

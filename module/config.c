@@ -13,7 +13,7 @@
 #include <apr_user.h>
 
 #include "mod_door.h"
-#include "apps.h"
+#include "definitions.h"
 #include "batch.h"
 #include "config.h"
 #include "settings.h"

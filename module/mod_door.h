@@ -31,7 +31,7 @@
  *     response_door.c  what an application does with its request while the call runs
  *     call.c           the call: its tries, its result
  *
- *     apps.c           the applications of a configuration
+ *     definitions.c    the applications of a configuration
  *     config.c         the directives
  *     status.c         the applications on mod_status's page
  *     mod_door.c       the handler, the table of failures, the hooks

@@ -6,6 +6,8 @@
 #ifndef MOD_DOOR_SETTINGS_H
 #define MOD_DOOR_SETTINGS_H
 
+#include <string.h>
+
 #include "mod_door.h"
 
 enum mod_door_protocol { MOD_DOOR_PROTOCOL_UNSET, MOD_DOOR_PROTOCOL_APP, MOD_DOOR_PROTOCOL_RAW };
@@ -46,5 +48,19 @@ struct mod_door_config {
     apr_interval_time_t timeout; /* -1 not said: the server's Timeout; 0 off */
     int error_override;          /* -1 not said */
 };
+
+/* What holds for the request. */
+static inline const struct mod_door_config *mod_door_config_of(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &door_module);
+}
+
+/* Whether path is that directory, or lies below it. */
+static inline int mod_door_is_below(const char *path, const char *directory)
+{
+    apr_size_t len = strlen(directory);
+
+    return !strncmp(path, directory, len) && (path[len] == '/' || path[len] == '\0');
+}
 
 #endif

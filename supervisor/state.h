@@ -124,7 +124,7 @@ void process_check_doors(struct supervisor *sv, int64_t now);
 /* It has ended, with that status of waitpid(2): frees it. */
 void process_bury(struct process *p, int status, int64_t now);
 
-/* ----------------------------------------------------------------- app.c */
+/* ----------------------------------------------------------------- wanted.c */
 
 /* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
 void app_begin_definitions(struct supervisor *sv);

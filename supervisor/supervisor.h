@@ -22,7 +22,7 @@
  *     output.c       what applications print, on its way to the log
  *     state.c        looking things up, and showing them on the board
  *     slot.c         the life of one process
- *     app.c          what is to run, and what that means for slots
+ *     wanted.c       what is to run, and what that means for slots
  *     stray.c        what an earlier supervisor has left behind
  *     supervisor.c   what happens, and whose turn it is
  *
