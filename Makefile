@@ -468,7 +468,8 @@ bench-pool: $(BUILD)/bench/pool
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi)
+PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
+	php_pool)
 define peer_build
 @mkdir -p $(@D)
 $(CC) $(BASE) -O2 -o $@ $< $(1)
@@ -495,6 +496,9 @@ $(PEERS)/fcgi $(PEERS)/fcgi_db: $(PEERS)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
 $(PEERS)/cgi: bench/peers/cgi.c
 	$(call peer_build)
+$(PEERS)/php_pool: bench/peers/php_pool.sh
+	@mkdir -p $(@D)
+	$(INSTALL) $< $@
 $(BUILD)/bench/client: bench/client.c $(BUILD)/flags
 	$(call peer_build)
 
