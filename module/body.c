@@ -18,6 +18,7 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
 
 /*
  * How long a short body is waited for, which most clients send right behind the
@@ -25,6 +26,12 @@
  * response before it sends the rest loses no more than this.
  */
 #define SHORT_BODY_WAIT_MS 100
+
+/* How much is read to see whether there is something; it stays to be read. */
+#define LOOK_LEN (8 * 1024)
+
+/* What input filters are shown of a body, so that they say what it is. */
+#define SHOWN_LEN 8192
 
 /* An unread rest up to this long is read and dropped, so that the connection can go on. */
 #define DISCARD_MAX (64 * 1024)
@@ -170,6 +177,31 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     return APR_SUCCESS;
 }
 
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
+{
+    apr_status_t error;
+
+    if (body->is_ended || body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade))
+        return 1;
+    error = fill(r, body, APR_NONBLOCK_READ, LOOK_LEN);
+    if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
+        fail(body, error);
+    return body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade);
+}
+
+/* A read that does not wait has no 100 (Continue) sent, either. */
+void mod_door_body_show(request_rec *r, struct mod_door_body *body)
+{
+    apr_status_t error;
+
+    if (body->is_ended || !body->is_filtered)
+        return;
+    error = fill(r, body, APR_NONBLOCK_READ, SHOWN_LEN);
+    if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
+        body->error = error;
+    body->is_filtered = r->input_filters != r->proto_input_filters;
+}
+
 int mod_door_body_status(const struct mod_door_body *body)
 {
     if (body->refused != 0)
@@ -254,4 +286,5 @@ void mod_door_body_abandon(request_rec *r, struct mod_door_body *body)
         r->connection->keepalive = AP_CONN_CLOSE;
     apr_table_unset(r->headers_in, "Content-Length");
     apr_table_unset(r->headers_in, "Transfer-Encoding");
+    *body = (struct mod_door_body){.is_ended = 1, .length = -1};
 }

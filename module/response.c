@@ -9,9 +9,11 @@
  * until it has been passed on.  Knows nothing of doors.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include <apr_lib.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
@@ -19,11 +21,22 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "lent.h"
+#include "response.h"
+#include "wire.h"
 
 /* What door_app.h promises; an application without the runtime may send more. */
 #define LOG_FIELDS_MAX 32
 #define LOG_NAME_MAX   64
 #define LOG_VALUE_MAX  1024
+
+/*
+ * Connection and Vary are gone through again and again, word by word, here and in httpd:
+ * in one response no more of each than that.
+ */
+#define LIST_MAX 8190
 
 /* A body up to this long fits into any socket's buffer. */
 #define SHORT_LEN 8192
@@ -60,6 +73,23 @@ static apr_status_t read_length(const char *value, struct mod_door_response *res
     return APR_SUCCESS;
 }
 
+/* Several fields of that name are one list. */
+static apr_status_t count_list(const struct door_wire_field *field, apr_size_t *len)
+{
+    *len += field->value_len;
+    return *len > LIST_MAX ? MOD_DOOR_EHEADER : APR_SUCCESS;
+}
+
+static apr_status_t check_connection(request_rec *r, const struct door_wire_field *field,
+                                     struct mod_door_response *response)
+{
+    const char *list = response->connection;
+
+    response->connection =
+        list == NULL ? field->value : apr_pstrcat(r->pool, list, ", ", field->value, NULL);
+    return count_list(field, &response->connection_len);
+}
+
 static apr_status_t check_field(request_rec *r, const struct door_wire_field *field,
                                 struct mod_door_response *response)
 {
@@ -72,10 +102,9 @@ static apr_status_t check_field(request_rec *r, const struct door_wire_field *fi
     if (!ap_cstr_casecmp(field->name, "Content-Length"))
         return read_length(field->value, response);
     if (!ap_cstr_casecmp(field->name, "Connection"))
-        response->connection =
-            response->connection == NULL
-                ? field->value
-                : apr_pstrcat(r->pool, response->connection, ", ", field->value, NULL);
+        return check_connection(r, field, response);
+    if (!ap_cstr_casecmp(field->name, "Vary"))
+        return count_list(field, &response->vary_len);
     return APR_SUCCESS;
 }
 
@@ -307,15 +336,29 @@ void mod_door_keep_headers(const struct mod_door_call *call)
             apr_table_addn(r->err_headers_out, field.name, field.value);
 }
 
-apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message)
+/* All of them together may be as long as one response's head: the request's pool keeps them. */
+static apr_status_t count_interim(struct mod_door_call *call,
+                                  const struct door_wire_reader *message)
 {
+    call->interim_len += sizeof(struct door_wire_head) + (apr_size_t)(message->end - message->next);
+    call->interim_fields += message->remaining;
+    return call->interim_len > MOD_DOOR_HEAD_MAX || call->interim_fields > MOD_DOOR_FIELDS_MAX
+               ? MOD_DOOR_EHEAD
+               : APR_SUCCESS;
+}
+
+apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_reader message)
+{
+    request_rec *r = call->r;
     struct mod_door_response interim = {.content_length = -1};
     apr_table_t *headers = r->headers_out;
     const char *line = r->status_line;
     int status = r->status;
     struct door_wire_field field;
-    apr_status_t error = keep_fields(r, message, &interim);
+    apr_status_t error = count_interim(call, &message);
 
+    if (error == APR_SUCCESS)
+        error = keep_fields(r, message, &interim);
     /* 101 would change the protocol, and 100 is httpd's own. */
     if (error == APR_SUCCESS && message.status != 103)
         error = MOD_DOOR_ESTATUS;
@@ -511,4 +554,42 @@ int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
     if (error == APR_SUCCESS && len <= SHORT_LEN && response->sent == 0)
         send_now(call, bb);
     return result(call, error);
+}
+
+/* --------------------------------------------------------------- client */
+
+/*
+ * A client that has ended its side may still read what it gets: only a reset, or
+ * a shutdown of both sides, says that it is gone.
+ */
+static unsigned socket_state(conn_rec *c)
+{
+#ifdef POLLRDHUP
+    struct pollfd p = {.events = POLLRDHUP};
+#else
+    struct pollfd p = {.events = POLLIN};
+#endif
+
+    if (apr_os_sock_get(&p.fd, ap_get_conn_socket(c)) != APR_SUCCESS || poll(&p, 1, 0) <= 0)
+        return 0;
+    if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return DOOR_WIRE_GONE;
+#ifdef POLLRDHUP
+    return DOOR_WIRE_MAYBE_GONE;
+#else
+    int is_at_end = 0;
+
+    apr_socket_atreadeof(ap_get_conn_socket(c), &is_at_end);
+    return is_at_end ? DOOR_WIRE_MAYBE_GONE : 0;
+#endif
+}
+
+unsigned mod_door_client_state(const struct mod_door_call *call)
+{
+    conn_rec *c = call->r->connection;
+
+    if (c->aborted || call->response.error != APR_SUCCESS)
+        return DOOR_WIRE_GONE;
+    /* A stream of HTTP/2 is aborted, or it is not. */
+    return c->master == NULL ? socket_state(c) : 0;
 }

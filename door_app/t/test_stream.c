@@ -330,6 +330,35 @@ static void flush_twice(struct door_app_request *req, void *data)
     door_app_trailer_add(req, "X-T", "t");
 }
 
+static void reset_too_late(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_status(req, 206);
+    door_app_printf(req, "one");
+    ck_assert_int_eq(door_app_reset(req), 0);
+    door_app_printf(req, "two");
+    ck_assert_int_eq(door_app_flush(req), 0);
+    door_app_printf(req, "three");
+    errno = 0;
+    ck_assert_int_eq(door_app_reset(req), -1);
+    ck_assert_int_eq(errno, EALREADY);
+    errno = 0;
+    ck_assert_int_eq(door_app_refuse(req, 500, "late"), -1);
+    ck_assert_int_eq(errno, EALREADY);
+}
+
+START_TEST(what_was_sent_is_not_begun_anew)
+{
+    run_with(reset_too_late, "", 0);
+    ck_assert_uint_eq(httpd.count, 1);
+    ck_assert_uint_eq(httpd.said[0].status, 200);
+    ck_assert_str_eq(httpd.body, "two");
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    ck_assert_uint_eq(reply.reader.flags, 0);
+    ck_assert_uint_eq(reply.reader.body_len, 5);
+}
+END_TEST
+
 START_TEST(what_is_flushed_goes_at_once)
 {
     struct door_wire_field field;
@@ -809,6 +838,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_door_is_not_kept);
     tcase_add_test(tests, a_long_response_comes_in_parts);
     tcase_add_test(tests, what_is_flushed_goes_at_once);
+    tcase_add_test(tests, what_was_sent_is_not_begun_anew);
     tcase_add_test(tests, an_error_is_told_and_remembered);
     tcase_add_test(tests, a_client_that_is_too_slow);
     tcase_add_test(tests, nobody_wants_the_body);
