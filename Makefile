@@ -287,7 +287,7 @@ $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 # ---------------------------------------------------------------- to run
 
 .PHONY: deps deps-analysis demo check check-c check-tree check-asan check-asan-apps check-tsan \
-	check-valgrind fuzz $(MPMS:%=check-%)
+	check-valgrind fuzz mutants $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
@@ -362,6 +362,11 @@ check-tsan: deps-analysis
 	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
+
+# Faults that are put into the code one at a time, each of which some test must notice:
+# scripts/mutants.txt.  MUTANTS='NAME...' only these.
+mutants: deps
+	@perl scripts/mutants.pl '$(BUILD)' $(MUTANTS)
 
 # Each fuzz target for FUZZ_SECONDS, from its corpus on.  What is found lies in
 # BUILD/fuzz; make it smaller, and put it into the corpus with what mends it.
