@@ -244,7 +244,7 @@ int door_app_thread_lost(struct door_app_request *req);
  * httpd.  A program that httpd starts finds a maximum in the environment variable
  * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
  * the 256; of that and what is set here the lower one holds.
- * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
+ * A thread costs some 60 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
  *
