@@ -714,8 +714,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
  * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
  * it is what the hook has set and written.
  *
- * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
- *          has changed then.
+ * Errors:  EALREADY something was sent, by a flush or much writing; ECANCELED
+ *          door_app_fail() was called; ENOMEM.  Nothing has changed then.
  * Threads: the request's.
  */
 int door_app_reset(struct door_app_request *req);
