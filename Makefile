@@ -209,6 +209,7 @@ $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 		$(SYSTEM_LIBS)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
+$(BUILD)/examples/guard: EXAMPLE_LIBS := -lcrypt
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # A tool has what it needs inside.

@@ -23,6 +23,7 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
+#include "module/access.h"
 #include "module/apps.h"
 #include "module/body.h"
 #include "module/call.h"
@@ -71,6 +72,8 @@ static const struct failure {
     {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+    {MOD_DOOR_EROLE, HTTP_BAD_GATEWAY,
+     "the answer is none to whether a request may pass: it has no handler for that, or failed"},
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
@@ -272,6 +275,25 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
     return mod_door_end(call, call->brigade, message);
 }
 
+/* The same for a question, of which nothing goes to the client: OK, or an HTTP status. */
+static int finish_question(struct mod_door_call *call, const char *path, pid_t pid,
+                           apr_status_t error)
+{
+    struct door_wire_reader message;
+
+    if (error == APR_SUCCESS)
+        error = call->complaint;
+    if (error == APR_SUCCESS && mod_door_read_message(call, DOOR_WIRE_ANY, &message) == -1)
+        error = errno;
+    if (error == APR_SUCCESS)
+        error = message.kind == DOOR_WIRE_RESPONSE
+                    ? mod_door_read_answer(call->r, message, call->question)
+                : message.kind == DOOR_WIRE_BUSY || message.kind == DOOR_WIRE_END
+                    ? read_failure(call, &message)
+                    : EBADMSG;
+    return error == APR_SUCCESS ? OK : fail(call, path, pid, error);
+}
+
 static enum call_end how_it_ended(apr_status_t error)
 {
     switch (error) {
@@ -314,7 +336,8 @@ static int exchange(struct mod_door_call *call, struct mod_door_name *name, stru
     call->long_arg = NULL;
     if (*door != NULL)
         pid = (*door)->pid;
-    return finish(call, name->path, pid, error);
+    return call->question != NULL ? finish_question(call, name->path, pid, error)
+                                  : finish(call, name->path, pid, error);
 }
 
 /* ------------------------------------------------------------------ hooks */
@@ -359,6 +382,17 @@ static int serve(struct mod_door_call *call)
     if (door != NULL)
         mod_door_release(door);
     return status;
+}
+
+/* The body stays where it is, for whoever answers the request. */
+static int ask(request_rec *r, const struct mod_door_config *conf,
+               struct mod_door_question *question)
+{
+    struct mod_door_call call = {.r = r, .conf = conf, .question = question, .result_fd = -1};
+
+    call.body.length = -1;
+    call.body.is_ended = 1;
+    return serve(&call);
 }
 
 /* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
@@ -476,7 +510,6 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 
 static void register_hooks(apr_pool_t *pool)
 {
-    (void)pool;
     ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
@@ -490,6 +523,7 @@ static void register_hooks(apr_pool_t *pool)
     mod_door_register_child_end();
     mod_door_register_status();
     mod_door_register_mapping();
+    mod_door_register_access(pool, ask);
     ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

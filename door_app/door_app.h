@@ -176,6 +176,29 @@ int door_app_error_page(struct door_app *app, int status, door_app_handler *hand
  */
 int door_app_files(struct door_app *app, const char *prefix, const char *path);
 
+/* What httpd may ask about a request: mod_fcgid's roles. */
+enum door_app_role {
+    DOOR_APP_AUTHENTICATOR, /* is that the password (REMOTE_PASSWD) of the user (REMOTE_USER)? */
+    DOOR_APP_AUTHORIZER,    /* may that user do this? */
+    DOOR_APP_ACCESS_CHECKER /* may anybody, whoever it is? */
+};
+
+/*
+ * Has handler answer httpd's questions whether a request may pass (DoorAuthenticator and
+ * the like).  It sees that request without its body: door_app_path() is its whole path.
+ * Only door_app_status() with 200 lets it pass; a handler that does not say so refuses.
+ * A header "Variable-NAME" is a variable NAME of the request then.  What is written
+ * goes to nobody.  A status from 500 up says that there is no answer: the client gets
+ * a 503.
+ *
+ * Owner:   data as with door_app_handle().
+ * Errors:  EINVAL no such role, or handler is NULL; EEXIST the role has a handler already;
+ *          ENOMEM app is NULL.  door_app_run() refuses the application then.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_guard(struct door_app *app, enum door_app_role role, door_app_handler *handler,
+                   void *data);
+
 /*
  * Has start run on each server thread before that takes its first request, and stop
  * when the thread ends; either may be NULL.  What they set up, such as a

@@ -20,6 +20,16 @@ enum mod_door_mount {
     MOD_DOOR_MOUNT_FILE       /* anything else: the file in the path, as CGI */
 };
 
+/* Who is asked whether requests may pass. */
+enum { MOD_DOOR_AUTHENTICATOR, MOD_DOOR_AUTHORIZER, MOD_DOOR_ACCESS_CHECKER, MOD_DOOR_ROLES };
+
+struct mod_door_guard {
+    const char *path;     /* the door's or application's name; "" none; NULL not said here */
+    int is_app;           /* it is an application's */
+    int in_htaccess;      /* path needs a DoorAllow prefix */
+    int is_authoritative; /* -1 not said: yes */
+};
+
 /* Per-directory configuration.  Those up to limit belong together, set by one DoorHandler. */
 struct mod_door_config {
     const char *path;          /* the door's or application's name; "" none; NULL not said here */
@@ -36,7 +46,17 @@ struct mod_door_config {
     enum mod_door_protocol protocol;
     apr_interval_time_t timeout; /* -1 not said: the server's Timeout; 0 off */
     int error_override;          /* -1 not said */
+
+    struct mod_door_guard guards[MOD_DOOR_ROLES];
+    int is_provider;      /* AuthBasicProvider names us; -1 not said */
+    int may_fall_through; /* AuthBasicAuthoritative or AuthFormAuthoritative is Off; -1 not said */
 };
+
+/*
+ * Reads the name of an application or of a door's path, as DoorHandler has it, into
+ * the guard: NULL, or what is wrong.
+ */
+const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door_guard *guard);
 
 extern const command_rec mod_door_commands[];
 void *mod_door_create_config(apr_pool_t *pool, char *dir);

@@ -57,7 +57,8 @@ enum mod_door_error {
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
     MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
     MOD_DOOR_EGONE,                          /* the client has gone while it waited */
-    MOD_DOOR_EMOVE                           /* another process should be called */
+    MOD_DOOR_EMOVE,                          /* another process should be called */
+    MOD_DOOR_EROLE                           /* it does not answer such questions */
 };
 
 /* How many descriptors a call of either side may bring: one has a meaning. */
