@@ -86,6 +86,7 @@ enabled() {
     ls -d /etc/apache2/mods-enabled/* /etc/apache2/conf-enabled/* 2>/dev/null
 }
 
+# shellcheck disable=SC2317 # runs at exit
 keep_httpd() {
     enabled | while read -r link; do
         case "
