@@ -845,6 +845,22 @@ int door_app_log_field(struct door_app_request *req, const char *name, const cha
 /* ---------------------------------------------------------------- server threads */
 
 /*
+ * Lends the request to another thread, for programs that have it worked on elsewhere: a
+ * handler lends it, has the other thread borrow it by what this returns, and waits until
+ * that one has given it back; meanwhile the request is the other thread's, and the
+ * handler must not use it.  A thread borrows one request at a time.
+ *
+ * Returns: door_app_lend() what door_app_borrow() takes, or NULL; door_app_borrow() 0, or
+ *          -1.
+ * Errors:  EINVAL the request is not this thread's; EBUSY the thread has a request, or
+ *          is a server thread.
+ * Threads: the request's; the one that borrows.
+ */
+void *door_app_lend(struct door_app_request *req);
+int door_app_borrow(void *lent);
+void door_app_give_back(void);
+
+/*
  * Which server thread runs the request: a number from 1, never used again.
  *
  * Returns: it, or 0 if another thread runs the request, or none.
