@@ -81,7 +81,9 @@ EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SR
 # Programs for DoorApp that have other programs answer; each is made of these.
 GATEWAY_DIR := door_app/gateways
 CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
-GATEWAYS    := $(BUILD)/gateways/door_cgi
+FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
+	fcgi_protocol.c keeper.c)
+GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
 # FastCGI programs are linked with this, and find our headers in place of libfcgi's.
 FCGI_DIR    := door_app/fcgi
@@ -215,6 +217,7 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 
 # Installed in a folder below the libraries, which they find as they do here.
 $(BUILD)/gateways/door_cgi: $(call objs,$(CGI_SRC))
+$(BUILD)/gateways/door_fcgi: $(call objs,$(GATEWAY_DIR)/door_fcgi.c $(FCGI_SRC))
 $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) $(BUILD)/libdoor_app.so $(LIBDOOR) \
@@ -231,11 +234,11 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t and door_app/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
-# a fuzz target that here replays its corpus, aux_*.c a program that tests run,
+# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -269,14 +272,16 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
-		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
@@ -296,6 +301,10 @@ $(BUILD)/t/door_fcgi/%: t/fcgi/%.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app
 $(BUILD)/t/fcgi/%: t/fcgi/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
+# The same suite's FastCGI program: it knows nothing of doors.
+$(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lfcgi
 
 # ---------------------------------------------------------------- to run
 
@@ -466,6 +475,17 @@ $(BUILD)/bench/call: $(call objs,$(CALL_BENCH))
 bench-call: $(BUILD)/bench/call $(LIBDOOR)
 	@$(BUILD)/bench/call $(if $(QUICK),-q) $(OTHER:%=-o '%') $(CALLERS:%=-c %) \
 		$(PROCEDURE:%=-p %) $(abspath $(LIBDOOR))
+
+# How many server threads a pool makes of 4, 64 and 1,000 callers: a table on stdout; CALLERS=n
+# has only those.
+$(OBJ)/bench/pool.o: LOCAL := -O2 $(DOOR_CPP)
+$(BUILD)/bench/pool: $(OBJ)/bench/pool.o $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(LIBDOOR) $(SYSTEM_LIBS)
+
+.PHONY: bench-pool
+bench-pool: $(BUILD)/bench/pool
+	@$(BUILD)/bench/pool $(CALLERS:%=-c %)
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.

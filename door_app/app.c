@@ -85,6 +85,7 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
 {
     if (app == NULL)
         return door_rt_mistake(app, ENOMEM, "door_app_set_threads: no application");
+    app->has_thread_max = 1;
     app->thread_max = max;
     app->thread_idle_ms = idle_ms;
     return 0;

@@ -243,14 +243,15 @@ int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 int door_app_thread_lost(struct door_app_request *req);
 
 /*
- * Sets how many server threads there are at most, 256 unless it is said, and for how many
- * milliseconds one stays that has nothing to do, 10,000 unless it is said; two of them
- * always stay.  0: no maximum; none ends.
+ * Sets how many server threads there are at most, and for how many milliseconds one stays
+ * that has nothing to do; two of them always stay.  0: no maximum; none ends.  Unless it
+ * is called that is 256, and 10,000.
  *
  * A handler keeps its thread, so at most max run at a time, and there are at most max of
  * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
  * httpd.  A program that httpd starts finds a maximum in the environment variable
- * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=); the lower one holds.
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
+ * the 256; of that and what is set here the lower one holds.
  * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
@@ -803,10 +804,11 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
 
 /*
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
- * now; they stay headers of the response.
+ * now; they stay headers of the response.  httpd takes as many of one request, and as
+ * long ones, all of them together, as headers of a response.
  *
  * Blocks:  like door_app_write().
- * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
+ * Errors:  EINVAL there are none, or too many; EALREADY; ENOTSUP; and those of door_app_write().
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);

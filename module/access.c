@@ -20,7 +20,9 @@
 
 #include "mod_door.h"
 #include "access.h"
+#include "config.h"
 #include "response.h"
+#include "settings.h"
 
 APLOG_USE_MODULE(door);
 
@@ -80,15 +82,10 @@ apr_status_t mod_door_read_answer(request_rec *r, struct door_wire_reader messag
 
 /* ---------------------------------------------------------------- questions */
 
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
-
 /* What is said here of the request is what holds, but for whom it goes to. */
 static struct mod_door_config *config_for(request_rec *r, const struct mod_door_guard *guard)
 {
-    struct mod_door_config *conf = apr_pmemdup(r->pool, config_of(r), sizeof(*conf));
+    struct mod_door_config *conf = apr_pmemdup(r->pool, mod_door_config_of(r), sizeof(*conf));
 
     conf->path = guard->path;
     conf->is_app = guard->is_app;
@@ -132,7 +129,7 @@ static int put_question(request_rec *r, const struct mod_door_guard *guard, int 
 
 static const struct mod_door_guard *guard_of(const request_rec *r, int role)
 {
-    const struct mod_door_guard *guard = &config_of(r)->guards[role];
+    const struct mod_door_guard *guard = &mod_door_config_of(r)->guards[role];
 
     return guard->path != NULL && *guard->path != '\0' ? guard : NULL;
 }
@@ -161,7 +158,7 @@ static int authenticate(request_rec *r)
     const char *password;
     int status;
 
-    if (guard == NULL || config_of(r)->is_provider == 1)
+    if (guard == NULL || mod_door_config_of(r)->is_provider == 1)
         return DECLINED;
     status = ap_get_basic_auth_pw(r, &password);
     return status == OK ? decide(r, guard, MOD_DOOR_AUTHENTICATOR, password) : status;
@@ -198,7 +195,7 @@ static authn_status check_password(request_rec *r, const char *user, const char 
         status = put_question(r, guard, MOD_DOOR_AUTHENTICATOR, password, &passes);
         r->user = (char *)user_before;
     }
-    if (status != OK && config_of(r)->may_fall_through != 1)
+    if (status != OK && mod_door_config_of(r)->may_fall_through != 1)
         return AUTH_GENERAL_ERROR;
     return passes ? AUTH_GRANTED : AUTH_DENIED;
 }

@@ -8,7 +8,7 @@
 
 #include "mod_door.h"
 #include "call_state.h"
-#include "config.h"
+#include "settings.h"
 #include "wire.h"
 
 /* Asks the door of that configuration: OK, and the answer; or an HTTP status, which is logged. */

@@ -18,8 +18,8 @@ set -u
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
     fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
-    git cgit gitweb libcgi-pm-perl
-    libapache2-mod-fcgid libfcgi-perl libfcgi-dev'
+    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
+    libapache2-mod-fcgid libfcgi-perl'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'

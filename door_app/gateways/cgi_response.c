@@ -184,9 +184,9 @@ static int set_head(struct cgi_response *response, size_t len)
 
 /* ---------------------------------------------------------------- the stream */
 
-static int write_body(struct cgi_response *response, const char *bytes, size_t len)
+static int write_body(const struct cgi_response *response, const char *bytes, size_t len)
 {
-    if (len > 0 && door_app_write(response->req, bytes, len) == -1)
+    if (len > 0 && !response->is_bodiless && door_app_write(response->req, bytes, len) == -1)
         return errno == EMSGSIZE ? 0 : -1;
     return 0;
 }

@@ -23,6 +23,7 @@ struct cgi_response {
      */
     int (*take)(void *data, const char *name, const char *value);
     void *data;
+    int is_bodiless; /* take() has set it: something else is the body, what comes is dropped */
 
     char *head; /* as far as it has come; malloc()ed */
     size_t head_len, head_cap;
