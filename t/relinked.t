@@ -25,6 +25,7 @@ my ($modules) = $httpd->{modules} =~ m{"?(/\S+)/mod_alias\.so};
 my $has_fcgid = -e "$modules/mod_fcgid.so" && -x "$theirs/threads";
 
 my $config = <<"CONF";
+LimitRequestBody 0
 DoorApp threads "$ours/threads"
 DoorApp stdio "$ours/stdio"
 <Location /d/threads>
@@ -114,6 +115,12 @@ SKIP: {
 my $answer = ask('/d/threads?echo', '-T', $large);
 is length $answer->{body}, -s $large, 'a body, to and fro';
 is ask('/d/threads?big=20000')->{body}, 'x' x 20_000_000, '20 MB';
+my $huge = "$dir/huge";
+open $file, '>', $huge or die;
+truncate $file, 1 << 30 or die;
+close $file;
+is ask('/d/threads?count', '-T', $huge)->{body}, (1 << 30) . "\n", '1 GiB';
+unlink $huge;
 my $mark = $httpd->mark;
 is ask('/d/threads?exit')->{status}, 502, 'a program that exits in mid-request';
 ok $httpd->logs(qr/exits in mid-request/, $mark), '... what it has said is in the log';

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * threads.c: a FastCGI program with four threads that accept, for either library.  What
- * it does is in the query: vars, echo, upload, big=N, status=N, local, slow, bare, nothing,
+ * it does is in the query: vars, echo, count, upload, big=N, status=N, local, slow, bare, nothing,
  * nonsense, unread, after, exit, abort.
  */
 #include <pthread.h>
@@ -40,6 +40,17 @@ static void echo(FCGX_Request *request)
 
     while ((len = FCGX_GetStr(bytes, sizeof(bytes), request->in)) > 0)
         FCGX_PutStr(bytes, len, request->out);
+}
+
+static void count(FCGX_Request *request)
+{
+    static __thread char bytes[1 << 16];
+    unsigned long long all = 0;
+    int len;
+
+    while ((len = FCGX_GetStr(bytes, sizeof(bytes), request->in)) > 0)
+        all += (unsigned)len;
+    FCGX_FPrintF(request->out, "%llu\n", all);
 }
 
 /* A sum of the body, which is read in several ways. */
@@ -104,6 +115,8 @@ static void answer(FCGX_Request *request)
         print_variables(request);
     } else if (strcmp(query, "echo") == 0) {
         echo(request);
+    } else if (strcmp(query, "count") == 0) {
+        count(request);
     } else if (strcmp(query, "upload") == 0) {
         upload(request);
     } else if (strncmp(query, "big=", 4) == 0) {
