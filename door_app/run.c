@@ -267,10 +267,8 @@ static int ready_fd(void)
 }
 
 /* Unless the door has another name than the one that is waited for. */
-static void report_ready(int fd, const char *path)
+static void report_ready(int fd, const char *path, const char *expected)
 {
-    const char *expected = getenv("DOOR_PATH");
-
     if (fd == -1)
         return;
     if (expected != NULL && strcmp(expected, path) == 0 && write(fd, "\n", 1) == -1)
@@ -280,12 +278,13 @@ static void report_ready(int fd, const char *path)
 
 static int serve(struct door_app *app, const char *path)
 {
+    const char *expected = getenv("DOOR_PATH"); /* requests may change the environment */
     int ready = ready_fd();
     int door = open_door(app, path);
 
     if (door == -1)
         return -1;
-    report_ready(ready, path);
+    report_ready(ready, path, expected);
     while (sem_wait(&stop.told) == -1)
         continue;
     atomic_store(&app->is_stopping, 1);

@@ -11,6 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "fail.h"
 #include "hooks.h"
 #include "message.h"
@@ -132,7 +133,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     if (!door_rt_hooks_ready(app->thread_hooks, thread))
         refuse_for_now(req);
     else if (!has_waited || is_awaited(req))
-        door_rt_route(app, req);
+        (req->part[DOOR_WIRE_ROLE] != NULL ? door_rt_guard : door_rt_route)(app, req);
     if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;

@@ -13,12 +13,13 @@
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
-# service is in the package apache2, without which what cgit and gitweb have for one is not
-# enabled.  Haproxy's, as Debian configures it, serves no port.
+# service is in the package apache2.  Where that is, what they enable in it is taken out
+# again.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
     fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
-    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev'
+    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
+    libapache2-mod-fcgid libfcgi-perl'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
@@ -80,6 +81,27 @@ if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
+# The machine's own httpd, if there is one, stays as it is.
+enabled() {
+    ls -d /etc/apache2/mods-enabled/* /etc/apache2/conf-enabled/* 2>/dev/null
+}
+
+# shellcheck disable=SC2317 # runs at exit
+keep_httpd() {
+    enabled | while read -r link; do
+        case "
+$enabled_before
+" in
+        *"
+$link
+"*) ;;
+        *) rm -f "$link" ;;
+        esac
+    done
+}
+
+enabled_before=$(enabled)
+trap keep_httpd EXIT
 export DEBIAN_FRONTEND=noninteractive
 echo "make deps: $command"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get update </dev/null
