@@ -72,6 +72,7 @@ typedef void door_app_handler(struct door_app_request *req, void *data);
 
 /* Run on a server thread; data is what was given to door_app_on_thread(). */
 typedef int door_app_thread_start(void *data);
+typedef int door_app_thread_check(void *data);
 typedef void door_app_thread_stop(void *data);
 
 /* Looks at a request before its handler does; 0: go on, another value: it is answered. */
@@ -202,6 +203,20 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
                        door_app_thread_stop *stop, void *data);
 
 /*
+ * Has check run on a server thread that has been started, before each request that it takes
+ * and now and then while there is none: whether what start has set up is still good.  It
+ * must not take long, as a request may wait.  It returns 0, or -1: then stop and start run,
+ * as if it were a new thread, and the request is another thread's meanwhile.  So one that
+ * has lost its connection, say, is not the one to find out by a request that it cannot serve.
+ *
+ * It gets door_app_on_thread()'s data.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
+
+/*
  * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
  *
  * Returns: -1 with EAGAIN, for the hook to return.
@@ -220,14 +235,15 @@ int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 int door_app_thread_lost(struct door_app_request *req);
 
 /*
- * Sets how many server threads there are at most, 256 unless it is said, and for how many
- * milliseconds one stays that has nothing to do, 10,000 unless it is said; two of them
- * always stay.  0: no maximum; none ends.
+ * Sets how many server threads there are at most, and for how many milliseconds one stays
+ * that has nothing to do; two of them always stay.  0: no maximum; none ends.  Unless it
+ * is called that is 256, and 10,000.
  *
  * A handler keeps its thread, so at most max run at a time, and there are at most max of
  * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
  * httpd.  A program that httpd starts finds a maximum in the environment variable
- * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=); the lower one holds.
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
+ * the 256; of that and what is set here the lower one holds.
  * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
@@ -695,7 +711,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
 
 /*
  * Throws away what the handler has set and written, so that it can begin anew: what
- * hooks (door_app_before()) had set before is there again, log fields stay.
+ * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
+ * it is what the hook has set and written.
  *
  * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
  *          has changed then.
@@ -780,10 +797,11 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
 
 /*
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
- * now; they stay headers of the response.
+ * now; they stay headers of the response.  httpd takes as many of one request, and as
+ * long ones, all of them together, as headers of a response.
  *
  * Blocks:  like door_app_write().
- * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
+ * Errors:  EINVAL there are none, or too many; EALREADY; ENOTSUP; and those of door_app_write().
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);

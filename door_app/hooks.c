@@ -10,6 +10,7 @@
 #include "hooks.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,9 @@
 
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 1000
+#define CHECK_MS     10000 /* an idle thread is looked at as often */
 #define NS_PER_MS    1000000ll
+#define END          INT_MAX
 
 enum state { EVERY, SOME, NONE }; /* of the threads have what they want */
 
@@ -33,6 +36,7 @@ struct door_rt_hooks {
     unsigned holds;         /* the application's, the doors', and a thread's each */
     door_app_thread_start *start;
     door_app_thread_stop *stop;
+    door_app_thread_check *check; /* or NULL */
     void *data;
     int is_closed;
     int is_watched; /* the doors have threads started */
@@ -40,9 +44,10 @@ struct door_rt_hooks {
     unsigned having, lacking;        /* threads that have been started; that cannot be */
     int is_trying;                   /* one of these */
     struct door_rt_thread *stand_in; /* or NULL */
-    unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
+    unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
     int64_t retry_ns;
     enum state told;
+    char why[256]; /* the last one failed */
 };
 
 static _Thread_local char reason[256]; /* of the start hook that fails; "": errno tells */
@@ -97,6 +102,11 @@ int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
     return 0;
 }
 
+void door_rt_hooks_set_check(struct door_rt_hooks *hooks, door_app_thread_check *check)
+{
+    hooks->check = check;
+}
+
 int door_app_thread_failed(const char *format, ...)
 {
     va_list args;
@@ -113,18 +123,19 @@ int door_app_thread_failed(const char *format, ...)
 /* ------------------------------------------------ what is told */
 
 /* With the lock held: one line for each change, whoever sees it. */
-static void tell(struct door_rt_hooks *hooks, int error)
+static void tell(struct door_rt_hooks *hooks)
 {
     enum state state = hooks->lacking == 0 ? EVERY : hooks->having > 0 ? SOME : NONE;
-    const char *why = reason[0] != '\0' ? reason : strerror(error);
+    enum state before = hooks->told;
 
-    if (state == hooks->told)
+    if (state == before)
         return;
     hooks->told = state;
     if (state == NONE)
-        fprintf(stderr, "door_app: no server thread can start: %s; requests get 503\n", why);
-    else if (state == SOME && error != 0)
-        fprintf(stderr, "door_app: a server thread cannot start: %s; others have its calls\n", why);
+        fprintf(stderr, "door_app: no server thread can start: %s; requests get 503\n", hooks->why);
+    else if (state == SOME && before == EVERY)
+        fprintf(stderr, "door_app: a server thread cannot start: %s; others have its calls\n",
+                hooks->why);
     else if (state == SOME)
         fprintf(stderr, "door_app: some server threads can start again\n");
     else
@@ -154,10 +165,12 @@ static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thr
     lack_no_more(hooks, thread);
 }
 
-static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thread, int was_first)
+static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thread, int was_first,
+                         int error)
 {
     int64_t now_ns = door_now_ns();
 
+    snprintf(hooks->why, sizeof(hooks->why), "%s", reason[0] != '\0' ? reason : strerror(error));
     if (!thread->is_lacking) {
         thread->is_lacking = 1;
         thread->lacking_since_ns = now_ns;
@@ -174,7 +187,7 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
 /* With the lock held, which it gives up meanwhile: 0 or -1. */
 static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
-    int is_first = hooks->pause_ms == 0, error = 0;
+    int is_first = !thread->is_lacking, error = 0;
 
     hooks->is_trying |= !is_first;
     if (hooks->stand_in == thread) { /* another one may, this may take long */
@@ -192,15 +205,16 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     if (error == 0)
         note_success(hooks, thread);
     else
-        note_failure(hooks, thread, is_first);
-    tell(hooks, error);
+        note_failure(hooks, thread, is_first, error);
+    tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     return error == 0 ? 0 : -1;
 }
 
-static int may_try(const struct door_rt_hooks *hooks)
+/* At once, if it is the thread's first try; later ones are made in turn. */
+static int may_try(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
-    return hooks->pause_ms == 0 || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
+    return !thread->is_lacking || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
 }
 
 /* With the lock held: what the thread has is given back. */
@@ -227,8 +241,7 @@ void door_rt_hooks_leave(struct door_rt_thread *thread)
     pthread_mutex_lock(&hooks->lock);
     stop(hooks, thread);
     lack_no_more(hooks, thread);
-    reason[0] = '\0';
-    tell(hooks, 0);
+    tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     thread->hooks = NULL;
     drop(hooks);
@@ -276,14 +289,15 @@ static int left_ms(const struct door_rt_hooks *hooks)
                                                                    : 1;
 }
 
-/* With the lock held; see door_prepare_threads().  -1: the thread is to end. */
+/* With the lock held; see door_prepare_threads().  END: the thread is to end. */
 static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     for (;;) {
-        if (thread->is_hooked || hooks->is_closed ||
-            (may_try(hooks) && start(hooks, thread) == 0))
+        if (hooks->is_closed)
             return 0;
-        if (may_try(hooks))
+        if (thread->is_hooked || (may_try(hooks, thread) && start(hooks, thread) == 0))
+            return hooks->check != NULL ? -CHECK_MS : 0;
+        if (may_try(hooks, thread))
             continue;
         if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
             hooks->stand_in = thread;
@@ -292,9 +306,20 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         if (hooks->stand_in == thread)
             hooks->stand_in = NULL;
         if (is_needless(hooks, thread))
-            return -1;
+            return END;
         wait_for_turn(hooks);
     }
+}
+
+/* The same of a thread that has been started, for which a call may wait. */
+static int check(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    if (hooks->check(hooks->data) == 0)
+        return -CHECK_MS;
+    pthread_mutex_lock(&hooks->lock);
+    stop(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
+    return 1;
 }
 
 static int prepare_thread(void *data)
@@ -306,10 +331,12 @@ static int prepare_thread(void *data)
     if (thread == NULL)
         return PAUSE_MAX_MS; /* and its calls are refused for that reason */
     enter(hooks, thread);
+    if (thread->is_hooked && hooks->check != NULL && !hooks->is_closed)
+        return check(hooks, thread);
     pthread_mutex_lock(&hooks->lock);
     result = prepare(hooks, thread);
     pthread_mutex_unlock(&hooks->lock);
-    if (result == -1)
+    if (result == END)
         pthread_exit(NULL);
     return result;
 }
@@ -317,7 +344,7 @@ static int prepare_thread(void *data)
 void door_rt_hooks_watch(struct door_rt_hooks *hooks, int door, unsigned idle_ms)
 {
     hooks->idle_ms = idle_ms;
-    if (hooks->start == NULL)
+    if (hooks->start == NULL && hooks->check == NULL)
         return;
     hooks->holds++;
     hooks->is_watched = 1;
@@ -334,10 +361,12 @@ int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thre
     int is_ready;
 
     enter(hooks, thread);
+    if (thread->is_hooked && !hooks->is_watched && hooks->check != NULL)
+        check(hooks, thread);
     if (thread->is_hooked)
         return 1;
     pthread_mutex_lock(&hooks->lock);
-    is_ready = !hooks->is_watched && may_try(hooks) && start(hooks, thread) == 0;
+    is_ready = !hooks->is_watched && may_try(hooks, thread) && start(hooks, thread) == 0;
     pthread_mutex_unlock(&hooks->lock);
     return is_ready;
 }

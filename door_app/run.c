@@ -31,6 +31,9 @@
  */
 #define STOP_ONCE_NS 1000000000LL
 
+/* A program need not destroy its application: so that leak checkers see it as in use. */
+static struct door_app *volatile last_run;
+
 static int complain(const char *path, const char *what, int error)
 {
     fprintf(stderr, "door_app: %s: %s: %s\n", path, what, strerror(error));
@@ -136,8 +139,8 @@ static int make_placeholder(const char *path)
 }
 
 /*
- * As many threads as the program wants at most, or fewer: httpd has told how many, if it has
- * started the program, and keeps the line of those who wait.
+ * httpd tells how many threads there may be, if it has started the program, and keeps the
+ * line of those who wait; the program may want fewer.
  */
 static void limit_threads(struct door_app *app, int door)
 {
@@ -146,7 +149,7 @@ static void limit_threads(struct door_app *app, int door)
     char rest;
     int is_told = text != NULL && sscanf(text, "%u%c", &told, &rest) == 1 && told > 0;
 
-    if (is_told && (max == 0 || told < max))
+    if (is_told && (!app->has_thread_max || max == 0 || told < max))
         max = told;
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
@@ -304,6 +307,7 @@ int door_app_run(struct door_app *app, const char *path)
                 app == NULL ? strerror(ENOMEM) : app->mistake);
         return 1;
     }
+    last_run = app;
     /* Not lost if the program crashes; in a pipe stdio would keep it. */
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();

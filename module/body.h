@@ -10,12 +10,12 @@
 
 /* The request's body, as far as it has been read. */
 struct mod_door_body {
-    apr_off_t length;    /* bytes that were announced, or -1 */
-    apr_off_t taken;     /* bytes that were read */
-    int is_ended;        /* all of it was read, or there is none */
-    int is_filtered;     /* content filters may change its length */
-    apr_status_t error;  /* why nothing more can be read, or APR_SUCCESS */
-    int refused;         /* the HTTP status that an input filter would have sent for it, or 0 */
+    apr_off_t length;   /* bytes that were announced, or -1 */
+    apr_off_t taken;    /* bytes that were read */
+    int is_ended;       /* all of it was read, or there is none */
+    int is_filtered;    /* content filters may change its length */
+    apr_status_t error; /* why nothing more can be read, or APR_SUCCESS */
+    int refused;        /* the HTTP status that an input filter would have sent for it, or 0 */
     apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
 };
 

@@ -24,12 +24,12 @@
 #include "mod_door.h"
 #include "call_state.h"
 #include "calls.h"
-#include "config.h"
-#include "instance.h"
+#include "settings.h"
 #include "limit.h"
 #include "response.h"
 #include "shared_calls.h"
 #include "supervision.h"
+#include "target.h"
 #include "tokens.h"
 
 APLOG_USE_MODULE(door);
@@ -137,8 +137,8 @@ static void note_wait(struct mod_door_call *call, int64_t since_ns)
 
     if (call->queue_until_ns == 0)
         call->queue_until_ns = time > 0 ? since_ns + (int64_t)time * 1000 : INT64_MAX;
-    if (call->instance.cell != 0)
-        board_note_wait(mod_door_board(), call->instance.cell, since_ns);
+    if (call->target.cell != 0)
+        board_note_wait(mod_door_board(), call->target.cell, since_ns);
 }
 
 apr_status_t mod_door_check_wait(struct mod_door_call *call)
@@ -151,12 +151,24 @@ apr_status_t mod_door_check_wait(struct mod_door_call *call)
     if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
         return MOD_DOOR_EGONE;
     if (now_ns >= call->queue_until_ns) {
-        if (call->instance.app != NULL)
-            mod_door_ask_supervisor(call->instance.app->name);
+        if (call->target.app != NULL)
+            mod_door_ask_supervisor(call->target.app->name);
         return call->limit == NULL && patience(call) == mod_door_timeout(call) ? ETIMEDOUT
                                                                                : MOD_DOOR_EBUSY;
     }
-    return mod_door_is_better_off(&call->instance) ? MOD_DOOR_EMOVE : APR_SUCCESS;
+    return mod_door_is_better_off(&call->target) ? MOD_DOOR_EMOVE : APR_SUCCESS;
+}
+
+/* Only those that wait are noted of a door at a path that has no limit. */
+static void note_call(struct mod_door_call *call)
+{
+    struct call_note *note = mod_door_calls() != NULL ? calls_take(mod_door_calls()) : NULL;
+
+    if (note == NULL)
+        return;
+    atomic_store(&note->key, calls_path_key(call->conf->path));
+    atomic_store(&note->take_by_ns, atomic_load(&call->note->take_by_ns));
+    call->note = note;
 }
 
 apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
@@ -165,6 +177,8 @@ apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
     struct calls *calls = mod_door_calls();
 
     note_wait(call, since_ns);
+    if (call->note == &call->own_note && call->target.app == NULL)
+        note_call(call);
     if (atomic_load(&call->note->phase) != CALL_WAITS)
         calls_begin_to_wait(calls, call->note);
     if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
@@ -177,10 +191,10 @@ apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
 /* Whether the program keeps to the limit by itself, and calls wait untaken. */
 static int is_on_threads(const struct mod_door_call *call)
 {
-    const struct mod_door_instance *in = &call->instance;
+    const struct mod_door_target *to = &call->target;
 
-    return in->app != NULL && in->cell != 0 &&
-           atomic_load(&mod_door_board()->cells[in->cell - 1].is_ready);
+    return to->app != NULL && to->cell != 0 &&
+           atomic_load(&mod_door_board()->cells[to->cell - 1].is_ready);
 }
 
 /* Waits for a place among the first max calls. */
@@ -192,8 +206,6 @@ static apr_status_t wait_for_place(struct mod_door_call *call, unsigned max)
         calls_wait(call->note, LOOK_MS);
         error = mod_door_check_wait(call);
     }
-    /* More than one place may have become free at a time. */
-    calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;
 }
 
@@ -214,13 +226,16 @@ apr_status_t mod_door_enter_limit(struct mod_door_call *call)
 
     if (call->limit == NULL || call->has_place || call->note == &call->own_note)
         return APR_SUCCESS;
-    if (call->instance.app == NULL)
+    if (call->target.app == NULL)
         atomic_store(&call->note->key, calls_path_key(call->conf->path));
     calls_stand_in_line(mod_door_calls(), call->note);
     error = find_place(call);
     call->has_place = error == APR_SUCCESS;
     atomic_store(&call->note->take_by_ns, CALL_NOT_YET_MADE);
     atomic_store(&call->note->phase, call->has_place ? CALL_MADE : CALL_ENTERED);
+    /* More than one place may have become free at a time, or this one goes without. */
+    if (call->queue_until_ns != 0 && !is_on_threads(call))
+        calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;
 }
 

@@ -21,7 +21,7 @@
 #include "mod_door.h"
 #include "body.h"
 #include "call_state.h"
-#include "config.h"
+#include "settings.h"
 #include "doors.h"
 #include "limit.h"
 #include "mapping.h"

@@ -101,10 +101,10 @@ static void serve_response(struct mod_door_call *call, const struct door_wire_re
 {
     apr_status_t error;
 
-    if (call->response.is_begun)
-        error = MOD_DOOR_EMISUSE;
+    if (call->response.is_begun || call->complaint != APR_SUCCESS)
+        error = MOD_DOOR_EMISUSE; /* also a second try: what is kept of each is much */
     else if (message->status < 200)
-        error = mod_door_send_interim(call->r, *message);
+        error = mod_door_send_interim(call, *message);
     else
         error = mod_door_begin(call, *message);
     if (error == APR_SUCCESS && call->response.is_begun) {

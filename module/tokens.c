@@ -171,8 +171,8 @@ void mod_door_leave_call(struct mod_door_call *call)
         atomic_store(&call->note->deadline_ns, NOW_NS);
     else if (call->keeps_deadline)
         atomic_store(&call->note->deadline_ns, call->paused_ns);
-    if (call->instance.cell != 0)
-        board_note_progress(mod_door_board(), call->instance.cell);
+    if (call->target.cell != 0 && !call->keeps_deadline)
+        board_note_progress(mod_door_board(), call->target.cell);
     call->busy = 0;
     pthread_cond_broadcast(&left);
     pthread_mutex_unlock(&lock);

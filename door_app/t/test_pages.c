@@ -25,17 +25,25 @@ static void teardown(void)
     door_app_destroy(app);
 }
 
-static void get_as(const char *method, const char *path, const char *content_type)
+/* With a body of two bytes, and as many headers besides. */
+static void send_as(const char *method, const char *path, const char *content_type, int headers)
 {
-    struct message message;
+    static struct message message;
 
     message_begin(&message);
     message_field(&message, DOOR_WIRE_METHOD, "", method);
     message_field(&message, DOOR_WIRE_PATH_INFO, "", path);
     if (content_type != NULL)
         message_field(&message, DOOR_WIRE_HEADER, "Content-Type", content_type);
-    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    for (int i = 0; i < headers; i++)
+        message_field(&message, DOOR_WIRE_HEADER, "A", "");
+    message_end(&message, DOOR_WIRE_REQUEST, 0, "ab", 2);
     ask(app, &message, &answer);
+}
+
+static void get_as(const char *method, const char *path, const char *content_type)
+{
+    send_as(method, path, content_type, 0);
 }
 
 static void get(const char *path)
@@ -73,6 +81,26 @@ static int refuse_private(struct door_app_request *req, void *data)
     door_app_printf(req, "private");
     return 1;
 }
+
+static int refuse_anew(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_header_set(req, "X-Mine", "yes");
+    ck_assert_int_eq(door_app_refuse(req, 401, "who are you?"), 0);
+    return 1;
+}
+
+START_TEST(a_hook_that_refuses_keeps_what_others_have_set)
+{
+    door_app_before(app, mark, "a");
+    door_app_before(app, mark, "b");
+    door_app_before(app, refuse_anew, NULL);
+    get("/");
+    assert_answered(401, "who are you?\n");
+    ck_assert_str_eq(answer_header(&answer, "X-Mark", 1), "b");
+    ck_assert_ptr_null(answer_header(&answer, "X-Mine", 0));
+}
+END_TEST
 
 START_TEST(hooks_run_before_handlers)
 {
@@ -211,6 +239,8 @@ START_TEST(an_application_has_pages_of_its_own)
 
     door_app_error_page(app, 404, show_page, "404");
     door_app_error_page(app, 405, show_page, "405");
+    door_app_error_page(app, 413, show_page, "413");
+    door_app_error_page(app, 431, show_page, "431");
     door_app_error_page(app, 415, show_page, "415");
     door_app_route(app, "GET", "/here", say_hello, NULL);
     door_app_route(app, "GET", "/entry", refuse_in_mid_page, &not_found);
@@ -225,6 +255,10 @@ START_TEST(an_application_has_pages_of_its_own)
     ck_assert_str_eq(answer_header(&answer, "Allow", 0), "GET, HEAD");
     get_as("POST", "/form", "text/plain");
     assert_answered(415, "page for /form");
+    get_as("POST", "/form", "application/x-www-form-urlencoded");
+    assert_answered(413, "page for /form");
+    send_as("GET", "/here", NULL, DOOR_APP_FIELDS_MAX + 1);
+    assert_answered(431, "page for /here");
     get("/here");
     assert_answered(200, "hello");
     ck_assert_ptr_null(answer_header(&answer, "X-Page", 0));
@@ -319,6 +353,7 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, hooks_run_before_handlers);
+    tcase_add_test(tests, a_hook_that_refuses_keeps_what_others_have_set);
     tcase_add_test(tests, a_handler_can_begin_anew);
     tcase_add_test(tests, a_file_is_taken_back_too);
     tcase_add_test(tests, an_error_in_mid_page_is_an_error);

@@ -46,6 +46,7 @@ struct pool {
     _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
     _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
     _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
+    _Atomic unsigned ended_count;    /* threads that have left since the heap was trimmed */
     _Atomic unsigned thread_most;    /* the highest thread_count so far */
     int (*prepare)(void *data);      /* prepare.c's, under lock, with its data */
     void *prepare_data;
@@ -54,7 +55,9 @@ struct pool {
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
+    uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
 /* A server thread between two calls, and the call it runs. */
@@ -70,7 +73,8 @@ struct server_thread {
     unsigned generation;        /* fork_generation() */
     unsigned preparation;       /* it is prepared as of pool->preparation */
     int is_unprepared;          /* in pool->unprepared_count */
-    int ask_ms;                 /* not prepared, it asks again after so long */
+    int is_checked;             /* it is prepared, and asks again before each call */
+    int ask_ms;                 /* it asks again after so long */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
