@@ -466,6 +466,14 @@ check-tree: all man
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
 
+# Whole applications of Debian's, on the event MPM: minutes, and packages that nothing else needs.
+.PHONY: check-heavy check-heavy-fcgi
+check-heavy: check-heavy-fcgi
+check-heavy-fcgi: deps
+	@sh scripts/deps.sh heavy
+	@+$(MAKE) --no-print-directory WERROR=-Werror all
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/heavy/*.t
+
 # ---------------------------------------------------------------- benchmarks
 
 # What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short,

@@ -10,6 +10,7 @@
 #   deps.sh m32        a compiler for 32 bits
 #   deps.sh cross      compilers for aarch64 and for musl, and qemu
 #   deps.sh bench      the peers, and what asks them
+#   deps.sh heavy      what whole applications need
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
@@ -42,6 +43,13 @@ if [ "${1-}" = bench ]; then
     packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
         postgresql-client-15 gnuplot-nox util-linux'
     tools='wrk gnuplot pg_config setpriv'
+fi
+
+# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.
+if [ "${1-}" = heavy ]; then
+    packages='mariadb-server-core mariadb-client-core php8.2-mysql php8.2-gd php8.2-xml php8.2-mbstring
+        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux'
+    tools='mariadbd php-cgi plackup'
 fi
 
 without_dpkg() {
