@@ -23,6 +23,27 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
+#include "module/definitions.h"
+#include "module/batch.h"
+#include "module/body.h"
+#include "module/call.h"
+#include "module/call_state.h"
+#include "module/config.h"
+#include "module/descriptor.h"
+#include "module/doors.h"
+#include "module/limit.h"
+#include "module/mapping.h"
+#include "module/outputs.h"
+#include "module/overlap.h"
+#include "module/received.h"
+#include "module/request.h"
+#include "module/response.h"
+#include "module/shared_calls.h"
+#include "module/status.h"
+#include "module/supervision.h"
+#include "module/target.h"
+#include "module/tokens.h"
+#include "wire.h"
 
 APLOG_USE_MODULE(door);
 
@@ -61,6 +82,7 @@ static const struct failure {
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
+    {MOD_DOOR_EGONE, HTTP_SERVICE_UNAVAILABLE, "its client has gone while it waited"},
     {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY,
@@ -91,10 +113,10 @@ static void set_retry_after(const struct mod_door_call *call, apr_status_t error
     apr_interval_time_t wait;
     apr_int64_t seconds;
 
-    if (error == MOD_DOOR_EBUSY && call->limit != NULL)
-        wait = call->limit->queue_timeout;
-    else if (call->instance.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
-        wait = mod_door_retry_after(call->instance.app);
+    if (error == MOD_DOOR_EBUSY)
+        wait = call->limit != NULL ? call->limit->queue_timeout : MOD_DOOR_QUEUE_TIMEOUT;
+    else if (call->target.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
+        wait = mod_door_retry_after(call->target.app);
     else
         return;
     seconds = apr_time_sec(wait + apr_time_from_sec(1) - 1);
@@ -118,226 +140,30 @@ static int is_cut(apr_status_t error)
 {
     return mod_door_is_stopping() &&
            (error == ETIMEDOUT || error == EINTR || error == MOD_DOOR_ESTART ||
-            error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT || error == MOD_DOOR_ESILENT);
+            error == MOD_DOOR_ECUT || error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT ||
+            error == MOD_DOOR_ESILENT);
 }
 
 /*
  * Tells the log why a call came to nothing; returns the HTTP status that fits.
  * Where an errno of the doors means something of theirs, its own words would mislead.
  */
-static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
+static int fail(struct mod_door_call *call, apr_status_t error)
 {
+    const struct mod_door_target *target = &call->target;
     const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
     apr_status_t known = failure == &other_failure || error == ENOENT ? error : call->app_error;
-    const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
+    int level = is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO : APLOG_ERR;
+    const char *process = "";
 
+    if (target->pid > 0)
+        process = apr_psprintf(call->r->pool, ", server pid %ld", (long)target->pid);
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, is_cut(error) ? APLOG_INFO : APLOG_ERR, known, call->r,
-                  "%s %s%s: %s%s", call->instance.app != NULL ? "application" : "door",
-                  call->instance.app != NULL ? call->instance.app->name : path, process,
-                  failure->reason, hint(path, error));
+    ap_log_rerror(APLOG_MARK, level, known, call->r, "%s %s%s: %s%s",
+                  target->app != NULL ? "application" : "door",
+                  target->app != NULL ? target->app->name : target->name.path, process,
+                  failure->reason, hint(target->name.path, error));
     return failure->status;
-}
-
-/* ---------------------------------------------------------------- calling */
-
-apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
-{
-    return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
-}
-
-void mod_door_set_deadline(struct mod_door_call *call)
-{
-    apr_interval_time_t timeout = mod_door_timeout(call);
-
-    atomic_store(&call->deadline_ns, timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0);
-}
-
-static void free_result(struct mod_door_call *call)
-{
-    if (call->result_fd != -1)
-        mod_door_close_received(call->sender, call->result_fd);
-    call->result_fd = -1;
-    door_end_loan(&call->loan);
-}
-
-static void free_call(struct mod_door_call *call)
-{
-    free_result(call);
-    free(call->long_arg);
-    apr_bucket_free(call->buffer);
-}
-
-static int is_raw(const struct mod_door_call *call)
-{
-    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
-}
-
-/*
- * Takes note of where the result is.  The one descriptor that may have come has a
- * meaning in a message, and none in a raw result.
- */
-static void keep_result(const door_arg_t *args, struct mod_door_call *call)
-{
-    if (args->desc_num > 0 && (args->desc_ptr->d_attributes & DOOR_DESCRIPTOR)) {
-        if (is_raw(call))
-            mod_door_close_received(call->sender, args->desc_ptr->d_data.d_desc.d_descriptor);
-        else
-            call->result_fd = args->desc_ptr->d_data.d_desc.d_descriptor;
-    }
-    call->result = args->data_ptr;
-    call->result_len = args->data_size;
-    call->head = NULL;
-    if (call->result == call->buffer || is_raw(call))
-        return;
-    call->head_len = door_wire_head_len(call->result, call->result_len);
-    if (call->head_len > MOD_DOOR_HEAD_MAX) {
-        call->complaint = MOD_DOOR_EHEAD;
-        call->result_len = 0;
-        return;
-    }
-    /* What is lent the application can still change: the head is believed only as a copy. */
-    call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
-}
-
-/* The result as a message: 0, or -1 and errno. */
-static int read_message(const struct mod_door_call *call, enum door_wire_kind kind,
-                        struct door_wire_reader *message)
-{
-    if (call->head == NULL)
-        return door_wire_read(message, kind, call->result, call->result_len);
-    return door_wire_read_copied(message, kind, call->head, call->head_len, call->result,
-                                 call->result_len);
-}
-
-/* One call; while it runs, the application may call back.  descriptor: to go along, or -1. */
-static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
-                              int descriptor)
-{
-    door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
-                          .d_data.d_desc.d_descriptor = descriptor};
-    door_arg_t args = {
-        .data_ptr = call->arg_len > 0 ? call->arg : NULL,
-        .data_size = call->arg_len,
-        .desc_ptr = descriptor != -1 ? &passed : NULL,
-        .desc_num = descriptor != -1,
-        .rbuf = call->buffer,
-        .rsize = MOD_DOOR_COPIED_LEN,
-    };
-    struct door_terms terms = {
-        .deadline_ns = &call->deadline_ns, .desc_max = MOD_DOOR_DESC_MAX, .loan = &call->loan};
-    apr_status_t error;
-
-    call->sender = door->sender;
-    if (mod_door_is_overdrawn(door->sender))
-        return MOD_DOOR_EUNCLOSED;
-    if (!is_raw(call)) {
-        call->serial = door->serial;
-        mod_door_name_response_door(call, door);
-        mod_door_open_token(call);
-    }
-    error = mod_door_invoke(door, &args, &terms);
-    if (!is_raw(call))
-        mod_door_close_token(call);
-    if (error == APR_SUCCESS)
-        keep_result(&args, call);
-    return error;
-}
-
-/* A process's door has lost its name: there is nothing, or its placeholder. */
-static int is_gone(apr_status_t error)
-{
-    return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;
-}
-
-/*
- * The door to call: the one at the path, or that of a process of the
- * application, which may have to be waited for.
- */
-static apr_status_t find_door(struct mod_door_call *call, struct mod_door_name *name,
-                              struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-    apr_status_t error;
-
-    *door = NULL;
-    if (in->app == NULL)
-        return mod_door_acquire(name, call->r->request_time, door);
-    do {
-        error = mod_door_enter_instance(in, call->r->pool, name);
-        if (error != APR_SUCCESS)
-            return error;
-        error = mod_door_acquire(name, call->r->request_time, door);
-        if (error != APR_SUCCESS) {
-            in->refused = in->serial;
-            mod_door_leave_instance(in, CALL_NOT_TAKEN);
-        }
-    } while (is_gone(error));
-    return error;
-}
-
-/*
- * After a call that was refused with EBADF, which no application has seen: the
- * door that has the path now, tried once; or another process's.  *door becomes
- * that, or NULL.
- */
-static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_name *name,
-                                    struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-
-    if (in->app == NULL) {
-        if (call->is_renewed)
-            return EBADF;
-        call->is_renewed = 1;
-        return mod_door_renew(name, call->r->request_time, door);
-    }
-    mod_door_discard(*door);
-    in->refused = in->serial;
-    mod_door_leave_instance(in, CALL_NOT_TAKEN);
-    return find_door(call, name, door);
-}
-
-/* A raw result is the program's own, and may be what a client has sent it. */
-static int asks_for_response_door(const struct mod_door_call *call)
-{
-    struct door_wire_reader message;
-
-    return !is_raw(call) && read_message(call, DOOR_WIRE_WHO, &message) == 0;
-}
-
-/*
- * The request's message through the door: again if the application wants the
- * response door, and through another one if nobody has taken it.
- */
-static apr_status_t call_application(struct mod_door_call *call, struct mod_door_name *name,
-                                     struct mod_door **door)
-{
-    struct door_wire_head head; /* the result may come where the argument is */
-    apr_status_t error;
-    int descriptor = -1;
-
-    memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
-    mod_door_set_deadline(call);
-    for (;;) {
-        error = call_once(call, *door, descriptor);
-        if (error == EBADF) {
-            error = find_other_door(call, name, door);
-            descriptor = -1;
-            if (error != APR_SUCCESS)
-                return error;
-            mod_door_set_deadline(call);
-            continue;
-        }
-        if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
-            !asks_for_response_door(call))
-            return error;
-        free_result(call);
-        descriptor = mod_door_response_fd(*door);
-        if (descriptor == -1)
-            return errno;
-        memcpy(call->arg, &head, sizeof(head));
-    }
 }
 
 /* --------------------------------------------------------------- answering */
@@ -360,7 +186,7 @@ static apr_status_t read_failure(struct mod_door_call *call, const struct door_w
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
-    if (is_raw(call)) {
+    if (mod_door_is_raw(call)) {
         memset(message, 0, sizeof(*message));
         message->body = call->result;
         message->body_len = call->result_len;
@@ -369,7 +195,7 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
     }
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
-    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
+    if (mod_door_read_message(call, DOOR_WIRE_ANY, message) == -1)
         return errno;
     if (mod_door_check_head(message) != APR_SUCCESS)
         return MOD_DOOR_EHEAD;
@@ -408,7 +234,7 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
 }
 
 /* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
-static int redirect(struct mod_door_call *call)
+static int follow_location(struct mod_door_call *call)
 {
     request_rec *r = call->r;
 
@@ -421,7 +247,7 @@ static int redirect(struct mod_door_call *call)
 }
 
 /* The call has ended: so does the response, whatever it came to. */
-static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
+static int answer(struct mod_door_call *call, apr_status_t error)
 {
     struct mod_door_response *response = &call->response;
     struct door_wire_reader message = {0};
@@ -438,31 +264,18 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
     if (response->error != APR_SUCCESS) {
         apr_brigade_cleanup(call->brigade);
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, response->error, call->r,
-                      "door %s: the client went in mid-response", path);
+                      "door %s: the client went in mid-response", call->target.name.path);
     } else if (error != APR_SUCCESS) {
-        status = fail(call, path, pid, error);
+        status = fail(call, error);
         if (!response->is_begun || response->redirect != NULL)
             return status;
         return mod_door_end_broken(call, call->brigade);
     } else if (wrong_length != APR_SUCCESS) {
-        fail(call, path, pid, wrong_length);
+        fail(call, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call);
+        return follow_location(call);
     return mod_door_end(call, call->brigade, message);
-}
-
-/* How many requests may be in the door: nobody waits where no runtime keeps a line. */
-static unsigned max_in_door(const struct mod_door_call *call)
-{
-    unsigned max;
-
-    if (call->limit == NULL)
-        return 0;
-    max = (unsigned)call->limit->max;
-    if (!is_raw(call))
-        max += (unsigned)call->limit->queue_len;
-    return call->instance.app != NULL ? max * call->instance.app->instances : max;
 }
 
 static enum call_end how_it_ended(apr_status_t error)
@@ -473,6 +286,8 @@ static enum call_end how_it_ended(apr_status_t error)
     case ETIMEDOUT:
         return CALL_TIMED_OUT;
     case MOD_DOOR_EBUSY:
+    case MOD_DOOR_EGONE:
+    case MOD_DOOR_ECUT:
     case MOD_DOOR_EUNCLOSED:
         return CALL_NOT_TAKEN;
     default:
@@ -480,77 +295,64 @@ static enum call_end how_it_ended(apr_status_t error)
     }
 }
 
-/* The request through an open door and back; *door may become another one, or NULL. */
-static int exchange(struct mod_door_call *call, struct mod_door_name *name, struct mod_door **door)
-{
-    request_rec *r = call->r;
-    pid_t pid = (*door)->pid;
-    apr_status_t error = mod_door_random_id(call->token);
-    int status;
+/* ------------------------------------------------------------ the handler */
 
-    if (error != APR_SUCCESS)
-        return fail(call, name->path, pid, error);
-    status = mod_door_write_request(call);
-    if (status != OK) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "door %s: not called, the request could not be read or is too large",
-                      name->path);
-        return status;
-    }
-    if (mod_door_enter_limit(call->limit, max_in_door(call))) {
-        error = call_application(call, name, door);
-        mod_door_leave_limit(call->limit);
-    } else {
-        error = MOD_DOOR_EBUSY;
-    }
-    mod_door_leave_instance(&call->instance, how_it_ended(error));
-    /* Not kept while a slow client takes the answer. */
-    free(call->long_arg);
-    call->long_arg = NULL;
-    if (*door != NULL)
-        pid = (*door)->pid;
-    return finish(call, name->path, pid, error);
-}
-
-/* ------------------------------------------------------------------ hooks */
-
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
-
-/* From the name to the answer: what a handler returns. */
-static int serve(struct mod_door_call *call)
+/* Whom to call.  OK, or what the handler returns. */
+static int choose_target(struct mod_door_call *call)
 {
     request_rec *r = call->r;
     const struct mod_door_config *conf = call->conf;
-    struct mod_door_name name;
-    struct mod_door *door;
-    apr_status_t error;
-    int status;
 
     if (mod_door_rejects_path_info(r, conf))
         return HTTP_NOT_FOUND;
-    if (mod_door_find_name(r, conf, &name) != APR_SUCCESS) {
+    if (mod_door_name_target(r, conf, &call->target) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
-    if (conf->is_app && (call->instance.app = mod_door_find_app(conf->path)) == NULL)
-        return fail(call, name.path, -1, MOD_DOOR_EDOWN);
+    if (conf->is_app && (call->target.app = mod_door_find_app(conf->path)) == NULL)
+        return fail(call, MOD_DOOR_EDOWN);
     call->limit = mod_door_find_limit(conf->path);
+    return OK;
+}
+
+/* The open door, and the message that it is called with.  OK, or what the handler returns. */
+static int prepare(struct mod_door_call *call)
+{
+    request_rec *r = call->r;
+    apr_status_t error;
+    int status = choose_target(call);
+
+    if (status != OK)
+        return status;
+    mod_door_begin_call(call);
     /* Before the body is read: without an application nobody need send it. */
-    error = find_door(call, &name, &door);
+    error = mod_door_find_target(&call->target, call->note, r);
+    if (error == APR_SUCCESS)
+        error = mod_door_random_id(call->token);
     if (error != APR_SUCCESS)
-        return fail(call, name.path, -1, error);
+        return fail(call, error);
     call->buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
     call->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    status = exchange(call, &name, &door);
-    mod_door_leave_instance(&call->instance, CALL_NOT_TAKEN);
-    free_call(call);
-    if (door != NULL)
-        mod_door_release(door);
+    status = mod_door_write_request(call);
+    if (status != OK)
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "door %s: not called, the request could not be read or is too large",
+                      call->target.name.path);
     return status;
+}
+
+/* The call, in the course of which most of a long response goes. */
+static apr_status_t make_call(struct mod_door_call *call)
+{
+    apr_status_t error = mod_door_call_application(call);
+
+    mod_door_leave_limit(call);
+    mod_door_leave_process(&call->target, call->note, how_it_ended(error));
+    /* Not kept while a slow client takes the answer. */
+    free(call->long_arg);
+    call->long_arg = NULL;
+    return error;
 }
 
 /* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
@@ -559,9 +361,10 @@ static int is_error_page(const request_rec *r)
     return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
-static int answer(request_rec *r)
+/* The handler: prepares, calls, answers. */
+static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
     int status;
 
     if (!mod_door_is_ours(r))
@@ -573,7 +376,11 @@ static int answer(request_rec *r)
         status = OK;
     }
     if (status == OK)
-        status = serve(&call);
+        status = prepare(&call);
+    if (status == OK)
+        status = answer(&call, make_call(&call));
+    mod_door_release_target(&call.target, call.note);
+    mod_door_free_call(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
     return status;
@@ -598,8 +405,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 
     stay_loaded();
     if (error == APR_SUCCESS)
-        error = mod_door_init_response_doors(pool);
-    mod_door_take_row(pool);
+        error = mod_door_init_tokens(pool);
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
@@ -614,16 +420,16 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
     mod_door_forget_locations(pool);
-    mod_door_forget_batch();
+    mod_door_want_batch(1);
     mod_door_find_supervisor(pool);
     return OK;
 }
 
-static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
-                       server_rec *s)
+static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool, server_rec *s)
 {
-    apr_status_t error = mod_door_make_limit_table(pool);
+    apr_status_t error = mod_door_make_calls();
 
+    (void)pool;
     (void)log_pool;
     (void)temp_pool;
     if (error == APR_SUCCESS)
@@ -646,8 +452,7 @@ static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
 }
 
 /* Not when the configuration is only read to see whether it can be. */
-static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
-                       server_rec *s)
+static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool, server_rec *s)
 {
     apr_status_t error = APR_SUCCESS;
 
@@ -656,8 +461,11 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
-    mod_door_open_outputs(pool, s);
-    error = mod_door_launch_apps(s);
+    mod_door_open_outputs(pool, s, mod_door_apps());
+    error =
+        mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                          .runtime_dir = mod_door_runtime_dir(pool),
+                                                          .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
@@ -675,11 +483,12 @@ static void register_hooks(apr_pool_t *pool)
     /* When all others are content with the configuration. */
     ap_hook_post_config(launch_apps, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_door_monitor_supervisor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(mod_door_note_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     mod_door_register_status();
     mod_door_register_mapping();
-    ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 module AP_MODULE_DECLARE_DATA door_module = {

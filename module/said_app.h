@@ -1,12 +1,16 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * said_app.h: a DoorApp line, between apps.c and app_options.c.
+ * said_app.h: a DoorApp line, between definitions.c and app_options.c.
  */
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
 
-#include "mod_door.h"
+#include "app.h"
+#include "needs.h"
+
+#define MOD_DOOR_THREADS_DEFAULT 256
+#define MOD_DOOR_THREADS_MAX     100000
 
 /* Until it is checked: one DoorApp line. */
 struct said_app {
@@ -17,7 +21,7 @@ struct said_app {
     struct mod_door_needs needs;
     char **argv;
     apr_array_header_t *env; /* char *, "NAME=value" */
-    int has_busy;            /* it says so itself */
+    unsigned threads;        /* server threads of a process, where DoorMaxConcurrent says nothing */
     struct app_definition numbers;
     struct mod_door_app app;
 };

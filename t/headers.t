@@ -14,7 +14,7 @@ use Apache::TestRequest qw(GET);
 use IO::Select ();
 use DoorTest;
 
-plan tests => 22 + 5 + 4 * 6 + 5 + 2 * 4 + 4;
+plan tests => 24 + 5 + 4 * 6 + 5 + 2 * 4 + 4;
 
 my $text = raw_request("GET /kitchen/headers HTTP/1.1\r\nHost: localhost\r\n"
     . "Connection: close\r\n\r\n");
@@ -39,6 +39,14 @@ ok !exists $hop->{headers}{$_}, "$_ is dropped" for qw(keep-alive transfer-encod
     upgrade proxy-thing proxy-authenticate proxy-connection x-private);
 is $hop->{headers}{'x-public'}[0], '1', 'the others stay';
 is_deeply $hop->{headers}{connection}, ['close'], "Connection is httpd's";
+
+# A length that the application calls the connection's business is no length of its answer.
+{
+    my $answer = parse_response(raw_request("GET /nonsense/length/private HTTP/1.1\r\n"
+        . "Host: localhost\r\nConnection: close\r\n\r\n"));
+    is "$answer->{status} $answer->{body}", "200 fine\n", 'Connection: Content-Length: it is not looked at';
+    is $answer->{headers}{'content-length'}[0], 5, "... the length is httpd's";
+}
 
 # The application's "Connection: close" is none of the client's business.
 {

@@ -5,7 +5,8 @@
  * them and the tests rely on what they answer.
  *
  *     /env                    CGI/1.1 variables, NAME=value lines, sorted
- *     /threads                how many server threads there are, and which one answers
+ *     /threads                how many server threads there are, and which one answers;
+ *                             at most N after --threads N
  *     /status?code=N          answers with status N (200 to 599)
  *     /headers                several headers, some of them repeated; &more=N&bytes=M: N more, of
  *                             M bytes each; &how=flushed sends them before the body
@@ -29,7 +30,7 @@
  *     /file?name=NAME         a file of the folder KITCHEN_FILES, by descriptor;
  *                             &offset=N&length=N a part of it; &kept=1 of a file
  *                             that was opened once and is never opened again
- *     /pipe?bytes=N           what /big sends, through a pipe
+ *     /pipe?bytes=N           what /big sends, through a pipe; &ms=M: the pipe stays open so long
  *
  *     /sleep?ms=N             answers after N milliseconds
  *     /gone                   computes until the client has gone; /gone?count how often it had,
@@ -462,7 +463,7 @@ static void file(struct door_app_request *req, void *data)
 
 struct pour {
     int fd;
-    unsigned long bytes;
+    unsigned long bytes, ms;
 };
 
 static void *pour(void *arg)
@@ -480,6 +481,7 @@ static void *pour(void *arg)
             break;
         at += (unsigned long)written;
     }
+    pause_ms(job->ms);
     close(job->fd);
     free(job);
     return NULL;
@@ -498,6 +500,8 @@ static void pipe_through(struct door_app_request *req, void *data)
         refuse(req, "usage: /pipe?bytes=N");
         return;
     }
+    job->ms = 0;
+    query_number(req, "ms", 0, SLEEP_MAX_MS, &job->ms);
     job->fd = ends[1];
     if (pthread_create(&thread, NULL, pour, job) != 0) {
         close(ends[0]);
@@ -697,6 +701,8 @@ static void redirect(struct door_app_request *req, void *data)
     write_unwanted(req, how, len);
 }
 
+#define THREAD_IDLE_MS 10000
+
 static void threads(struct door_app_request *req, void *data)
 {
     (void)data;
@@ -756,6 +762,11 @@ int main(int argc, char **argv)
 {
     struct door_app *app = door_app_create();
 
+    if (argc > 2 && strcmp(argv[1], "--threads") == 0) {
+        door_app_set_threads(app, (unsigned)strtoul(argv[2], NULL, 10), THREAD_IDLE_MS);
+        argc -= 2;
+        argv += 2;
+    }
     signal(SIGPIPE, SIG_IGN); /* /pipe: whose reader may go */
     for (size_t i = 0; i < DISH_COUNT; i++)
         door_app_handle(app, dishes[i].path, dishes[i].handler, NULL);

@@ -15,63 +15,102 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "thread.h"
 
+#ifdef SYS_futex_time64
+#define NUMBER_futex64 SYS_futex_time64
+#else
+#define NUMBER_futex64 SYS_futex
+#endif
+
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
+#define PREPARE_MAX_MS 100  /* and for the only thread, while that prepares itself */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
+#define LATE_FACTOR 4       /* so many times as many run at most, if calls wait too long */
+#define LOOK_AGAIN_MS 5     /* if no more would be of use; looking costs time */
 #define ASK_MAX 256         /* threads whose state is asked for */
 
-/* The state letter of /proc/PID/task/TID/stat, proc(5); 'S' if it is not told. */
-static char thread_state(pid_t tid)
+#define RUNNING 0ull
+#define WAITING 1ull /* for something; or else the address of a futex */
+
+/* What the thread does, as /proc/PID/task/TID/syscall tells, proc(5). */
+static uint64_t thread_state(pid_t tid)
 {
-    char path[64], stat[128];
+    char path[64], text[128];
+    unsigned long long futex;
     ssize_t len;
+    long number;
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)tid);
     fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 'S';
-    len = read(fd, stat, sizeof(stat) - 1);
+        return WAITING;
+    len = read(fd, text, sizeof(text) - 1);
     close(fd);
-    stat[len > 0 ? len : 0] = '\0';
-    char *end = strrchr(stat, ')'); /* the name before it may hold anything */
-    return end != NULL && end[1] == ' ' ? end[2] : 'S';
+    text[len > 0 ? len : 0] = '\0';
+    if (strncmp(text, "running", 7) == 0)
+        return RUNNING;
+    if (sscanf(text, "%ld %llx", &number, &futex) != 2 || futex <= WAITING)
+        return WAITING;
+    return number == SYS_futex || number == NUMBER_futex64 ? futex : WAITING;
+}
+
+/* What a pool's threads do. */
+struct census {
+    unsigned running;
+    unsigned waiting;
+    unsigned queued; /* behind another one, for the same futex */
+};
+
+static void count_states(uint64_t *states, unsigned count, struct census *census)
+{
+    for (unsigned i = 0; i < count; i++) {
+        int is_first = 1;
+
+        for (unsigned j = 0; states[i] != WAITING && is_first && j < i; j++)
+            is_first = states[j] != states[i];
+        if (is_first)
+            census->waiting++;
+        else
+            census->queued++;
+    }
 }
 
 /*
- * How many threads more could run at once: none if enough for the
- * processors run already, or want to.  A thread between two calls counts as
- * running: it sleeps only if nobody calls.  Those that wait in a procedure
- * tell that more of the kind would wait, too: then as many again.
+ * Counts until enough run.  A thread between two calls counts as running: it sleeps only
+ * if nobody calls.
  */
-static unsigned useful_count(struct pool *pool)
+static struct census take_census(struct pool *pool, unsigned enough)
 {
-    unsigned running = 0, count = 0, waiting = 0;
-    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
+    struct census census = {0};
+    unsigned count = 0, waiting = 0;
     struct server_thread *t;
     pid_t tids[ASK_MAX];
+    uint64_t states[ASK_MAX];
 
     /* Asking takes long: not with the lock, for which the threads would sleep. */
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH(t, &pool->threads, link) {
-        if (!atomic_load(&t->in_call))
-            running++;
+        if (atomic_load(&t->in_call) == NULL)
+            census.running++;
         else if (count < ASK_MAX)
             tids[count++] = t->tid;
     }
     pthread_mutex_unlock(&pool->lock);
-    while (running < enough && count > 0) {
-        if (thread_state(tids[--count]) == 'R')
-            running++;
+    while (census.running < enough && count > 0) {
+        uint64_t state = thread_state(tids[--count]);
+
+        if (state == RUNNING)
+            census.running++;
         else
-            waiting++;
+            states[waiting++] = state;
     }
-    if (running >= enough)
-        return 0;
-    return waiting > enough - running ? waiting : enough - running;
+    count_states(states, waiting, &census);
+    return census;
 }
 
 static unsigned pending_count(struct pool *pool)
@@ -99,8 +138,44 @@ static int is_held_back(struct pool *pool, unsigned pending)
 
     if (pool->depleted_ticks % HELD_BACK_MAX_MS != 0)
         return 0;
+    pool->taken_earlier = before;
     pool->taken_before = taken;
     return pending > taken - before;
+}
+
+/*
+ * How many threads more would be of use.  None if enough for the processors run already, or
+ * want to, but for one now and then where that lets calls wait for too long: other
+ * processes have the processors.  Those that wait in a procedure tell that more of the kind
+ * would wait, too: then as many again.  But in the queue for a lock others would only stand
+ * behind them, as long as that moves; if nothing does, they wait for what another call brings.
+ */
+static unsigned useful_count(struct pool *pool, int is_late)
+{
+    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
+    unsigned most = is_late ? enough * LATE_FACTOR : enough;
+    struct census census = take_census(pool, most);
+
+    if (atomic_load(&pool->taken_count) == pool->taken_earlier) {
+        census.waiting += census.queued;
+        census.queued = 0;
+    }
+    if (census.running + census.queued >= enough)
+        return is_late && census.running < most && census.queued <= census.waiting;
+    enough -= census.running + census.queued;
+    return census.waiting > enough ? census.waiting : enough;
+}
+
+/*
+ * True if threads prepare themselves, for which another one would have to wait as well, or
+ * cannot.  If that is the only thread, another one is to say so, where that takes long.
+ */
+static int is_preparing(struct pool *pool, unsigned pending)
+{
+    unsigned count = atomic_load(&pool->unprepared_count);
+    int is_alone = count == 1 && atomic_load(&pool->thread_count) == 1;
+
+    return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
 }
 
 /* How many threads to start. */
@@ -116,11 +191,14 @@ static unsigned wanted(struct pool *pool)
     if (atomic_load(&pool->starting_count) > 0)
         return 0; /* they wait for a processor: so would others */
     pending = pending_count(pool);
+    if (is_preparing(pool, pending))
+        return 0;
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */
-    if (is_held_back(pool, pending))
-        return 1;
-    useful = useful_count(pool);
+    if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
+        return 0;
+    useful = useful_count(pool, is_held_back(pool, pending));
+    pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */
     return useful < pending ? useful : pending;
@@ -133,7 +211,8 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
     /* Who leaves a full pool has this called again. */
     if (pool_idle_count(pool) > 0 || pool_is_full(pool)) {
         pool->depleted_ticks = 0;
-        pool->taken_before = atomic_load(&pool->taken_count);
+        pool->is_fruitless = 0;
+        pool->taken_before = pool->taken_earlier = atomic_load(&pool->taken_count);
         return 0;
     }
     count = wanted(pool);

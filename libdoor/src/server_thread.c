@@ -18,6 +18,7 @@
 #include "desc.h"
 #include "fork.h"
 #include "grow.h"
+#include "prepare.h"
 #include "thread.h"
 
 /* What this thread is, from its first door_bind() or door_return() on. */
@@ -147,7 +148,7 @@ static void end_call(struct server_thread *t, int error)
     }
     if (ch == NULL)
         return;
-    atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->in_call, NULL, memory_order_relaxed);
     if (t->cancellable != NULL) { /* only this thread makes it anything else */
         pthread_mutex_lock(&t->pool->lock);
         t->cancellable = NULL;
@@ -220,7 +221,7 @@ static void run_procedure(struct server_thread *t, struct door *door, char *argp
 {
     if (t->depleted)
         pool_depleted(t->pool);
-    atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
+    atomic_store_explicit(&t->in_call, door, memory_order_relaxed);
     t->began_ns = thread_now_ns();
     allow_cancelling(t, door);
     door->procedure(door->cookie, argp, arg_size, t->descs, desc_count);
@@ -454,6 +455,18 @@ void *door_result_buffer(size_t size)
         return server_channel_result_buffer(t->channel, t->slot, size);
     errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
     return NULL;
+}
+
+int door_prepare_again(void)
+{
+    struct server_thread *t = current();
+
+    if (t != NULL && t->channel != NULL) {
+        prepare_undo(t);
+        return 0;
+    }
+    errno = EINVAL;
+    return -1;
 }
 
 int server_thread_identify(struct credentials *credentials)

@@ -6,7 +6,7 @@
  *
  * The tests know the API only (door.h, stropts.h, POSIX, check), so that they
  * compile and mean the same wherever doors exist.  What has to look at the
- * system from outside is in door_test.c.
+ * system from outside is in door_test.c and door_test_counts.c.
  */
 #ifndef DOOR_TEST_H
 #define DOOR_TEST_H
@@ -128,7 +128,10 @@ int64_t door_test_now_ms(void);
 /* What a client has for a channel once a result has brought descriptors. */
 #define DOOR_TEST_RECEIVER_FDS 2
 
-/* Open descriptors of this process or of another one; -1 if the system does not tell. */
+/*
+ * Open descriptors of this process or of another one, without those of a sanitizer that
+ * is built in; -1 if the system does not tell.
+ */
 int door_test_fd_count(void);
 int door_test_fd_count_of(pid_t pid);
 

@@ -29,6 +29,9 @@
 #define door_result_buffer portable_result_buffer
 #define door_running_calls portable_running_calls
 #define door_set_threads portable_set_threads
+#define door_prepare_threads portable_prepare_threads
+#define door_prepare_again portable_prepare_again
+#define door_ask_load portable_ask_load
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
@@ -49,5 +52,8 @@
 #undef door_result_buffer
 #undef door_running_calls
 #undef door_set_threads
+#undef door_prepare_threads
+#undef door_prepare_again
+#undef door_ask_load
 
 #endif

@@ -20,8 +20,8 @@
 #define CALLERS 64
 
 struct order {
-    enum { SLEEP, BLOCK } op;
-    unsigned ms; /* to sleep */
+    enum { SLEEP, BLOCK, LOCK } op; /* the last one: to sleep with the lock */
+    unsigned ms;
 };
 
 static struct shared {
@@ -40,6 +40,7 @@ static int door;
 
 static int own_door;
 static pthread_key_t key;
+static pthread_mutex_t one_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void thread_ends(void *unused)
 {
@@ -56,8 +57,13 @@ static void run(const struct order *order)
     if (order->op == BLOCK) {
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
-    } else if (order->ms > 0) {
-        nanosleep(&(struct timespec){order->ms / 1000, order->ms % 1000 * MS}, NULL);
+    } else {
+        if (order->op == LOCK)
+            pthread_mutex_lock(&one_lock);
+        if (order->ms > 0)
+            nanosleep(&(struct timespec){order->ms / 1000, order->ms % 1000 * MS}, NULL);
+        if (order->op == LOCK)
+            pthread_mutex_unlock(&one_lock);
     }
     atomic_fetch_sub(&shared->running, 1);
 }
@@ -282,6 +288,30 @@ START_TEST(a_maximum_that_is_lowered)
 }
 END_TEST
 
+/* ------------------------------------------------ as many as are of use */
+
+static void *call_for_a_while(void *until_ns)
+{
+    while (door_now_ns() < *(int64_t *)until_ns)
+        call((struct order){.op = LOCK, .ms = 1});
+    return NULL;
+}
+
+/* More threads would stand in the same queue. */
+START_TEST(callers_of_one_lock)
+{
+    int64_t until_ns;
+    int most = 2 * (int)sysconf(_SC_NPROCESSORS_ONLN) + 12;
+
+    start(0, 0);
+    until_ns = door_now_ns() + 1500 * MS;
+    for (int i = 0; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_for_a_while, &until_ns), 0);
+    end(CALLERS);
+    ck_assert_uint_le(shared->started, most < CALLERS - 8 ? most : CALLERS);
+}
+END_TEST
+
 /* ------------------------------------------------ their end */
 
 START_TEST(threads_that_have_nothing_to_do)
@@ -420,6 +450,7 @@ int main(void)
     tcase_add_test(tc, what_waits_is_untaken);
     tcase_add_test(tc, a_maximum_that_is_raised);
     tcase_add_test(tc, a_maximum_that_is_lowered);
+    tcase_add_test(tc, callers_of_one_lock);
     tcase_add_test(tc, threads_that_have_nothing_to_do);
     tcase_add_test(tc, calls_while_threads_end);
     tcase_add_test(tc, no_threads_to_and_fro);

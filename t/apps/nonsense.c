@@ -147,13 +147,55 @@ static size_t validated(char *buf)
 static size_t hop_by_hop(char *buf)
 {
     static const char *const fields[][2] = {
-        {"Connection", "close, X-Private"}, {"X-Private", "1"},     {"Keep-Alive", "timeout=99"},
-        {"Transfer-Encoding", "chunked"},   {"TE", "trailers"},     {"Trailer", "X-Later"},
-        {"Upgrade", "h2c"},                 {"Proxy-Thing", "1"},   {"X-Public", "1"},
-        {"Proxy-Authenticate", "Basic"},    {"Proxy-Connection", "keep-alive"},
+        {"Connection", "close, X-Private"},
+        {"X-Private", "1"},
+        {"Keep-Alive", "timeout=99"},
+        {"Transfer-Encoding", "chunked"},
+        {"TE", "trailers"},
+        {"Trailer", "X-Later"},
+        {"Upgrade", "h2c"},
+        {"Proxy-Thing", "1"},
+        {"X-Public", "1"},
+        {"Proxy-Authenticate", "Basic"},
+        {"Proxy-Connection", "keep-alive"},
     };
 
     return write_fields(buf, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* Its length concerns nobody but the next hop, as it says itself. */
+static size_t private_length(char *buf)
+{
+    static const char *const fields[][2] = {
+        {"Connection", "Content-Length"}, {"Content-Length", "500"}, {"X-Fine", "yes"}};
+
+    return write_fields(buf, fields, 3);
+}
+
+/* Good trailers and bad ones, after a good answer. */
+static size_t trailers(char *buf)
+{
+    static const char *const fields[][2] = {
+        {"X-Before", "yes"},
+        {"X Space", "a"},
+        {"X-Line", "a\r\nX-Stolen: 1"},
+        {"", "a"},
+        {"Connection", "X-Behind"},
+        {"TE", "trailers"},
+        {"Keep-Alive", "timeout=9"},
+        {"X-Behind", "yes"},
+    };
+    struct door_wire_writer w;
+    size_t head_len, i;
+
+    door_wire_begin(&w, buf, ROOM);
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        door_wire_field(&w, DOOR_WIRE_TRAILER, fields[i][0], strlen(fields[i][0]), fields[i][1],
+                        strlen(fields[i][1]));
+    }
+    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, 0, strlen(BODY));
+    memcpy(buf + head_len, BODY, strlen(BODY));
+    return head_len + strlen(BODY);
 }
 
 static size_t random_bytes(char *buf)
@@ -279,6 +321,12 @@ static size_t special_answer(char *buf, const char *path)
     }
     if (strcmp(path, "/hop-by-hop") == 0) {
         return hop_by_hop(buf);
+    }
+    if (strcmp(path, "/length/private") == 0) {
+        return private_length(buf);
+    }
+    if (strcmp(path, "/trailers") == 0) {
+        return trailers(buf);
     }
     if (strcmp(path, "/random") == 0) {
         return random_bytes(buf);

@@ -32,11 +32,13 @@ my $bin = dirname($t) . '/build';
 my %program = (
     hello    => 'examples/hello',
     kitchen  => 'examples/kitchen',
+    notes    => 'examples/notes',
     raw      => 'examples/raw',
     victim   => 'examples/kitchen',
     queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
     tokens   => 't/apps/tokens',
+    'tokens-too' => 't/apps/tokens',
     mirror   => 't/apps/mirror',
 );
 
@@ -114,6 +116,7 @@ sub start_app {
         open STDERR, '>&', \*STDOUT    or die;
         POSIX::setsid();
         $ENV{KITCHEN_FILES} = files_path();
+        $ENV{NOTES_FILES} = files_path('notes');
         exec "$bin/$program{$name}", app_path($name) or POSIX::_exit(127);
     }
     open my $file, '>', "$run/$name.pid" or die "$name.pid: $!";
@@ -147,6 +150,7 @@ sub start_all {
     mkdir $run, 0755;
     mkdir "$run/cache", 0755;
     mkdir files_path(), 0755;
+    mkdir files_path('notes'), 0755;
     start_app($_) for sort keys %program;
     for my $name (sort keys %program) {
         wait_for_app($name) or die "Failed to start $name, see $t/logs/$name.log\n";
@@ -346,10 +350,10 @@ sub raw_rest {
 
 # Sends the bytes on a connection of their own and returns what comes back.
 sub raw_request {
-    my ($bytes, $vhost) = @_;
+    my ($bytes, $vhost, $seconds) = @_;
     my $socket = raw_open($vhost);
     raw_send($socket, $bytes);
-    return raw_rest($socket);
+    return raw_rest($socket, $seconds);
 }
 
 # The bytes in the chunks, and whether the last chunk was among them.

@@ -1,0 +1,15 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * config.c: the directives.
+ */
+#ifndef MOD_DOOR_CONFIG_H
+#define MOD_DOOR_CONFIG_H
+
+#include "mod_door.h"
+
+extern const command_rec mod_door_commands[];
+void *mod_door_create_config(apr_pool_t *pool, char *dir);
+void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add);
+
+#endif

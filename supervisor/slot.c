@@ -1,0 +1,501 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * slot.c: the life of an application's process.  One that fails to come up,
+ * or ends at once, has its slot wait longer and longer for the next try.  A
+ * process is up when its door is attached; then its cell is shown on the board.
+ * One that is to leave is taken off the board first, so the calls that it still
+ * gets are counted already.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "state.h"
+
+#define ATTACH_TICK (10 * MS) /* how often a starting process's door is looked for */
+#define LAST_READS  16        /* of a pipe, which holds less */
+#define LEAVE_TICK  (50 * MS) /* how often the calls of one that is to be ended are counted */
+#define KILL_AGAIN  (5 * S)
+#define SHORT_LIFE  (1 * S) /* a process that ends sooner has failed to come up */
+
+/* ---------------------------------------------------------------- launching */
+
+/* A cell for the process; -1 if there is none.  Which are free tells the ledger alone. */
+static int take_cell(struct process *p)
+{
+    const struct supervisor *sv = p->app->sv;
+
+    for (uint32_t i = 0; i < BOARD_CELLS; i++) {
+        struct board_cell *cell = &sv->start.board->cells[i];
+
+        if (atomic_load(&sv->start.ledger->pids[i]) != 0)
+            continue;
+        p->cell = i;
+        atomic_store(&cell->ended, 0);
+        atomic_store(&cell->errors, 0);
+        atomic_store(&cell->waits_ns, 0);
+        atomic_store(&cell->seen_ns, 0);
+        atomic_store(&cell->pid, 0);
+        atomic_store(&cell->up_ns, 0);
+        atomic_store(&cell->is_ready, 0);
+        atomic_store(&cell->serial, p->serial);
+        return 0;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+static void free_process(struct process *p)
+{
+    if (p->status_fd != -1)
+        close(p->status_fd);
+    if (p->ready_fd != -1)
+        close(p->ready_fd);
+    output_close(p->output);
+    runtime_dir_release(p->dir);
+    free(p->def);
+    free(p);
+}
+
+static struct process *new_process(struct slot *slot, int64_t now)
+{
+    const struct supervisor *sv = slot->app->sv;
+    struct process *p = calloc(1, sizeof(*p));
+    const struct app_definition *def = slot->app->def;
+
+    if (p == NULL)
+        return NULL;
+    if (sv->dir == NULL) {
+        free(p);
+        errno = ENOENT;
+        return NULL;
+    }
+    p->status_fd = p->ready_fd = -1;
+    p->def = malloc(def->size);
+    if (p->def == NULL) {
+        free(p);
+        return NULL;
+    }
+    memcpy(p->def, def, def->size);
+    p->app = slot->app;
+    p->slot = slot;
+    p->dir = sv->dir;
+    p->dir->users++;
+    p->deadline_ns = now + def->start_ns;
+    p->look_ns = now + ATTACH_TICK;
+    p->serial = atomic_fetch_add(&sv->start.ledger->last_serial, 1) + 1;
+    return p;
+}
+
+static int launch_process(struct process *p)
+{
+    struct supervisor *sv = p->app->sv;
+    struct ledger *ledger = sv->start.ledger;
+    struct launched launched;
+    char path[RUNTIME_DIR_MAX + APP_NAME_MAX + 64];
+
+    if (take_cell(p) == -1)
+        return -1;
+    if (door_path(p->dir->path, p->def->name, p->serial, path, sizeof(path)) == -1 ||
+        door_dir_make(p->dir->fd, p->def, p->serial) == -1 ||
+        launch(p->def, path, &launched) == -1) {
+        int error = errno;
+
+        door_dir_remove(p->dir->fd, p->def, p->serial);
+        atomic_store(&process_cell(p)->serial, 0);
+        errno = error;
+        return -1;
+    }
+    p->pid = launched.pid;
+    p->status_fd = launched.status_fd;
+    p->ready_fd = launched.ready_fd;
+    p->output = output_open(p->def->name, p->pid, launched.output_fd);
+    if (p->output == NULL)
+        close(launched.output_fd);
+    atomic_store(&process_cell(p)->pid, p->pid);
+    atomic_store(&ledger->began[p->cell], process_began(p->pid));
+    atomic_store(&ledger->stop_ns[p->cell], p->def->stop_ns);
+    atomic_store(&ledger->pids[p->cell], p->pid);
+    p->next = sv->processes;
+    sv->processes = p;
+    return 0;
+}
+
+/* 0, the least, twice as much for each failure more, the most. */
+static int64_t pause_after(const struct app_definition *def, unsigned failures)
+{
+    int64_t pause = def->backoff_min_ns;
+
+    if (failures <= 1)
+        return 0;
+    for (unsigned i = 2; i < failures && pause < def->backoff_max_ns; i++)
+        pause *= 2;
+    return pause < def->backoff_max_ns ? pause : def->backoff_max_ns;
+}
+
+static void note_failure(struct slot *slot, int64_t now)
+{
+    int64_t pause;
+
+    slot->failures++;
+    pause = pause_after(slot->app->def, slot->failures);
+    slot->retry_ns = now + pause;
+    if (pause > 0)
+        output_log(LOG_ERR, "%s: failed %u times in a row, next try in %.1f s",
+                   slot->app->def->name, slot->failures, (double)pause / 1e9);
+}
+
+/* The slot's process, or the one that is to take over. */
+void slot_fill(struct slot *slot, int64_t now)
+{
+    struct app_definition *def = slot->app->def;
+    struct app_strings *strings;
+    struct process *p;
+
+    slot->retry_ns = NEVER;
+    /* The end of the one that leaves fills the slot. */
+    if (!def->has_overlap && app_process_count(slot->app) >= slot->app->slot_count)
+        return;
+    strings = definition_strings(def);
+    /* The program may be another file by now: what is launched is what is there. */
+    if (strings != NULL)
+        definition_identify(strings->argv[0], &def->program);
+    free(strings);
+    p = new_process(slot, now);
+    if (p == NULL || launch_process(p) == -1) {
+        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
+        if (p != NULL)
+            free_process(p);
+        note_failure(slot, now);
+        return;
+    }
+    if (slot->current != NULL)
+        slot->successor = p;
+    else
+        slot->current = p;
+}
+
+/* ------------------------------------------------------------------ leaving */
+
+/* Everything in the process's session's first group, which is all it has started. */
+static void signal_process(const struct process *p, int signo)
+{
+    if (kill(-p->pid, signo) == -1)
+        kill(p->pid, signo);
+}
+
+void process_tell_to_end(struct process *p)
+{
+    p->is_told = 1;
+    kill(p->pid, SIGTERM);
+}
+
+/*
+ * Off the board it is: now it may leave.  One that has not said that it drains
+ * when it is told to end, is told when it has no call any more.
+ */
+static void look_at_leaving(struct process *p, int64_t now)
+{
+    struct calls_seen calls;
+
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
+    p->look_ns = NEVER;
+    if (calls.inside > 0)
+        p->tell_ns = now + p->quiet_ns;
+    if (now >= p->deadline_ns) {
+        if (!p->is_killed)
+            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %u calls",
+                       p->def->name, (long)p->pid, calls.inside);
+        p->is_killed = 1;
+        signal_process(p, SIGKILL);
+        p->deadline_ns = now + KILL_AGAIN;
+    } else if (!p->is_told && (p->is_ready || (calls.inside == 0 && now >= p->tell_ns))) {
+        process_tell_to_end(p);
+    } else if (!p->is_told) {
+        p->look_ns = now + LEAVE_TICK;
+    }
+}
+
+void process_leave(struct process *p, int64_t now)
+{
+    struct slot *slot = p->slot;
+
+    if (slot != NULL && slot->current == p)
+        slot->current = NULL;
+    if (slot != NULL && slot->successor == p)
+        slot->successor = NULL;
+    p->slot = NULL;
+    /* What never came up has no calls that it could end. */
+    if (p->state == STARTING)
+        p->is_ready = 1;
+    p->state = LEAVING;
+    p->deadline_ns = now + p->def->stop_ns;
+    app_show(p->app);
+    look_at_leaving(p, now);
+}
+
+void slot_empty(struct slot *slot, int64_t now)
+{
+    if (slot->successor != NULL)
+        process_leave(slot->successor, now);
+    if (slot->current != NULL)
+        process_leave(slot->current, now);
+    slot->retry_ns = NEVER;
+    slot->is_due = 0;
+}
+
+/* -------------------------------------------------------------- replacing */
+
+/* Begins to replace the slot's process, for a reason that goes to the log. */
+void slot_replace(struct slot *slot, const char *reason, int64_t now)
+{
+    const struct app *app = slot->app;
+
+    if (slot->successor != NULL) { /* an older definition's */
+        process_leave(slot->successor, now);
+    } else if (slot->current != NULL && slot->current->state == UP) {
+        output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
+                   reason);
+        atomic_fetch_add(&app_row(app)->restarts, 1);
+    }
+    slot->is_due = 1;
+    slot->due_reason = reason;
+    if (slot->current != NULL && slot->current->state == STARTING)
+        process_leave(slot->current, now);
+    if (app->def->has_overlap || slot->current == NULL) {
+        slot_fill(slot, now);
+    } else {
+        slot->failures = 0;
+        process_leave(slot->current, now); /* its end fills the slot */
+    }
+    app_show(app);
+}
+
+void process_come_up(struct process *p, int64_t now)
+{
+    struct slot *slot = p->slot;
+    struct process *old = NULL;
+
+    p->state = UP;
+    p->up_ns = now;
+    atomic_store(&process_cell(p)->up_ns, now);
+    if (slot->successor == p) {
+        old = slot->current;
+        slot->current = p;
+        slot->successor = NULL;
+    }
+    slot->is_due = 0;
+    output_log(LOG_NOTICE, "%s[%ld]: is up", p->def->name, (long)p->pid);
+    app_show(p->app);
+    if (old != NULL)
+        process_leave(old, now);
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void describe_end(const struct process *p, int status, char *text, size_t size)
+{
+    if (p->failure.step[0] != '\0')
+        snprintf(text, size, "%s failed: %s", p->failure.step, strerror(p->failure.error));
+    else if (WIFSIGNALED(status))
+        snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+                 WCOREDUMP(status) ? ", core dumped" : "");
+    else
+        snprintf(text, size, "exit code %d", WEXITSTATUS(status));
+}
+
+/* The slot has lost its process: what is to take over does, or the next one is launched. */
+static void lose(struct slot *slot, const struct process *p, int64_t now)
+{
+    int64_t least = pause_after(p->def, slot->failures);
+
+    if (slot->successor == p)
+        slot->successor = NULL;
+    else
+        slot->current = NULL;
+    if (p->state == UP && now - p->up_ns >= (least > SHORT_LIFE ? least : SHORT_LIFE))
+        slot->failures = 0;
+    if (slot->successor != NULL) {
+        slot->current = slot->successor;
+        slot->successor = NULL;
+        return;
+    }
+    atomic_fetch_add(&app_row(p->app)->restarts, 1);
+    note_failure(slot, now);
+}
+
+/* One that was not asked to end has. */
+static void crash(struct process *p, const char *how, int64_t now)
+{
+    struct slot *slot = p->slot;
+    struct board_app *row = app_row(p->app);
+    int was_up = p->state == UP;
+
+    output_log(LOG_ERR, "%s[%ld]: ended%s: %s%s", p->def->name, (long)p->pid,
+               was_up ? "" : " before it was up", how,
+               slot->successor == p ? "; the old process stays" : "");
+    atomic_fetch_add(&row->crashes, 1);
+    atomic_store(&row->crash_time, (int64_t)time(NULL));
+    lose(slot, p, now);
+}
+
+/*
+ * One without a door cannot be called by those who have not opened it yet.  It may be
+ * coming to its end, because somebody else has told it to: so it is not told again
+ * until it has no call any more, and has had the time to end by itself.
+ */
+static void lose_door(struct process *p, int64_t now)
+{
+    output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started", p->def->name,
+               (long)p->pid);
+    lose(p->slot, p, now);
+    p->slot = NULL;
+    p->is_ready = 0;
+    p->quiet_ns = S;
+    p->tell_ns = now + p->quiet_ns;
+    process_leave(p, now);
+}
+
+static int has_door(const struct process *p)
+{
+    return p->dir == p->app->sv->dir && door_dir_is_attached(p->dir->fd, p->def, p->serial);
+}
+
+void process_check_doors(struct supervisor *sv, int64_t now)
+{
+    for (struct process *p = sv->processes; p != NULL; p = p->next)
+        if (p->state == UP && p->slot != NULL && !has_door(p))
+            lose_door(p, now);
+}
+
+static void read_failure(struct process *p)
+{
+    struct launch_failure failure;
+
+    if (p->status_fd != -1 && read(p->status_fd, &failure, sizeof(failure)) == sizeof(failure)) {
+        p->failure = failure;
+        p->failure.step[sizeof(p->failure.step) - 1] = '\0';
+    }
+}
+
+void process_bury(struct process *p, int status, int64_t now)
+{
+    struct supervisor *sv = p->app->sv;
+    struct process **link = &sv->processes;
+    struct app *app = p->app;
+    char how[200];
+
+    while (*link != p)
+        link = &(*link)->next;
+    *link = p->next;
+    atomic_store(&sv->start.ledger->pids[p->cell], 0);
+    read_failure(p);
+    /* What it said last; not for ever, as what it has started may go on to print. */
+    for (int i = 0; i < LAST_READS && p->output != NULL && output_read(p->output, now); i++)
+        continue;
+    describe_end(p, status, how, sizeof(how));
+    if (p->slot != NULL)
+        crash(p, how, now);
+    else
+        output_log(LOG_NOTICE, "%s[%ld]: has left: %s", p->def->name, (long)p->pid, how);
+    atomic_store(&process_cell(p)->serial, 0);
+    door_dir_remove(p->dir->fd, p->def, p->serial);
+    free_process(p);
+    /* Without overlap the slot has waited for this. */
+    for (unsigned i = 0; i < app->slot_count; i++)
+        if (app->slots[i].current == NULL && app->slots[i].retry_ns == NEVER)
+            app->slots[i].retry_ns = now;
+    app_show(app);
+}
+
+/* --------------------------------------------------------- what is to be done */
+
+static void look_at_starting(struct process *p, int64_t now)
+{
+    if (p->is_ready || door_dir_is_attached(p->dir->fd, p->def, p->serial)) {
+        process_come_up(p, now);
+        return;
+    }
+    p->look_ns = now + ATTACH_TICK;
+    if (now < p->deadline_ns)
+        return;
+    output_log(LOG_ERR, "%s[%ld]: has no door after %.1f s, is stopped%s", p->def->name,
+               (long)p->pid, (double)p->def->start_ns / 1e9,
+               p->slot->successor == p ? "; the old process stays" : "");
+    note_failure(p->slot, now);
+    process_leave(p, now);
+}
+
+/*
+ * It hangs if calls have waited for so long and nothing has moved, unless one that runs
+ * has its time yet, or need not hurry.  Logs what it has seen then.
+ */
+static int hangs(const struct process *p, const struct app_definition *def, int64_t now)
+{
+    int64_t waited_ns = board_waited_ns(process_cell(p), now);
+    struct calls_seen calls;
+
+    if (def->busy_ns == 0 || waited_ns < def->busy_ns)
+        return 0;
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
+    if (calls.is_in_time || (calls.is_untimed && !def->has_own_busy))
+        return 0;
+    output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
+               (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
+    return 1;
+}
+
+void process_look(struct process *p, int64_t now)
+{
+    const struct app_definition *def = p->app->def;
+    struct slot *slot = p->slot;
+
+    if (!has_door(p)) {
+        lose_door(p, now);
+        return;
+    }
+    p->look_ns = NEVER;
+    if (def->max_age_ns > 0)
+        p->look_ns = p->up_ns + def->max_age_ns;
+    if (def->busy_ns > 0 && now + def->busy_ns / 4 < p->look_ns)
+        p->look_ns = now + def->busy_ns / 4;
+    if (slot->successor != NULL || slot->is_due) {
+        p->look_ns = now + S;
+        return;
+    }
+    if (hangs(p, def, now)) {
+        slot_replace(slot, "it hangs", now);
+    } else if (def->max_requests > 0 &&
+               atomic_load(&process_cell(p)->ended) >= def->max_requests) {
+        slot_replace(slot, "it has had max-requests calls", now);
+    } else if (def->max_age_ns > 0 && now - p->up_ns >= def->max_age_ns) {
+        slot_replace(slot, "it has reached max-age", now);
+    }
+}
+
+static void look_at(struct process *p, int64_t now)
+{
+    if (p->state == STARTING)
+        look_at_starting(p, now);
+    else if (p->state == UP)
+        process_look(p, now);
+    else
+        look_at_leaving(p, now);
+}
+
+void process_look_at_all(struct supervisor *sv, int64_t now)
+{
+    struct process *p, *next;
+
+    for (p = sv->processes; p != NULL; p = next) {
+        next = p->next;
+        if (now >= p->look_ns || (p->state != UP && now >= p->deadline_ns))
+            look_at(p, now);
+    }
+}
