@@ -22,6 +22,7 @@
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
 #define ASK_MAX 256         /* threads whose state is asked for */
+#define STILL_MAX_MS 500    /* who holds a lock for so long does not let others compute */
 
 /* The state letter of /proc/PID/task/TID/stat, proc(5); 'S' if it is not told. */
 static char thread_state(pid_t tid)
@@ -103,6 +104,21 @@ static int is_held_back(struct pool *pool, unsigned pending)
     return pending > taken - before;
 }
 
+/* One more thread would wait for the lock that this one waits for. */
+static int is_locked_out(struct pool *pool)
+{
+    struct server_thread *t;
+    int is = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        if (atomic_load_explicit(&t->waits_for_lock, memory_order_relaxed))
+            is = 1;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return is;
+}
+
 /* How many threads to start. */
 static unsigned wanted(struct pool *pool)
 {
@@ -111,6 +127,7 @@ static unsigned wanted(struct pool *pool)
     unsigned pending, useful;
 
     pool->taken_last = taken;
+    pool->still_ticks = is_moving ? 0 : pool->still_ticks + 1;
     if (++pool->depleted_ticks < 2)
         return 0; /* a moment only */
     if (atomic_load(&pool->starting_count) > 0)
@@ -118,6 +135,12 @@ static unsigned wanted(struct pool *pool)
     pending = pending_count(pool);
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */
+    if (is_locked_out(pool)) {
+        if (pool->still_ticks < STILL_MAX_MS)
+            return 0;
+        pool->still_ticks = 0;
+        return pending > 0;
+    }
     if (is_held_back(pool, pending))
         return 1;
     useful = useful_count(pool);

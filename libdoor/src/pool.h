@@ -50,6 +50,7 @@ struct pool {
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    unsigned still_ticks;         /* in a row without a call taken; loop thread only */
 };
 
 /* A server thread between two calls, and the call it runs. */
@@ -74,6 +75,7 @@ struct server_thread {
     struct door *unreferenced;      /* to be told so, instead of a call */
     int depleted;                   /* it took the pool's last idle thread */
     _Atomic int in_call;            /* the procedure runs; for others to see */
+    _Atomic int waits_for_lock;     /* it waits for another one's; likewise */
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
     int cancelled;                      /* it was; under pool->lock */

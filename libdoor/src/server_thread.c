@@ -148,6 +148,7 @@ static void end_call(struct server_thread *t, int error)
     if (ch == NULL)
         return;
     atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->waits_for_lock, 0, memory_order_relaxed);
     if (t->cancellable != NULL) { /* only this thread makes it anything else */
         pthread_mutex_lock(&t->pool->lock);
         t->cancellable = NULL;
@@ -450,6 +451,14 @@ void *door_result_buffer(size_t size)
         return server_channel_result_buffer(t->channel, t->slot, size);
     errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
     return NULL;
+}
+
+void door_waits_for_lock(int waits)
+{
+    struct server_thread *t = current();
+
+    if (t != NULL && t->channel != NULL)
+        atomic_store_explicit(&t->waits_for_lock, waits, memory_order_relaxed);
 }
 
 int server_thread_identify(struct credentials *credentials)

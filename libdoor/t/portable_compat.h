@@ -29,6 +29,7 @@
 #define door_result_buffer portable_result_buffer
 #define door_running_calls portable_running_calls
 #define door_set_threads portable_set_threads
+#define door_waits_for_lock portable_waits_for_lock
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
@@ -49,5 +50,6 @@
 #undef door_result_buffer
 #undef door_running_calls
 #undef door_set_threads
+#undef door_waits_for_lock
 
 #endif

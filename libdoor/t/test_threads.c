@@ -20,8 +20,9 @@
 #define CALLERS 64
 
 struct order {
-    enum { SLEEP, BLOCK } op;
+    enum { SLEEP, BLOCK, LOCK, LOCK_AND_BLOCK } op;
     unsigned ms; /* to sleep */
+    unsigned locked_ms; /* that the one lock is held before */
 };
 
 static struct shared {
@@ -47,6 +48,22 @@ static void thread_ends(void *unused)
     atomic_fetch_add(&shared->ended, 1);
 }
 
+static pthread_mutex_t one_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* As an interpreter's lock is held: one thread computes, those that wait tell so. */
+static void hold_lock(const struct order *order)
+{
+    unsigned ms = order->locked_ms;
+
+    door_waits_for_lock(1);
+    pthread_mutex_lock(&one_lock);
+    door_waits_for_lock(0);
+    if (order->op == LOCK_AND_BLOCK)
+        door_test_require(door_test_sem_wait(&shared->released));
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
+    pthread_mutex_unlock(&one_lock);
+}
+
 static void run(const struct order *order)
 {
     unsigned running = atomic_fetch_add(&shared->running, 1) + 1, most = shared->most;
@@ -56,7 +73,10 @@ static void run(const struct order *order)
     if (order->op == BLOCK) {
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
-    } else if (order->ms > 0) {
+    } else if (order->op != SLEEP) {
+        hold_lock(order);
+    }
+    if (order->ms > 0) {
         nanosleep(&(struct timespec){order->ms / 1000, order->ms % 1000 * MS}, NULL);
     }
     atomic_fetch_sub(&shared->running, 1);
@@ -282,6 +302,72 @@ START_TEST(a_maximum_that_is_lowered)
 }
 END_TEST
 
+/* ------------------------------------------------ one lock */
+
+static _Atomic int is_over;
+
+static void *call_on(void *order)
+{
+    while (!is_over)
+        call(*(struct order *)order);
+    return NULL;
+}
+
+static void call_for(unsigned ms, struct order *order)
+{
+    is_over = 0;
+    for (int i = 0; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_on, order), 0);
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
+    is_over = 1;
+    end(CALLERS);
+}
+
+/* Threads that wait for one that computes are no reason to start others. */
+START_TEST(one_lock_for_all)
+{
+    struct order order = {.op = LOCK, .locked_ms = 2};
+
+    start(0, 0);
+    call_for(2000, &order);
+    ck_assert_uint_ge(shared->started, 2);
+    ck_assert_uint_le(shared->started, 16);
+}
+END_TEST
+
+/* But those that sleep after it are, though they all have it for a moment. */
+START_TEST(sleepers_that_share_a_lock)
+{
+    struct order order = {.op = LOCK, .ms = 500};
+
+    start(0, 0);
+    call_for(3000, &order);
+    ck_assert_uint_ge(shared->most, CALLERS - 2);
+}
+END_TEST
+
+static bool are_running(void *count)
+{
+    return shared->running == (unsigned)*(int *)count;
+}
+
+/* A lock that is held very long keeps no call from running that does without it. */
+START_TEST(a_lock_that_is_held_long)
+{
+    struct order held = {.op = LOCK_AND_BLOCK}, order = {.op = SLEEP};
+
+    start(0, 0);
+    begin(3, &held);
+    call(order);
+    ck_assert(door_test_await(are_running, &(int){3}));
+    call(order);
+    ck_assert_uint_eq(shared->running, 3);
+    for (int i = 0; i < 3; i++)
+        sem_post(&shared->released);
+    end(3);
+}
+END_TEST
+
 /* ------------------------------------------------ their end */
 
 START_TEST(threads_that_have_nothing_to_do)
@@ -426,5 +512,9 @@ int main(void)
     tcase_add_test(tc, threads_that_are_to_stay);
     tcase_add_test(tc, threads_of_the_programs_own);
     tcase_add_loop_test(tc, what_cannot_be_set, 0, 2);
+    tc = door_test_tcase(suite, "lock", 60);
+    tcase_add_test(tc, one_lock_for_all);
+    tcase_add_test(tc, sleepers_that_share_a_lock);
+    tcase_add_test(tc, a_lock_that_is_held_long);
     return door_test_run(suite);
 }
