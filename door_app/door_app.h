@@ -568,6 +568,15 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  */
 int door_app_early_hints(struct door_app_request *req);
 
+/*
+ * Gives the response up: what follows fails with ECANCELED.  If nothing of it has been
+ * sent the client gets a 502; otherwise it sees that something is missing.
+ *
+ * Errors:  none but EINVAL, of a request that is over.
+ * Threads: the request's.
+ */
+int door_app_abort(struct door_app_request *req);
+
 /* ---------------------------------------------------------------- the log */
 
 /*
@@ -617,6 +626,17 @@ unsigned long door_app_thread_number(const struct door_app_request *req);
  * Threads: any.
  */
 unsigned long door_app_thread_count(void);
+
+/*
+ * For handlers in a language whose threads compute one at a time: from now on the
+ * calling thread waits (1) for the lock that lets one compute, or does not (0).  While
+ * one waits, another server thread would wait likewise: the doors start none, unless
+ * they take no call for half a second.  On illumos, where the system decides that, it
+ * does nothing.  Keeps errno.
+ *
+ * Threads: any; it counts on those that run a handler, until its return.
+ */
+void door_app_waits_for_lock(int waits);
 
 #ifdef __cplusplus
 }
