@@ -16,7 +16,7 @@ import door_app
 
 local = threading.local()
 lock = threading.Lock()
-closed = []
+closed = set()
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
@@ -46,7 +46,7 @@ class Blocks:
         raise StopIteration
 
     def close(self):
-        closed.append(self.name)
+        closed.add(self.name)
 
 
 def environ(env, start):
@@ -261,7 +261,7 @@ def gone(env, start):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if env["door_app.request"].client_gone():
-            closed.append("gone")
+            closed.add("gone")
             return [b"gone"]
         time.sleep(0.05)
     return [b"here"]
@@ -312,7 +312,7 @@ def kept(env, start):
 
 def what_was_closed(env, start):
     start("200 OK", TEXT)
-    return [json.dumps(closed).encode()]
+    return [json.dumps(sorted(closed)).encode()]
 
 
 def pid(env, start):
