@@ -178,6 +178,7 @@ void mod_door_leave_limit(const struct mod_door_limit *limit);
 struct mod_door_needs {
     const char *program, *directory; /* paths */
     const char *user, *group;        /* names, or NULL: httpd's */
+    char *const *watched;            /* paths, with a NULL at the end; or NULL: none */
 };
 
 /*

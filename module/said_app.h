@@ -17,6 +17,7 @@ struct said_app {
     struct mod_door_needs needs;
     char **argv;
     apr_array_header_t *env; /* char *, "NAME=value" */
+    apr_array_header_t *watched; /* char *, paths, and a NULL */
     int has_busy;            /* it says so itself */
     struct app_definition numbers;
     struct mod_door_app app;

@@ -234,7 +234,7 @@ static void fill(struct slot *slot, int64_t now)
     strings = definition_strings(def);
     /* The program may be another file by now: what is launched is what is there. */
     if (strings != NULL)
-        definition_identify(strings->argv[0], &def->program);
+        definition_identify(strings->argv[0], strings->watched, &def->program);
     free(strings);
     p = new_process(slot, now);
     if (p == NULL || launch_process(p) == -1) {
