@@ -11,6 +11,7 @@ RELEASED   := November 28, 2026
 
 BUILD      ?= build
 PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
@@ -18,7 +19,7 @@ DESTDIR    ?=
 
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
-PROVE      ?= prove --failures
+PROVE      ?= prove --failures --timer
 INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy
@@ -84,13 +85,14 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples tests
+.PHONY: all libdoor door_app module examples tools tests
 
-all: libdoor door_app module examples
+all: libdoor door_app module examples tools
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
+tools: $(BUILD)/door-call
 
 # ---------------------------------------------------------------- compiling
 
@@ -109,6 +111,7 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
@@ -193,6 +196,11 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
+
+# A tool has what it needs inside.
+$(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(DOOR_OBJ) \
+		$(call objs,$(COMPAT_SRC))
+	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
 
 # ---------------------------------------------------------------- C tests
 #
@@ -541,7 +549,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 install: all man $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
-		$(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
+		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
 			$(DESTDIR)$(LIBDIR) && \
@@ -551,6 +559,8 @@ install: all man $(CONF_FILES)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	@for file in $(CONF_FILES); do \
@@ -580,6 +590,7 @@ uninstall: $(CONF_FILES)
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/,$(notdir $(HEADERS))) \
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
+		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 

@@ -23,6 +23,26 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
+#include "module/apps.h"
+#include "module/body.h"
+#include "module/call.h"
+#include "module/call_state.h"
+#include "module/config.h"
+#include "module/descriptor.h"
+#include "module/doors.h"
+#include "module/instance.h"
+#include "module/limit.h"
+#include "module/mapping.h"
+#include "module/outputs.h"
+#include "module/overlap.h"
+#include "module/received.h"
+#include "module/request.h"
+#include "module/response.h"
+#include "module/shared_calls.h"
+#include "module/status.h"
+#include "module/supervision.h"
+#include "module/tokens.h"
+#include "wire.h"
 
 APLOG_USE_MODULE(door);
 
@@ -61,6 +81,7 @@ static const struct failure {
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
     {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
     {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
+    {MOD_DOOR_EGONE, HTTP_SERVICE_UNAVAILABLE, "its client has gone while it waited"},
     {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
@@ -90,8 +111,8 @@ static void set_retry_after(const struct mod_door_call *call, apr_status_t error
     apr_interval_time_t wait;
     apr_int64_t seconds;
 
-    if (error == MOD_DOOR_EBUSY && call->limit != NULL)
-        wait = call->limit->queue_timeout;
+    if (error == MOD_DOOR_EBUSY)
+        wait = call->limit != NULL ? call->limit->queue_timeout : MOD_DOOR_QUEUE_TIMEOUT;
     else if (call->instance.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
         wait = mod_door_retry_after(call->instance.app);
     else
@@ -117,6 +138,7 @@ static int is_cut(apr_status_t error)
 {
     return mod_door_is_stopping() &&
            (error == ETIMEDOUT || error == EINTR || error == MOD_DOOR_ESTART ||
+            error == MOD_DOOR_ECUT ||
             error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT || error == MOD_DOOR_ESILENT);
 }
 
@@ -131,212 +153,11 @@ static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_sta
     const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
 
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, is_cut(error) ? APLOG_INFO : APLOG_ERR, known, call->r,
+    ap_log_rerror(APLOG_MARK, is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO : APLOG_ERR, known, call->r,
                   "%s %s%s: %s%s", call->instance.app != NULL ? "application" : "door",
                   call->instance.app != NULL ? call->instance.app->name : path, process,
                   failure->reason, hint(path, error));
     return failure->status;
-}
-
-/* ---------------------------------------------------------------- calling */
-
-apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
-{
-    return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
-}
-
-void mod_door_set_deadline(struct mod_door_call *call)
-{
-    apr_interval_time_t timeout = mod_door_timeout(call);
-
-    atomic_store(&call->deadline_ns, timeout > 0 ? door_now_ns() + (int64_t)timeout * 1000 : 0);
-}
-
-static void free_result(struct mod_door_call *call)
-{
-    if (call->result_fd != -1)
-        mod_door_close_received(call->sender, call->result_fd);
-    call->result_fd = -1;
-    door_end_loan(&call->loan);
-}
-
-static void free_call(struct mod_door_call *call)
-{
-    free_result(call);
-    free(call->long_arg);
-    apr_bucket_free(call->buffer);
-}
-
-static int is_raw(const struct mod_door_call *call)
-{
-    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
-}
-
-/*
- * Takes note of where the result is.  The one descriptor that may have come has a
- * meaning in a message, and none in a raw result.
- */
-static void keep_result(const door_arg_t *args, struct mod_door_call *call)
-{
-    if (args->desc_num > 0 && (args->desc_ptr->d_attributes & DOOR_DESCRIPTOR)) {
-        if (is_raw(call))
-            mod_door_close_received(call->sender, args->desc_ptr->d_data.d_desc.d_descriptor);
-        else
-            call->result_fd = args->desc_ptr->d_data.d_desc.d_descriptor;
-    }
-    call->result = args->data_ptr;
-    call->result_len = args->data_size;
-    call->head = NULL;
-    if (call->result == call->buffer || is_raw(call))
-        return;
-    call->head_len = door_wire_head_len(call->result, call->result_len);
-    if (call->head_len > MOD_DOOR_HEAD_MAX) {
-        call->complaint = MOD_DOOR_EHEAD;
-        call->result_len = 0;
-        return;
-    }
-    /* What is lent the application can still change: the head is believed only as a copy. */
-    call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
-}
-
-/* The result as a message: 0, or -1 and errno. */
-static int read_message(const struct mod_door_call *call, enum door_wire_kind kind,
-                        struct door_wire_reader *message)
-{
-    if (call->head == NULL)
-        return door_wire_read(message, kind, call->result, call->result_len);
-    return door_wire_read_copied(message, kind, call->head, call->head_len, call->result,
-                                 call->result_len);
-}
-
-/* One call; while it runs, the application may call back.  descriptor: to go along, or -1. */
-static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
-                              int descriptor)
-{
-    door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
-                          .d_data.d_desc.d_descriptor = descriptor};
-    door_arg_t args = {
-        .data_ptr = call->arg_len > 0 ? call->arg : NULL,
-        .data_size = call->arg_len,
-        .desc_ptr = descriptor != -1 ? &passed : NULL,
-        .desc_num = descriptor != -1,
-        .rbuf = call->buffer,
-        .rsize = MOD_DOOR_COPIED_LEN,
-    };
-    struct door_terms terms = {
-        .deadline_ns = &call->deadline_ns, .desc_max = MOD_DOOR_DESC_MAX, .loan = &call->loan};
-    apr_status_t error;
-
-    call->sender = door->sender;
-    if (mod_door_is_overdrawn(door->sender))
-        return MOD_DOOR_EUNCLOSED;
-    if (!is_raw(call)) {
-        call->serial = door->serial;
-        mod_door_name_response_door(call, door);
-        mod_door_open_token(call);
-    }
-    error = mod_door_invoke(door, &args, &terms);
-    if (!is_raw(call))
-        mod_door_close_token(call);
-    if (error == APR_SUCCESS)
-        keep_result(&args, call);
-    return error;
-}
-
-/* A process's door has lost its name: there is nothing, or its placeholder. */
-static int is_gone(apr_status_t error)
-{
-    return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;
-}
-
-/*
- * The door to call: the one at the path, or that of a process of the
- * application, which may have to be waited for.
- */
-static apr_status_t find_door(struct mod_door_call *call, struct mod_door_name *name,
-                              struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-    apr_status_t error;
-
-    *door = NULL;
-    if (in->app == NULL)
-        return mod_door_acquire(name, call->r->request_time, door);
-    do {
-        error = mod_door_enter_instance(in, call->r->pool, name);
-        if (error != APR_SUCCESS)
-            return error;
-        error = mod_door_acquire(name, call->r->request_time, door);
-        if (error != APR_SUCCESS) {
-            in->refused = in->serial;
-            mod_door_leave_instance(in, CALL_NOT_TAKEN);
-        }
-    } while (is_gone(error));
-    return error;
-}
-
-/*
- * After a call that was refused with EBADF, which no application has seen: the
- * door that has the path now, tried once; or another process's.  *door becomes
- * that, or NULL.
- */
-static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_name *name,
-                                    struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-
-    if (in->app == NULL) {
-        if (call->is_renewed)
-            return EBADF;
-        call->is_renewed = 1;
-        return mod_door_renew(name, call->r->request_time, door);
-    }
-    mod_door_discard(*door);
-    in->refused = in->serial;
-    mod_door_leave_instance(in, CALL_NOT_TAKEN);
-    return find_door(call, name, door);
-}
-
-/* A raw result is the program's own, and may be what a client has sent it. */
-static int asks_for_response_door(const struct mod_door_call *call)
-{
-    struct door_wire_reader message;
-
-    return !is_raw(call) && read_message(call, DOOR_WIRE_WHO, &message) == 0;
-}
-
-/*
- * The request's message through the door: again if the application wants the
- * response door, and through another one if nobody has taken it.
- */
-static apr_status_t call_application(struct mod_door_call *call, struct mod_door_name *name,
-                                     struct mod_door **door)
-{
-    struct door_wire_head head; /* the result may come where the argument is */
-    apr_status_t error;
-    int descriptor = -1;
-
-    memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
-    mod_door_set_deadline(call);
-    for (;;) {
-        error = call_once(call, *door, descriptor);
-        if (error == EBADF) {
-            error = find_other_door(call, name, door);
-            descriptor = -1;
-            if (error != APR_SUCCESS)
-                return error;
-            mod_door_set_deadline(call);
-            continue;
-        }
-        if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
-            !asks_for_response_door(call))
-            return error;
-        free_result(call);
-        descriptor = mod_door_response_fd(*door);
-        if (descriptor == -1)
-            return errno;
-        memcpy(call->arg, &head, sizeof(head));
-    }
 }
 
 /* --------------------------------------------------------------- answering */
@@ -359,7 +180,7 @@ static apr_status_t read_failure(struct mod_door_call *call, const struct door_w
 /* Checks the result, and begins the response if that has not been done on the response door. */
 static apr_status_t read_result(struct mod_door_call *call, struct door_wire_reader *message)
 {
-    if (is_raw(call)) {
+    if (mod_door_is_raw(call)) {
         memset(message, 0, sizeof(*message));
         message->body = call->result;
         message->body_len = call->result_len;
@@ -368,7 +189,7 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
     }
     if (call->complaint != APR_SUCCESS && call->complaint != MOD_DOOR_ELONG)
         return call->complaint;
-    if (read_message(call, DOOR_WIRE_ANY, message) == -1)
+    if (mod_door_read_message(call, DOOR_WIRE_ANY, message) == -1)
         return errno;
     if (mod_door_check_head(message) != APR_SUCCESS)
         return MOD_DOOR_EHEAD;
@@ -451,19 +272,6 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
     return mod_door_end(call, call->brigade, message);
 }
 
-/* How many requests may be in the door: nobody waits where no runtime keeps a line. */
-static unsigned max_in_door(const struct mod_door_call *call)
-{
-    unsigned max;
-
-    if (call->limit == NULL)
-        return 0;
-    max = (unsigned)call->limit->max;
-    if (!is_raw(call))
-        max += (unsigned)call->limit->queue_len;
-    return call->instance.app != NULL ? max * call->instance.app->instances : max;
-}
-
 static enum call_end how_it_ended(apr_status_t error)
 {
     switch (error) {
@@ -472,6 +280,8 @@ static enum call_end how_it_ended(apr_status_t error)
     case ETIMEDOUT:
         return CALL_TIMED_OUT;
     case MOD_DOOR_EBUSY:
+    case MOD_DOOR_EGONE:
+    case MOD_DOOR_ECUT:
     case MOD_DOOR_EUNCLOSED:
         return CALL_NOT_TAKEN;
     default:
@@ -496,13 +306,9 @@ static int exchange(struct mod_door_call *call, struct mod_door_name *name, stru
                       name->path);
         return status;
     }
-    if (mod_door_enter_limit(call->limit, max_in_door(call))) {
-        error = call_application(call, name, door);
-        mod_door_leave_limit(call->limit);
-    } else {
-        error = MOD_DOOR_EBUSY;
-    }
-    mod_door_leave_instance(&call->instance, how_it_ended(error));
+    error = mod_door_call_application(call, name, door);
+    mod_door_leave_limit(call);
+    mod_door_leave_instance(&call->instance, call->note, how_it_ended(error));
     /* Not kept while a slow client takes the answer. */
     free(call->long_arg);
     call->long_arg = NULL;
@@ -538,18 +344,27 @@ static int serve(struct mod_door_call *call)
     if (conf->is_app && (call->instance.app = mod_door_find_app(conf->path)) == NULL)
         return fail(call, name.path, -1, MOD_DOOR_EDOWN);
     call->limit = mod_door_find_limit(conf->path);
+    mod_door_begin_call(call);
     /* Before the body is read: without an application nobody need send it. */
-    error = find_door(call, &name, &door);
-    if (error != APR_SUCCESS)
+    error = mod_door_find_door(call, &name, &door);
+    if (error != APR_SUCCESS) {
+        mod_door_free_call(call);
         return fail(call, name.path, -1, error);
+    }
     call->buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
     call->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     status = exchange(call, &name, &door);
-    mod_door_leave_instance(&call->instance, CALL_NOT_TAKEN);
-    free_call(call);
+    mod_door_leave_instance(&call->instance, call->note, CALL_NOT_TAKEN);
+    mod_door_free_call(call);
     if (door != NULL)
         mod_door_release(door);
     return status;
+}
+
+/* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
+static int is_error_page(const request_rec *r)
+{
+    return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
 static int answer(request_rec *r)
@@ -561,6 +376,10 @@ static int answer(request_rec *r)
         return DECLINED;
     r->finfo.filetype = APR_NOFILE; /* no file's date is the answer's */
     status = mod_door_body_init(r, &call.body);
+    if (is_error_page(r)) {
+        mod_door_body_abandon(r, &call.body);
+        status = OK;
+    }
     if (status == OK)
         status = serve(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
@@ -587,8 +406,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 
     stay_loaded();
     if (error == APR_SUCCESS)
-        error = mod_door_init_response_doors(pool);
-    mod_door_take_row(pool);
+        error = mod_door_init_tokens(pool);
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
@@ -611,8 +429,9 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
 static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                        server_rec *s)
 {
-    apr_status_t error = mod_door_make_limit_table(pool);
+    apr_status_t error = mod_door_make_calls();
 
+    (void)pool;
     (void)log_pool;
     (void)temp_pool;
     if (error == APR_SUCCESS)
@@ -645,8 +464,10 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
-    mod_door_open_outputs(pool, s);
-    error = mod_door_launch_apps(s);
+    mod_door_open_outputs(pool, s, mod_door_apps());
+    error = mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                              .runtime_dir = mod_door_runtime_dir(pool),
+                                                              .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
@@ -664,6 +485,7 @@ static void register_hooks(apr_pool_t *pool)
     /* When all others are content with the configuration. */
     ap_hook_post_config(launch_apps, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_door_monitor_supervisor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(mod_door_note_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     mod_door_register_status();

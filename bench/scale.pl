@@ -18,58 +18,48 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Path ();
-use HTTP::Tiny ();
-use IO::Socket::INET ();
 use JSON::PP ();
-use POSIX qw(WNOHANG);
+use HTTP::Tiny ();
 use Time::HiRes qw(sleep time);
 
-my $bench = abs_path(dirname(__FILE__));
-my $build = abs_path($ARGV[0] // 'build');
-my $dir = "$build/bench/scale";
-my $peers_dir = "$build/bench/peers";
-my $quick = $ENV{QUICK};
+use lib dirname(__FILE__) . '/lib';
+use Setup;
+use Servers;
+use Costs;
+
 my $parts = $ENV{PARTS} // 'abcd';
-my $rounds = $ENV{ROUNDS} // ($quick ? 1 : 3);
-my $seconds = $ENV{SECONDS} // 1;
 my $descriptors = 16384; # httpd's, the applications', and wrk's limit
 
-my $apxs = $ENV{APXS} // 'apxs';
-chomp(my $modules = `$apxs -q LIBEXECDIR`);
-chomp(my $httpd = `bash -c '. $bench/../scripts/httpd.sh; httpd_program'`);
-my $user = 'nobody';
-my (@started, @running);
+settle();
 
 # ---------------------------------------------------------------- an httpd
+
+my @running;
 
 my %conf = (
     door => sub {
         my ($apps) = @_;
-        my $text = "LoadModule door_module \"$build/mod_door.so\"\n";
-        $text .= "DoorApp app$_ $peers_dir/door\n" for 0 .. $apps - 1;
+        my $text = "LoadModule door_module \"$mod_door\"\n";
+        $text .= "DoorApp app$_ $programs/door\n" for 0 .. $apps - 1;
         return $text . join '',
             map { "<Location /$_>\nDoorHandler app" . $_ % $apps . "\n</Location>\n" } 0 .. 9;
     },
     inprocess => sub {
-        return "LoadModule inprocess_module \"$peers_dir/mod_inprocess.so\"\n"
+        return "LoadModule inprocess_module \"$programs/mod_inprocess.so\"\n"
             . "<Location />\nSetHandler inprocess\n</Location>\n";
     },
 );
 
-sub free_port { IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport }
-
 # All children are there from the start: what is measured is not how they are made.
-sub start {
+sub start_scaled {
     my ($name, %is) = @_;
     my $self = {name => $name, apps => 1, %is, dir => "$dir/$name", port => free_port()};
     File::Path::make_path("$self->{dir}/run");
     my $threads = $self->{children} * $self->{threads};
-    my $owner = $> == 0 ? "User $user\nGroup nogroup\n" : '';
-    open my $file, '>', "$self->{dir}/httpd.conf" or die $!;
-    print $file <<"CONF", $conf{$self->{handler}}->($self->{apps});
+    my $owner = $is_root ? "User $user\nGroup nogroup\n" : '';
+    spew("$self->{dir}/httpd.conf", <<"CONF" . $conf{$self->{handler}}->($self->{apps}));
 LoadModule authz_core_module "$modules/mod_authz_core.so"
 LoadModule mpm_event_module "$modules/mod_mpm_event.so"
 ServerRoot "$self->{dir}"
@@ -94,18 +84,9 @@ MinSpareThreads $threads
 MaxSpareThreads $threads
 MaxRequestWorkers $threads
 CONF
-    close $file or die $!;
-    my $pid = fork // die $!;
-    if ($pid == 0) {
-        POSIX::setsid();
-        open STDIN,  '<',  '/dev/null';
-        open STDOUT, '>>', "$self->{dir}/log";
-        open STDERR, '>&', \*STDOUT;
-        exec 'sh', '-c', "ulimit -n $descriptors; exec \"\$@\"", 'sh', $httpd, '-d', $self->{dir},
-            '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND' or POSIX::_exit(127);
-    }
-    push @started, $pid;
-    $self->{pid} = $pid;
+    push @running, $self;
+    $self->{roots} = [spawn({log => "$self->{dir}/log", descriptors => $descriptors}, $httpd, '-d',
+        $self->{dir}, '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND')];
     return $self;
 }
 
@@ -121,70 +102,25 @@ sub wait_until_right {
     }
 }
 
-sub end_all {
-    kill 'TERM', @started;
-    my $until = time + 20;
-    for my $pid (@started) {
-        while (waitpid($pid, WNOHANG) == 0) {
-            kill 'KILL', $pid if time > $until;
-            sleep 0.02;
-        }
-    }
-    @started = ();
-}
-
-my $main = $$;
-$SIG{INT} = $SIG{TERM} = sub { exit 1 };
-END { local $?; end_all() if $$ == $main }
-
 # ---------------------------------------------------------------- what it costs
 
-sub slurp {
-    my ($path) = @_;
-    open my $file, '<', $path or return '';
-    local $/;
-    return <$file> // '';
-}
-
 # Its processes: httpd's own, the supervisor among them, and the applications'.
-sub processes {
+sub parts {
     my ($self) = @_;
-    my %parent;
-    for (glob '/proc/[0-9]*/stat') {
-        my ($pid, $ppid) = slurp($_) =~ /^(\d+) \(.*\) \S (\d+)/s or next;
-        $parent{$pid} = $ppid;
-    }
-    my %own = ($self->{pid} => 1);
-    for (my $count = 0; $count != keys %own;) {
-        $count = keys %own;
-        $own{$_} = 1 for grep { $own{$parent{$_}} } keys %parent;
-    }
     my %found = (httpd => [], app => []);
-    for my $pid (keys %own) {
-        my $is_app = (readlink "/proc/$pid/exe" // '') eq "$peers_dir/door";
+    for my $pid (processes($self)) {
+        my $is_app = (readlink "/proc/$pid/exe" // '') eq "$programs/door";
         push @{$found{$is_app ? 'app' : 'httpd'}}, $pid;
     }
     return \%found;
 }
 
-# CPU seconds so far.
-sub cpu {
-    my ($pids) = @_;
-    my $ticks = 0;
-    for my $pid (@$pids) {
-        my @field = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
-        next if @field < 15; # it has ended
-        $ticks += $_ for @field[11, 12];
-    }
-    return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
-}
-
 # KiB, threads and descriptors of these processes together; a channel of libdoor has one memory file.
-sub size {
+sub size_of {
     my ($pids) = @_;
     my %size = (pss => 0, threads => 0, processes => scalar @$pids, fds => 0, memory_files => 0);
     for my $pid (@$pids) {
-        $size{pss} += $1 if slurp("/proc/$pid/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
+        $size{pss} += pss_of($pid);
         $size{threads} += $1 if slurp("/proc/$pid/status") =~ /^Threads:\s+(\d+)/m;
         for (glob "/proc/$pid/fd/*") {
             my $what = readlink // next;
@@ -206,24 +142,19 @@ sub wrk {
 
 sub sample {
     my ($self, $clients, @paths) = @_;
-    my $before = processes($self);
-    my %cpu = map { $_ => cpu($before->{$_}) } keys %$before;
+    my $before = parts($self);
+    my %cpu = map { $_ => cpu_of(@{$before->{$_}}) } keys %$before;
     my ($requests, $us, $p50, $p99, $broken, $refused) = wrk($self, $clients, @paths);
-    my $after = processes($self);
+    my $after = parts($self);
     my %sample = (rate => $requests / ($us / 1e6), p50 => $p50, p99 => $p99, broken => $broken,
         refused => $refused);
     for my $part (keys %$after) {
-        my $used = cpu($after->{$part}) - $cpu{$part};
+        my $used = cpu_of(@{$after->{$part}}) - $cpu{$part};
         $sample{"${part}_cpu"} = $requests ? $used * 1e6 / $requests : 0;
-        my $size = size($after->{$part});
+        my $size = size_of($after->{$part});
         $sample{"${part}_$_"} = $size->{$_} for keys %$size;
     }
     return \%sample;
-}
-
-sub median {
-    my @sorted = sort { $a <=> $b } @_;
-    return @sorted % 2 ? $sorted[@sorted / 2] : ($sorted[@sorted / 2 - 1] + $sorted[@sorted / 2]) / 2;
 }
 
 # Medians of the rounds; errors are added up: connections that broke, and statuses that are errors.
@@ -271,8 +202,8 @@ sub whole { sprintf '%.0f', $_[0] }
 sub both { my ($how, $key, @rows) = @_; join ' : ', map { $how->($_->{$key}) } @rows }
 
 sub clients {
-    my $door = start('a-door', handler => 'door', children => 8, threads => 256);
-    my $limit = start('a-inprocess', handler => 'inprocess', children => 8, threads => 256);
+    my $door = start_scaled('a-door', handler => 'door', children => 8, threads => 256);
+    my $limit = start_scaled('a-inprocess', handler => 'inprocess', children => 8, threads => 256);
     my @clients = $quick ? (1, 32, 512, 2000) : (1, 8, 32, 128, 512, 1000, 2000);
     my $rows = measure('a', [$limit, $door], \@clients, '/0/tiny');
     my $md = head('clients', 'requests/s', 'share', 'p99 ms', 'CPU us of httpd', 'of the application',
@@ -289,8 +220,8 @@ sub clients {
 
 # N clients of a handler that sleeps 10 ms: N calls run at once.
 sub threads {
-    my $door = start('b-door', handler => 'door', children => 4, threads => 128);
-    my $limit = start('b-inprocess', handler => 'inprocess', children => 4, threads => 128);
+    my $door = start_scaled('b-door', handler => 'door', children => 4, threads => 128);
+    my $limit = start_scaled('b-inprocess', handler => 'inprocess', children => 4, threads => 128);
     my @clients = $quick ? (1, 16, 256) : (1, 4, 16, 64, 128, 256);
     my $rows = measure('b', [$limit, $door], \@clients, '/0/sleep');
     my $first = $rows->{'b-door'}{1};
@@ -308,7 +239,7 @@ sub threads {
 }
 
 sub applications {
-    my @instances = map { start("c-$_", handler => 'door', apps => $_, children => 4, threads => 128) }
+    my @instances = map { start_scaled("c-$_", handler => 'door', apps => $_, children => 4, threads => 128) }
         1, 10;
     my @clients = $quick ? (32) : (32, 128);
     my @paths = map { "/$_/tiny" } 0 .. 9;
@@ -333,7 +264,7 @@ sub reach_all_children {
     my ($self, @paths) = @_;
     for (1 .. 20) {
         wrk($self, 64, '-close', @paths);
-        return if size(processes($self)->{app})->{memory_files} >= 2 * $self->{children};
+        return if size_of(parts($self)->{app})->{memory_files} >= 2 * $self->{children};
     }
     die "$self->{name}: some children got no request, or not all of them a long answer\n";
 }
@@ -341,7 +272,7 @@ sub reach_all_children {
 # Long answers, so that the response doors are in use.
 sub children {
     my @shapes = ([2, 192], [24, 16], [24, 64]);
-    my @instances = map { start("d-$$_[0]x$$_[1]", handler => 'door', children => $$_[0],
+    my @instances = map { start_scaled("d-$$_[0]x$$_[1]", handler => 'door', children => $$_[0],
         threads => $$_[1]) } @shapes;
     my @paths = ('/0/tiny', '/0/1m');
     wait_until_right($_, @paths) for @instances;
@@ -362,9 +293,7 @@ sub children {
 
 # ---------------------------------------------------------------- the run
 
-my ($load) = split ' ', slurp('/proc/loadavg');
-File::Path::remove_tree($dir);
-File::Path::make_path($dir);
+my $machine = machine();
 my %results;
 for (['a', 'Clients', \&clients], ['b', 'Server threads', \&threads],
     ['c', 'Applications', \&applications], ['d', 'Children of httpd', \&children]) {
@@ -372,34 +301,23 @@ for (['a', 'Clients', \&clients], ['b', 'Server threads', \&threads],
     next if index($parts, $letter) < 0;
     ($results{$letter}, my $md) = $measure->();
     $table{$letter} = "**$title.** $md";
-    end_all();
+    stop_all(@running);
+    @running = ();
 }
 
-chomp(my $kernel = `uname -srm`);
-chomp(my $version = `$httpd -v | head -n 1`);
-chomp(my $commit = `git -C $bench rev-parse --short HEAD 2>/dev/null`);
-my ($processor) = slurp('/proc/cpuinfo') =~ /^model name\s*:\s*(.*)/m;
-my $processors = () = slurp('/proc/cpuinfo') =~ /^processor/mg;
-$table{head} = POSIX::strftime('%Y-%m-%d', gmtime) . ", commit $commit. $processors processors ("
-    . ($processor // '?') . "), $kernel. " . ($version =~ s/Server version: //r)
+$table{head} = "$machine->{date}, commit $machine->{commit}. $machine->{processors} processors"
+    . " ($machine->{processor}), $machine->{kernel}. $machine->{httpd}"
     . ", event MPM; one `wrk` thread, kept connections; medians of $rounds rounds of $seconds s,"
     . " interleaved. CPU is per request; MiB are PSS after"
     . " the round, of httpd with its supervisor; errors are connections that broke. Load average"
-    . " of the machine before: $load.\n";
-
-sub save {
-    my ($path, $text) = @_;
-    open my $file, '>', $path or die "$path: $!";
-    print $file $text;
-    close $file or die $!;
-}
+    . " of the machine before: $machine->{load}.\n";
 
 my $md = join "\n", map { $table{$_} } grep { $table{$_} } 'head', 'a' .. 'd';
-save("$build/bench/scale.md", $md);
-save("$build/bench/scale.json", JSON::PP->new->canonical->pretty->encode(\%results));
+spew("$build/bench/scale.md", $md);
+spew("$build/bench/scale.json", JSON::PP->new->canonical->pretty->encode(\%results));
 if ($ENV{FILL}) {
     my $page = slurp("$bench/SCALE.md");
     $page =~ s/(<!-- scale:$_ -->\n).*?(?=<!-- end -->)/$1$table{$_}/s for keys %table;
-    save("$bench/SCALE.md", $page);
+    spew("$bench/SCALE.md", $page);
 }
 print $md;

@@ -479,13 +479,40 @@ void *door_result_buffer(size_t size)
 }
 
 /* The system starts a thread when the last idle one is taken, and they stay. */
-int door_set_threads(int d, unsigned max, unsigned idle_ms)
+static int has_no_say(int d)
 {
     struct door_info info;
 
+    errno = door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL) ? ENOTSUP : EBADF;
+    return -1;
+}
+
+int door_set_threads(int d, unsigned max, unsigned idle_ms)
+{
     (void)max;
     (void)idle_ms;
-    errno = door_info(d, &info) == 0 && (info.di_attributes & DOOR_LOCAL) ? ENOTSUP : EBADF;
+    return has_no_say(d);
+}
+
+int door_prepare_threads(int d, int (*prepare)(void *data), void *data)
+{
+    (void)prepare;
+    (void)data;
+    return has_no_say(d);
+}
+
+int door_prepare_again(void)
+{
+    errno = ENOTSUP;
+    return -1;
+}
+
+int door_ask_load(int d, struct door_load *load)
+{
+    struct door_info info;
+
+    (void)load;
+    errno = door_info(d, &info) == 0 ? ENOTSUP : EBADF;
     return -1;
 }
 

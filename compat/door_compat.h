@@ -185,7 +185,9 @@ void door_async_close(struct door_async *call);
 
 /*
  * From now on the arguments of calls of d, a door of this process, may be shared;
- * otherwise they are the procedure's own.  0, or -1 with EBADF.
+ * otherwise they are the procedure's own.  Of a descriptor among them that is a door it
+ * may be told no more than DOOR_DESCRIPTOR: otherwise its server is asked, which can
+ * keep a thread waiting for a second.  0, or -1 with EBADF.
  */
 int door_share_arguments(int d);
 
@@ -236,5 +238,45 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms);
  * it does nothing.  errno stays.
  */
 void door_waits_for_lock(int waits);
+
+/*
+ * Has prepare(data) called in each thread that serves d, a door of this process that is not
+ * private, or another one like it: before it takes a call for the first time, or again after
+ * door_prepare_again().  Those that are there are no exception.  It returns 0: the thread
+ * takes calls from now on.  Or a number of milliseconds: it takes calls for now, and
+ * prepare() is called again before the next one, and when that time has passed.  It may
+ * take long, and may end the thread: meanwhile others take the calls, and no more threads are
+ * started, unless there is no other one.  There is one such function: the last one, or none
+ * for NULL.  It runs with cancellation disabled, and must not call door_return().
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * cannot do that.
+ * Threads: any.  data must live as long as the threads.
+ */
+int door_prepare_threads(int d, int (*prepare)(void *data), void *data);
+
+/*
+ * In a door's procedure: the thread has lost what door_prepare_threads() had it prepared
+ * with, and is to be prepared anew before its next call.  0, or -1: EINVAL the thread
+ * runs no call; ENOTSUP the system cannot do that.
+ */
+int door_prepare_again(void);
+
+/* What a door's server has to do; for door_ask_load(). */
+struct door_load {
+    unsigned threads;      /* that serve the door, and all that share them */
+    unsigned threads_most; /* the most that there have been at one time */
+    unsigned calls;        /* of the door that run, whether anybody waits for them or not */
+};
+
+/*
+ * Tells what the server of d, any door, has to do.  That is no call: the server's library
+ * answers, also while all of its threads are busy.
+ *
+ * 0, or -1: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT there was no answer in
+ * a quarter of a second; EMFILE, ENOMEM; ENOTSUP the system does not tell.
+ * Threads: any.
+ */
+int door_ask_load(int d, struct door_load *load);
 
 #endif

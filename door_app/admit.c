@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * admit.c: how many requests run at a time, where httpd's configuration limits
- * that.  Those above the limit stand in line on their own server threads: first
+ * that and the doors have no maximum of threads that does it (illumos), or httpd has
+ * not told of one.  Those above the limit stand in line on their own server threads: first
  * come, first served, and not for ever.  It is done here and not in httpd
  * because only here it is known when a thread is really through with a request,
  * whatever has become of the httpd process that it came from.
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "app.h"
+#include "admit.h"
+#include "fail.h"
 
 struct door_rt_waiter { /* on its thread's stack */
     TAILQ_ENTRY(door_rt_waiter) link;
@@ -84,7 +86,7 @@ static uint64_t number(const struct door_rt_request *req, enum door_wire_type ty
 
 int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
 {
-    uint64_t max = number(req, DOOR_WIRE_MAX_CONCURRENT);
+    uint64_t max = line->is_elsewhere ? 0 : number(req, DOOR_WIRE_MAX_CONCURRENT);
     uint64_t timeout_ms = number(req, DOOR_WIRE_QUEUE_TIMEOUT);
     int result = 0;
 

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
-
+#include "door_app.h"
+#include "fail.h"
+#include "request.h"
 
 static int fail(struct door_rt_request *req, int error)
 {
@@ -22,9 +23,8 @@ static int take_part(struct door_rt_request *req, const struct door_wire_reader 
     req->body = part->body;
     req->body_len = (size_t)part->body_len;
     req->body_more = (part->flags & DOOR_WIRE_MORE) != 0;
-    req->reads_ahead = part->body_len == DOOR_WIRE_PART_MAX;
-    return door_rt_copy_fields(&req->thread->arena, *part, DOOR_WIRE_TRAILER,
-                               &req->body_trailers);
+    req->channel.reads_ahead = part->body_len == DOOR_WIRE_PART_MAX;
+    return door_rt_list_read(&req->thread->arena, *part, DOOR_WIRE_TRAILER, &req->body_trailers);
 }
 
 static int take_reply(struct door_rt_request *req, const char *reply, size_t len)
@@ -55,9 +55,9 @@ static int read_more(struct door_rt_request *req)
 
     if (req->body_error != 0)
         return fail(req, req->body_error);
-    if (req->caller == NULL)
+    if (req->channel.caller == NULL)
         return fail(req, ENOTSUP);
-    if (door_rt_parts_read(req, &reply, &len) == -1)
+    if (door_rt_channel_read(&req->channel, &reply, &len) == -1)
         return fail(req, errno == EPIPE ? ECONNRESET : errno);
     return take_reply(req, reply, len);
 }
@@ -139,9 +139,6 @@ const char *door_app_body(struct door_app_request *handle, size_t max, size_t *l
 const char *door_app_trailer(const struct door_app_request *handle, const char *name)
 {
     const struct door_rt_request *req = door_rt_request(handle);
-    const struct door_rt_header *trailer = req != NULL ? req->body_trailers : NULL;
 
-    while (trailer != NULL && !door_rt_same_name(trailer->name, name))
-        trailer = trailer->next;
-    return trailer != NULL ? trailer->value : NULL;
+    return req != NULL ? door_rt_list_find(req->body_trailers, name) : NULL;
 }

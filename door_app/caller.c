@@ -11,12 +11,15 @@
  * memory: where there is no room the one that was not used for longest is forgotten,
  * and its process is asked for it again by its next request.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 
-#include "app.h"
+#include "caller.h"
+#include "fail.h"
+#include "wire.h"
 
 #define BUCKET_COUNT 256
 #define CALLERS_MAX  4096

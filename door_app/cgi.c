@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
+#include "door_app.h"
+#include "request.h"
 
 /* Those that are the value of one field. */
 static const struct variable {

@@ -69,8 +69,12 @@ struct door_app_request;
 /* Answers one request; data is what was given to door_app_handle(). */
 typedef void door_app_handler(struct door_app_request *req, void *data);
 
-/* Runs on a server thread; data is what was given to door_app_on_thread(). */
-typedef void door_app_thread_hook(void *data);
+/* Run on a server thread; data is what was given to door_app_on_thread(). */
+typedef int door_app_thread_start(void *data);
+typedef void door_app_thread_stop(void *data);
+
+/* Looks at a request before its handler does; 0: go on, another value: it is answered. */
+typedef int door_app_hook(struct door_app_request *req, void *data);
 
 /* ---------------------------------------------------------------- application */
 
@@ -86,16 +90,16 @@ struct door_app *door_app_create(void);
 
 /*
  * Has handler answer the paths that are prefix or lie below it: "/big" stands
- * for "/big" and "/big/x", not for "/bigger"; "/" stands for all.  The longest
- * prefix wins; a path that has none gets a 404.  What is compared is the decoded
- * path below httpd's <Location> (door_app_path_info()), "/" if that is empty.
+ * for "/big", "/big/" and "/big/x", not for "/bigger"; "/" stands for all.  The
+ * longest prefix wins; a path that has none gets a 404.  What is compared is the
+ * decoded path below httpd's <Location> (door_app_path_info()), "/" if that is empty.
  *
  * Owner:   prefix is copied; data stays the caller's and must live as long as
  *          app.
  * Errors:  EINVAL prefix has no '/' in front, or handler is NULL; EEXIST prefix
  *          has a handler already; ENOMEM, also if app is NULL.  door_app_run() refuses
- *          an application that misses a handler because of such an error, so
- *          neither this nor door_app_create() has to be checked.
+ *          an application that misses a handler because of such an error, and says
+ *          which; so neither this nor door_app_create() has to be checked.
  * Threads: one at a time, and none once door_app_run() was called.
  */
 int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *handler,
@@ -103,10 +107,16 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
 
 /*
  * Has handler answer requests with that method (GET's answers HEAD, too) whose
- * path below httpd's <Location> is pattern: "/entries", "/entries/{id}".  A
- * segment in braces stands for any segment that is not empty; door_app_param()
- * gives it.  Of several patterns the one that was added first wins, before all
- * prefixes.  A path that has patterns, but none with the method, gets a 405.
+ * path below httpd's <Location> is pattern: "/entries", "/entries/{id}",
+ * "/files/{name...}".  A segment in braces stands for any segment that is not
+ * empty; with "...", at the pattern's end, for all that is left of the path, with
+ * its slashes, even if that is nothing.  door_app_param() gives it.  Of several
+ * patterns the one that was added first wins, before all prefixes.  A path that has
+ * patterns, but none with the method, gets a 405 with the methods in its Allow.
+ *
+ * "/notes" and "/notes/" are two paths.  Where only one of them has a pattern with
+ * the method, and the other has no pattern and no prefix, who asks for the other is
+ * sent there (308, which keeps method and body).
  *
  * Owner:   method and pattern are copied; data as with door_app_handle().
  * Errors:  EINVAL it is no pattern; EEXIST it is there already; ENOMEM.
@@ -117,19 +127,117 @@ int door_app_route(struct door_app *app, const char *method, const char *pattern
                    door_app_handler *handler, void *data);
 
 /*
- * Has start run on each server thread before its first request, and stop when
- * that thread ends; either may be NULL.  What they set up, such as a
- * _Thread_local database connection, belongs to the thread.  Threads that are
- * still there when the process exits run no stop.
+ * Has hook look at each request before its handler, to ask who the client is, to
+ * write a log, or to set headers that all responses have.  Hooks run in the order in
+ * which they were added, also for paths that have no handler.  One that returns
+ * another value than 0 has answered the request itself: nothing else runs for it.
+ *
+ * Owner:   data stays the caller's and must live as long as app.
+ * Errors:  EINVAL hook is NULL; ENOMEM, also if app is NULL.  door_app_run() refuses
+ *          the application then, as with door_app_handle().
+ * Threads: one at a time, and none once door_app_run() was called; hooks run on the
+ *          request's thread.
+ */
+int door_app_before(struct door_app *app, door_app_hook *hook, void *data);
+
+/*
+ * Has handler make the page for an error: for what door_app_refuse() answers with
+ * that status, and for what the runtime refuses itself.  That is 404 and 405 (no
+ * handler for the path or the method), 413, 415, 400 and 503 (a form that cannot be
+ * read), 431 (too many header fields), and 500 (the response cannot be made, for want
+ * of memory; the log says why).  The status is set when handler is called.  A page
+ * that refuses the request in its turn gets no other page, but the line of text.
+ *
+ * Owner:   data stays the caller's and must live as long as app.
+ * Errors:  EINVAL status is not in 400..599, or handler is NULL; EEXIST the status
+ *          has a page already; ENOMEM, also if app is NULL.  door_app_run() refuses
+ *          the application then, as with door_app_handle().
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_error_page(struct door_app *app, int status, door_app_handler *handler, void *data);
+
+/*
+ * Answers the paths below prefix, as door_app_handle() understands it, with the files
+ * of a directory: GET and HEAD, with type, Last-Modified and ETag, by which httpd
+ * answers conditional requests and ranges.  "/" at the end stands for "index.html";
+ * a directory without it is sent there.  There is no file (404) whose name, or whose
+ * directory's, begins with a dot, or is a symbolic link; nothing outside the directory
+ * is reached, nor anything but regular files that the application may read.
+ *
+ * The directory is opened now: where another one takes its name, as links to releases
+ * do, that is not seen.  A file that changes should be replaced (rename(2)) and not
+ * written into.
+ *
+ * Owner:   prefix and path are copied.
+ * Errors:  those of door_app_handle(), and of open(2) for the directory.
+ *          door_app_run() refuses the application then.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_files(struct door_app *app, const char *prefix, const char *path);
+
+/*
+ * Has start run on each server thread before that takes its first request, and stop
+ * when the thread ends; either may be NULL.  What they set up, such as a
+ * _Thread_local database connection, belongs to the thread.
+ *
+ * start returns 0, or -1 with errno, after which stop does not run: the thread takes no
+ * requests then, others do that, and it tries again after a pause that grows to a second.
+ * While no thread could start, one answers the requests with 503 and Retry-After.  A line
+ * on stderr tells when that begins and ends; see door_app_thread_failed().  A thread that
+ * has not been able to start for as long as an idle one stays ends.
+ *
+ * Threads that are still there when the process exits, or when app is destroyed, run no
+ * stop.  Where the doors cannot say when a thread begins (illumos), start runs with its
+ * first request, and each that is to run there meanwhile gets 503.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EEXIST the application has such hooks already; ENOMEM app is NULL.
  *          door_app_run() refuses the application then, as with
  *          door_app_handle().
+ * Threads: one at a time, and none once door_app_run() was called.  The hooks
+ *          themselves run on several threads at once.
+ */
+int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
+                       door_app_thread_stop *stop, void *data);
+
+/*
+ * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
+ *
+ * Returns: -1 with EAGAIN, for the hook to return.
+ * Threads: the hook's.
+ */
+int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
+
+/*
+ * In a handler: what the thread's start hook has set up is lost.  After the answer, for
+ * which the handler goes on to care, stop runs on this thread, and then start, as if
+ * it were a new one.
+ *
+ * Errors:  EINVAL another thread runs the request, or none.
+ * Threads: the request's.
+ */
+int door_app_thread_lost(struct door_app_request *req);
+
+/*
+ * Sets how many server threads there are at most, 256 unless it is said, and for how many
+ * milliseconds one stays that has nothing to do, 10,000 unless it is said; two of them
+ * always stay.  0: no maximum; none ends.
+ *
+ * A handler keeps its thread, so at most max run at a time, and there are at most max of
+ * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
+ * httpd.  A program that httpd starts finds a maximum in the environment variable
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=); the lower one holds.
+ * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
+ * a door of its own process which the same threads serve may wait for itself if all of
+ * them do: such a door must be DOOR_PRIVATE, with threads of its own.
+ *
+ * Where the doors have no maximum (illumos) this has no meaning: DoorMaxConcurrent has
+ * requests stand in line in the application then, each on a thread.
+ *
+ * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
  */
-int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
-                       door_app_thread_hook *stop, void *data);
+int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
  * Serves requests at the door called path, or at the one that the environment
@@ -145,6 +253,9 @@ int door_app_on_thread(struct door_app *app, door_app_thread_hook *start,
  * requests are refused and those that run are waited for; a second signal, a
  * second or more later, ends the wait.  The two signals are blocked meanwhile, and
  * handlers that the program had set for them do not run.
+ *
+ * What the program prints on stdout goes out line by line, also where that is no
+ * terminal, so that a crash does not lose it.
  *
  * The soft RLIMIT_NOFILE is raised to the hard one: each httpd process takes a
  * few descriptors.  So the program's may have numbers that select(2) cannot
@@ -178,6 +289,8 @@ void door_app_destroy(struct door_app *app);
  *   path_info    its rest; may be empty
  *   query        what follows '?', not decoded; empty also if there was no '?'
  *   remote_addr  the client's address, after mod_remoteip
+ *   remote_user  who the client is, where httpd has asked for that (Require)
+ *   scheme       "https", or "http"
  *
  * Owner:   the request.
  * Returns: a text, never NULL, empty if httpd said nothing.
@@ -189,6 +302,31 @@ const char *door_app_script_name(const struct door_app_request *req);
 const char *door_app_path_info(const struct door_app_request *req);
 const char *door_app_query(const struct door_app_request *req);
 const char *door_app_remote_addr(const struct door_app_request *req);
+const char *door_app_remote_user(const struct door_app_request *req);
+const char *door_app_scheme(const struct door_app_request *req);
+
+/*
+ * The host that the client has asked, with its port if that is not the scheme's: the
+ * Host header, or where there is none httpd's own name.  The client says it: it may be
+ * another name than the site's unless httpd's configuration sees to that.
+ *
+ * Owner:   the request.
+ * Returns: a text, never NULL, empty if nobody said anything.
+ * Threads: the request's.
+ */
+const char *door_app_host(struct door_app_request *req);
+
+/*
+ * Where a path of the application is for its clients: behind the path of httpd's
+ * <Location> and percent-encoded, for links and for door_app_redirect().  With
+ * door_app_scheme() and door_app_host() in front it is a whole URL.
+ *
+ * Owner:   the request.
+ * Returns: a path that begins with one '/'; or NULL: EINVAL path is neither empty nor
+ *          begins with a '/', or ENOMEM.
+ * Threads: the request's.
+ */
+const char *door_app_url(struct door_app_request *req, const char *path);
 
 /* The most header fields that a request may have, fields of a query or form, or parts of one. */
 #define DOOR_APP_FIELDS_MAX 1000
@@ -259,10 +397,11 @@ const char *door_app_body(struct door_app_request *req, size_t max, size_t *len)
 const char *door_app_trailer(const struct door_app_request *req, const char *name);
 
 /*
- * The segment of the path that stands for "{name}" in the handler's pattern.
+ * The segment of the path that stands for "{name}" in the handler's pattern, or what
+ * stands for "{name...}".
  *
  * Owner:   the request.
- * Returns: the decoded segment, or NULL: there is none, or ENOMEM.
+ * Returns: it, decoded, or NULL: there is none, or ENOMEM.
  * Threads: the request's.
  */
 const char *door_app_param(const struct door_app_request *req, const char *name);
@@ -365,7 +504,9 @@ const char *door_app_percent_encode(struct door_app_request *req, const char *te
 const char *door_app_request_id(struct door_app_request *req);
 
 /*
- * Memory that is freed when the request ends, aligned for anything.
+ * Memory that is freed when the request ends, aligned for anything.  In a build of the
+ * library with AddressSanitizer, whoever reads or writes beyond its end, or later, is
+ * reported.
  *
  * Returns: len bytes, or NULL with ENOMEM.
  * Threads: the request's.
@@ -389,6 +530,16 @@ enum {
  * Threads: the request's.
  */
 int door_app_client_gone(struct door_app_request *req);
+
+/*
+ * Tells a handler that goes on for long, such as one that sends events, that the
+ * application was told to end, by SIGTERM or because another process replaces it: it
+ * should come to its end, as its client can ask the next process.
+ *
+ * Returns: 1 if it was told, otherwise 0.
+ * Threads: the request's.
+ */
+int door_app_stopping(const struct door_app_request *req);
 
 /*
  * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
@@ -502,6 +653,27 @@ int door_app_write_json(struct door_app_request *req, const char *text);
  * Threads: the request's.
  */
 int door_app_redirect(struct door_app_request *req, int status, const char *location);
+
+/*
+ * Throws away what the handler has set and written, so that it can begin anew: what
+ * hooks (door_app_before()) had set before is there again, log fields stay.
+ *
+ * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
+ *          has changed then.
+ * Threads: the request's.
+ */
+int door_app_reset(struct door_app_request *req);
+
+/*
+ * Begins anew (door_app_reset()) and answers with an error: with the application's
+ * page for the status (door_app_error_page()), or with text as a line.
+ *
+ * Owner:   text is copied.
+ * Errors:  EINVAL status is not in 400..599, or text is NULL; and those of
+ *          door_app_reset().
+ * Threads: the request's.
+ */
+int door_app_refuse(struct door_app_request *req, int status, const char *text);
 
 /*
  * Adds a Set-Cookie; attributes are what follows the value: "Path=/; HttpOnly",
@@ -619,8 +791,8 @@ int door_app_log_field(struct door_app_request *req, const char *name, const cha
 unsigned long door_app_thread_number(const struct door_app_request *req);
 
 /*
- * How many server threads exist that have run a request.  The doors keep a
- * spare one that has not.
+ * How many server threads exist that have run a request or a start hook.  The doors
+ * keep a spare one that has not.
  *
  * Returns: how many.
  * Threads: any.

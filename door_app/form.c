@@ -5,37 +5,15 @@
  * (application/x-www-form-urlencoded), in cookies.  They are decoded once, into
  * the request's memory.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
-
-/*
- * Decodes text where it is.  A "%" without two digits stands for itself, as
- * browsers have it.  -1 with EBADMSG if a NUL would be inside, which no text of
- * C can hold.
- */
-static int decode(char *text, int plus_is_space)
-{
-    char *to = text;
-
-    for (; *text != '\0'; text++) {
-        char c = *text == '+' && plus_is_space ? ' ' : *text;
-
-        if (c == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
-            c = (char)strtol((char[]){text[1], text[2], '\0'}, NULL, 16);
-            text += 2;
-        }
-        if (c == '\0')
-            return door_rt_fail(EBADMSG);
-        *to++ = c;
-    }
-    *to = '\0';
-    return 0;
-}
+#include "fail.h"
+#include "form.h"
+#include "request.h"
+#include "url.h"
 
 /* Reads "name=value&name=value..."; NULL with EBADMSG, E2BIG, ENOMEM. */
 static const struct door_rt_fields *read_pairs(struct door_rt_arena *arena, const char *text,
@@ -60,30 +38,11 @@ static const struct door_rt_fields *read_pairs(struct door_rt_arena *arena, cons
         name = strsep(&value, "=");
         if (value == NULL)
             value = name + strlen(name);
-        if (decode(name, 1) == -1 || decode(value, 1) == -1)
+        if (door_rt_decode(name, 1) == -1 || door_rt_decode(value, 1) == -1)
             return NULL;
         fields->at[fields->count++] = (struct door_rt_field){name, value};
     }
     return fields;
-}
-
-const char *door_rt_find(const struct door_rt_fields *fields, const char *name)
-{
-    for (size_t i = 0; fields != NULL && i < fields->count; i++)
-        if (strcmp(fields->at[i].name, name) == 0)
-            return fields->at[i].value;
-    return NULL;
-}
-
-int door_rt_next(const struct door_rt_fields *fields, size_t *position, const char **name,
-                 const char **value)
-{
-    if (fields == NULL || *position >= fields->count)
-        return 0;
-    *name = fields->at[*position].name;
-    *value = fields->at[*position].value;
-    ++*position;
-    return 1;
 }
 
 /* ---------------------------------------------------------------- the query */
@@ -119,19 +78,14 @@ int door_app_query_next(const struct door_app_request *handle, size_t *position,
 int door_rt_refuse_body(struct door_app_request *handle, int error)
 {
     if (error == EFBIG || error == E2BIG)
-        door_rt_tell(handle, 413, "The form is too large");
+        door_app_refuse(handle, 413, "The form is too large");
     else if (error == EPROTONOSUPPORT)
-        door_rt_tell(handle, 415, "That is not how this form is sent");
+        door_app_refuse(handle, 415, "That is not how this form is sent");
     else if (error == ENOMEM)
-        door_rt_tell(handle, 503, "Out of memory");
+        door_app_refuse(handle, 503, "Out of memory");
     else if (error != ECONNRESET) /* then nobody reads it */
-        door_rt_tell(handle, 400, "The form cannot be read");
+        door_app_refuse(handle, 400, "The form cannot be read");
     return door_rt_fail(error);
-}
-
-int door_rt_is_type(const char *header, const char *type)
-{
-    return header != NULL && door_rt_is_name(type, header, strcspn(header, "; \t"));
 }
 
 int door_app_form_read(struct door_app_request *handle, size_t max)
@@ -278,34 +232,4 @@ int door_app_cookie_set(struct door_app_request *handle, const char *name, const
     text = door_rt_join(&req->thread->arena, name, "=", value, *attributes != '\0' ? "; " : "",
                         attributes, NULL);
     return text != NULL ? door_app_header_add(handle, "Set-Cookie", text) : -1;
-}
-
-/* ---------------------------------------------------------------- percent */
-
-const char *door_app_percent_decode(struct door_app_request *handle, const char *text)
-{
-    struct door_rt_request *req = door_rt_request(handle);
-    char *copy = req != NULL ? door_rt_join(&req->thread->arena, text, NULL) : NULL;
-
-    return copy != NULL && decode(copy, 0) == 0 ? copy : NULL;
-}
-
-const char *door_app_percent_encode(struct door_app_request *handle, const char *text)
-{
-    static const char unreserved[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                     "0123456789-._~";
-    struct door_rt_request *req = door_rt_request(handle);
-    char *encoded = req != NULL ? door_rt_alloc(&req->thread->arena, 3 * strlen(text) + 1) : NULL;
-    char *to = encoded;
-
-    if (encoded == NULL)
-        return NULL;
-    for (; *text != '\0'; text++) {
-        if (strchr(unreserved, *text) != NULL)
-            *to++ = *text;
-        else
-            to += sprintf(to, "%%%02X", (unsigned char)*text);
-    }
-    *to = '\0';
-    return encoded;
 }

@@ -7,11 +7,35 @@
  */
 #include <errno.h>
 #include <stdalign.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app.h"
+#include <door_compat.h>
+
+#include "memory.h"
+
+/*
+ * In builds with AddressSanitizer what nobody has is out of bounds, and between blocks
+ * there is always some of it.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_RED_ZONES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_RED_ZONES 1
+#endif
+#endif
+
+#ifdef HAS_RED_ZONES
+#include <sanitizer/asan_interface.h>
+#define RED_ZONE 32
+#else
+#define RED_ZONE                           0
+#define ASAN_POISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#define ASAN_UNPOISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#endif
 
 #define CHUNK_MIN ((size_t)8 << 10)
 #define BODY_MIN  ((size_t)16 << 10)
@@ -38,6 +62,7 @@ static struct door_rt_chunk *add_chunk(struct door_rt_arena *arena, size_t len)
 
     if (chunk == NULL)
         return NULL;
+    ASAN_POISON_MEMORY_REGION(chunk->bytes, cap);
     chunk->next = arena->chunks;
     chunk->cap = cap;
     chunk->used = 0;
@@ -48,19 +73,20 @@ static struct door_rt_chunk *add_chunk(struct door_rt_arena *arena, size_t len)
 void *door_rt_alloc(struct door_rt_arena *arena, size_t len)
 {
     struct door_rt_chunk *chunk = arena->chunks;
+    size_t size = aligned(len) + RED_ZONE;
     void *found;
 
     if (len > SIZE_MAX / 2) {
         errno = ENOMEM;
         return NULL;
     }
-    len = aligned(len);
-    if (chunk == NULL || chunk->cap - chunk->used < len)
-        chunk = add_chunk(arena, len);
+    if (chunk == NULL || chunk->cap - chunk->used < size)
+        chunk = add_chunk(arena, size);
     if (chunk == NULL)
         return NULL;
     found = chunk->bytes + chunk->used;
-    chunk->used += len;
+    chunk->used += size;
+    ASAN_UNPOISON_MEMORY_REGION(found, len);
     return found;
 }
 
@@ -73,6 +99,25 @@ char *door_rt_copy(struct door_rt_arena *arena, const char *text, size_t len)
     memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;
+}
+
+char *door_rt_join(struct door_rt_arena *arena, ...)
+{
+    const char *text;
+    size_t len = 0;
+    char *joined, *end;
+    va_list args;
+
+    va_start(args, arena);
+    while ((text = va_arg(args, const char *)) != NULL)
+        len += strlen(text);
+    va_end(args);
+    joined = end = door_rt_alloc(arena, len + 1);
+    va_start(args, arena);
+    while (joined != NULL && (text = va_arg(args, const char *)) != NULL)
+        end = stpcpy(end, text);
+    va_end(args);
+    return joined;
 }
 
 /* Keeps one chunk: the newest, unless it was made for something huge. */
@@ -90,6 +135,7 @@ void door_rt_arena_reset(struct door_rt_arena *arena)
     door_rt_arena_free(arena);
     kept->next = NULL;
     kept->used = 0;
+    ASAN_POISON_MEMORY_REGION(kept->bytes, kept->cap);
     arena->chunks = kept;
 }
 
@@ -99,6 +145,7 @@ void door_rt_arena_free(struct door_rt_arena *arena)
         struct door_rt_chunk *chunk = arena->chunks;
 
         arena->chunks = chunk->next;
+        ASAN_UNPOISON_MEMORY_REGION(chunk->bytes, chunk->cap);
         free(chunk);
     }
 }

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app.h"
+#include "fail.h"
+#include "form.h"
+#include "request.h"
 
 #define BUFFER_LEN   (32 * 1024)
 #define HEADERS_MAX  (8 * 1024) /* bytes of one part's headers */

@@ -6,11 +6,13 @@
  * is body.c's.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "app.h"
+#include "door_app.h"
+#include "request.h"
 
 /* Of a type that is repeated the first one counts, as with headers. */
 static void collect_parts(struct door_rt_request *req)
@@ -35,78 +37,59 @@ static const char *part(const struct door_rt_request *req, enum door_wire_type t
     return req->part[type] != NULL ? req->part[type] : "";
 }
 
-int door_rt_request_read(struct door_rt_request *req, const void *data, size_t len)
+/* The thread's, with nothing in it; or NULL. */
+static struct door_rt_request *clear(struct door_rt_thread *thread)
+{
+    if (thread->req == NULL)
+        thread->req = malloc(sizeof(*thread->req));
+    if (thread->req == NULL)
+        return NULL;
+    memset(thread->req, 0, sizeof(*thread->req));
+    thread->req->thread = thread;
+    thread->req->file.fd = -1;
+    return thread->req;
+}
+
+struct door_rt_request *door_rt_request_read(struct door_rt_thread *thread, const void *data,
+                                             size_t len)
 {
     static _Atomic uintptr_t last_handle;
-    struct door_rt_thread *thread = req->thread;
+    struct door_rt_request *req = clear(thread);
     size_t head_len = door_wire_head_len(data, len);
     void *head = door_rt_alloc(&thread->arena, head_len);
 
-    memset(req, 0, sizeof(*req));
-    req->thread = thread;
-    req->file.fd = -1;
-    if (head == NULL)
-        return -1;
+    if (req == NULL || head == NULL)
+        return NULL;
     if (head_len > 0)
         memcpy(head, data, head_len);
     if (door_wire_read_copied(&req->message, DOOR_WIRE_REQUEST, head, head_len, data, len) == -1)
-        return -1;
-    req->handle = atomic_fetch_add(&last_handle, 1) + 1;
-    req->status = 200;
+        return NULL;
+    req->status = req->kept.status = 200;
     req->body = req->message.body;
     req->body_len = (size_t)req->message.body_len;
     req->body_more = (req->message.flags & DOOR_WIRE_MORE) != 0;
     collect_parts(req);
+    req->channel.buffer = &thread->body;
+    req->channel.token = req->part[DOOR_WIRE_TOKEN];
     /* Joined now, so that door_app_path() cannot fail. */
     req->path = door_rt_join(&thread->arena, part(req, DOOR_WIRE_SCRIPT_NAME),
                              part(req, DOOR_WIRE_PATH_INFO), NULL);
-    if (req->path == NULL)
-        return -1;
-    return door_rt_copy_fields(&thread->arena, req->message, DOOR_WIRE_TRAILER,
-                               &req->body_trailers);
+    if (req->path == NULL || door_rt_list_read(&thread->arena, req->message, DOOR_WIRE_TRAILER,
+                                               &req->body_trailers) == -1)
+        return NULL;
+    thread->handle = atomic_fetch_add(&last_handle, 1) + 1;
+    return req;
 }
 
 void door_rt_request_end(struct door_rt_request *req)
 {
-    req->handle = 0;
+    req->thread->handle = 0;
     if (req->file.fd != -1)
         close(req->file.fd);
     req->file.fd = -1;
-    if (req->caller != NULL)
-        door_rt_caller_release(req->caller);
-    req->caller = NULL;
-    door_rt_parts_end(req);
+    door_rt_channel_close(&req->channel);
     free(req->body_buffer);
     req->body_buffer = NULL;
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-int door_rt_is_name(const char *name, const char *text, size_t len)
-{
-    size_t i = 0;
-
-    while (i < len && lower(name[i]) == lower(text[i]) && name[i] != '\0')
-        i++;
-    return i == len && name[i] == '\0';
-}
-
-int door_rt_same_name(const char *a, const char *b)
-{
-    return door_rt_is_name(a, b, strlen(b));
-}
-
-int door_rt_next_header(struct door_wire_reader *reader, const char *name,
-                        struct door_wire_field *field)
-{
-    while (door_wire_next(reader, field))
-        if (field->type == DOOR_WIRE_HEADER &&
-            (name == NULL || door_rt_is_name(name, field->name, field->name_len)))
-            return 1;
-    return 0;
 }
 
 const char *door_rt_header(const struct door_rt_request *req, const char *name)
@@ -153,6 +136,16 @@ const char *door_app_query(const struct door_app_request *handle)
     return text_of(handle, DOOR_WIRE_QUERY);
 }
 
+const char *door_app_scheme(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_SCHEME);
+}
+
+const char *door_app_remote_user(const struct door_app_request *handle)
+{
+    return text_of(handle, DOOR_WIRE_REMOTE_USER);
+}
+
 const char *door_app_remote_addr(const struct door_app_request *handle)
 {
     return text_of(handle, DOOR_WIRE_REMOTE_ADDR);
@@ -181,4 +174,11 @@ int door_app_header_next(const struct door_app_request *handle, size_t *position
         return 1;
     }
     return 0;
+}
+
+int door_app_client_gone(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    return req != NULL ? door_rt_channel_client(&req->channel) : DOOR_APP_CLIENT_GONE;
 }

@@ -10,49 +10,80 @@
 #include <string.h>
 
 #include "app.h"
+#include "fail.h"
+#include "memory.h"
+#include "refuse.h"
+#include "request.h"
+#include "route.h"
 
 /* ---------------------------------------------------------------- patterns */
 
-/* "{name}" up to a '/' or the end, where pattern stands: the bytes of name, else 0. */
-static size_t parameter_len(const char *pattern)
+/* What "{name}" or "{name...}" stands for. */
+struct parameter {
+    const char *name; /* in the pattern */
+    size_t len;       /* of the name; 0: it is none */
+    int is_rest;      /* "...": all that is left of the path, slashes too */
+    size_t size;      /* of all of it in the pattern */
+};
+
+/* What begins where pattern stands: it reaches up to a '/' or the end. */
+static struct parameter parameter_at(const char *pattern)
 {
     size_t len = pattern[0] == '{' ? strcspn(pattern + 1, "{}/") : 0;
+    struct parameter parameter = {pattern + 1, len, 0, len + 2};
 
-    return len > 0 && pattern[1 + len] == '}' && strchr("/", pattern[2 + len]) != NULL ? len : 0;
-}
-
-/* A slash before each segment; a brace only where it makes a whole one a parameter. */
-static int is_pattern(const char *at)
-{
-    if (*at != '/')
-        return 0;
-    for (; *at != '\0'; at += strcspn(at, "/")) {
-        at++;
-        if (strcspn(at, "{}") < strcspn(at, "/") && parameter_len(at) == 0)
-            return 0;
+    if (len == 0 || pattern[1 + len] != '}' || strchr("/", pattern[2 + len]) == NULL)
+        return (struct parameter){NULL, 0, 0, 0};
+    if (len >= 3 && strncmp(pattern + 1 + len - 3, "...", 3) == 0) {
+        parameter.is_rest = 1;
+        parameter.len -= 3;
     }
-    return 1;
+    return parameter;
 }
+
+/* NULL, or what is wrong with a pattern. */
+static const char *fault_of(const char *pattern)
+{
+    if (pattern == NULL || *pattern != '/')
+        return "no '/' in front";
+    while (*pattern != '\0') {
+        const char *segment = pattern + 1;
+        struct parameter parameter = parameter_at(segment);
+
+        pattern = segment + strcspn(segment, "/");
+        if (segment + strcspn(segment, "{}") < pattern && parameter.len == 0)
+            return "a brace that does not make a whole segment a parameter";
+        if (parameter.is_rest && *pattern != '\0')
+            return "something behind what stands for the rest";
+    }
+    return NULL;
+}
+
+/* Where a parameter's value is in the path. */
+struct value {
+    const char *start;
+    size_t len;
+};
 
 /* Whether path is as pattern says; unless name is NULL, *value is what its parameter stands for. */
-static int is_match(const char *pattern, const char *path, const char *name, const char **value)
+static int is_match(const char *pattern, const char *path, const char *name, struct value *value)
 {
     while (*pattern != '\0') {
-        size_t len = parameter_len(pattern);
-        size_t segment_len = strcspn(path, "/");
+        struct parameter parameter = parameter_at(pattern);
+        size_t value_len = parameter.is_rest ? strlen(path) : strcspn(path, "/");
 
-        if (len == 0) {
+        if (parameter.len == 0) {
             if (*pattern++ != *path++)
                 return 0;
             continue;
         }
-        if (segment_len == 0)
+        if (value_len == 0 && !parameter.is_rest)
             return 0;
-        if (name != NULL && *value == NULL && strlen(name) == len &&
-            strncmp(pattern + 1, name, len) == 0)
-            *value = path;
-        pattern += len + 2;
-        path += segment_len;
+        if (name != NULL && value->start == NULL && strlen(name) == parameter.len &&
+            strncmp(parameter.name, name, parameter.len) == 0)
+            *value = (struct value){path, value_len};
+        pattern += parameter.size;
+        path += value_len;
     }
     return *path == '\0';
 }
@@ -60,30 +91,34 @@ static int is_match(const char *pattern, const char *path, const char *name, con
 const char *door_app_param(const struct door_app_request *handle, const char *name)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    const char *value = NULL;
+    struct value value = {NULL, 0};
 
     if (req == NULL || req->pattern == NULL ||
-        !is_match(req->pattern, door_app_path_info(handle), name, &value) || value == NULL)
+        !is_match(req->pattern, door_app_path_info(handle), name, &value) || value.start == NULL)
         return NULL;
-    return door_rt_copy(&req->thread->arena, value, strcspn(value, "/"));
+    return door_rt_copy(&req->thread->arena, value.start, value.len);
 }
 
 /* ---------------------------------------------------------------- adding */
 
-/* With no method it is a prefix. */
+/* With no method it is a prefix, of which len bytes count. */
 static int add(struct door_app *app, const char *method, const char *path, size_t len,
                door_app_handler *handler, void *data)
 {
+    const char *function = *method == '\0' ? "door_app_handle" : "door_app_route";
     struct door_rt_route **link = &app->routes;
     struct door_rt_route *route;
 
+    if (handler == NULL)
+        return door_rt_mistake(app, EINVAL, "%s \"%s\": no handler", function, path);
     for (; *link != NULL; link = &(*link)->next)
         if (strcmp((*link)->method, method) == 0 && (*link)->path_len == len &&
             strncmp((*link)->path, path, len) == 0)
-            return door_rt_mistake(app, EEXIST);
+            return door_rt_mistake(app, EEXIST, "%s \"%s\": it has a handler already", function,
+                                   path);
     route = calloc(1, sizeof(*route) + len + 1 + strlen(method) + 1);
     if (route == NULL)
-        return door_rt_mistake(app, ENOMEM);
+        return door_rt_mistake(app, ENOMEM, "%s \"%s\": out of memory", function, path);
     memcpy(route->path, path, len);
     route->path_len = len;
     route->method = strcpy(route->path + len + 1, method);
@@ -96,9 +131,11 @@ static int add(struct door_app *app, const char *method, const char *path, size_
 int door_app_route(struct door_app *app, const char *method, const char *pattern,
                    door_app_handler *handler, void *data)
 {
-    if (app == NULL || method == NULL || *method == '\0' || pattern == NULL ||
-        !is_pattern(pattern) || handler == NULL)
-        return door_rt_mistake(app, EINVAL);
+    const char *fault = method == NULL || *method == '\0' ? "no method" : fault_of(pattern);
+
+    if (app == NULL || fault != NULL)
+        return door_rt_mistake(app, EINVAL, "door_app_route \"%s\": %s",
+                               pattern != NULL ? pattern : "", fault);
     return add(app, method, pattern, strlen(pattern), handler, data);
 }
 
@@ -106,8 +143,9 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
 {
     size_t len;
 
-    if (app == NULL || prefix == NULL || prefix[0] != '/' || handler == NULL)
-        return door_rt_mistake(app, EINVAL);
+    if (app == NULL || prefix == NULL || prefix[0] != '/')
+        return door_rt_mistake(app, EINVAL, "door_app_handle \"%s\": no '/' in front",
+                               prefix != NULL ? prefix : "");
     len = strlen(prefix);
     while (len > 0 && prefix[len - 1] == '/')
         len--;
@@ -134,62 +172,148 @@ static int is_method(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-static const struct door_rt_route *find(const struct door_app *app, const char *method,
-                                        const char *path)
+/* The pattern's, or NULL; *is_known says whether there is one with another method. */
+static const struct door_rt_route *find_pattern(const struct door_app *app, const char *method,
+                                                const char *path, int *is_known)
+{
+    *is_known = 0;
+    for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next) {
+        if (!is_pattern_of(route, path))
+            continue;
+        if (is_method(route->method, method))
+            return route;
+        *is_known = 1;
+    }
+    return NULL;
+}
+
+static const struct door_rt_route *longest_prefix(const struct door_app *app, const char *path)
 {
     const struct door_rt_route *longest = NULL;
-    int is_known = 0;
 
-    for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next) {
-        if (is_pattern_of(route, path)) {
-            if (is_method(route->method, method))
-                return route;
-            is_known = 1;
-        } else if (is_prefix_of(route, path) &&
-                   (longest == NULL || route->path_len > longest->path_len)) {
+    for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next)
+        if (is_prefix_of(route, path) && (longest == NULL || route->path_len > longest->path_len))
             longest = route;
-        }
+    return longest;
+}
+
+/* Adds a method, unless it is there: 0, or -1 with ENOMEM. */
+static int allow(struct door_rt_arena *arena, const char **methods, const char *method)
+{
+    size_t len = strlen(method);
+
+    for (const char *at = *methods; *at != '\0'; at += strspn(at, ", ")) {
+        size_t word = strcspn(at, ",");
+
+        if (word == len && strncmp(at, method, len) == 0)
+            return 0;
+        at += word;
     }
-    return is_known ? NULL : longest;
+    *methods = door_rt_join(arena, *methods, **methods != '\0' ? ", " : "", method, NULL);
+    return *methods != NULL ? 0 : -1;
 }
 
-void door_rt_tell(struct door_app_request *handle, int status, const char *text)
+/* 405 with the methods that the path has: one field, as some clients look at the first alone. */
+static void refuse_method(const struct door_app *app, struct door_rt_request *req, const char *path)
 {
-    if (door_app_status(handle, status) == 0)
-        door_app_printf(handle, "%s\n", text);
-}
-
-/* 405 with the methods that the path has, or 404. */
-static void refuse(const struct door_app *app, struct door_app_request *handle, const char *path)
-{
-    int is_known = 0;
+    const char *methods = "";
 
     for (const struct door_rt_route *route = app->routes; route != NULL; route = route->next) {
         if (!is_pattern_of(route, path))
             continue;
-        door_app_header_add(handle, "Allow", route->method);
-        is_known = 1;
+        if (allow(&req->thread->arena, &methods, route->method) == -1 ||
+            (strcmp(route->method, "GET") == 0 &&
+             allow(&req->thread->arena, &methods, "HEAD") == -1)) {
+            req->channel.failed = errno;
+            return;
+        }
     }
-    door_rt_tell(handle, is_known ? 405 : 404, is_known ? "Method not allowed" : "Not found");
+    door_app_header_set(door_rt_handle(req), "Allow", methods);
+    door_rt_refuse(req, 405, "Method not allowed");
+}
+
+int door_rt_redirect(struct door_rt_request *req, const char *path)
+{
+    struct door_app_request *handle = door_rt_handle(req);
+    const char *query = door_app_query(handle);
+    const char *url = door_app_url(handle, path);
+
+    if (url != NULL && *query != '\0')
+        url = door_rt_join(&req->thread->arena, url, "?", query, NULL);
+    if (url == NULL) {
+        req->channel.failed = errno;
+        return -1;
+    }
+    if (door_app_header_set(handle, "Location", url) == -1)
+        return -1;
+    return door_app_status(handle, 308);
+}
+
+/* The path with the slash at its end that it has not, or without the one that it has; or NULL. */
+static const char *other_slash(struct door_rt_request *req, const char *path)
+{
+    size_t len = strlen(path);
+
+    if (len > 1 && path[len - 1] == '/')
+        return door_rt_copy(&req->thread->arena, path, len - 1);
+    return len > 1 ? door_rt_join(&req->thread->arena, path, "/", NULL) : NULL;
+}
+
+/* Neither a pattern nor a prefix has the path. */
+static void refuse_path(const struct door_app *app, struct door_rt_request *req, const char *path)
+{
+    const char *other = other_slash(req, path);
+    int is_known;
+
+    if (other == NULL ||
+        find_pattern(app, door_app_method(door_rt_handle(req)), other, &is_known) == NULL)
+        door_rt_refuse(req, 404, "Not found");
+    else
+        door_rt_redirect(req, other);
+}
+
+/* Whether one of the hooks has answered. */
+static int is_answered(const struct door_app *app, struct door_app_request *handle)
+{
+    const struct door_rt_hook *hook = app->hooks;
+
+    while (hook != NULL && hook->hook(handle, hook->data) == 0)
+        hook = hook->next;
+    return hook != NULL;
+}
+
+static void dispatch(const struct door_app *app, struct door_rt_request *req, const char *path)
+{
+    struct door_app_request *handle = door_rt_handle(req);
+    const struct door_rt_route *route;
+    int is_known;
+
+    route = find_pattern(app, door_app_method(handle), path, &is_known);
+    if (is_known && route == NULL) {
+        refuse_method(app, req, path);
+        return;
+    }
+    if (route != NULL)
+        req->pattern = route->path;
+    else
+        route = longest_prefix(app, path);
+    if (route != NULL)
+        route->handler(handle, route->data);
+    else
+        refuse_path(app, req, path);
 }
 
 void door_rt_route(const struct door_app *app, struct door_rt_request *req)
 {
-    struct door_app_request *handle = (struct door_app_request *)req->handle;
-    const char *path = door_app_path_info(handle);
-    const struct door_rt_route *route;
+    const char *path = door_app_path_info(door_rt_handle(req));
 
+    req->pages = app->pages;
     if (req->is_oversized) {
-        door_rt_tell(handle, 431, "Too many or too long header fields");
+        door_rt_refuse(req, 431, "Too many or too long header fields");
         return;
     }
-    if (path[0] == '\0')
-        path = "/";
-    route = find(app, door_app_method(handle), path);
-    if (route == NULL) {
-        refuse(app, handle, path);
+    if (is_answered(app, door_rt_handle(req)))
         return;
-    }
-    req->pattern = route->method[0] != '\0' ? route->path : NULL;
-    route->handler(handle, route->data);
+    door_rt_begin_handler(req);
+    dispatch(app, req, path[0] != '\0' ? path : "/");
 }

@@ -19,6 +19,7 @@
 #include <door_compat.h>
 
 #include "app.h"
+#include "serve.h"
 
 #define PLACEHOLDER_MODE 0660
 #define DRAIN_TICK_NS    50000000L
@@ -71,6 +72,24 @@ static int make_placeholder(const char *path)
     return 0;
 }
 
+/*
+ * As many threads as the program wants at most, or fewer: httpd has told how many, if it has
+ * started the program, and keeps the line of those who wait.
+ */
+static void limit_threads(struct door_app *app, int door)
+{
+    const char *text = getenv("DOOR_APP_THREADS");
+    unsigned max = app->thread_max, told;
+    char rest;
+    int is_told = text != NULL && sscanf(text, "%u%c", &told, &rest) == 1 && told > 0;
+
+    if (is_told && (max == 0 || told < max))
+        max = told;
+    if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
+        app->line.is_elsewhere = 1;
+    door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
+}
+
 /* Its server threads block all signals: a call of theirs that ends early has still been made. */
 static int create_door(struct door_app *app)
 {
@@ -83,6 +102,8 @@ static int create_door(struct door_app *app)
     door = door_create(door_rt_serve, app, DOOR_NO_CANCEL);
     if (door != -1)
         door_share_arguments(door);
+    if (door != -1)
+        limit_threads(app, door);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (door != -1)
         door_setparam(door, DOOR_PARAM_DESC_MAX, 1);
@@ -204,6 +225,7 @@ static int serve(struct door_app *app, const char *path, const sigset_t *stop)
     report_ready(ready, path);
     while (sigwait(stop, &signal_number) != 0)
         continue;
+    atomic_store(&app->is_stopping, 1);
     return close_door(app, door, path, stop);
 }
 
@@ -220,10 +242,13 @@ int door_app_run(struct door_app *app, const char *path)
         fprintf(stderr, "door_app: no path for the door: give one, or set DOOR_PATH\n");
         return 1;
     }
-    if (app == NULL || app->error != 0) {
-        complain(path, "the application is incomplete", app == NULL ? ENOMEM : app->error);
+    if (app == NULL || app->mistake[0] != '\0') {
+        fprintf(stderr, "door_app: %s: the application is incomplete: %s\n", path,
+                app == NULL ? strerror(ENOMEM) : app->mistake);
         return 1;
     }
+    /* Not lost if the program crashes; in a pipe stdio would keep it. */
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();
     stop_signals(&stop);
     pthread_sigmask(SIG_BLOCK, &stop, &before);

@@ -8,25 +8,43 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
-#include "app.h"
+#include "fail.h"
+#include "hooks.h"
+#include "message.h"
+#include "refuse.h"
+#include "route.h"
+#include "serve.h"
+
+#define RETRY_AFTER "1" /* seconds; what a thread lacks is tried for as often */
 
 /* ---------------------------------------------------------------- answers */
 
 static void answer_bare(struct door_rt_answer *answer, enum door_wire_kind kind, int error)
 {
-    unsigned flags = kind == DOOR_WIRE_END ? DOOR_WIRE_FAILED : 0;
+    struct door_wire_writer writer;
 
+    door_wire_begin(&writer, answer->storage, sizeof(answer->storage));
     answer->bytes = answer->storage;
-    answer->len =
-        door_rt_bare(answer->storage, sizeof(answer->storage), kind, (unsigned)error, flags);
+    answer->len = door_wire_end(&writer, kind, (unsigned)error,
+                                kind == DOOR_WIRE_END ? DOOR_WIRE_FAILED : 0, 0);
 }
 
 static void answer_plain(struct door_rt_answer *answer, unsigned status, const char *text)
 {
+    static const char name[] = "Content-Type";
+    static const char value[] = "text/plain; charset=utf-8";
+    struct door_wire_writer writer;
+    size_t text_len = strlen(text);
+
+    door_wire_begin(&writer, answer->storage, sizeof(answer->storage));
+    door_wire_field(&writer, DOOR_WIRE_HEADER, name, sizeof(name) - 1, value, sizeof(value) - 1);
     answer->bytes = answer->storage;
-    answer->len = door_rt_plain(answer->storage, sizeof(answer->storage), status, text);
+    answer->len = door_wire_end(&writer, DOOR_WIRE_RESPONSE, status, 0, text_len);
+    memcpy(answer->storage + answer->len, text, text_len); /* the texts below fit */
+    answer->len += text_len;
 }
 
 /* What to say to a message that is no request, or cannot be run. */
@@ -57,37 +75,53 @@ static int find_caller(struct door_rt_request *req, int fd)
     int is_offered = id != NULL && token != NULL && strlen(token) == DOOR_WIRE_ID_LEN;
 
     if (is_offered)
-        req->caller = door_rt_caller_find(id);
-    if (is_offered && req->caller == NULL && fd != -1) {
-        req->caller = door_rt_caller_add(id, fd);
-        return req->caller != NULL || errno == EBADF ? 1 : -1;
+        req->channel.caller = door_rt_caller_find(id);
+    if (is_offered && req->channel.caller == NULL && fd != -1) {
+        req->channel.caller = door_rt_caller_add(id, fd);
+        return req->channel.caller != NULL || errno == EBADF ? 1 : -1;
     }
     door_close_received(fd);
-    return !is_offered || req->caller != NULL;
-}
-
-/* The thread's first request of this application: what the application wants to have per thread. */
-static void start_thread(struct door_app *app, struct door_rt_thread *thread)
-{
-    if (thread->hooked == app)
-        return;
-    thread->hooked = app;
-    if (app->start_thread != NULL)
-        app->start_thread(app->thread_data);
+    return !is_offered || req->channel.caller != NULL;
 }
 
 /* A request whose caller has left while it stood in line is nobody's. */
 static int is_awaited(struct door_rt_request *req)
 {
-    struct door_app_request *handle = (struct door_app_request *)req->handle;
+    struct door_app_request *handle = door_rt_handle(req);
 
     return door_app_client_gone(handle) != DOOR_APP_CLIENT_GONE;
+}
+
+/* The thread lacks what the application wants it to have, and so do all others. */
+static void refuse_for_now(struct door_rt_request *req)
+{
+    door_app_header_set(door_rt_handle(req), "Retry-After", RETRY_AFTER);
+    req->is_refused = 1; /* a page of the application's may need what the thread lacks */
+    door_rt_refuse(req, 503, "The application cannot serve this now");
+}
+
+/*
+ * The response, or the application's page for one that cannot be made: what httpd does
+ * not hear of then is in the log.
+ */
+static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
+{
+    struct door_app_request *handle = door_rt_handle(req);
+
+    if (door_rt_response(req, &answer->bytes, &answer->len) == 0)
+        return 0;
+    if (req->is_begun || !door_rt_has_page(req, 500))
+        return -1;
+    door_app_log(handle, LOG_ERR, "the response cannot be made: %m");
+    if (door_app_refuse(handle, 500, "Internal server error") == -1)
+        return -1;
+    return door_rt_response(req, &answer->bytes, &answer->len);
 }
 
 static void answer_request(struct door_app *app, struct door_rt_thread *thread,
                            struct door_rt_answer *answer)
 {
-    struct door_rt_request *req = &thread->req;
+    struct door_rt_request *req = thread->req;
     int has_waited = door_rt_admit(&app->line, req);
 
     if (has_waited == -1) {
@@ -95,10 +129,11 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         return;
     }
     thread->serving = app;
-    start_thread(app, thread);
-    if (!has_waited || is_awaited(req))
+    if (!door_rt_hooks_ready(app->thread_hooks, thread))
+        refuse_for_now(req);
+    else if (!has_waited || is_awaited(req))
         door_rt_route(app, req);
-    if (door_rt_response(req, &answer->bytes, &answer->len) == 0) {
+    if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;
     } else {
@@ -107,6 +142,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     thread->serving = NULL;
     atomic_fetch_add(&app->served, 1);
     door_rt_depart(&app->line);
+    door_rt_hooks_settle(thread);
 }
 
 static void put_count(struct door_wire_writer *w, const char *name, unsigned long long count)
@@ -136,12 +172,15 @@ static void answer_status(struct door_app *app, struct door_rt_answer *answer)
     answer->len = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
 }
 
-void door_rt_end_serving(struct door_rt_thread *thread)
+/* The thread ends, maybe in the middle of a request: the application is told. */
+static void end_thread(struct door_rt_thread *thread)
 {
-    door_rt_depart(&thread->serving->line);
-    atomic_fetch_add(&thread->serving->served, 1);
-    atomic_fetch_add(&thread->serving->ended, 1);
-    door_rt_request_end(&thread->req);
+    if (thread->serving != NULL) {
+        door_rt_depart(&thread->serving->line);
+        atomic_fetch_add(&thread->serving->served, 1);
+        atomic_fetch_add(&thread->serving->ended, 1);
+        door_rt_request_end(thread->req);
+    }
 }
 
 static int is_status(const void *data, size_t len)
@@ -167,6 +206,7 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
                     struct door_rt_answer *answer)
 {
     struct door_rt_thread *thread = door_rt_thread();
+    struct door_rt_request *req;
 
     answer->fd = -1;
     if (thread == NULL) {
@@ -174,9 +214,11 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
         door_close_received(fd);
         return;
     }
+    thread->at_end = end_thread;
     door_rt_arena_reset(&thread->arena);
     door_rt_buffer_reset(&thread->body);
-    if (door_rt_request_read(&thread->req, data, len) == -1) {
+    req = door_rt_request_read(thread, data, len);
+    if (req == NULL) {
         int error = errno;
 
         if (is_status(data, len))
@@ -185,9 +227,9 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
             refuse(answer, error);
         door_close_received(fd);
     } else {
-        answer_found(app, thread, find_caller(&thread->req, fd), answer);
+        answer_found(app, thread, find_caller(req, fd), answer);
+        door_rt_request_end(req);
     }
-    door_rt_request_end(&thread->req);
     door_rt_arena_reset(&thread->arena);
 }
 

@@ -13,7 +13,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "app.h"
+#include "door_app.h"
+#include "fail.h"
+#include "memory.h"
+#include "request.h"
 
 /* What stands for the bytes that do not stand for themselves. */
 static const char *const html[UCHAR_MAX + 1] = {
@@ -148,25 +151,6 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
 }
 
 /* ---------------------------------------------------------------- memory */
-
-char *door_rt_join(struct door_rt_arena *arena, ...)
-{
-    const char *text;
-    size_t len = 0;
-    char *joined, *end;
-    va_list args;
-
-    va_start(args, arena);
-    while ((text = va_arg(args, const char *)) != NULL)
-        len += strlen(text);
-    va_end(args);
-    joined = end = door_rt_alloc(arena, len + 1);
-    va_start(args, arena);
-    while (joined != NULL && (text = va_arg(args, const char *)) != NULL)
-        end = stpcpy(end, text);
-    va_end(args);
-    return joined;
-}
 
 void *door_app_alloc(struct door_app_request *handle, size_t len)
 {

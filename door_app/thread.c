@@ -7,10 +7,14 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app.h"
+#include <door_compat.h>
+
+#include "fail.h"
+#include "thread.h"
 
 static _Thread_local struct door_rt_thread *own; /* or NULL */
 
@@ -29,10 +33,11 @@ static void end_thread(void *state)
     struct door_rt_thread *thread = state;
 
     own = NULL;
-    if (thread->serving != NULL)
-        door_rt_end_serving(thread);
-    if (thread->hooked != NULL && thread->hooked->stop_thread != NULL)
-        thread->hooked->stop_thread(thread->hooked->thread_data);
+    if (thread->at_end != NULL)
+        thread->at_end(thread);
+    if (thread->leave != NULL)
+        thread->leave(thread);
+    free(thread->req);
     door_rt_arena_free(&thread->arena);
     door_rt_buffer_free(&thread->body);
     free(thread);
@@ -71,8 +76,6 @@ struct door_rt_thread *door_rt_thread(void)
         return NULL;
     }
     thread->number = atomic_fetch_add(&last_number, 1) + 1;
-    thread->req.thread = thread;
-    thread->req.file.fd = -1;
     count_thread();
     own = thread;
     return thread;
@@ -80,8 +83,8 @@ struct door_rt_thread *door_rt_thread(void)
 
 struct door_rt_request *door_rt_request(const struct door_app_request *handle)
 {
-    if (own != NULL && handle != NULL && own->req.handle == (uintptr_t)handle)
-        return &own->req;
+    if (own != NULL && handle != NULL && own->handle == (uintptr_t)handle)
+        return own->req;
     fprintf(stderr, "door_app: a request was used after its handler's return, or on another"
                     " thread\n");
     return door_rt_none(EINVAL);
@@ -89,9 +92,7 @@ struct door_rt_request *door_rt_request(const struct door_app_request *handle)
 
 unsigned long door_app_thread_number(const struct door_app_request *handle)
 {
-    const struct door_rt_request *req = door_rt_request(handle);
-
-    return req != NULL ? req->thread->number : 0;
+    return door_rt_request(handle) != NULL ? own->number : 0;
 }
 
 unsigned long door_app_thread_count(void)
@@ -102,4 +103,9 @@ unsigned long door_app_thread_count(void)
 unsigned long door_rt_thread_max(void)
 {
     return atomic_load(&thread_max);
+}
+
+void door_app_waits_for_lock(int waits)
+{
+    door_waits_for_lock(waits);
 }

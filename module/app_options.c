@@ -14,6 +14,7 @@
 #include <http_config.h>
 #include <http_core.h>
 
+#include "mod_door.h"
 #include "said_app.h"
 
 typedef const char *option_setter(cmd_parms *cmd, struct said_app *app, const char *value);
@@ -76,7 +77,8 @@ static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *val
     if (equals == NULL || equals == value)
         return "must be NAME=value";
     if (!strncmp(value, "DOOR_PATH=", 10) || !strncmp(value, "DOOR_READY_FD=", 14) ||
-        !strncmp(value, "DOOR_APP_INSTANCES=", 19))
+        !strncmp(value, "DOOR_APP_INSTANCES=", 19) ||
+        !strncmp(value, "DOOR_APP_THREADS=", 17))
         return "cannot set what mod_door itself does";
     APR_ARRAY_PUSH(app->env, const char *) = value;
     return NULL;
@@ -117,7 +119,7 @@ static const char *set_stop_timeout(cmd_parms *cmd, struct said_app *app, const 
 static const char *set_busy_timeout(cmd_parms *cmd, struct said_app *app, const char *value)
 {
     (void)cmd;
-    app->has_busy = 1;
+    app->numbers.has_own_busy = 1;
     return mod_door_read_duration(value, &app->numbers.busy_ns);
 }
 
@@ -148,6 +150,15 @@ static const char *set_instances(cmd_parms *cmd, struct said_app *app, const cha
 
     app->numbers.instances = (uint32_t)number;
     return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "must be 1 to %d", APP_INSTANCES_MAX);
+}
+
+static const char *set_threads(cmd_parms *cmd, struct said_app *app, const char *value)
+{
+    uint64_t number = 0;
+    const char *wrong = read_number(value, 1, MOD_DOOR_THREADS_MAX, &number);
+
+    app->threads = (unsigned)number;
+    return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "must be 1 to %d", MOD_DOOR_THREADS_MAX);
 }
 
 static const char *set_max_requests(cmd_parms *cmd, struct said_app *app, const char *value)
@@ -209,6 +220,7 @@ static const struct {
     {"backoff-min", set_backoff_min},
     {"backoff-max", set_backoff_max},
     {"instances", set_instances},
+    {"threads", set_threads},
     {"max-requests", set_max_requests},
     {"max-age", set_max_age},
     {"watch", set_watch},

@@ -27,7 +27,12 @@
 #include <unixd.h>
 
 #include "mod_door.h"
+#include "limit.h"
+#include "apps.h"
+#include "needs.h"
+#include "outputs.h"
 #include "said_app.h"
+#include "supervision.h"
 
 APLOG_USE_MODULE(door);
 
@@ -114,7 +119,16 @@ static int is_in_env(const apr_array_header_t *env, const char *variable)
     return 0;
 }
 
-/* What a login would set, where nothing else was said. */
+/* How many server threads a process of it may have; the runtime keeps to that. */
+static const char *threads_variable(apr_pool_t *pool, const struct said_app *app)
+{
+    const struct mod_door_limit *limit = mod_door_find_limit(app->numbers.name);
+
+    return apr_psprintf(pool, "DOOR_APP_THREADS=%u",
+                        limit != NULL ? (unsigned)limit->max : app->threads);
+}
+
+/* What a login would set, where nothing else was said; and what is said in other words. */
 static char **make_env(apr_pool_t *pool, const struct said_app *app)
 {
     apr_array_header_t *env = apr_array_copy(pool, app->env);
@@ -133,6 +147,7 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
             APR_ARRAY_PUSH(env, const char *) = defaults[i];
     APR_ARRAY_PUSH(env, const char *) =
         apr_psprintf(pool, "DOOR_APP_INSTANCES=%u", (unsigned)app->numbers.instances);
+    APR_ARRAY_PUSH(env, const char *) = threads_variable(pool, app);
     APR_ARRAY_PUSH(env, const char *) = NULL;
     return (char **)env->elts;
 }
@@ -147,7 +162,7 @@ static const char *complete(apr_pool_t *pool, struct said_app *app)
 
     if (wrong != NULL)
         return wrong;
-    if (!app->has_busy)
+    if (!app->numbers.has_own_busy)
         app->numbers.busy_ns = busy_timeout * 1000;
     strings.env = make_env(pool, app);
     strings.watched = (char **)app->watched->elts;
@@ -209,6 +224,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     app->watched = apr_array_make(cmd->pool, 1, sizeof(char *));
     APR_ARRAY_PUSH(app->watched, const char *) = NULL;
     app->needs.directory = "/";
+    app->threads = MOD_DOOR_THREADS_DEFAULT;
     app->numbers = (struct app_definition){
         .umask = 022,
         .instances = 1,

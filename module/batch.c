@@ -14,6 +14,8 @@
  * look once a second how long they have had to wait for a processor.
  */
 #include "mod_door.h"
+#include "batch.h"
+#include "config.h"
 
 #include <sched.h>
 

@@ -18,6 +18,7 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
 
 /*
  * How long a short body is waited for, which most clients send right behind the
@@ -25,6 +26,9 @@
  * response before it sends the rest loses no more than this.
  */
 #define SHORT_BODY_WAIT_MS 100
+
+/* What input filters are shown of a body, so that they say what it is. */
+#define SHOWN_LEN 8192
 
 /* An unread rest up to this long is read and dropped, so that the connection can go on. */
 #define DISCARD_MAX (64 * 1024)
@@ -170,6 +174,19 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     return APR_SUCCESS;
 }
 
+/* A read that does not wait has no 100 (Continue) sent, either. */
+void mod_door_body_show(request_rec *r, struct mod_door_body *body)
+{
+    apr_status_t error;
+
+    if (body->is_ended || !body->is_filtered)
+        return;
+    error = fill(r, body, APR_NONBLOCK_READ, SHOWN_LEN);
+    if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
+        body->error = error;
+    body->is_filtered = r->input_filters != r->proto_input_filters;
+}
+
 int mod_door_body_status(const struct mod_door_body *body)
 {
     if (body->refused != 0)
@@ -254,4 +271,5 @@ void mod_door_body_abandon(request_rec *r, struct mod_door_body *body)
         r->connection->keepalive = AP_CONN_CLOSE;
     apr_table_unset(r->headers_in, "Content-Length");
     apr_table_unset(r->headers_in, "Transfer-Encoding");
+    *body = (struct mod_door_body){.is_ended = 1, .length = -1};
 }

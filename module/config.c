@@ -13,6 +13,10 @@
 #include <apr_user.h>
 
 #include "mod_door.h"
+#include "apps.h"
+#include "config.h"
+#include "limit.h"
+#include "overlap.h"
 
 /* Longer than any server runs, and its nanoseconds still fit in 63 bits. */
 #define TIMEOUT_MAX apr_time_from_sec(100 * 365 * 86400LL)

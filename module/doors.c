@@ -28,6 +28,11 @@
 #include <apr_thread_mutex.h>
 
 #include "mod_door.h"
+#include "batch.h"
+#include "config.h"
+#include "doors.h"
+#include "received.h"
+#include "tokens.h"
 
 /*
  * Doors named by .htaccess files that stay open: their authors may name as many
@@ -472,13 +477,13 @@ apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
     return error == APR_SUCCESS ? check_owner(name, door) : error;
 }
 
-int mod_door_response_fd(struct mod_door *door)
+int mod_door_response_fd(struct mod_door *door, mod_door_response_maker *make)
 {
     int error;
 
     apr_thread_mutex_lock(doors.lock);
     if (door->response_fd == -1)
-        door->response_fd = mod_door_make_response_door(door);
+        door->response_fd = make(door);
     error = errno;
     apr_thread_mutex_unlock(doors.lock);
     errno = error;

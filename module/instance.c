@@ -10,7 +10,13 @@
 #include <apr_strings.h>
 
 #include "mod_door.h"
+#include "shared_calls.h"
+#include "app.h"
+#include "doors.h"
+#include "instance.h"
+#include "supervision.h"
 #include "supervisor.h"
+#include "tokens.h"
 
 /* How often a request that waits looks whether a process is up. */
 #define WAIT_TICK apr_time_from_msec(5)
@@ -39,17 +45,18 @@ apr_status_t mod_door_name_instance(apr_pool_t *pool, const char *app, apr_uint3
     return APR_SUCCESS;
 }
 
-static apr_status_t take(struct mod_door_instance *in, apr_pool_t *pool, struct mod_door_name *name)
+static apr_status_t take(struct mod_door_instance *in, struct call_note *note, apr_pool_t *pool,
+                         struct mod_door_name *name)
 {
     apr_status_t error = mod_door_name_instance(pool, in->app->name, in->cell, in->serial, name);
 
     if (error != APR_SUCCESS)
-        mod_door_leave_instance(in, CALL_NOT_TAKEN);
+        mod_door_leave_instance(in, note, CALL_NOT_TAKEN);
     return error;
 }
 
-apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *pool,
-                                     struct mod_door_name *name)
+apr_status_t mod_door_enter_instance(struct mod_door_instance *in, struct call_note *note,
+                                     apr_pool_t *pool, struct mod_door_name *name)
 {
     struct board *board = mod_door_board();
     const struct board_app *row;
@@ -67,11 +74,11 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
             return MOD_DOOR_ESTART;
         if (in->until_ns == 0 && refused != 0)
             in->until_ns = door_now_ns() + atomic_load(&row->start_ns);
-        in->cell = board_enter(board, in->app->row, &in->serial);
+        in->cell = board_enter(board, mod_door_calls(), in->app->row, note, &in->serial);
         if (in->cell != 0 && in->serial != refused)
-            return take(in, pool, name);
+            return take(in, note, pool, name);
         if (in->cell != 0) /* still shown, but it has told that it does not take calls */
-            mod_door_leave_instance(in, CALL_NOT_TAKEN);
+            mod_door_leave_instance(in, note, CALL_NOT_TAKEN);
         if (in->until_ns == 0)
             in->until_ns = door_now_ns() + atomic_load(&row->start_ns);
         if (atomic_load(&row->state) != APP_STARTING && atomic_load(&row->state) != APP_UP)
@@ -80,17 +87,24 @@ apr_status_t mod_door_enter_instance(struct mod_door_instance *in, apr_pool_t *p
     }
 }
 
-void mod_door_leave_instance(struct mod_door_instance *in, enum call_end how)
+int mod_door_is_better_off(const struct mod_door_instance *in)
+{
+    return in->cell != 0 &&
+           board_is_better(mod_door_board(), mod_door_calls(), in->app->row, in->serial);
+}
+
+void mod_door_leave_instance(struct mod_door_instance *in, struct call_note *note,
+                             enum call_end how)
 {
     struct board *board = mod_door_board();
-    uint64_t left, max;
+    uint64_t ended, max;
 
     if (in->cell == 0)
         return;
-    left = board_leave(board, in->cell, how);
+    ended = board_leave(board, in->cell, note, how);
     in->cell = 0;
     max = atomic_load(&board->apps[in->app->row].max_requests);
-    if (how == CALL_TIMED_OUT || (max > 0 && left >= max && left % 16 == max % 16))
+    if (how == CALL_TIMED_OUT || (max > 0 && ended >= max && ended % 16 == max % 16))
         mod_door_ask_supervisor(in->app->name);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mod_door.h"
+#include "lent.h"
 
 #define PIECE_LEN (64 * 1024)
 

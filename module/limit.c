@@ -1,29 +1,36 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * limit.c: DoorMaxConcurrent and its line, properties of a door.
+ * limit.c: DoorMaxConcurrent and what belongs to it, properties of a door, and who has to
+ * wait for that.
  *
- * Who runs, who waits and who is next is decided in the application's process,
- * by its runtime: only that knows when a thread is really through, and there no
- * httpd child can die with a place in its hands.  What is here is for an
- * application that does not even do that: of all children together no more
- * requests are in one door than may run and wait.  Each child counts in a row
- * of its own in shared memory, so no lock is held by anybody, and the row of a
- * child that was killed counts no more.
+ * Of a launched application with the runtime the limit is on its threads: it is told how
+ * many, and who finds all of them busy waits in a call that nobody has taken (call.c).
+ * Only so many are let in as may run and wait.  Of any other door the limit is on its calls,
+ * and who has no place yet waits here.  In both cases the table of calls (supervisor/calls.h)
+ * says who is there, of all children and generations.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <ap_mpm.h>
 #include <apr_hash.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
 #include <http_config.h>
 #include <http_log.h>
 
 #include "mod_door.h"
+#include "call_state.h"
+#include "calls.h"
+#include "config.h"
+#include "instance.h"
+#include "limit.h"
+#include "response.h"
+#include "shared_calls.h"
+#include "supervision.h"
+#include "tokens.h"
 
 APLOG_USE_MODULE(door);
 
@@ -35,16 +42,9 @@ struct said {
 
 static apr_array_header_t *all_said;  /* struct said; while the configuration is read */
 static apr_hash_t *limits;            /* path: struct mod_door_limit *; then fixed */
-static unsigned limit_count;
 
-struct row { /* of the table in shared memory */
-    _Atomic pid_t pid; /* whose it is, or 0 */
-    _Atomic unsigned running[];
-};
-
-static char *rows;
-static int row_count;
-static struct row *own;
+/* How often who has no place looks again, though nobody has called him. */
+#define LOOK_MS 50
 
 /* -------------------------------------------------------- configuration */
 
@@ -52,8 +52,6 @@ void mod_door_forget_limits(apr_pool_t *config_pool)
 {
     all_said = apr_array_make(config_pool, 4, sizeof(struct said));
     limits = apr_hash_make(config_pool);
-    limit_count = 0;
-    rows = NULL;
 }
 
 void mod_door_note_limit(const struct mod_door_config *conf, const ap_directive_t *where)
@@ -83,11 +81,9 @@ static const char *check(apr_pool_t *pool, const struct said *said)
     known = apr_hash_get(limits, conf->path, APR_HASH_KEY_STRING);
     if (known != NULL && !is_same(known, &limit))
         return "has another value elsewhere, but belongs to the door";
-    if (known == NULL) {
-        limit.index = limit_count++;
-        known = apr_pmemdup(pool, &limit, sizeof(limit));
-        apr_hash_set(limits, conf->path, APR_HASH_KEY_STRING, known);
-    }
+    if (known == NULL)
+        apr_hash_set(limits, conf->path, APR_HASH_KEY_STRING,
+                     apr_pmemdup(pool, &limit, sizeof(limit)));
     return NULL;
 }
 
@@ -113,121 +109,127 @@ int mod_door_check_limits(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *te
 
 const struct mod_door_limit *mod_door_find_limit(const char *path)
 {
-    return limit_count > 0 ? apr_hash_get(limits, path, APR_HASH_KEY_STRING) : NULL;
+    return apr_hash_get(limits, path, APR_HASH_KEY_STRING);
 }
 
-/* ------------------------------------------------------------ the table */
+/* ------------------------------------------------------- who waits untaken */
 
-static apr_size_t row_size(void)
+/*
+ * How long nobody need take the call.  Where nothing is said of the door, that is
+ * a part of DoorTimeout, and a program on bare doors, which may do one thing at a time, has
+ * all of it.  0: for ever.
+ */
+static apr_interval_time_t patience(const struct mod_door_call *call)
 {
-    apr_size_t size = sizeof(struct row) + limit_count * sizeof(unsigned);
+    apr_interval_time_t timeout = mod_door_timeout(call);
 
-    return (size + 63) / 64 * 64; /* rows of two children in no cache line */
+    if (call->limit != NULL)
+        return call->limit->queue_timeout > 0 ? call->limit->queue_timeout : 1;
+    if (mod_door_is_raw(call) || (timeout > 0 && timeout <= MOD_DOOR_QUEUE_TIMEOUT))
+        return timeout;
+    return MOD_DOOR_QUEUE_TIMEOUT;
 }
 
-static struct row *row(int i)
+/* It has begun to wait, or goes on: until when, and the supervisor is to know. */
+static void note_wait(struct mod_door_call *call, int64_t since_ns)
 {
-    return (struct row *)(rows + (apr_size_t)i * row_size());
+    apr_interval_time_t time = patience(call);
+
+    if (call->queue_until_ns == 0)
+        call->queue_until_ns = time > 0 ? since_ns + (int64_t)time * 1000 : INT64_MAX;
+    if (call->instance.cell != 0)
+        board_note_wait(mod_door_board(), call->instance.cell, since_ns);
 }
 
-apr_status_t mod_door_make_limit_table(apr_pool_t *config_pool)
+apr_status_t mod_door_check_wait(struct mod_door_call *call)
 {
-    apr_shm_t *shm;
-    apr_status_t error;
+    int64_t now_ns = door_now_ns();
 
-    if (limit_count == 0)
-        return APR_SUCCESS;
-    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &row_count) != APR_SUCCESS || row_count < 1)
-        row_count = 1;
-    row_count *= 2; /* children that end slowly have their rows for a while */
-    error = apr_shm_create(&shm, (apr_size_t)row_count * row_size(), NULL, config_pool);
-    if (error == APR_SUCCESS)
-        rows = apr_shm_baseaddr_get(shm);
+    note_wait(call, now_ns);
+    if (mod_door_is_stopping())
+        return MOD_DOOR_ECUT;
+    if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
+        return MOD_DOOR_EGONE;
+    if (now_ns >= call->queue_until_ns) {
+        if (call->instance.app != NULL)
+            mod_door_ask_supervisor(call->instance.app->name);
+        return call->limit == NULL && patience(call) == mod_door_timeout(call) ? ETIMEDOUT
+                                                                               : MOD_DOOR_EBUSY;
+    }
+    return mod_door_is_better_off(&call->instance) ? MOD_DOOR_EMOVE : APR_SUCCESS;
+}
+
+apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
+{
+    unsigned queue_len = call->limit != NULL ? (unsigned)call->limit->queue_len : MOD_DOOR_QUEUE_LEN;
+    struct calls *calls = mod_door_calls();
+
+    note_wait(call, since_ns);
+    if (atomic_load(&call->note->phase) != CALL_WAITS)
+        calls_begin_to_wait(calls, call->note);
+    if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
+        return MOD_DOOR_EBUSY;
+    return mod_door_check_wait(call);
+}
+
+/* -------------------------------------------------------------- a place */
+
+/* Whether the program keeps to the limit by itself, and calls wait untaken. */
+static int is_on_threads(const struct mod_door_call *call)
+{
+    const struct mod_door_instance *in = &call->instance;
+
+    return in->app != NULL && in->cell != 0 &&
+           atomic_load(&mod_door_board()->cells[in->cell - 1].is_ready);
+}
+
+/* Waits for a place among the first max calls. */
+static apr_status_t wait_for_place(struct mod_door_call *call, unsigned max)
+{
+    apr_status_t error = APR_SUCCESS;
+
+    while (error == APR_SUCCESS && calls_ahead(mod_door_calls(), call->note) >= max) {
+        calls_wait(call->note, LOOK_MS);
+        error = mod_door_check_wait(call);
+    }
+    /* More than one place may have become free at a time. */
+    calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;
 }
 
-static int is_dead(pid_t pid)
+/* With the call in the line. */
+static apr_status_t find_place(struct mod_door_call *call)
 {
-    return kill(pid, 0) == -1 && errno == ESRCH;
+    unsigned max = (unsigned)call->limit->max;
+    unsigned ahead = calls_ahead(mod_door_calls(), call->note);
+
+    if (ahead >= max + (unsigned)call->limit->queue_len)
+        return MOD_DOOR_EBUSY;
+    return ahead < max || is_on_threads(call) ? APR_SUCCESS : wait_for_place(call, max);
 }
 
-static void clear(struct row *r)
+apr_status_t mod_door_enter_limit(struct mod_door_call *call)
 {
-    unsigned i;
+    apr_status_t error;
 
-    for (i = 0; i < limit_count; i++)
-        atomic_store(&r->running[i], 0);
+    if (call->limit == NULL || call->has_place || call->note == &call->own_note)
+        return APR_SUCCESS;
+    if (call->instance.app == NULL)
+        atomic_store(&call->note->key, calls_path_key(call->conf->path));
+    calls_stand_in_line(mod_door_calls(), call->note);
+    error = find_place(call);
+    call->has_place = error == APR_SUCCESS;
+    atomic_store(&call->note->take_by_ns, CALL_NOT_YET_MADE);
+    atomic_store(&call->note->phase, call->has_place ? CALL_MADE : CALL_ENTERED);
+    return error;
 }
 
-static apr_status_t give_row_back(void *unused)
+void mod_door_leave_limit(struct mod_door_call *call)
 {
-    (void)unused;
-    if (own != NULL)
-        atomic_store(&own->pid, 0);
-    own = NULL;
-    return APR_SUCCESS;
-}
-
-void mod_door_take_row(apr_pool_t *child_pool)
-{
-    int i;
-
-    own = NULL;
-    for (i = 0; rows != NULL && own == NULL && i < row_count; i++) {
-        pid_t pid = atomic_load(&row(i)->pid);
-
-        if ((pid == 0 || is_dead(pid)) &&
-            atomic_compare_exchange_strong(&row(i)->pid, &pid, getpid()))
-            own = row(i);
-    }
-    if (own == NULL)
+    if (!call->has_place)
         return;
-    clear(own);
-    apr_pool_cleanup_register(child_pool, NULL, give_row_back, apr_pool_cleanup_null);
-}
-
-/* -------------------------------------------------------------- a request */
-
-static unsigned count(unsigned index)
-{
-    unsigned sum = 0;
-    int i;
-
-    for (i = 0; i < row_count; i++)
-        if (atomic_load(&row(i)->pid) != 0)
-            sum += atomic_load(&row(i)->running[index]);
-    return sum;
-}
-
-/* Killed children have left their numbers behind. */
-static void forget_the_dead(void)
-{
-    int i;
-
-    for (i = 0; i < row_count; i++) {
-        pid_t pid = atomic_load(&row(i)->pid);
-
-        if (pid != 0 && is_dead(pid))
-            atomic_compare_exchange_strong(&row(i)->pid, &pid, 0);
-    }
-}
-
-int mod_door_enter_limit(const struct mod_door_limit *limit, unsigned max)
-{
-    if (limit == NULL || own == NULL)
-        return 1;
-    atomic_fetch_add(&own->running[limit->index], 1);
-    if (count(limit->index) <= max)
-        return 1;
-    forget_the_dead();
-    if (count(limit->index) <= max)
-        return 1;
-    mod_door_leave_limit(limit);
-    return 0;
-}
-
-void mod_door_leave_limit(const struct mod_door_limit *limit)
-{
-    if (limit != NULL && own != NULL)
-        atomic_fetch_sub(&own->running[limit->index], 1);
+    call->has_place = 0;
+    atomic_store(&call->note->phase, CALL_ENTERED);
+    if (!is_on_threads(call))
+        calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
 }

@@ -17,6 +17,8 @@
 #include <util_script.h>
 
 #include "mod_door.h"
+#include "config.h"
+#include "mapping.h"
 
 #define HANDLER_NAME "door"
 

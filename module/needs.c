@@ -18,6 +18,7 @@
 #include <unixd.h>
 
 #include "mod_door.h"
+#include "needs.h"
 
 /* As much of a script's first line as Linux reads. */
 #define FIRST_LINE_LEN 256

@@ -15,6 +15,8 @@
 #include <http_log.h>
 
 #include "mod_door.h"
+#include "app.h"
+#include "outputs.h"
 
 APLOG_USE_MODULE(door);
 
@@ -70,11 +72,11 @@ static apr_status_t open_output(apr_pool_t *pool, server_rec *s, struct mod_door
     return APR_SUCCESS;
 }
 
-void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *s)
+void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *s, apr_hash_t *apps)
 {
     apr_hash_index_t *i;
 
-    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+    for (i = apr_hash_first(NULL, apps); i != NULL; i = apr_hash_next(i)) {
         struct mod_door_app *app = apr_hash_this_val(i);
         apr_file_t *file = NULL;
         apr_os_file_t fd;

@@ -17,6 +17,8 @@
 #include <http_log.h>
 
 #include "mod_door.h"
+#include "config.h"
+#include "overlap.h"
 
 APLOG_USE_MODULE(door);
 

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "mod_door.h"
+#include "received.h"
+#include "tokens.h"
 
 /* Threads that may wait for one sender. */
 #define WAITING_MAX 8

@@ -19,6 +19,14 @@
 #include <util_script.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "config.h"
+#include "doors.h"
+#include "limit.h"
+#include "mapping.h"
+#include "request.h"
+#include "wire.h"
 
 /* Of the body at most this goes along with the message. */
 #define INLINE_BODY_LEN (64 * 1024)
@@ -374,6 +382,7 @@ int mod_door_write_request(struct mod_door_call *call)
     call->arg_cap = MOD_DOOR_BUFFER_LEN;
     if (call->conf->protocol == MOD_DOOR_PROTOCOL_RAW)
         return write_raw(call);
+    mod_door_body_show(call->r, &call->body);
     status = write_fields(call, &w);
     if (status != OK)
         return status;

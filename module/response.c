@@ -9,9 +9,11 @@
  * until it has been passed on.  Knows nothing of doors.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include <apr_lib.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
@@ -19,6 +21,11 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "lent.h"
+#include "response.h"
+#include "wire.h"
 
 /* What door_app.h promises; an application without the runtime may send more. */
 #define LOG_FIELDS_MAX 32
@@ -510,4 +517,42 @@ int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
     if (error == APR_SUCCESS && len <= SHORT_LEN && response->sent == 0)
         send_now(call, bb);
     return result(call, error);
+}
+
+/* --------------------------------------------------------------- client */
+
+/*
+ * A client that has ended its side may still read what it gets: only a reset, or
+ * a shutdown of both sides, says that it is gone.
+ */
+static unsigned socket_state(conn_rec *c)
+{
+#ifdef POLLRDHUP
+    struct pollfd p = {.events = POLLRDHUP};
+#else
+    struct pollfd p = {.events = POLLIN};
+#endif
+
+    if (apr_os_sock_get(&p.fd, ap_get_conn_socket(c)) != APR_SUCCESS || poll(&p, 1, 0) <= 0)
+        return 0;
+    if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return DOOR_WIRE_GONE;
+#ifdef POLLRDHUP
+    return DOOR_WIRE_MAYBE_GONE;
+#else
+    int is_at_end = 0;
+
+    apr_socket_atreadeof(ap_get_conn_socket(c), &is_at_end);
+    return is_at_end ? DOOR_WIRE_MAYBE_GONE : 0;
+#endif
+}
+
+unsigned mod_door_client_state(const struct mod_door_call *call)
+{
+    conn_rec *c = call->r->connection;
+
+    if (c->aborted || call->response.error != APR_SUCCESS)
+        return DOOR_WIRE_GONE;
+    /* A stream of HTTP/2 is aborted, or it is not. */
+    return c->master == NULL ? socket_state(c) : 0;
 }

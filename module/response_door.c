@@ -2,151 +2,186 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * response_door.c: the doors that this child serves, one for each application's
- * door that it has opened, and the tokens that name requests on them.  A request
- * is its own thread's until that calls the application; from then until the
- * call has ended it is the door thread's that has come with its token, one at a
- * time.  Whoever touches it has been let in here.
- *
- * Knows nothing of HTTP: what a message does to a request is stream.c's.
+ * door that it has opened, and what the application does through them while a call
+ * runs: it begins the response, adds to it, reads the body, asks for the client.
+ * tokens.c lets each of these in to its request.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <apr_general.h>
-#include <apr_hash.h>
-#include <apr_network_io.h>
-#include <apr_portable.h>
 #include <http_core.h>
-#include <mpm_common.h>
+#include <http_protocol.h>
+#include <util_filter.h>
 
 #include "mod_door.h"
+#include "body.h"
+#include "call_state.h"
+#include "descriptor.h"
+#include "doors.h"
+#include "received.h"
+#include "request.h"
+#include "response.h"
+#include "response_door.h"
+#include "tokens.h"
+#include "wire.h"
 
-#define RANDOM_LEN 16
-#define RANDOM_COUNT 128 /* numbers that are fetched at a time */
+/* What goes back. */
+struct reply {
+    char *bytes; /* in storage, or in the door's result buffer */
+    apr_size_t len;
+    char storage[256];
+};
 
-/* How long an ending child waits for door threads that it has cut off from their clients. */
-#define STOP_TICKS 500
-#define STOP_TICK_NS 10000000L
-
-#define NOW_NS 1 /* a deadline that has passed */
-
-/* Guards the rest, and busy and client_fd in each call.  No pool's: a late door thread may outlive those. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t left = PTHREAD_COND_INITIALIZER; /* a door thread has left its call */
-
-static apr_hash_t *calls; /* token: struct mod_door_call * */
-static _Atomic int is_stopping; /* then calls may be gone */
-static unsigned char random_bytes[RANDOM_COUNT][RANDOM_LEN];
-static unsigned random_left;
-
-int mod_door_is_stopping(void)
+static void ack(struct reply *reply, apr_status_t error, unsigned flags)
 {
-    return is_stopping;
+    struct door_wire_writer w;
+
+    reply->bytes = reply->storage;
+    door_wire_begin(&w, reply->storage, sizeof(reply->storage));
+    reply->len = door_wire_end(&w, DOOR_WIRE_ACK, (unsigned)error, flags, 0);
 }
 
-/* ------------------------------------------------------------- tokens */
+/* ------------------------------------------------------------- response */
 
-apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1])
+/* What the application is told; the log hears of the first thing that it did wrong. */
+static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
 {
-    unsigned char bytes[RANDOM_LEN];
-    apr_status_t error = APR_SUCCESS;
-    int i;
-
-    pthread_mutex_lock(&lock);
-    if (random_left == 0) {
-        error = apr_generate_random_bytes(random_bytes[0], sizeof(random_bytes));
-        random_left = error == APR_SUCCESS ? RANDOM_COUNT : 0;
-    }
-    if (random_left > 0)
-        memcpy(bytes, random_bytes[--random_left], RANDOM_LEN);
-    pthread_mutex_unlock(&lock);
-    if (error != APR_SUCCESS)
+    switch (error) {
+    case APR_SUCCESS:
+        return 0;
+    case MOD_DOOR_ELONG:
+    case MOD_DOOR_ESTATUS:
+    case MOD_DOOR_EHEADER:
+    case MOD_DOOR_EHEAD:
+    case MOD_DOOR_ELENGTH:
+    case MOD_DOOR_ESILENT:
+    case MOD_DOOR_EMISUSE:
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = error;
+        return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
+    case ENOMEM: /* ours */
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: /* no thread */
+        if (call->complaint == APR_SUCCESS)
+            call->complaint = error;
         return error;
-    for (i = 0; i < RANDOM_LEN; i++) {
-        id[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        id[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    default:
+        return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : EPIPE;
     }
-    id[DOOR_WIRE_ID_LEN] = '\0';
-    return APR_SUCCESS;
 }
 
-void mod_door_open_token(struct mod_door_call *call)
+/* The message's body, and its descriptor behind it, on their way to the client. */
+static apr_status_t pass_message(struct mod_door_call *call,
+                                 const struct door_wire_reader *message, int *fd)
 {
-    pthread_mutex_lock(&lock);
-    call->client_fd = -1;
-    apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, call);
-    pthread_mutex_unlock(&lock);
-}
-
-void mod_door_close_token(struct mod_door_call *call)
-{
-    pthread_mutex_lock(&lock);
-    apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, NULL);
-    while (call->busy)
-        pthread_cond_wait(&left, &lock);
-    if (call->client_fd != -1)
-        close(call->client_fd);
-    call->client_fd = -1;
-    pthread_mutex_unlock(&lock);
-}
-
-/*
- * The client's socket, to wake a door thread that waits for it: a child that is
- * told to die closes its own number, which wakes nobody.
- */
-static int copy_client_fd(conn_rec *c)
-{
-    apr_os_sock_t fd;
-
-    if (c->master != NULL || apr_os_sock_get(&fd, ap_get_conn_socket(c)) != APR_SUCCESS)
-        return -1;
-    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-/* Lets a door thread in; the application's time stands still while it is there. */
-static apr_status_t enter(unsigned long serial, const char *token, struct mod_door_call **entered)
-{
-    struct mod_door_call *call = NULL;
+    apr_bucket_brigade *bb = call->brigade;
     apr_status_t error = APR_SUCCESS;
 
-    pthread_mutex_lock(&lock);
-    if (!is_stopping)
-        call = apr_hash_get(calls, token, DOOR_WIRE_ID_LEN);
-    if (call == NULL || call->serial != serial)
-        error = ESTALE;
-    else if (call->busy)
-        error = EBUSY;
-    else
-        call->busy = 1;
-    if (error == APR_SUCCESS && call->client_fd == -1)
-        call->client_fd = copy_client_fd(call->r->connection);
-    if (error == APR_SUCCESS)
-        atomic_store(&call->deadline_ns, 0);
-    pthread_mutex_unlock(&lock);
-    *entered = call;
-    return error;
+    if (message->body_len > 0)
+        APR_BRIGADE_INSERT_TAIL(
+            bb, mod_door_body_bucket(call, message->body, (apr_size_t)message->body_len));
+    if (*fd != -1) {
+        error = mod_door_add_descriptor(call, bb, *fd, *message);
+        *fd = -1;
+    }
+    if (error != APR_SUCCESS) {
+        apr_brigade_cleanup(bb);
+        return error;
+    }
+    return mod_door_pass(call, bb, message->flags & DOOR_WIRE_FLUSH);
 }
 
-static void leave(struct mod_door_call *call)
+static void serve_response(struct mod_door_call *call, const struct door_wire_reader *message,
+                           int *fd, struct reply *reply)
 {
-    pthread_mutex_lock(&lock);
-    if (is_stopping)
-        atomic_store(&call->deadline_ns, NOW_NS);
+    apr_status_t error;
+
+    if (call->response.is_begun)
+        error = MOD_DOOR_EMISUSE;
+    else if (message->status < 200)
+        error = mod_door_send_interim(call->r, *message);
     else
-        mod_door_set_deadline(call);
-    if (call->instance.cell != 0)
-        board_note_progress(mod_door_board(), call->instance.cell);
-    call->busy = 0;
-    pthread_cond_broadcast(&left);
-    pthread_mutex_unlock(&lock);
+        error = mod_door_begin(call, *message);
+    if (error == APR_SUCCESS && call->response.is_begun) {
+        error = pass_message(call, message, fd);
+        /* Its length is not known, and nothing else of the body is sent. */
+        if (call->r->header_only)
+            call->response.no_body = 1;
+    }
+    ack(reply, explain(call, error), call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+}
+
+static void serve_part(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
+                       struct reply *reply)
+{
+    apr_status_t error = MOD_DOOR_EMISUSE;
+
+    if (call->response.is_begun)
+        error = pass_message(call, message, fd);
+    ack(reply, explain(call, error), call->response.no_body ? DOOR_WIRE_NO_BODY : 0);
+}
+
+/* ----------------------------------------------------------------- body */
+
+static apr_status_t explain_read(apr_status_t error)
+{
+    if (APR_STATUS_IS_ENOSPC(error))
+        return EFBIG;
+    return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : ECONNRESET;
+}
+
+/* The bytes are read right to where they are sent from: behind a head without fields. */
+static void serve_read(struct mod_door_call *call, apr_read_type_e block,
+                       struct reply *reply)
+{
+    apr_size_t cap = MOD_DOOR_HEAD_ROOM + DOOR_WIRE_PART_MAX;
+    char *bytes = call->body.is_ended ? NULL : door_result_buffer(cap);
+    struct door_wire_writer w;
+    apr_size_t len;
+    apr_status_t error;
+
+    if (bytes == NULL) {
+        ack(reply, call->body.is_ended ? EINVAL : errno, 0);
+        return;
+    }
+    door_wire_begin(&w, bytes, cap);
+    error = mod_door_body_read(call->r, &call->body, bytes + w.len, DOOR_WIRE_PART_MAX, &len,
+                               block);
+    reply->bytes = bytes;
+    if (block == APR_NONBLOCK_READ && APR_STATUS_IS_EAGAIN(error)) /* a part of no bytes */
+        error = APR_SUCCESS;
+    if (error != APR_SUCCESS)
+        ack(reply, explain_read(error), 0);
+    else if (!call->body.is_ended)
+        reply->len = door_wire_end(&w, DOOR_WIRE_PART, 0, DOOR_WIRE_MORE, len) + len;
+    else if ((reply->len = mod_door_write_last_part(call, bytes, cap, len)) == 0)
+        ack(reply, EFBIG, 0); /* trailers: httpd's own limits allow no such */
+}
+
+static void serve_message(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
+                    struct reply *reply)
+{
+    switch (message->kind) {
+    case DOOR_WIRE_RESPONSE:
+        serve_response(call, message, fd, reply);
+        break;
+    case DOOR_WIRE_PART:
+        serve_part(call, message, fd, reply);
+        break;
+    case DOOR_WIRE_READ:
+        serve_read(call, message->flags & DOOR_WIRE_NO_WAIT ? APR_NONBLOCK_READ : APR_BLOCK_READ,
+                   reply);
+        break;
+    case DOOR_WIRE_ASK:
+        ack(reply, 0, mod_door_client_state(call));
+        break;
+    default:
+        ack(reply, EINVAL, 0);
+    }
 }
 
 /* ---------------------------------------------------------------- door */
@@ -162,25 +197,25 @@ static const char *find_token(struct door_wire_reader message)
 }
 
 static void answer_message(unsigned long serial, const struct door_wire_reader *message, int *fd,
-                           struct mod_door_reply *reply)
+                           struct reply *reply)
 {
     const char *token = find_token(*message);
     struct mod_door_call *call;
-    apr_status_t error = token == NULL ? EINVAL : enter(serial, token, &call);
+    apr_status_t error = token == NULL ? EINVAL : mod_door_enter_call(serial, token, &call);
 
     if (error != APR_SUCCESS) {
-        mod_door_ack(reply, error, 0);
+        ack(reply, error, 0);
         return;
     }
-    mod_door_serve(call, message, fd, reply);
-    leave(call);
+    serve_message(call, message, fd, reply);
+    mod_door_leave_call(call);
 }
 
 /*
  * A message whose head is longer than any may be: of it only the token is read,
  * its first field, so that the request's end can tell.
  */
-static void refuse(unsigned long serial, const char *argp, struct mod_door_reply *reply)
+static void refuse(unsigned long serial, const char *argp, struct reply *reply)
 {
     struct {
         struct door_wire_head head;
@@ -197,17 +232,17 @@ static void refuse(unsigned long serial, const char *argp, struct mod_door_reply
     first.head.body_len = 0;
     if (door_wire_read(&message, DOOR_WIRE_ANY, &first, sizeof(first)) == 0)
         token = find_token(message);
-    if (token != NULL && enter(serial, token, &call) == APR_SUCCESS) {
+    if (token != NULL && mod_door_enter_call(serial, token, &call) == APR_SUCCESS) {
         if (call->complaint == APR_SUCCESS)
             call->complaint = MOD_DOOR_EHEAD;
-        leave(call);
+        mod_door_leave_call(call);
     }
-    mod_door_ack(reply, EINVAL, 0);
+    ack(reply, EINVAL, 0);
 }
 
 /* The arguments are shared with the application: their head is believed only as a copy. */
 static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
-                   struct mod_door_reply *reply)
+                   struct reply *reply)
 {
     apr_size_t head_len = door_wire_head_len(argp, arg_size);
     struct door_wire_reader message;
@@ -220,7 +255,7 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
     }
     head = head_len <= sizeof(small) ? small : malloc(head_len);
     if (head == NULL) {
-        mod_door_ack(reply, ENOMEM, 0);
+        ack(reply, ENOMEM, 0);
         return;
     }
     if (head_len > 0)
@@ -228,7 +263,7 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
     if (door_wire_read_copied(&message, DOOR_WIRE_ANY, head, head_len, argp, arg_size) == 0)
         answer_message(serial, &message, fd, reply);
     else
-        mod_door_ack(reply, EINVAL, 0);
+        ack(reply, EINVAL, 0);
     if (head != small)
         free(head);
 }
@@ -274,7 +309,7 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
 {
     unsigned long serial = serial_of(cookie);
     unsigned sender = sender_of(cookie);
-    struct mod_door_reply reply;
+    struct reply reply;
     int fd = take_descriptor(dp, n_desc, sender);
 
     answer(serial, argp, arg_size, &fd, &reply);
@@ -304,91 +339,4 @@ int mod_door_make_response_door(const struct mod_door *door)
     door_hide_procedure(fd);  /* an application need not know where our code lies */
     door_share_arguments(fd); /* what it gets is passed on, not looked at */
     return fd;
-}
-
-/* ------------------------------------------------------------ the child */
-
-/* Nothing that runs waits for a client or an application any longer; how many door threads do run. */
-static unsigned cut_off_calls(void)
-{
-    apr_hash_index_t *i;
-    unsigned busy = 0;
-
-    for (i = apr_hash_first(NULL, calls); i != NULL; i = apr_hash_next(i)) {
-        struct mod_door_call *call = apr_hash_this_val(i);
-
-        busy += call->busy != 0;
-        if (call->client_fd != -1)
-            shutdown(call->client_fd, SHUT_RDWR);
-        if (!call->busy)
-            atomic_store(&call->deadline_ns, NOW_NS);
-    }
-    return busy;
-}
-
-/*
- * Refuses whatever comes from now on, and cuts off what runs: until that could
- * be done once, or until no door thread is left.  A signal handler of prefork's
- * may have interrupted a thread that has the lock.  Returns 0 if it is done.
- */
-static unsigned stop_calls(int until_all_left)
-{
-    const struct timespec tick = {.tv_nsec = STOP_TICK_NS};
-    unsigned busy = 1;
-    int is_done = 0;
-    int i;
-
-    is_stopping = 1;
-    for (i = 0; i < STOP_TICKS && !is_done; i++) {
-        if (pthread_mutex_trylock(&lock) == 0) {
-            busy = cut_off_calls();
-            is_done = busy == 0 || !until_all_left;
-            pthread_mutex_unlock(&lock);
-        }
-        if (!is_done)
-            nanosleep(&tick, NULL);
-    }
-    return busy;
-}
-
-#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
-/* A threaded child that is to end at once waits for its requests' threads first. */
-static void end_child(apr_pool_t *child_pool, int is_graceful)
-{
-    (void)child_pool;
-    if (!is_graceful && calls != NULL)
-        stop_calls(0);
-}
-#endif
-
-/*
- * The child ends; prefork's does so in a signal handler, which may have
- * interrupted the thread of a request while a door thread writes for it.  All
- * memory is about to go, so that thread has to be out first.
- */
-static apr_status_t stop(void *unused)
-{
-    (void)unused;
-    if (stop_calls(1) > 0)
-        _exit(0);
-    return APR_SUCCESS;
-}
-
-void mod_door_register_child_end(void)
-{
-#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
-    ap_hook_child_stopping(end_child, NULL, NULL, APR_HOOK_MIDDLE);
-#endif
-}
-
-apr_status_t mod_door_init_response_doors(apr_pool_t *child_pool)
-{
-    apr_pool_t *pool;
-    apr_status_t error = apr_pool_create(&pool, child_pool); /* used under the lock only */
-
-    if (error != APR_SUCCESS)
-        return error;
-    calls = apr_hash_make(pool);
-    apr_pool_pre_cleanup_register(child_pool, NULL, stop);
-    return APR_SUCCESS;
 }

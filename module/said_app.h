@@ -6,7 +6,11 @@
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
 
-#include "mod_door.h"
+#include "app.h"
+#include "needs.h"
+
+#define MOD_DOOR_THREADS_DEFAULT 256
+#define MOD_DOOR_THREADS_MAX     100000
 
 /* Until it is checked: one DoorApp line. */
 struct said_app {
@@ -18,7 +22,7 @@ struct said_app {
     char **argv;
     apr_array_header_t *env; /* char *, "NAME=value" */
     apr_array_header_t *watched; /* char *, paths, and a NULL */
-    int has_busy;            /* it says so itself */
+    unsigned threads;        /* server threads of a process, where DoorMaxConcurrent says nothing */
     struct app_definition numbers;
     struct mod_door_app app;
 };

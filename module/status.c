@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * status.c: the launched applications on mod_status's page.  What httpd knows
- * comes from the board; threads and waiting requests only the application
- * knows, so each of its processes is asked, and not waited for long.
+ * comes from the board; its threads, and what runs there, only the process knows.
+ * Its doors tell, also while all threads are busy; where they do not (illumos), it is
+ * called, and not waited for long.
  */
+#include <errno.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -12,7 +14,14 @@
 #include <mod_status.h>
 
 #include "mod_door.h"
+#include "shared_calls.h"
+#include "apps.h"
+#include "doors.h"
+#include "instance.h"
+#include "status.h"
+#include "supervision.h"
 #include "supervisor.h"
+#include "wire.h"
 
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024
@@ -77,20 +86,39 @@ static void ask(const struct mod_door *door, struct counts *counts)
     door_end_loan(&loan);
 }
 
-static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t cell, uint64_t serial)
+/* entered: requests of httpd's that have been sent to it. */
+static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
+                        struct counts *counts)
 {
+    struct door_load load;
+
+    if (door_ask_load(door->fd, &load) == 0) {
+        counts->running = load.calls;
+        counts->waiting = entered > counts->running ? entered - counts->running : 0;
+        counts->threads = load.threads;
+        counts->threads_max = load.threads_most;
+    } else if (errno == ENOTSUP && is_ours) { /* a bare door would take it for a request */
+        ask(door, counts);
+    }
+}
+
+static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t number,
+                               uint64_t serial, const struct calls_seen *seen)
+{
+    const struct board_cell *cell = &mod_door_board()->cells[number - 1];
     struct counts counts = {-1, -1, -1, -1};
     struct mod_door_name door_name;
     struct mod_door *door;
 
-    /* Who serves a bare door would take the question for a request. */
-    if (!atomic_load(&mod_door_board()->cells[cell - 1].is_ready))
-        return counts;
-    if (mod_door_name_instance(r->pool, name, cell, serial, &door_name) == APR_SUCCESS &&
+    if (mod_door_name_instance(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
         mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
-        ask(door, &counts);
+        find_counts(door, atomic_load(&cell->is_ready), seen->running + seen->waiting, &counts);
         mod_door_release(door);
     }
+    if (counts.running < 0)
+        counts.running = seen->running;
+    if (counts.waiting < seen->waiting) /* threads may run calls whose request is gone */
+        counts.waiting = seen->waiting;
     return counts;
 }
 
@@ -106,15 +134,15 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
 {
     struct board_cell *cell = &mod_door_board()->cells[cell_number - 1];
     uint64_t serial = atomic_load(&cell->serial);
-    struct counts counts = counts_of(r, name, cell_number, serial);
-    apr_int64_t running = (apr_int64_t)board_running(cell);
-    apr_int64_t calls = (apr_int64_t)atomic_load(&cell->left);
+    struct counts counts;
+    struct calls_seen seen;
+    apr_int64_t calls = (apr_int64_t)atomic_load(&cell->ended);
     apr_int64_t errors = (apr_int64_t)atomic_load(&cell->errors);
     apr_int64_t pid = atomic_load(&cell->pid);
     apr_int64_t uptime = (door_now_ns() - atomic_load(&cell->up_ns)) / 1000000000;
 
-    if (counts.running >= 0)
-        running = counts.running;
+    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
+    counts = counts_of(r, name, cell_number, serial, &seen);
     if (flags & AP_STATUS_SHORT) {
         const struct {
             const char *name;
@@ -122,7 +150,7 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
         } lines[] = {{"Pid", pid},
                      {"Uptime", uptime},
                      {"Calls", calls},
-                     {"Running", running},
+                     {"Running", counts.running},
                      {"Errors", errors},
                      {"Waiting", counts.waiting},
                      {"Threads", counts.threads},
@@ -139,7 +167,7 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
                "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
-               pid, uptime, calls, running, number(r->pool, counts.waiting), errors,
+               pid, uptime, calls, counts.running, number(r->pool, counts.waiting), errors,
                number(r->pool, counts.threads), number(r->pool, counts.threads_max));
 }
 

@@ -28,6 +28,10 @@
 #include <http_main.h>
 
 #include "mod_door.h"
+#include "app.h"
+#include "shared_calls.h"
+#include "supervision.h"
+#include "supervisor.h"
 
 APLOG_USE_MODULE(door);
 
@@ -59,6 +63,7 @@ static struct retained {
 static pid_t former; /* the supervisor of the build before this one; or 0 */
 
 static server_rec *main_server;
+static struct mod_door_wanted wanted;
 static int is_failed; /* to launch; it is tried again */
 
 /* --------------------------------------------------------- the supervisor */
@@ -156,6 +161,7 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
         .alive_fd = ALIVE_FD,
         .parent = retained->owner,
         .board = retained->board,
+        .calls = mod_door_calls(),
         .ledger = retained->ledger,
         .runtime_parent = parent_dir,
         .writer = write_line,
@@ -222,9 +228,7 @@ static int add_log(FILE *file, const server_rec *s)
 
 static int add_runtime_dir(FILE *file)
 {
-    const char *dir = mod_door_runtime_dir(main_server->process->pconf);
-
-    return control_add(file, RECORD_RUNTIME_DIR, dir, strlen(dir));
+    return control_add(file, RECORD_RUNTIME_DIR, wanted.runtime_dir, strlen(wanted.runtime_dir));
 }
 
 /* is_all: also what has been told before; at a restart it may be replaced for that. */
@@ -232,7 +236,7 @@ static int add_apps(FILE *file, int is_all)
 {
     apr_hash_index_t *i;
 
-    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+    for (i = apr_hash_first(NULL, wanted.apps); i != NULL; i = apr_hash_next(i)) {
         struct mod_door_app *app = apr_hash_this_val(i);
         int result;
 
@@ -272,7 +276,7 @@ static int send_outputs(void)
 {
     apr_hash_index_t *i;
 
-    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+    for (i = apr_hash_first(NULL, wanted.apps); i != NULL; i = apr_hash_next(i)) {
         const struct mod_door_app *app = apr_hash_this_val(i);
 
         if (app->output_fd != -1 && send_output(app) == -1)
@@ -321,7 +325,7 @@ static apr_status_t start_supervisor(server_rec *s)
     ledger_share(retained->ledger, 1);
     pid = fork();
     if (pid == 0)
-        become_supervisor(s, control[1], mod_door_runtime_dir(s->process->pool));
+        become_supervisor(s, control[1], wanted.runtime_dir);
     error = errno;
     ledger_share(retained->ledger, 0);
     close(control[1]);
@@ -352,7 +356,7 @@ static apr_interval_time_t put_off(void)
 
     failures++;
     next_try = apr_time_now() + pause;
-    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+    for (i = apr_hash_first(NULL, wanted.apps); i != NULL; i = apr_hash_next(i)) {
         const struct mod_door_app *app = apr_hash_this_val(i);
         struct board_app *row = &retained->board->apps[app->row];
 
@@ -415,6 +419,7 @@ static void supervisor_ended(int reason, void *data, int status)
 }
 
 static void look_for_apps(apr_pool_t *config_pool, server_rec *s);
+static apr_status_t launch_now_or_later(server_rec *s);
 
 /* Runs every few seconds: tries again what could not be done. */
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
@@ -422,7 +427,7 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
     if (is_stopping())
         return DECLINED;
     if (retained == NULL && is_failed)
-        mod_door_launch_apps(main_server);
+        launch_now_or_later(main_server);
     else if (retained == NULL || getpid() != retained->owner)
         return DECLINED;
     else if (retained->supervisor == 0 && apr_time_now() < next_try)
@@ -568,7 +573,7 @@ static int find_free_row(void)
     int i;
 
     for (i = 0; i < APP_MAX; i++) {
-        if (retained->rows[i][0] != '\0' && mod_door_find_app(retained->rows[i]) != NULL)
+        if (retained->rows[i][0] != '\0' && apr_hash_get(wanted.apps, retained->rows[i], APR_HASH_KEY_STRING) != NULL)
             continue;
         if (best == -1 || atomic_load(&retained->board->apps[i].state) == APP_FREE)
             best = i;
@@ -596,7 +601,7 @@ static void take_rows(void)
 {
     apr_hash_index_t *i;
 
-    for (i = apr_hash_first(NULL, mod_door_apps()); i != NULL; i = apr_hash_next(i)) {
+    for (i = apr_hash_first(NULL, wanted.apps); i != NULL; i = apr_hash_next(i)) {
         struct mod_door_app *app = apr_hash_this_val(i);
         int is_shown;
 
@@ -628,7 +633,7 @@ static apr_status_t launch_all(server_rec *s)
 {
     apr_status_t error;
 
-    if (retained == NULL && apr_hash_count(mod_door_apps()) == 0)
+    if (retained == NULL && apr_hash_count(wanted.apps) == 0)
         return APR_SUCCESS;
     if (retained == NULL && (error = make_retained()) != APR_SUCCESS)
         return error;
@@ -650,18 +655,23 @@ static int is_restart(void)
     return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS && generation > 0;
 }
 
-apr_status_t mod_door_launch_apps(server_rec *s)
+static apr_status_t launch_now_or_later(server_rec *s)
 {
-    apr_status_t error;
+    apr_status_t error = launch_all(s);
 
-    main_server = s;
-    error = launch_all(s);
     is_failed = error != APR_SUCCESS;
     if (error == APR_SUCCESS || !is_restart())
         return error;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
                  "door: no supervisor for the applications; it is tried again");
     return APR_SUCCESS;
+}
+
+apr_status_t mod_door_launch_apps(server_rec *s, const struct mod_door_wanted *now)
+{
+    main_server = s;
+    wanted = *now;
+    return launch_now_or_later(s);
 }
 
 /* Applications that had not all they need, and have it now. */
@@ -673,7 +683,7 @@ static void look_for_apps(apr_pool_t *config_pool, server_rec *s)
     if (now < next_look)
         return;
     next_look = now + LOOK_INTERVAL;
-    if (mod_door_find_apps_again(config_pool, s) == 0)
+    if (wanted.find_again(config_pool, s) == 0)
         return;
     take_rows();
     tell_supervisor(0);

@@ -8,6 +8,16 @@
 #   SUITE_USER  who that is, nobody by default
 #   TEST_PORT   first of ten ports, by default ten that are free
 #   SUITE_APPS  the build to take the applications from, BUILD by default
+#
+# Without tests named, all of them run on the event MPM, and these on any other one: their
+# result may depend on how httpd's processes and threads are arranged.  They are about what
+# lasts as long as a child or is shared between children, how children start, restart and
+# end, which thread calls a door and how many do so at the same time, or how a connection is
+# read and written piece by piece.  A new test of one of these belongs here; what an answer,
+# a variable, a directive or a message of the log is, is the same with every MPM.
+every_mpm='aborts apps_crash apps_replace apps_restart apps_settings concurrency endings
+    exhausted harmful hello http2 httpd_restart keepalive pipelines queue restart stream
+    timeout tokens upgrade upload zz_crashes'
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/httpd.sh
@@ -16,6 +26,11 @@ build=$(cd "$1" && pwd)
 apps=$(cd "${SUITE_APPS:-$build}" && pwd)
 mpm=$2
 shift 2
+if [ $# -eq 0 ] && [ "$mpm" != event ]; then
+    for name in $every_mpm; do
+        set -- "$@" "t/$name.t"
+    done
+fi
 stage=$build/t-$mpm
 temporary=
 
@@ -104,7 +119,7 @@ port=${TEST_PORT:-$(perl -MIO::Socket::INET -e '
 cd "$stage" || exit 1
 # Not the caller's settings for httpd, Perl or proxies; sh, as the user's own may be nologin.
 (as_user "$user" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$stage" TMPDIR="$stage" SHELL=/bin/sh \
-    CI="${CI:-}" ASAN_OPTIONS="${ASAN_OPTIONS:-}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" \
+    HARNESS_TIMER=1 CI="${CI:-}" ASAN_OPTIONS="${ASAN_OPTIONS:-}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" \
     APACHE_TEST_ULIMIT_SET=1 DOOR_TEST_MPM="$mpm" \
     perl t/TEST.PL -httpd "$(httpd_program)" -httpd_conf "$stage/system.conf" \
     -preamble "Include $stage/modules.conf" -port "$port" \

@@ -1,12 +1,13 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * app.c: which applications there are: what httpd's parent says of them, and
- * what becomes of their programs on disk.
+ * app.c: which applications there are: what httpd's parent says of them, what
+ * becomes of their programs on disk, and of their processes' ends.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <syslog.h>
 
 #include "state.h"
@@ -15,13 +16,37 @@
 
 /* ---------------------------------------------------------- definitions */
 
-struct app *app_find(const char *name)
+void app_fill(struct app *app, int64_t now)
 {
-    struct app *app = sv.apps;
+    for (unsigned i = 0; i < app->slot_count; i++) {
+        struct slot *slot = &app->slots[i];
+        int is_wanted = slot->current == NULL || (slot->is_due && slot->successor == NULL);
 
-    while (app != NULL && strcmp(app->def->name, name) != 0)
-        app = app->next;
-    return app;
+        if (is_wanted && slot->retry_ns <= now && !app->is_removed && !app->sv->is_stopping)
+            slot_fill(slot, now);
+    }
+}
+
+void app_try_again(struct supervisor *sv, int64_t now)
+{
+    for (struct app *app = sv->apps; app != NULL; app = app->next)
+        for (unsigned i = 0; i < app->slot_count; i++)
+            if (app->slots[i].current == NULL && app->slots[i].retry_ns != NEVER) {
+                app->slots[i].failures = 0;
+                app->slots[i].retry_ns = now;
+            }
+}
+
+static void remove_app(struct app *app)
+{
+    struct app **link = &app->sv->apps;
+
+    while (*link != app)
+        link = &(*link)->next;
+    *link = app->next;
+    atomic_store(&app_row(app)->state, APP_FREE);
+    free(app->def);
+    free(app);
 }
 
 static void set_slots(struct app *app, unsigned count, int64_t now)
@@ -36,13 +61,13 @@ static void set_slots(struct app *app, unsigned count, int64_t now)
 /* An application's row is its own: whoever had it has left the configuration. */
 static void take_row(struct app *app)
 {
-    for (struct app *other = sv.apps; other != NULL; other = other->next)
+    for (struct app *other = app->sv->apps; other != NULL; other = other->next)
         if (other != app && other->def->row == app->def->row)
             other->has_row = 0;
     app->has_row = 1;
 }
 
-static int add_app(struct app_definition *def, int64_t now)
+static int add_app(struct supervisor *sv, struct app_definition *def, int64_t now)
 {
     struct app *app = calloc(1, sizeof(*app));
 
@@ -52,10 +77,11 @@ static int add_app(struct app_definition *def, int64_t now)
         errno = ENOMEM;
         return -1;
     }
+    app->sv = sv;
     app->def = def;
     app->is_defined = 1;
-    app->next = sv.apps;
-    sv.apps = app;
+    app->next = sv->apps;
+    sv->apps = app;
     take_row(app);
     set_slots(app, def->instances, now);
     app_show(app);
@@ -75,6 +101,7 @@ static struct app_definition *copy_of_process(const struct app_definition *def)
     copy->instances = copy->has_overlap = copy->is_watched = copy->reload_always = 0;
     copy->max_requests = 0;
     copy->max_age_ns = copy->busy_ns = 0;
+    copy->has_own_busy = 0;
     copy->start_ns = copy->stop_ns = 0;
     copy->backoff_min_ns = copy->backoff_max_ns = 0;
     return copy;
@@ -119,7 +146,7 @@ static void change_app(struct app *app, struct app_definition *def, int64_t now)
     app_show(app);
 }
 
-int app_define(void *data, size_t len, int64_t now)
+int app_define(struct supervisor *sv, void *data, size_t len, int64_t now)
 {
     struct app *app;
 
@@ -128,33 +155,33 @@ int app_define(void *data, size_t len, int64_t now)
         free(data);
         return 0;
     }
-    app = app_find(((struct app_definition *)data)->name);
+    app = app_find(sv, ((struct app_definition *)data)->name);
     if (app == NULL)
-        return add_app(data, now);
+        return add_app(sv, data, now);
     change_app(app, data, now);
     return 0;
 }
 
 /* Whatever is wrong with its new definition, it goes on with the old one. */
-void app_keep(const char *name)
+void app_keep(struct supervisor *sv, const char *name)
 {
-    struct app *app = app_find(name);
+    struct app *app = app_find(sv, name);
 
     if (app != NULL)
         app->is_defined = 1;
 }
 
-void app_begin_definitions(void)
+void app_begin_definitions(struct supervisor *sv)
 {
-    for (struct app *app = sv.apps; app != NULL; app = app->next)
+    for (struct app *app = sv->apps; app != NULL; app = app->next)
         app->is_defined = 0;
 }
 
-void app_end_definitions(int64_t now)
+void app_end_definitions(struct supervisor *sv, int64_t now)
 {
     struct app *app, *next;
 
-    for (app = sv.apps; app != NULL; app = next) {
+    for (app = sv->apps; app != NULL; app = next) {
         next = app->next;
         if (app->is_defined || app->is_removed)
             continue;
@@ -163,57 +190,61 @@ void app_end_definitions(int64_t now)
             slot_empty(&app->slots[i], now);
         app_show(app);
         if (app_process_count(app) == 0)
-            app_remove(app);
+            remove_app(app);
     }
-    sv.watch_ns = now;
+    sv->watch_ns = now;
 }
 
-void app_leave_all(int64_t now)
+void app_leave_all(struct supervisor *sv, int64_t now)
 {
-    output_log(LOG_NOTICE, "supervisor: httpd has restarted without mod_door, its applications end");
-    app_begin_definitions();
-    app_end_definitions(now);
+    output_log(LOG_NOTICE,
+               "supervisor: httpd has restarted without mod_door, its applications end");
+    app_begin_definitions(sv);
+    app_end_definitions(sv, now);
 }
 
-void app_leave(int64_t now)
+void app_leave(struct supervisor *sv, int64_t now)
 {
     output_log(LOG_NOTICE, "supervisor: httpd's parent has left it, it ends with httpd's children");
-    for (struct app *app = sv.apps; app != NULL; app = app->next)
+    for (struct app *app = sv->apps; app != NULL; app = app->next)
         app->is_defined = app->def->has_overlap;
-    app_end_definitions(now);
+    app_end_definitions(sv, now);
 }
 
-void app_stop_all(int64_t now)
+void app_stop_all(struct supervisor *sv, int64_t now)
 {
-    if (sv.is_stopping)
+    if (sv->is_stopping)
         return;
-    sv.is_stopping = 1;
-    for (struct app *app = sv.apps; app != NULL; app = app->next) {
+    sv->is_stopping = 1;
+    for (struct app *app = sv->apps; app != NULL; app = app->next) {
         for (unsigned i = 0; i < app->slot_count; i++)
             slot_empty(&app->slots[i], now);
         app_show(app);
     }
     /* Nobody is left to call: waiting for calls to end would be for nothing. */
-    for (struct process *p = sv.processes; p != NULL; p = p->next)
+    for (struct process *p = sv->processes; p != NULL; p = p->next)
         if (!p->is_told)
             process_tell_to_end(p);
 }
 
 /* ---------------------------------------------------------------- programs */
 
-/* Programs, and what is watched with them, that are other files than those that run; twice the same, as copying takes a while. */
-void app_watch(int64_t now)
+/*
+ * Programs, and what is watched with them, that are other files than those that run; twice
+ * the same, as copying takes a while.
+ */
+void app_watch(struct supervisor *sv, int64_t now)
 {
-    if (now < sv.watch_ns)
+    if (now < sv->watch_ns)
         return;
-    sv.watch_ns = NEVER;
-    for (struct app *app = sv.apps; app != NULL; app = app->next) {
+    sv->watch_ns = NEVER;
+    for (struct app *app = sv->apps; app != NULL; app = app->next) {
         struct app_strings *strings;
         struct app_program_id id;
 
         if (!app->def->is_watched || app->is_removed)
             continue;
-        sv.watch_ns = now + WATCH_TICK;
+        sv->watch_ns = now + WATCH_TICK;
         strings = definition_strings(app->def);
         if (strings == NULL)
             continue;
@@ -224,5 +255,35 @@ void app_watch(int64_t now)
                 slot_replace(&app->slots[i], "a file that is watched is another one", now);
         app->seen = id;
         free(strings);
+    }
+}
+
+/* ---------------------------------------------------------------- the end */
+
+static void bury(struct process *p, int status, int64_t now)
+{
+    struct app *app = p->app;
+
+    process_bury(p, status, now);
+    if (app->is_removed && app_process_count(app) == 0)
+        remove_app(app);
+}
+
+void app_reap(struct supervisor *sv, int64_t now)
+{
+    siginfo_t ended = {0};
+
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
+        struct process *p = sv->processes;
+        int status;
+
+        /* What it has started and left behind; as long as its number is its own. */
+        kill(-ended.si_pid, SIGKILL);
+        waitpid(ended.si_pid, &status, 0);
+        while (p != NULL && p->pid != ended.si_pid)
+            p = p->next;
+        if (p != NULL)
+            bury(p, status, now);
+        ended.si_pid = 0;
     }
 }

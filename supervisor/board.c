@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * board.c: what the supervisor tells httpd's children, and what they count.
+ * board.c: what the supervisor tells httpd's children of applications.
  *
  * A process has a cell as long as it lives, and is up while an application's
- * row points to the cell.  A child enters a cell before it looks whether the
- * row still points there; so once the row does not, the calls that are counted
+ * row points to the cell.  A call notes its process before it looks whether the
+ * row still points there; so once the row does not, the calls that have noted it
  * are all that there will be.
  */
 #include <string.h>
@@ -14,6 +14,12 @@
 #include <door_compat.h>
 
 #include "supervisor.h"
+
+/* Calls that wait are one wait if no more than this lies between them. */
+#define PAUSE_NS 30000000000ll
+
+/* A call that waits says so a few times a second. */
+#define FRESH_NS 2000000000ll
 
 struct board *board_make(void)
 {
@@ -90,37 +96,62 @@ void board_clear(struct board *board)
 
 /* ---------------------------------------------------------------- a call */
 
-uint64_t board_running(const struct board_cell *cell)
+/* Those of all instances that are up: their number. */
+static unsigned list_instances(struct board *board, const struct board_app *app,
+                               uint32_t cells[APP_INSTANCES_MAX],
+                               uint64_t serials[APP_INSTANCES_MAX])
 {
-    uint64_t left = atomic_load(&cell->left); /* first: it is the lower one */
-    uint64_t entered = atomic_load(&cell->entered);
+    unsigned count = 0;
 
-    return entered > left ? entered - left : 0;
-}
-
-/* Of the instances that are up the one with the fewest calls, from another one on each time. */
-static uint32_t least_busy(struct board *board, struct board_app *app)
-{
-    uint32_t first = atomic_load(&app->instances[0]);
-    uint32_t turn, best = 0;
-    uint64_t least = 0;
-
-    if (first != 0 && atomic_load(&app->instances[1]) == 0)
-        return first; /* the most usual case */
-    turn = atomic_fetch_add(&app->turn, 1);
     for (uint32_t i = 0; i < APP_INSTANCES_MAX; i++) {
-        uint32_t cell = atomic_load(&app->instances[(turn + i) % APP_INSTANCES_MAX]);
-        uint64_t running;
+        uint32_t cell = atomic_load(&app->instances[i]);
 
         if (cell == 0 || cell > BOARD_CELLS)
             continue;
-        running = board_running(&board->cells[cell - 1]);
-        if (best == 0 || running < least) {
-            best = cell;
-            least = running;
-        }
+        cells[count] = cell;
+        serials[count++] = atomic_load(&board->cells[cell - 1].serial);
     }
-    return best;
+    return count;
+}
+
+/* Of the instances that are up the one with the fewest calls, from another one on each time. */
+uint32_t board_choose(struct board *board, struct calls *calls, uint32_t row)
+{
+    struct board_app *app = &board->apps[row];
+    uint32_t first = atomic_load(&app->instances[0]);
+    uint32_t cells[APP_INSTANCES_MAX], turn, best = 0;
+    uint64_t serials[APP_INSTANCES_MAX];
+    unsigned counts[APP_INSTANCES_MAX], count;
+
+    if (first != 0 && first <= BOARD_CELLS && atomic_load(&app->instances[1]) == 0)
+        return first; /* the most usual case */
+    count = list_instances(board, app, cells, serials);
+    if (count == 0)
+        return 0;
+    calls_count(calls, serials, counts, count);
+    turn = atomic_fetch_add(&app->turn, 1);
+    for (unsigned i = 0; i < count; i++)
+        if (i == 0 || counts[(turn + i) % count] < counts[best])
+            best = (turn + i) % count;
+    return cells[best];
+}
+
+int board_is_better(struct board *board, struct calls *calls, uint32_t row, uint64_t serial)
+{
+    uint32_t cells[APP_INSTANCES_MAX];
+    uint64_t serials[APP_INSTANCES_MAX];
+    unsigned counts[APP_INSTANCES_MAX], mine = 0;
+    unsigned count = list_instances(board, &board->apps[row], cells, serials);
+
+    while (mine < count && serials[mine] != serial)
+        mine++;
+    if (mine == count || count == 1)
+        return mine == count && count > 0;
+    calls_count(calls, serials, counts, count);
+    for (unsigned i = 0; i < count; i++)
+        if (counts[i] + 1 < counts[mine])
+            return 1;
+    return 0;
 }
 
 static int is_up(const struct board_app *app, uint32_t cell)
@@ -131,63 +162,68 @@ static int is_up(const struct board_app *app, uint32_t cell)
     return 0;
 }
 
-uint32_t board_enter(struct board *board, uint32_t row, uint64_t *serial)
+uint32_t board_enter(struct board *board, struct calls *calls, uint32_t row,
+                     struct call_note *note, uint64_t *serial)
 {
     struct board_app *app = &board->apps[row];
     uint32_t number;
 
-    while ((number = least_busy(board, app)) != 0) {
+    atomic_store(&note->phase, CALL_ENTERED);
+    while ((number = board_choose(board, calls, row)) != 0) {
         struct board_cell *cell = &board->cells[number - 1];
-        int64_t none = 0;
 
         *serial = atomic_load(&cell->serial);
-        atomic_fetch_add(&cell->entered, 1);
-        if (*serial != 0 && is_up(app, number) && atomic_load(&cell->serial) == *serial) {
-            atomic_compare_exchange_strong(&cell->since_ns, &none, door_now_ns());
+        atomic_store(&note->key, *serial);
+        if (*serial != 0 && is_up(app, number) && atomic_load(&cell->serial) == *serial)
             return number;
-        }
-        atomic_fetch_sub(&cell->entered, 1);
+        atomic_store(&note->key, 0);
     }
     return 0;
 }
 
-uint64_t board_leave(struct board *board, uint32_t number, enum call_end how)
+uint64_t board_leave(struct board *board, uint32_t number, struct call_note *note,
+                     enum call_end how)
 {
     struct board_cell *cell = &board->cells[number - 1];
-    uint64_t left;
+    uint64_t ended;
 
     if (how == CALL_FAILED || how == CALL_TIMED_OUT)
         atomic_fetch_add(&cell->errors, 1);
-    if (how == CALL_TIMED_OUT)
-        atomic_fetch_add(&cell->timeouts, 1);
-    if (how == CALL_NOT_TAKEN) { /* it was none: whoever tries again and again counts once */
-        atomic_fetch_sub(&cell->entered, 1);
-        left = atomic_load(&cell->left);
-    } else {
-        left = atomic_fetch_add(&cell->left, 1) + 1;
-    }
+    if (how == CALL_NOT_TAKEN) /* it was none: whoever tries again and again counts once */
+        ended = atomic_load(&cell->ended);
+    else
+        ended = atomic_fetch_add(&cell->ended, 1) + 1;
     if (how == CALL_ENDED || how == CALL_FAILED)
         board_note_progress(board, number);
-    if (how != CALL_TIMED_OUT && atomic_load(&cell->entered) == left &&
-        atomic_load(&cell->timeouts) == 0)
-        atomic_store(&cell->since_ns, 0);
-    return left;
+    atomic_store(&note->phase, CALL_ENTERED);
+    atomic_store(&note->key, 0);
+    return ended;
 }
 
 void board_note_progress(struct board *board, uint32_t number)
 {
     struct board_cell *cell = &board->cells[number - 1];
 
-    if (atomic_load(&cell->timeouts) != 0)
-        atomic_store(&cell->timeouts, 0);
-    atomic_store(&cell->since_ns, door_now_ns());
+    if (atomic_load(&cell->seen_ns) != 0)
+        atomic_store(&cell->waits_ns, door_now_ns());
+}
+
+void board_note_wait(struct board *board, uint32_t number, int64_t since_ns)
+{
+    struct board_cell *cell = &board->cells[number - 1];
+    int64_t now_ns = door_now_ns();
+
+    if (now_ns - atomic_load(&cell->seen_ns) > PAUSE_NS)
+        atomic_store(&cell->waits_ns, since_ns);
+    atomic_store(&cell->seen_ns, now_ns);
 }
 
 int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns)
 {
-    int64_t since = atomic_load(&cell->since_ns);
+    int64_t since = atomic_load(&cell->waits_ns);
+    int64_t seen = atomic_load(&cell->seen_ns);
 
-    if (since <= 0 || since > now_ns)
+    if (seen <= 0 || seen > now_ns || now_ns - seen > FRESH_NS)
         return 0;
-    return board_running(cell) > 0 || atomic_load(&cell->timeouts) > 0 ? now_ns - since : 0;
+    return since > 0 && since < seen ? seen - since : 0;
 }

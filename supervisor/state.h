@@ -1,7 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * state.h: what the supervisor knows, shared by its files; one thread uses it.
+ * state.h: what the supervisor knows; supervisor.c owns it, and its one thread uses
+ * it.  From the bottom up, each file using only those above it:
+ *
+ *     state.c       looking things up, and showing them on the board
+ *     slot.c        the life of one process
+ *     app.c         what is to run, and what that means for slots
+ *     stray.c       what an earlier supervisor has left behind
+ *     supervisor.c  what happens, and whose turn it is
  *
  * An application has as many slots as it has instances.  A slot has a process
  * that is up (or comes up), and during a replacement the next one:
@@ -29,11 +36,11 @@ struct process {
     enum process_state state;
     pid_t pid;
     uint64_t serial;
-    uint32_t cell; /* index on the board */
+    uint32_t cell;           /* index on the board */
     struct runtime_dir *dir; /* where its door is */
-    int is_ready;  /* it has told so: it drains when SIGTERM asks it to */
-    int is_told;   /* SIGTERM was sent */
-    int is_killed; /* SIGKILL was */
+    int is_ready;            /* it has told so: it drains when SIGTERM asks it to */
+    int is_told;             /* SIGTERM was sent */
+    int is_killed;           /* SIGKILL was */
     int64_t up_ns;
     int64_t deadline_ns; /* of starting, or leaving */
     int64_t look_ns;     /* when to look again: at its door, or its calls */
@@ -56,10 +63,11 @@ struct slot {
 
 struct app {
     struct app *next;
+    struct supervisor *sv; /* whose it is */
     struct app_definition *def;
-    int is_defined; /* by the messages that come */
-    int is_removed; /* all its processes leave */
-    int has_row;    /* def->row is its own, and not that of one that came later */
+    int is_defined;             /* by the messages that come */
+    int is_removed;             /* all its processes leave */
+    int has_row;                /* def->row is its own, and not that of one that came later */
     struct app_program_id seen; /* which file its program was when it was looked at last */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
@@ -69,86 +77,94 @@ struct supervisor {
     struct supervisor_start start;
     struct app *apps;
     struct process *processes;
-    struct runtime_dir *dir; /* for new processes; or NULL, it cannot be made */
+    struct runtime_dir *dir;              /* for new processes; or NULL, it cannot be made */
     char runtime_parent[RUNTIME_DIR_MAX]; /* where it is to be made */
     int is_stopping;
-    int is_left; /* httpd has no mod_door any more; it may have it again */
+    int is_left;         /* httpd has no mod_door any more; it may have it again */
     int must_ask_parent; /* the kernel does not tell of its end */
-    int signal_pipe[2];
-    int64_t left_ns; /* when httpd should have told what is to run since it reads its configuration */
+    int64_t
+        left_ns; /* when httpd should have told what is to run since it reads its configuration */
     int64_t watch_ns;
-    int64_t check_ns; /* when doors and their directory are looked for */
+    int64_t check_ns;       /* when doors and their directory are looked for */
     int64_t kill_strays_ns; /* when what an earlier supervisor left is killed, or NEVER */
 };
 
-extern struct supervisor sv;
+/* --------------------------------------------------------------- state.c */
 
-/* ------------------------------------------------------------- process.c */
+/* NULL: there is none. */
+struct app *app_find(const struct supervisor *sv, const char *name);
 
-struct board_cell *process_cell(const struct process *p);
-
-/* Brings the application's row up to date. */
-void app_show(const struct app *app);
+unsigned app_process_count(const struct app *app);
 
 /* When the next slot is to be filled, or NEVER. */
 int64_t app_retry_ns(const struct app *app);
-unsigned app_process_count(const struct app *app);
 
-/* Launches what is due. */
-void app_fill(struct app *app, int64_t now);
+/* Where what is counted of the process is shown. */
+struct board_cell *process_cell(const struct process *p);
 
-/* What could not be launched is tried anew at once. */
-void app_try_again(int64_t now);
+/* Where the application is shown; one that is removed may have had to give its row away. */
+struct board_app *app_row(const struct app *app);
 
-/* One that is removed, and has no process any more. */
-void app_remove(struct app *app);
+/* Brings that up to date. */
+void app_show(const struct app *app);
+
+/* ---------------------------------------------------------------- slot.c */
+
+/* Launches the slot's process, or the one that is to take over. */
+void slot_fill(struct slot *slot, int64_t now);
 
 /* Begins to replace the slot's process, for a reason that goes to the log. */
 void slot_replace(struct slot *slot, const char *reason, int64_t now);
 void slot_empty(struct slot *slot, int64_t now);
 
 void process_come_up(struct process *p, int64_t now);
-void process_leave(struct process *p, int64_t now);
 void process_tell_to_end(struct process *p);
 
 /* Whether one that is up is to be replaced; all whose time to be looked at has come. */
 void process_look(struct process *p, int64_t now);
-void process_look_at_all(int64_t now);
+void process_look_at_all(struct supervisor *sv, int64_t now);
 
 /* Those that are up and have no door any more. */
-void process_check_doors(int64_t now);
+void process_check_doors(struct supervisor *sv, int64_t now);
 
-/* Those that have ended. */
-void process_reap(int64_t now);
+/* It has ended, with that status of waitpid(2): frees it. */
+void process_bury(struct process *p, int status, int64_t now);
 
 /* ----------------------------------------------------------------- app.c */
 
-struct app *app_find(const char *name);
-
 /* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
-void app_begin_definitions(void);
-int app_define(void *data, size_t len, int64_t now);
-void app_keep(const char *name);
-void app_end_definitions(int64_t now);
-void app_stop_all(int64_t now);
+void app_begin_definitions(struct supervisor *sv);
+int app_define(struct supervisor *sv, void *data, size_t len, int64_t now);
+void app_keep(struct supervisor *sv, const char *name);
+void app_end_definitions(struct supervisor *sv, int64_t now);
+void app_stop_all(struct supervisor *sv, int64_t now);
 
 /*
  * Nothing more is told: another build of the module has a supervisor of its own.
  * What runs goes on for httpd's children that have this one's board, but what must
  * not run twice makes room.
  */
-void app_leave(int64_t now);
+void app_leave(struct supervisor *sv, int64_t now);
 
 /* httpd runs without mod_door now. */
-void app_leave_all(int64_t now);
+void app_leave_all(struct supervisor *sv, int64_t now);
+
+/* Launches what is due. */
+void app_fill(struct app *app, int64_t now);
+
+/* What could not be launched is tried anew at once. */
+void app_try_again(struct supervisor *sv, int64_t now);
 
 /* Programs that are other files than those that run. */
-void app_watch(int64_t now);
+void app_watch(struct supervisor *sv, int64_t now);
+
+/* Processes that have ended. */
+void app_reap(struct supervisor *sv, int64_t now);
 
 /* --------------------------------------------------------------- stray.c */
 
 /* What an earlier supervisor has left behind. */
-void stray_find(int64_t now);
-void stray_end(int64_t now);
+void stray_find(struct supervisor *sv, int64_t now);
+void stray_end(struct supervisor *sv, int64_t now);
 
 #endif

@@ -21,53 +21,55 @@
 
 #include "state.h"
 
-#define ORPHAN_TICK (1 * S) /* how often the parent is looked for, where the kernel does not tell  \
-                             */
-#define FLUSH_MAX   (2 * S)
+#define ORPHAN_TICK                                                                                \
+    (1 * S) /* how often the parent is looked for, where the kernel does not tell                  \
+             */
+#define FLUSH_MAX    (2 * S)
 #define REQUESTS_MAX 64
-#define RESTART_MAX (30 * S) /* how long httpd may take to read its configuration */
-#define CHECK_TICK  (1 * S) /* how often doors and their directory are looked for */
+#define RESTART_MAX  (30 * S) /* how long httpd may take to read its configuration */
+#define CHECK_TICK   (1 * S)  /* how often doors and their directory are looked for */
 
-struct supervisor sv;
+static int signal_pipe[2];
 
 /* ----------------------------------------------------------------- events */
 
-static int take_record(int kind, void *data, size_t len, int *log_fd, int64_t now)
+static int take_record(struct supervisor *sv, int kind, void *data, size_t len, int *log_fd,
+                       int64_t now)
 {
     const struct control_log *log = data;
 
     if (kind == RECORD_DEFINITION)
-        return app_define(data, len, now);
+        return app_define(sv, data, len, now);
     if (kind == RECORD_KEEP) {
-        app_keep(data);
-    } else if (kind == RECORD_RUNTIME_DIR && len < sizeof(sv.runtime_parent)) {
-        memcpy(sv.runtime_parent, data, len + 1);
-        sv.check_ns = now;
+        app_keep(sv, data);
+    } else if (kind == RECORD_RUNTIME_DIR && len < sizeof(sv->runtime_parent)) {
+        memcpy(sv->runtime_parent, data, len + 1);
+        sv->check_ns = now;
     } else if (kind == RECORD_LOG && len > sizeof(*log)) {
-        sv.start.new_log(log->level, log->name, *log_fd, sv.start.data);
+        sv->start.new_log(log->level, log->name, *log_fd, sv->start.data);
         *log_fd = -1;
     }
     free(data);
     return 0;
 }
 
-/* What is to run from now on; -1 as take_file(). */
-static int take_records(FILE *file, int *log_fd, int64_t now)
+/* What is to run from now on; -1 as take_file(sv). */
+static int take_records(struct supervisor *sv, FILE *file, int *log_fd, int64_t now)
 {
     void *data;
     size_t len;
     int kind, error = 0;
 
-    sv.left_ns = NEVER;
-    sv.is_left = 0;
-    app_begin_definitions();
+    sv->left_ns = NEVER;
+    sv->is_left = 0;
+    app_begin_definitions(sv);
     while ((kind = control_next(file, &data, &len)) > 0)
-        if (take_record(kind, data, len, log_fd, now) == -1)
+        if (take_record(sv, kind, data, len, log_fd, now) == -1)
             error = errno;
     if (kind == -1)
         return -1; /* who has not been named is not to be stopped */
     output_end_routes();
-    app_end_definitions(now);
+    app_end_definitions(sv, now);
     errno = error;
     return error == 0 ? 0 : -1;
 }
@@ -90,31 +92,31 @@ static int take_output(FILE *file, int *fd)
 }
 
 /* -1, and it is not all of it. */
-static int take_file(int kind, FILE *file, int *log_fd, int64_t now)
+static int take_file(struct supervisor *sv, int kind, FILE *file, int *log_fd, int64_t now)
 {
-    if (file == NULL || sv.is_stopping)
+    if (file == NULL || sv->is_stopping)
         return 0;
     if (kind == CONTROL_OUTPUT)
         return take_output(file, log_fd);
-    return kind == CONTROL_DEFINE ? take_records(file, log_fd, now) : 0;
+    return kind == CONTROL_DEFINE ? take_records(sv, file, log_fd, now) : 0;
 }
 
-static void stop_listening(int kind, int64_t now)
+static void stop_listening(struct supervisor *sv, int kind, int64_t now)
 {
-    close(sv.start.control_fd);
-    sv.start.control_fd = -1;
-    sv.left_ns = NEVER; /* nothing more is to be told */
+    close(sv->start.control_fd);
+    sv->start.control_fd = -1;
+    sv->left_ns = NEVER; /* nothing more is to be told */
     if (kind == CONTROL_STOP)
-        app_stop_all(now);
+        app_stop_all(sv, now);
     else
-        app_leave(now);
+        app_leave(sv, now);
 }
 
-static void read_control(int64_t now)
+static void read_control(struct supervisor *sv, int64_t now)
 {
     FILE *file;
     int log_fd;
-    int kind = control_receive(sv.start.control_fd, sv.start.parent, &file, &log_fd);
+    int kind = control_receive(sv->start.control_fd, sv->start.parent, &file, &log_fd);
 
     if (kind == -1 && errno == EPERM) {
         output_log(LOG_ERR, "supervisor: a message came that is not httpd's parent's");
@@ -122,14 +124,14 @@ static void read_control(int64_t now)
     }
     if (kind == -1 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (kind == -1 || take_file(kind, file, &log_fd, now) == -1) {
+    if (kind == -1 || take_file(sv, kind, file, &log_fd, now) == -1) {
         output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
                    strerror(errno));
-        control_ask_again(sv.start.control_fd);
+        control_ask_again(sv->start.control_fd);
     } else if (kind == CONTROL_RESTART) {
-        sv.left_ns = now + RESTART_MAX;
+        sv->left_ns = now + RESTART_MAX;
     } else if (kind == CONTROL_STOP || kind == 0) { /* it is gone, or has another supervisor */
-        stop_listening(kind, now);
+        stop_listening(sv, kind, now);
     }
     if (file != NULL)
         fclose(file);
@@ -138,26 +140,26 @@ static void read_control(int64_t now)
 }
 
 /* httpd's parent has another supervisor, and the last child that knew of this one has ended. */
-static void lose_children(int64_t now)
+static void lose_children(struct supervisor *sv, int64_t now)
 {
-    close(sv.start.alive_fd);
-    sv.start.alive_fd = -1;
-    app_stop_all(now);
+    close(sv->start.alive_fd);
+    sv->start.alive_fd = -1;
+    app_stop_all(sv, now);
 }
 
 /* Of so many at a time: a child that never stops asking is not to be listened to alone. */
-static void read_requests(int64_t now)
+static void read_requests(struct supervisor *sv, int64_t now)
 {
     struct request_message message;
     struct app *app;
     int left = REQUESTS_MAX;
 
     while (left-- > 0 &&
-           recv(sv.start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
+           recv(sv->start.request_fd, &message, sizeof(message), MSG_DONTWAIT) == sizeof(message)) {
         message.name[APP_NAME_MAX] = '\0';
         if (message.version != SUPERVISOR_VERSION || message.verb != REQUEST_LOOK)
             continue;
-        app = app_find(message.name);
+        app = app_find(sv, message.name);
         for (unsigned i = 0; app != NULL && i < app->slot_count; i++)
             if (app->slots[i].current != NULL && app->slots[i].current->state == UP)
                 process_look(app->slots[i].current, now);
@@ -201,11 +203,11 @@ static void add(struct waiting *w, int fd, short events, struct process *p)
     w->of[w->count++] = p;
 }
 
-static int collect(struct waiting *w)
+static int collect(struct supervisor *sv, struct waiting *w)
 {
     size_t wanted = 4;
 
-    for (struct process *p = sv.processes; p != NULL; p = p->next)
+    for (struct process *p = sv->processes; p != NULL; p = p->next)
         wanted += 2;
     if (wanted > w->cap) {
         struct pollfd *fds = realloc(w->fds, wanted * sizeof(*fds));
@@ -221,12 +223,12 @@ static int collect(struct waiting *w)
         w->cap = wanted;
     }
     w->count = 0;
-    add(w, sv.signal_pipe[0], POLLIN, NULL);
-    add(w, sv.start.request_fd, POLLIN, NULL);
-    add(w, sv.start.control_fd, POLLIN, NULL);
-    if (sv.start.control_fd == -1) /* its end alone: children can write into it */
-        add(w, sv.start.alive_fd, 0, NULL);
-    for (struct process *p = sv.processes; p != NULL; p = p->next) {
+    add(w, signal_pipe[0], POLLIN, NULL);
+    add(w, sv->start.request_fd, POLLIN, NULL);
+    add(w, sv->start.control_fd, POLLIN, NULL);
+    if (sv->start.control_fd == -1) /* its end alone: children can write into it */
+        add(w, sv->start.alive_fd, 0, NULL);
+    for (struct process *p = sv->processes; p != NULL; p = p->next) {
         add(w, p->ready_fd, POLLIN, p);
         add(w, p->output != NULL ? output_fd(p->output) : -1, POLLIN, p);
     }
@@ -238,19 +240,20 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int timeout_ms(int64_t now)
+static int timeout_ms(const struct supervisor *sv, int64_t now)
 {
-    int64_t next = earlier(earlier(sv.watch_ns, sv.kill_strays_ns), earlier(sv.check_ns, sv.left_ns));
+    int64_t next =
+        earlier(earlier(sv->watch_ns, sv->kill_strays_ns), earlier(sv->check_ns, sv->left_ns));
 
-    if (sv.must_ask_parent)
+    if (sv->must_ask_parent)
         next = earlier(next, now + ORPHAN_TICK);
-    for (const struct process *p = sv.processes; p != NULL; p = p->next) {
+    for (const struct process *p = sv->processes; p != NULL; p = p->next) {
         next = earlier(next, p->look_ns);
         if (p->state != UP)
             next = earlier(next, p->deadline_ns);
     }
-    for (const struct app *app = sv.apps; app != NULL; app = app->next)
-        if (!app->is_removed && !sv.is_stopping)
+    for (const struct app *app = sv->apps; app != NULL; app = app->next)
+        if (!app->is_removed && !sv->is_stopping)
             next = earlier(next, app_retry_ns(app));
     if (next == NEVER)
         return -1;
@@ -258,23 +261,23 @@ static int timeout_ms(int64_t now)
     return next < 60000 ? (int)next : 60000;
 }
 
-static void take_events(const struct waiting *w, int64_t now)
+static void take_events(struct supervisor *sv, const struct waiting *w, int64_t now)
 {
     char signals[64];
 
-    if (is_set(&w->fds[0]) && read(sv.signal_pipe[0], signals, sizeof(signals)) == -1)
+    if (is_set(&w->fds[0]) && read(signal_pipe[0], signals, sizeof(signals)) == -1)
         errno = 0; /* nothing was there */
     for (size_t i = 1; i < w->count; i++) {
         struct process *p = w->of[i];
 
         if (!is_set(&w->fds[i]))
             continue;
-        if (p == NULL && w->fds[i].fd == sv.start.request_fd)
-            read_requests(now);
-        else if (p == NULL && w->fds[i].fd == sv.start.alive_fd)
-            lose_children(now);
+        if (p == NULL && w->fds[i].fd == sv->start.request_fd)
+            read_requests(sv, now);
+        else if (p == NULL && w->fds[i].fd == sv->start.alive_fd)
+            lose_children(sv, now);
         else if (p == NULL)
-            read_control(now);
+            read_control(sv, now);
         else if (w->fds[i].fd == p->ready_fd)
             read_ready(p, now);
         else if (p->output != NULL && w->fds[i].fd == output_fd(p->output) &&
@@ -295,7 +298,7 @@ static void on_signal(int signo)
 
     if (signo == SIGTERM)
         is_told_to_stop = 1;
-    if (write(sv.signal_pipe[1], "", 1) == -1)
+    if (write(signal_pipe[1], "", 1) == -1)
         errno = error; /* it is full: there is something to read */
     errno = error;
 }
@@ -305,11 +308,11 @@ static int catch_signals(void)
     struct sigaction action = {.sa_flags = SA_RESTART};
     sigset_t none;
 
-    if (pipe(sv.signal_pipe) == -1)
+    if (pipe(signal_pipe) == -1)
         return -1;
     for (int i = 0; i < 2; i++) {
-        fcntl(sv.signal_pipe[i], F_SETFL, O_NONBLOCK);
-        fcntl(sv.signal_pipe[i], F_SETFD, FD_CLOEXEC);
+        fcntl(signal_pipe[i], F_SETFL, O_NONBLOCK);
+        fcntl(signal_pipe[i], F_SETFD, FD_CLOEXEC);
     }
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
@@ -328,38 +331,38 @@ static int catch_signals(void)
 
 /* -------------------------------------------------------------- the process */
 
-static void check_parent(int64_t now)
+static void check_parent(struct supervisor *sv, int64_t now)
 {
-    if (getppid() != sv.start.parent)
+    if (getppid() != sv->start.parent)
         is_told_to_stop = 1;
     if (is_told_to_stop)
-        app_stop_all(now);
+        app_stop_all(sv, now);
 }
 
-static int is_dir_right(void)
+static int is_dir_right(const struct supervisor *sv)
 {
-    return sv.dir != NULL && sv.dir->parent_len == strlen(sv.runtime_parent) &&
-           strncmp(sv.dir->path, sv.runtime_parent, sv.dir->parent_len) == 0 &&
-           runtime_dir_is_there(sv.dir);
+    return sv->dir != NULL && sv->dir->parent_len == strlen(sv->runtime_parent) &&
+           strncmp(sv->dir->path, sv->runtime_parent, sv->dir->parent_len) == 0 &&
+           runtime_dir_is_there(sv->dir);
 }
 
 /*
  * Programs that clean up /tmp, and careless people, take names away; and httpd may
  * have got another DoorRuntimeDir.
  */
-static void check_dir(int64_t now)
+static void check_dir(struct supervisor *sv, int64_t now)
 {
     static int told; /* the errno that is in the log */
-    struct runtime_dir *dir, *old = sv.dir;
+    struct runtime_dir *dir, *old = sv->dir;
 
-    if (is_dir_right())
+    if (is_dir_right(sv))
         return;
-    dir = runtime_dir_make(sv.runtime_parent);
+    dir = runtime_dir_make(sv->runtime_parent);
     if (dir == NULL) {
         if (errno != told)
             output_log(LOG_CRIT,
                        "supervisor: cannot make a directory for doors in %s: %s; it is tried again",
-                       sv.runtime_parent, strerror(errno));
+                       sv->runtime_parent, strerror(errno));
         told = errno;
         return;
     }
@@ -368,62 +371,62 @@ static void check_dir(int64_t now)
         output_log(LOG_WARNING, "supervisor: %s: %s, doors are in %s from now on", old->path,
                    runtime_dir_is_there(old) ? "DoorRuntimeDir has changed" : "it is gone",
                    dir->path);
-    sv.dir = dir;
-    memcpy(sv.start.board->runtime_dir, dir->path, sizeof(dir->path));
+    sv->dir = dir;
+    memcpy(sv->start.board->runtime_dir, dir->path, sizeof(dir->path));
     runtime_dir_release(old);
-    app_try_again(now);
+    app_try_again(sv, now);
 }
 
-static void check_names(int64_t now)
+static void check_names(struct supervisor *sv, int64_t now)
 {
-    sv.check_ns = sv.is_stopping ? NEVER : now + CHECK_TICK;
-    if (sv.is_stopping)
+    sv->check_ns = sv->is_stopping ? NEVER : now + CHECK_TICK;
+    if (sv->is_stopping)
         return;
-    check_dir(now);
-    process_check_doors(now);
+    check_dir(sv, now);
+    process_check_doors(sv, now);
 }
 
-static int is_done(void)
+static int is_done(const struct supervisor *sv)
 {
-    return (sv.is_stopping || sv.is_left) && sv.processes == NULL && sv.kill_strays_ns == NEVER;
+    return (sv->is_stopping || sv->is_left) && sv->processes == NULL && sv->kill_strays_ns == NEVER;
 }
 
-static void work(void)
+static void work(struct supervisor *sv)
 {
     struct waiting w = {0};
 
-    while (!is_done()) {
+    while (!is_done(sv)) {
         int64_t now = door_now_ns();
 
-        check_parent(now);
-        process_reap(now);
-        if (now >= sv.check_ns)
-            check_names(now);
-        if (now >= sv.left_ns) {
-            sv.left_ns = NEVER;
-            sv.is_left = 1;
-            app_leave_all(now);
+        check_parent(sv, now);
+        app_reap(sv, now);
+        if (now >= sv->check_ns)
+            check_names(sv, now);
+        if (now >= sv->left_ns) {
+            sv->left_ns = NEVER;
+            sv->is_left = 1;
+            app_leave_all(sv, now);
         }
-        process_look_at_all(now);
-        app_watch(now);
-        if (now >= sv.kill_strays_ns)
-            stray_end(now);
-        for (struct app *app = sv.apps; app != NULL; app = app->next) {
+        process_look_at_all(sv, now);
+        app_watch(sv, now);
+        if (now >= sv->kill_strays_ns)
+            stray_end(sv, now);
+        for (struct app *app = sv->apps; app != NULL; app = app->next) {
             if (app_retry_ns(app) <= now) {
                 app_fill(app, now);
                 app_show(app);
             }
         }
-        if (is_done())
+        if (is_done(sv))
             break;
-        if (collect(&w) == -1 || poll(w.fds, w.count, timeout_ms(now)) == -1) {
+        if (collect(sv, &w) == -1 || poll(w.fds, w.count, timeout_ms(sv, now)) == -1) {
             const struct timespec pause = {.tv_nsec = 10 * MS};
 
             if (errno != EINTR)
                 nanosleep(&pause, NULL); /* no memory: processes end, and it comes back */
             continue;
         }
-        take_events(&w, door_now_ns());
+        take_events(sv, &w, door_now_ns());
     }
     free(w.fds);
     free(w.of);
@@ -431,16 +434,17 @@ static void work(void)
 
 void supervisor_run(const struct supervisor_start *start)
 {
-    sv.start = *start;
-    sv.watch_ns = sv.left_ns = NEVER;
-    strncpy(sv.runtime_parent, start->runtime_parent, sizeof(sv.runtime_parent) - 1);
+    struct supervisor state = {.start = *start, .watch_ns = NEVER, .left_ns = NEVER};
+    struct supervisor *sv = &state;
+
+    strncpy(sv->runtime_parent, start->runtime_parent, sizeof(sv->runtime_parent) - 1);
     if (catch_signals() == -1 || output_start(start->writer, start->data) == -1)
         _exit(1);
     setsid();
-    sv.must_ask_parent = end_with_parent(SIGTERM) == -1;
-    stray_find(door_now_ns());
-    work();
-    runtime_dir_release(sv.dir);
+    sv->must_ask_parent = end_with_parent(SIGTERM) == -1;
+    stray_find(sv, door_now_ns());
+    work(sv);
+    runtime_dir_release(sv->dir);
     output_flush(FLUSH_MAX);
     _exit(0);
 }

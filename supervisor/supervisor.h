@@ -8,11 +8,11 @@
  *     httpd's children -- requests: a verb and an application's name ---> supervisor
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
- * supervisor.c waits for what happens, app.c and process.c decide what runs,
+ * supervisor.c waits for what happens, app.c and slot.c decide what runs (state.h),
  * launch.c starts a process, runtime_dir.c makes the directories that doors lie in,
  * identity.c tells processes apart that are no children, stray.c ends those, output.c
- * brings what applications print to the error log, board.c is the shared memory,
- * definition.c what an administrator has written of an application, control.c the
+ * brings what applications print to the error log, board.c shows what is up, calls.c
+ * tells who calls it, definition.c what an administrator has written of an application, control.c the
  * messages, name.c what ps(1) shows.
  *
  * The supervisor believes nothing that a child of httpd or an application could
@@ -29,8 +29,10 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "calls.h"
+
 /* Has parted from an earlier one when messages, the board or definitions change their form. */
-#define SUPERVISOR_VERSION 2
+#define SUPERVISOR_VERSION 3
 
 /* ---------------------------------------------------------- definition.c */
 
@@ -73,12 +75,12 @@ struct app_definition {
     uint32_t has_overlap;   /* two of it may run for a while */
     uint32_t is_watched;    /* replaced when one of its files is another one */
     uint32_t reload_always; /* replaced at each of httpd's restarts */
-    uint32_t reserved;
+    uint32_t has_own_busy;    /* busy_ns is said of it, and not of all */
     uint64_t max_requests;     /* 0: no limit */
     int64_t max_age_ns;        /* 0: no limit */
     int64_t start_ns, stop_ns; /* how long it may take */
     int64_t backoff_min_ns, backoff_max_ns;
-    int64_t busy_ns; /* hung if calls wait and none ends for so long; 0: never */
+    int64_t busy_ns; /* hung if calls wait and nothing moves for so long; 0: never */
     struct app_rlimit rlimits[APP_RLIMITS_MAX];
     struct app_program_id program;
     char name[APP_NAME_MAX + 1];
@@ -126,18 +128,17 @@ enum app_state {
     APP_BACKOFF /* it failed, and waits for its next try */
 };
 
-/* What is counted of one process; by httpd's children, without locks. */
+/* Of one process, by httpd's children, without locks; what runs and waits there, calls.h tells. */
 struct board_cell {
-    _Atomic uint64_t serial;   /* of the process, never used again; 0: nobody's */
-    _Atomic uint64_t entered;  /* calls that have begun */
-    _Atomic uint64_t left;     /* that have ended */
-    _Atomic uint64_t errors;   /* of those, without an answer */
-    _Atomic uint64_t timeouts; /* of those, at DoorTimeout; since the last that ended well */
-    _Atomic int64_t since_ns;  /* when the calls that run began to wait for one to end; 0: none */
+    _Atomic uint64_t serial;  /* of the process, never used again; 0: nobody's */
+    _Atomic uint64_t ended;   /* calls that have ended */
+    _Atomic uint64_t errors;  /* of those, without an answer */
+    _Atomic int64_t waits_ns; /* since when calls have waited and nothing has moved; 0: never */
+    _Atomic int64_t seen_ns;  /* when a call found last that it still waits; 0: never */
     _Atomic int64_t pid;
     _Atomic int64_t up_ns;     /* when it was up first; door_now_ns() */
     _Atomic uint32_t is_ready; /* it has said so: it has a runtime that can be asked for counts */
-    char padding[60];          /* no cache line for two processes */
+    char padding[68];          /* no cache line for two processes */
 };
 
 struct board_app {
@@ -177,23 +178,29 @@ void board_name_row(struct board *board, uint32_t row, const char *name);
 /* No process is up. */
 void board_clear(struct board *board);
 
+/* The least busy process that is up: 1 + its cell; 0 if none is. */
+uint32_t board_choose(struct board *board, struct calls *calls, uint32_t row);
+
+/* Whether a call that waits for the process with that serial should go to another one. */
+int board_is_better(struct board *board, struct calls *calls, uint32_t row, uint64_t serial);
+
 /*
- * Chooses the least busy process that is up, and enters it: 1 + its cell, and
- * *serial; 0 if none is up.  Leave it with board_leave().
+ * Chooses one, and enters it: the note has its serial as its key, and the phase
+ * CALL_ENTERED.  Returns 1 + its cell, and *serial; 0 if none is up.  To be left.
  */
-uint32_t board_enter(struct board *board, uint32_t row, uint64_t *serial);
+uint32_t board_enter(struct board *board, struct calls *calls, uint32_t row,
+                     struct call_note *note, uint64_t *serial);
 
 enum call_end { CALL_ENDED, CALL_FAILED, CALL_TIMED_OUT, CALL_NOT_TAKEN };
 /* Returns how many calls the process has had that have ended. */
-uint64_t board_leave(struct board *board, uint32_t cell, enum call_end how);
+uint64_t board_leave(struct board *board, uint32_t cell, struct call_note *note,
+                     enum call_end how);
 
-/* A call that goes on has done something. */
+/* A call that a thread has taken goes on; a call waits that nobody has taken since then. */
 void board_note_progress(struct board *board, uint32_t cell);
+void board_note_wait(struct board *board, uint32_t cell, int64_t since_ns);
 
-/* Calls that run in a process, as far as httpd's children have lived to tell. */
-uint64_t board_running(const struct board_cell *cell);
-
-/* How long calls have waited and none has ended; 0: none waits. */
+/* How long calls have waited and nothing has moved; 0: none waits now. */
 int64_t board_waited_ns(const struct board_cell *cell, int64_t now_ns);
 
 /* --------------------------------------------------------- runtime_dir.c */
@@ -384,6 +391,7 @@ struct supervisor_start {
     int alive_fd; /* of a pipe: its end tells that no child of httpd has the board any more */
     pid_t parent;
     struct board *board;
+    struct calls *calls;
     struct ledger *ledger;
     const char *runtime_parent; /* the directory that its own is made in */
     output_writer *writer;

@@ -176,7 +176,7 @@ is $auto{'told.0.Running'}, 0, '... running';
 is $auto{'told.0.Waiting'}, 0, '... waiting';
 cmp_ok $auto{'told.0.Threads'}, '>=', 1, '... threads';
 cmp_ok $auto{'told.0.ThreadsMax'}, '>=', $auto{'told.0.Threads'}, '... and the most there were';
-ok !exists $auto{'raw.0.Threads'}, '... but a bare program is not asked';
+cmp_ok $auto{'raw.0.Threads'}, '>=', 1, '... of a bare program, too';
 cmp_ok $auto{'broken.Crashes'}, '>=', 4, '... crashes';
 like $auto{'broken.LastCrash'}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, '... the last one';
 like $auto{'never.State'}, qr/backing off|starting/, '... and who is not up';

@@ -150,7 +150,7 @@ like body(plain => '/closed/in/env'), qr{no /in/env in this kitchen},
 chmod 0755, "$docs/closed/in" or die;
 is env(plain => '/host/env')->{SCRIPT_NAME}, '/host', 'a <Location> with a slash at its end';
 
-# The price: README says it first.
+# The price: docs/mapping.md says it first.
 is status(plain => '/closed/env'), 200, "<Directory>'s Require does not apply to a <Location>'s door";
 unlike((ask(plain => '/closed/env'))[2], qr/^X-Directory/m, '... nor do its headers');
 like $httpd->log_text, qr{DoorHandler app in <Location "/closed">: the Require of <Directory "\Q$docs\E/closed">},

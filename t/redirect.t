@@ -92,6 +92,9 @@ my @ways = (
     'DoorErrorOverride'          => '/sent-on/status?code=403',
     'an application that breaks' => '/sent-on-nonsense/random',
     'no application'             => '/sent-on-missing',
+    'an error before the door is called' => '/sent-on-denied',
+    '... a door is not what is denied'     => '/sent-on-denied-file',
+    '... for a page with a limit'        => '/sent-on-denied-limited',
 );
 my $none = qr/^bytes=0 sha256=/;
 while (my ($what, $path) = splice @ways, 0, 2) {

@@ -15,7 +15,7 @@ use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 48 + 4 * 7 + 3;
+plan tests => 48 + 4 * 7 + 3 + 12 + 2 + 4;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -182,6 +182,38 @@ for (['/inflated/env', $plain], ['/inflated/env', $long], ['/inflated/env', ''])
     my ($told) = $env =~ /^CONTENT_LENGTH=(.*)$/m;
     ok !defined $told || $told == length $text,
         'CONTENT_LENGTH of ' . length($text) . ' bytes that were compressed: ' . ($told // 'none');
+}
+
+# ... nor the coding that a filter has taken away, whenever the body comes.
+for my $framing ('length', 'chunked') {
+    for my $cut (0, 3, 20) {
+        my $env = send_slowly('/inflated/env', $framing, 0.15, Compress::Zlib::memGzip($plain), $cut,
+            @gzip);
+        like $env, qr/^REQUEST_METHOD=POST$/m, "a body that is inflated, $framing, cut at $cut";
+        unlike $env, qr/^HTTP_CONTENT_ENCODING=/m, '... has no HTTP_CONTENT_ENCODING';
+    }
+}
+# What is not compressed is passed on as it is, and so is what it says of itself.
+{
+    my $env = send_slowly('/inflated/env', 'length', 0.15, $plain, 20, 'Content-Encoding: br');
+    like $env, qr/^HTTP_CONTENT_ENCODING=br$/m, 'a coding that the filter leaves is told';
+    like $env, qr/^CONTENT_LENGTH=3000$/m, '... and the length';
+}
+# The filters look at it, and nobody says 100 (Continue) for that.
+for my $path ('/inflated/env', '/inflated/upload') {
+    my $body = Compress::Zlib::memGzip($plain);
+    my ($socket, $rest) = (raw_open(), '');
+    raw_send($socket, head_of($path, @gzip, 'Content-Length: ' . length $body,
+        'Expect: 100-continue'));
+    my $answer = read_response($socket, \$rest);
+    if ($path =~ /env/) {
+        is $answer->{status}, 200, 'Expect: 100-continue and a filter: nobody reads, no 100';
+        unlike $answer->{body}, qr/^HTTP_CONTENT_ENCODING=/m, '... no HTTP_CONTENT_ENCODING';
+        next;
+    }
+    is $answer->{status}, 100, '... the handler reads: 100';
+    raw_send($socket, $body);
+    is read_response($socket, \$rest)->{body}, digest($plain), '... then the body';
 }
 
 # ---- limits

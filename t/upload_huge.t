@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # An upload of 10 GiB, of known length and in chunks, passes through in constant
-# memory and without a file.  Only the event MPM gets so much: there is one way
-# for all of them, and it takes its time.
+# memory and without a file.
 
 use strict;
 use warnings FATAL => 'all';
@@ -63,7 +62,7 @@ upload('/kitchen/upload', 64, $_) for 0, 1;
 my ($app, $httpd) = (app_kib('kitchen'), child_kib());
 %had_before = map { $_ => 1 } files();
 
-my $count = mpm() eq 'event' ? 10 * 1024 : 1024;
+my $count = 10 * 1024;
 for my $is_chunked (0, 1) {
     my ($answer, $most_app, $most_httpd, $files) = upload('/kitchen/upload?count', $count, $is_chunked);
     is $answer->{body}, 'bytes=' . $count * $mib . "\n", "$count MiB" . ($is_chunked ? ', in chunks' : '');

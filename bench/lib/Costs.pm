@@ -12,7 +12,7 @@ use POSIX ();
 
 use Setup;
 
-our @EXPORT = qw(costs difference size pss_of ended_cpu);
+our @EXPORT = qw(processes costs difference size pss_of cpu_of ended_cpu);
 
 # All processes of the peer: those it was started with, and what they have started.
 sub processes {
@@ -48,6 +48,13 @@ sub ended_cpu {
     my ($pid) = @_;
     my (undef, undef, $user, $system) = ticks($pid);
     return (($user // 0) + ($system // 0)) / $second;
+}
+
+# CPU seconds of these processes so far.
+sub cpu_of {
+    my $sum = 0;
+    for (@_) { $sum += ($_->[0] + $_->[1]) / $second for grep { @$_ } [ticks($_)] }
+    return $sum;
 }
 
 sub threads {

@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 use Peers;
 use Setup;
 
-our @EXPORT = qw($settings start stop_all why_wrong spawn end_processes conf_lines);
+our @EXPORT = qw($settings start stop_all why_wrong spawn end_processes conf_lines free_port);
 
 # The same for all.  wrk keeps its connections, and httpd closes kept connections when it finds all
 # workers of a child busy, which wrk counts as errors.  Children take connections unevenly, so each
@@ -42,7 +42,7 @@ my %started; # pid => the signal that ends it
 my $main = $$;
 
 # Runs a command in a session of its own, without root's rights unless it is httpd.  How:
-# log, env; stdin, a file; signal, if not SIGTERM ends it in order.
+# log, env; stdin, a file; signal, if not SIGTERM ends it in order; descriptors, its limit of them.
 sub spawn {
     my ($how, @command) = @_;
     my $pid = fork // die $!;
@@ -59,6 +59,8 @@ sub spawn {
             POSIX::setuid($uid);
         }
         no warnings 'exec';
+        unshift @command, 'sh', '-c', "ulimit -n $how->{descriptors}; exec \"\$@\"", 'sh'
+            if $how->{descriptors};
         exec @command or POSIX::_exit(127);
     }
     $started{$pid} = $how->{signal} // 'TERM';

@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * guestbook.c: a guest book on PostgreSQL.  Each server thread has a connection
- * of its own, made at its first request and kept in a _Thread_local for all later
+ * of its own, made before its first request and kept in a _Thread_local for all later
  * ones.  There is no pool: the doors start another thread only when the others
- * are busy, so there are as many connections as requests have run at once.
+ * are busy, so there are as many connections as requests have run at once, and a thread
+ * that gets no connection takes no requests.  --threads N: at most so many.
  * What answers a request asks with query(), and frees nothing: serve() does.
  *
  *     GET  /                      the entries as a page, with a form; ?page=N
@@ -19,9 +20,11 @@
  *
  * Which database it is, libpq's environment variables say: PGHOST, PGDATABASE
  * and so on.  Where GUESTBOOK_FAULTS is set, POST /fault leaves a transaction
- * open, for tests.
+ * open, and GET /slow takes a tenth of a second, for tests; --idle MS says how long a
+ * thread stays that has nothing to do.
  */
 #include <errno.h>
+#include <getopt.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -65,6 +68,7 @@ static const char *const statements[][2] = {
     {"one", "SELECT id, name, message, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
             " FROM entries WHERE id = $1"},
     {"add", "INSERT INTO entries (name, message) VALUES ($1, $2) RETURNING id"},
+    {"sleep", "SELECT pg_sleep(0.1)"},
     {"delete", "DELETE FROM entries WHERE id = $1"},
     {"backends", "SELECT pid, state, coalesce(to_char(backend_start AT TIME ZONE 'UTC',"
                  " 'HH24:MI:SS'), '') FROM pg_stat_activity WHERE application_name = 'guestbook'"
@@ -108,9 +112,11 @@ static void ignore_notice(void *data, const PGresult *result)
     (void)result;
 }
 
-/* With the statements prepared; or there is no connection, and the log tells. */
-static void connect_database(struct door_app_request *req)
+/* With the statements prepared: 0; or -1 and there is no connection, and why is said. */
+static int connect_database(void)
 {
+    int result;
+
     connection = PQconnectdb("application_name=guestbook connect_timeout=5");
     PQsetNoticeReceiver(connection, ignore_notice, NULL);
     int is_ready = PQstatus(connection) == CONNECTION_OK &&
@@ -118,12 +124,12 @@ static void connect_database(struct door_app_request *req)
 
     for (size_t i = 0; is_ready && i < sizeof(statements) / sizeof(statements[0]); i++)
         is_ready = succeeded(PQprepare(connection, statements[i][0], statements[i][1], 0, NULL));
-    if (!is_ready) {
-        door_app_log(req, LOG_ERR, "cannot connect: %s", PQerrorMessage(connection));
-        disconnect();
-    } else {
+    result = is_ready ? 0 : door_app_thread_failed("cannot connect: %s", PQerrorMessage(connection));
+    if (is_ready)
         atomic_store(&place->backend, PQbackendPID(connection));
-    }
+    else
+        disconnect();
+    return result;
 }
 
 /* What the server has closed meanwhile is noticed without asking it: it has said so. */
@@ -139,16 +145,14 @@ static int is_closed(void)
 }
 
 /* The connection as a request should find it: there, and in no transaction. */
-static int has_connection(struct door_app_request *req)
+static int has_connection(void)
 {
     if (connection != NULL && is_closed())
         disconnect();
     if (connection != NULL && PQtransactionStatus(connection) != PQTRANS_IDLE &&
         !succeeded(PQexec(connection, "ROLLBACK")))
         disconnect();
-    if (connection == NULL)
-        connect_database(req);
-    return connection != NULL;
+    return connection != NULL || connect_database() == 0;
 }
 
 static int is_bad_input(const PGresult *result)
@@ -198,8 +202,11 @@ static PGresult *query(struct door_app_request *req, const char *statement, ...)
 
 /* ---------------------------------------------------------------- threads */
 
-static void take_place(unsigned long thread)
+static void take_place(void)
 {
+    static _Atomic unsigned long last;
+    unsigned long thread = atomic_fetch_add(&last, 1) + 1;
+
     for (size_t i = 0; place == NULL && i < sizeof(places) / sizeof(places[0]); i++) {
         unsigned long nobody = 0;
 
@@ -208,6 +215,13 @@ static void take_place(unsigned long thread)
     }
     if (place == NULL)
         place = &no_place;
+}
+
+static void leave_place(void)
+{
+    atomic_store(&place->served, 0);
+    atomic_store(&place->thread, 0);
+    place = NULL;
 }
 
 static void clear_results(void)
@@ -228,25 +242,32 @@ static void serve(struct door_app_request *req, void *data)
 {
     const struct route *route = data;
 
-    if (place == NULL)
-        take_place(door_app_thread_number(req));
     atomic_fetch_add(&place->served, 1);
-    if (has_connection(req))
+    if (has_connection())
         route->answer(req);
     else
         answer_error(req, 503, "The guest book is closed for a moment: no database.");
     clear_results();
+    if (connection == NULL)
+        door_app_thread_lost(req); /* others take its requests until it has one */
+}
+
+static int start_thread(void *data)
+{
+    (void)data;
+    take_place();
+    if (connect_database() == 0)
+        return 0;
+    leave_place();
+    return -1;
 }
 
 static void stop_thread(void *data)
 {
     (void)data;
-    if (place == NULL)
-        return;
     clear_results();
     disconnect();
-    atomic_store(&place->served, 0);
-    atomic_store(&place->thread, 0);
+    leave_place();
 }
 
 /* ---------------------------------------------------------------- the page */
@@ -574,6 +595,12 @@ static void leave_transaction_open(struct door_app_request *req)
         answer_error(req, 500, "Left in the middle of a transaction.");
 }
 
+static void take_a_while(struct door_app_request *req)
+{
+    if (query(req, "sleep", NULL) != NULL)
+        door_app_printf(req, "So it goes.\n");
+}
+
 /* ------------------------------------------------------------------ routes */
 
 static const struct route routes[] = {
@@ -587,21 +614,40 @@ static const struct route routes[] = {
     {"DELETE", "/entries/{id}", delete_json},
 };
 
-static const struct route for_tests = {"POST", "/fault", leave_transaction_open};
+static const struct route for_tests[] = {
+    {"POST", "/fault", leave_transaction_open},
+    {"GET", "/slow", take_a_while},
+};
 
 static void add_route(struct door_app *app, const struct route *route)
 {
     door_app_route(app, route->method, route->pattern, serve, (void *)route);
 }
 
+static void set_threads(struct door_app *app, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"threads", required_argument, NULL, 't'}, {"idle", required_argument, NULL, 'i'}, {0}};
+    unsigned max = 256, idle_ms = 10000;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        if (option == 't')
+            max = (unsigned)atoi(optarg);
+        else if (option == 'i')
+            idle_ms = (unsigned)atoi(optarg);
+    door_app_set_threads(app, max, idle_ms);
+}
+
 int main(int argc, char **argv)
 {
     struct door_app *app = door_app_create();
 
-    door_app_on_thread(app, NULL, stop_thread, NULL);
+    set_threads(app, argc, argv);
+    door_app_on_thread(app, start_thread, stop_thread, NULL);
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         add_route(app, &routes[i]);
-    if (getenv("GUESTBOOK_FAULTS") != NULL)
-        add_route(app, &for_tests);
-    return door_app_run(app, argc > 1 ? argv[1] : NULL);
+    for (size_t i = 0; getenv("GUESTBOOK_FAULTS") != NULL && i < sizeof(for_tests) / sizeof(for_tests[0]); i++)
+        add_route(app, &for_tests[i]);
+    return door_app_run(app, optind < argc ? argv[optind] : NULL);
 }

@@ -5,7 +5,8 @@
  * them and the tests rely on what they answer.
  *
  *     /env                    CGI/1.1 variables, NAME=value lines, sorted
- *     /threads                how many server threads there are, and which one answers
+ *     /threads                how many server threads there are, and which one answers;
+ *                             at most N after --threads N
  *     /status?code=N          answers with status N (200 to 599)
  *     /headers                several headers, some of them repeated; &more=N&bytes=M: N more, of
  *                             M bytes each; &how=flushed sends them before the body
@@ -697,6 +698,8 @@ static void redirect(struct door_app_request *req, void *data)
     write_unwanted(req, how, len);
 }
 
+#define THREAD_IDLE_MS 10000
+
 static void threads(struct door_app_request *req, void *data)
 {
     (void)data;
@@ -756,6 +759,11 @@ int main(int argc, char **argv)
 {
     struct door_app *app = door_app_create();
 
+    if (argc > 2 && strcmp(argv[1], "--threads") == 0) {
+        door_app_set_threads(app, (unsigned)strtoul(argv[2], NULL, 10), THREAD_IDLE_MS);
+        argc -= 2;
+        argv += 2;
+    }
     signal(SIGPIPE, SIG_IGN); /* /pipe: whose reader may go */
     for (size_t i = 0; i < DISH_COUNT; i++)
         door_app_handle(app, dishes[i].path, dishes[i].handler, NULL);

@@ -15,7 +15,7 @@
 
 #include <door.h>
 
-#include "app.h"
+#include "serve.h"
 #include "replay.h"
 
 #define ID         "0123456789abcdef0123456789abcdef"

@@ -8,7 +8,8 @@
 
 #include <check.h>
 
-#include "app.h"
+#include "serve.h"
+#include "thread.h"
 
 /* A message under construction, then complete: len bytes at bytes. */
 struct message {

@@ -340,6 +340,34 @@ START_TEST(a_thread_gives_back_what_it_grew)
 }
 END_TEST
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
+/* Only in a build with AddressSanitizer is there anything to be seen. */
+START_TEST(blocks_have_red_zones)
+{
+    struct door_rt_arena arena = {NULL};
+    char *first = door_rt_alloc(&arena, 13);
+    char *second = door_rt_alloc(&arena, 16);
+
+    ck_assert(!__asan_address_is_poisoned(first + 12));
+    ck_assert(__asan_address_is_poisoned(first + 13));
+    ck_assert(__asan_address_is_poisoned(second - 1));
+    ck_assert(!__asan_address_is_poisoned(second + 15));
+    ck_assert(__asan_address_is_poisoned(second + 16));
+    door_rt_arena_reset(&arena);
+    ck_assert(__asan_address_is_poisoned(first));
+    door_rt_arena_free(&arena);
+}
+END_TEST
+#endif
+
 START_TEST(an_arena_gives_aligned_memory)
 {
     struct door_rt_arena arena = {NULL};
@@ -416,5 +444,8 @@ int main(void)
     tcase_add_test(tests, out_of_memory_is_told);
     tcase_add_test(tests, a_thread_gives_back_what_it_grew);
     tcase_add_test(tests, an_arena_gives_aligned_memory);
+#ifdef __SANITIZE_ADDRESS__
+    tcase_add_test(tests, blocks_have_red_zones);
+#endif
     return run_tests(tests);
 }

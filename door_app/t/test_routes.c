@@ -108,20 +108,63 @@ static void assert_does_not_run(struct door_app *incomplete, const char *why)
     ck_assert_ptr_nonnull(strstr(capture.text, why));
 }
 
+/* Whose only mistake is this one: its errno, and what door_app_run() says. */
+#define ASSERT_MISTAKE(call, error, why)                                                           \
+    do {                                                                                           \
+        struct door_app *wrong = door_app_create();                                                \
+                                                                                                   \
+        errno = 0;                                                                                 \
+        ck_assert_int_eq(call, -1);                                                                \
+        ck_assert_int_eq(errno, error);                                                            \
+        assert_does_not_run(wrong, why);                                                           \
+        door_app_destroy(wrong);                                                                   \
+    } while (0)
+
+static int go_on(struct door_app_request *req, void *data)
+{
+    (void)req;
+    (void)data;
+    return 0;
+}
+
 START_TEST(mistakes_are_told_and_remembered)
 {
-    ck_assert_int_eq(door_app_handle(app, "big", nothing, NULL), -1);
-    ck_assert_int_eq(errno, EINVAL);
-    ck_assert_int_eq(door_app_handle(app, "", nothing, NULL), -1);
-    ck_assert_int_eq(errno, EINVAL);
-    ck_assert_int_eq(door_app_handle(app, NULL, nothing, NULL), -1);
-    ck_assert_int_eq(errno, EINVAL);
-    ck_assert_int_eq(door_app_handle(app, "/big", NULL, NULL), -1);
-    ck_assert_int_eq(errno, EINVAL);
+    ASSERT_MISTAKE(door_app_handle(wrong, "big", nothing, NULL), EINVAL,
+                   "door_app_handle \"big\": no '/' in front");
+    ASSERT_MISTAKE(door_app_handle(wrong, "", nothing, NULL), EINVAL,
+                   "door_app_handle \"\": no '/' in front");
+    ASSERT_MISTAKE(door_app_handle(wrong, NULL, nothing, NULL), EINVAL, "door_app_handle");
+    ASSERT_MISTAKE(door_app_handle(wrong, "/big", NULL, NULL), EINVAL,
+                   "door_app_handle \"/big\": no handler");
+    ASSERT_MISTAKE(door_app_route(wrong, "GET", "nope", nothing, NULL), EINVAL,
+                   "door_app_route \"nope\": no '/' in front");
+    ASSERT_MISTAKE(door_app_route(wrong, "GET", "/a{b}", nothing, NULL), EINVAL,
+                   "door_app_route \"/a{b}\": a brace");
+    ASSERT_MISTAKE(door_app_route(wrong, "", "/a", nothing, NULL), EINVAL,
+                   "door_app_route \"/a\": no method");
+    ASSERT_MISTAKE(door_app_before(wrong, NULL, NULL), EINVAL, "door_app_before: no hook");
+    ASSERT_MISTAKE(door_app_error_page(wrong, 200, nothing, NULL), EINVAL,
+                   "door_app_error_page 200: no status of an error");
+    ASSERT_MISTAKE(door_app_error_page(wrong, 404, nothing, NULL) +
+                       door_app_error_page(wrong, 404, nothing, NULL),
+                   EEXIST, "door_app_error_page 404: it is there already");
+    ASSERT_MISTAKE(door_app_files(wrong, "/static", "/nonexistent/files"), ENOENT,
+                   "door_app_files \"/static\": /nonexistent/files: No such file");
     ck_assert_int_eq(door_app_handle(NULL, "/big", nothing, NULL), -1);
     ck_assert_int_eq(errno, ENOMEM);
-    assert_does_not_run(app, strerror(EINVAL));
+    ck_assert_int_eq(door_app_before(NULL, go_on, NULL), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_int_eq(door_app_files(NULL, "/", "/"), -1);
+    ck_assert_int_eq(errno, ENOMEM);
     assert_does_not_run(NULL, strerror(ENOMEM));
+}
+END_TEST
+
+START_TEST(the_first_mistake_is_told)
+{
+    door_app_route(app, "GET", "first", nothing, NULL);
+    door_app_route(app, "GET", "second", nothing, NULL);
+    assert_does_not_run(app, "door_app_route \"first\"");
 }
 END_TEST
 
@@ -187,6 +230,80 @@ static unsigned status_of(unsigned header_count, size_t value_len)
     return reader.status;
 }
 
+static void say_rest(struct door_app_request *req, void *data)
+{
+    const char *user = door_app_param(req, "user");
+    const char *rest = door_app_param(req, "rest");
+
+    (void)data;
+    door_app_printf(req, "%s:%s", user != NULL ? user : "-", rest != NULL ? rest : "-");
+}
+
+START_TEST(the_rest_of_a_path_can_be_a_parameter)
+{
+    door_app_route(app, "GET", "/{user}/files/{rest...}", say_rest, NULL);
+    ck_assert_str_eq(route_of("/ann/files/a"), "ann:a");
+    ck_assert_str_eq(route_of("/ann/files/a/b//c/"), "ann:a/b//c/");
+    ck_assert_str_eq(route_of("/ann/files/"), "ann:");
+    ck_assert_str_eq(route_of("/ann/filesystem"), "none");
+    ck_assert_str_eq(route_of("//files/a"), "none");
+}
+END_TEST
+
+/* The Location to which a path is sent, with method and query kept, or NULL. */
+static const char *sent_to(const char *script_name, const char *path, const char *query)
+{
+    static struct answer answer;
+    struct message message;
+
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_METHOD, "", "GET");
+    message_field(&message, DOOR_WIRE_SCRIPT_NAME, "", script_name);
+    message_field(&message, DOOR_WIRE_PATH_INFO, "", path);
+    if (query != NULL)
+        message_field(&message, DOOR_WIRE_QUERY, "", query);
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    ask(app, &message, &answer);
+    return answer.reader.status == 308 ? answer_header(&answer, "Location", 0) : NULL;
+}
+
+START_TEST(a_slash_too_much_or_too_few_is_mended)
+{
+    door_app_route(app, "GET", "/notes", say_data, "notes");
+    door_app_route(app, "GET", "/dir/", say_data, "dir");
+    door_app_route(app, "GET", "/both", say_data, "without");
+    door_app_route(app, "GET", "/both/", say_data, "with");
+    door_app_route(app, "POST", "/post", say_data, "post");
+    door_app_route(app, "GET", "/{host}/x/", say_data, "host");
+    add("/prefix");
+    ck_assert_str_eq(sent_to("/app", "/notes/", NULL), "/app/notes");
+    ck_assert_str_eq(sent_to("/app", "/dir", "a=b&c=%20"), "/app/dir/?a=b&c=%20");
+    ck_assert_str_eq(sent_to("", "/a b?/x", NULL), "/a%20b%3F/x/");
+    ck_assert_ptr_null(sent_to("", "/notes", NULL));
+    ck_assert_ptr_null(sent_to("", "/post/", NULL));
+    ck_assert_ptr_null(sent_to("", "/prefix/", NULL));
+    ck_assert_ptr_null(sent_to("", "/notes//", NULL));
+    ck_assert_str_eq(route_of("/both"), "without");
+    ck_assert_str_eq(route_of("/both/"), "with");
+    ck_assert_str_eq(route_of("/prefix/"), "/prefix");
+    add("/");
+    ck_assert_ptr_null(sent_to("", "/notes/", NULL));
+    ck_assert_str_eq(route_of("/notes/"), "/");
+}
+END_TEST
+
+START_TEST(nobody_is_sent_to_another_host)
+{
+    door_app_route(app, "GET", "/{rest...}", say_data, "rest");
+    door_app_route(app, "POST", "/evil.example/", nothing, NULL);
+    ck_assert_str_eq(route_of("//evil.example"), "rest");
+    door_app_destroy(app);
+    app = door_app_create();
+    door_app_route(app, "GET", "//evil.example/", say_data, "evil");
+    ck_assert_str_eq(sent_to("", "//evil.example", NULL), "/.//evil.example/");
+}
+END_TEST
+
 START_TEST(headers_are_limited)
 {
     add("/");
@@ -208,6 +325,10 @@ int main(void)
     tcase_add_test(tests, mistakes_are_told_and_remembered);
     tcase_add_test(tests, requests_are_routed_below_their_location);
     tcase_add_test(tests, no_route_is_not_found);
+    tcase_add_test(tests, the_first_mistake_is_told);
+    tcase_add_test(tests, the_rest_of_a_path_can_be_a_parameter);
+    tcase_add_test(tests, a_slash_too_much_or_too_few_is_mended);
+    tcase_add_test(tests, nobody_is_sent_to_another_host);
     tcase_add_test(tests, headers_are_limited);
     return run_tests(tests);
 }

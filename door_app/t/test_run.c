@@ -97,6 +97,23 @@ static void name_thread(struct door_app_request *req, void *data)
     door_app_printf(req, "%lu", door_app_thread_count());
 }
 
+/* Until the application is to end, and no longer than a test may take. */
+static void follow(struct door_app_request *req, void *data)
+{
+    (void)data;
+    for (int waited_ms = 0; !door_app_stopping(req) && waited_ms < DEADLINE_MS; waited_ms += 5)
+        sleep_ms(5);
+    door_app_printf(req, "%s", door_app_stopping(req) ? "told" : "not told");
+}
+
+static void crash(struct door_app_request *req, void *data)
+{
+    (void)req;
+    (void)data;
+    printf("the last words\n");
+    kill(getpid(), SIGKILL);
+}
+
 static int run_app(const char *door_path)
 {
     struct door_app *app = door_app_create();
@@ -106,6 +123,8 @@ static int run_app(const char *door_path)
     door_app_handle(app, "/dawdle", dawdle, NULL);
     door_app_handle(app, "/grow", grow, NULL);
     door_app_handle(app, "/end", end_thread, NULL);
+    door_app_handle(app, "/follow", follow, NULL);
+    door_app_handle(app, "/crash", crash, NULL);
     door_app_handle(app, "/threads", name_thread, NULL);
     door_app_handle(app, "/", say_hello, NULL);
     status = door_app_run(app, door_path);
@@ -309,6 +328,47 @@ START_TEST(the_environment_may_name_the_door)
     pid = start_at(NULL);
     assert_serves();
     ck_assert_int_eq(stop(pid), 0);
+}
+END_TEST
+
+START_TEST(a_long_handler_learns_that_it_is_to_end)
+{
+    pid_t pid = start();
+    struct call call;
+    pthread_t thread;
+
+    make_call(&call, "/follow", "", NULL, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, call_in_thread, &call), 0);
+    sleep_ms(200);
+    ck_assert_int_eq(stop(pid), 0);
+    pthread_join(thread, NULL);
+    assert_answer(&call, 200, "told");
+    end_call(&call);
+}
+END_TEST
+
+START_TEST(what_was_printed_survives_a_crash)
+{
+    FILE *stream = tmpfile();
+    int file = stream != NULL ? fileno(stream) : -1;
+    char text[32] = "";
+    struct call call;
+    int saved = dup(STDOUT_FILENO);
+    pid_t pid;
+
+    ck_assert_int_ne(file, -1);
+    dup2(file, STDOUT_FILENO);
+    pid = start();
+    dup2(saved, STDOUT_FILENO);
+    make_call(&call, "/crash", "", NULL, 0);
+    run_call(&call);
+    end_call(&call);
+    ck_assert_int_eq(call.result, -1);
+    ck_assert_int_eq(wait_for_exit(pid), 128 + SIGKILL);
+    ck_assert_int_ne(pread(file, text, sizeof(text) - 1, 0), -1);
+    ck_assert_str_eq(text, "the last words\n");
+    fclose(stream);
+    close(saved);
 }
 END_TEST
 
@@ -557,6 +617,8 @@ int main(int argc, char **argv)
     tcase_add_test(tests, sigint_ends_it_too);
     tcase_add_test(tests, an_ignored_sigint_stays_ignored);
     tcase_add_test(tests, the_environment_may_name_the_door);
+    tcase_add_test(tests, a_long_handler_learns_that_it_is_to_end);
+    tcase_add_test(tests, what_was_printed_survives_a_crash);
     tcase_add_test(tests, failures_are_an_exit_status);
     tcase_add_test(tests, a_killed_one_is_followed_by_the_next);
     tcase_add_test(tests, what_runs_may_end);

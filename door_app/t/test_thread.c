@@ -14,11 +14,12 @@ static _Thread_local int is_started;
 static int starts, stops, seen_by_handlers;
 static char hook_data;
 
-static void start(void *data)
+static int start(void *data)
 {
     ck_assert_ptr_eq(data, &hook_data);
     is_started = 1;
     starts++;
+    return 0;
 }
 
 static void stop(void *data)

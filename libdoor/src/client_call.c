@@ -387,7 +387,7 @@ static int get_results(struct client_seat seat, door_arg_t *arg, struct course *
     }
     if (!course->is_lent && size > 0)
         memcpy(arg->rbuf, from, size);
-    desc_receive(course->fds, course->count, descs);
+    desc_receive(course->fds, course->count, 0, descs);
     arg->data_ptr = course->is_lent ? from : arg->rbuf;
     arg->data_size = size;
     arg->desc_ptr = descs;

@@ -149,6 +149,8 @@ static void answer_info(struct connection *c, int reply_fd)
     struct msg_answer answer;
 
     door_describe(c->door, &answer);
+    answer.threads = pool_thread_count(c->door->pool, &answer.threads_most);
+    answer.calls = pool_busy_count(c->door->pool, c->door);
     fd_send(reply_fd, &answer, sizeof(answer), NULL, 0);
     closer_let_go(c->account, reply_fd);
 }

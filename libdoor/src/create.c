@@ -204,24 +204,43 @@ int door_hide_procedure(int d)
     return 0;
 }
 
-int door_set_threads(int d, unsigned max, unsigned idle_ms)
+/* A door of this process that is not private, with a reference; or NULL: EBADF, ENOTSUP. */
+static struct door *find_shared(int d)
 {
-    THREAD_UNCANCELLED;
     struct door *door = door_find_own(d);
-    int result = 0;
 
     if (door == NULL) {
         errno = EBADF;
-        return -1;
-    }
-    if (door->owns_pool) {
+    } else if (door->owns_pool) {
+        door_drop(door);
         errno = ENOTSUP;
-        result = -1;
-    } else {
-        pool_set_threads(door->pool, max, idle_ms);
+        door = NULL;
     }
+    return door;
+}
+
+int door_set_threads(int d, unsigned max, unsigned idle_ms)
+{
+    THREAD_UNCANCELLED;
+    struct door *door = find_shared(d);
+
+    if (door == NULL)
+        return -1;
+    pool_set_threads(door->pool, max, idle_ms);
     door_drop(door);
-    return result;
+    return 0;
+}
+
+int door_prepare_threads(int d, int (*prepare)(void *data), void *data)
+{
+    THREAD_UNCANCELLED;
+    struct door *door = find_shared(d);
+
+    if (door == NULL)
+        return -1;
+    pool_prepare_threads(door->pool, prepare, data);
+    door_drop(door);
+    return 0;
 }
 
 int door_running_calls(int d)

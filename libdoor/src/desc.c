@@ -94,7 +94,7 @@ static void describe(int fd, door_desc_t *desc, int64_t deadline_ns)
     desc->d_data.d_desc.d_id = answer.info.di_uniquifier;
 }
 
-void desc_receive(const int *fds, unsigned count, door_desc_t *descs)
+void desc_receive(const int *fds, unsigned count, int are_plain, door_desc_t *descs)
 {
     int64_t deadline_ns = thread_now_ns() + DESCRIBE_MAX_NS;
 
@@ -102,7 +102,8 @@ void desc_receive(const int *fds, unsigned count, door_desc_t *descs)
         descs[i] = (door_desc_t){.d_attributes = DOOR_DESCRIPTOR,
                                  .d_data.d_desc.d_descriptor = fds[i]};
         fcntl(fds[i], F_SETFD, 0);
-        describe(fds[i], &descs[i], deadline_ns);
+        if (!are_plain)
+            describe(fds[i], &descs[i], deadline_ns);
     }
 }
 

@@ -23,7 +23,11 @@ void desc_unprepare(const door_desc_t *descs, unsigned count, const int *fds);
 /* Closes those that were passed with DOOR_RELEASE. */
 void desc_release(const door_desc_t *descs, unsigned count);
 
-/* What the receiver of fds gets; the descriptors survive an exec from now on. */
-void desc_receive(const int *fds, unsigned count, door_desc_t *descs);
+/*
+ * What the receiver of fds gets; the descriptors survive an exec from now on.  Of those
+ * that are doors their servers are asked what they are, which takes a second at most;
+ * or it is not told, if they are plain.
+ */
+void desc_receive(const int *fds, unsigned count, int are_plain, door_desc_t *descs);
 
 #endif

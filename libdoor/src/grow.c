@@ -20,6 +20,7 @@
 #include "thread.h"
 
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
+#define PREPARE_MAX_MS 100  /* and for the only thread, while that prepares itself */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
 #define ASK_MAX 256         /* threads whose state is asked for */
 #define STILL_MAX_MS 500    /* who holds a lock for so long does not let others compute */
@@ -119,6 +120,18 @@ static int is_locked_out(struct pool *pool)
     return is;
 }
 
+/*
+ * True if threads prepare themselves, for which another one would have to wait as well, or
+ * cannot.  If that is the only thread, another one is to say so, where that takes long.
+ */
+static int is_preparing(struct pool *pool, unsigned pending)
+{
+    unsigned count = atomic_load(&pool->unprepared_count);
+    int is_alone = count == 1 && atomic_load(&pool->thread_count) == 1;
+
+    return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
+}
+
 /* How many threads to start. */
 static unsigned wanted(struct pool *pool)
 {
@@ -133,6 +146,8 @@ static unsigned wanted(struct pool *pool)
     if (atomic_load(&pool->starting_count) > 0)
         return 0; /* they wait for a processor: so would others */
     pending = pending_count(pool);
+    if (is_preparing(pool, pending))
+        return 0;
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */
     if (is_locked_out(pool)) {

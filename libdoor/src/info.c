@@ -19,6 +19,7 @@
 #include "thread.h"
 
 #define ANSWER_MAX_NS 1000000000ll /* illumos answers at once; a stopped server does not */
+#define LOAD_MAX_NS 250000000ll    /* who asks for that asks others, too */
 #define KNOWN_COUNT 64
 
 /* The door that the calling thread is bound to. */
@@ -120,6 +121,21 @@ int door_info(int d, door_info_t *info)
     *info = answer.info;
     if (answer.instance_id != 0 && answer.instance_id == door_instance_id())
         info->di_attributes |= DOOR_LOCAL;
+    return 0;
+}
+
+int door_ask_load(int d, struct door_load *load)
+{
+    THREAD_UNCANCELLED;
+    struct msg_answer answer;
+
+    if (fd_is_door(d) != 1) {
+        errno = EBADF;
+        return -1;
+    }
+    if (door_ask(d, MSG_INFO, thread_now_ns() + LOAD_MAX_NS, &answer, NULL, 0) < 0)
+        return -1;
+    *load = (struct door_load){answer.threads, answer.threads_most, answer.calls};
     return 0;
 }
 

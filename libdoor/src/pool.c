@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "fork.h"
 #include "loop.h"
+#include "prepare.h"
 #include "thread.h"
 
 #define STREAK_MAX 16 /* calls from one client while others may wait */
@@ -171,6 +172,18 @@ unsigned pool_running(struct pool *pool, const struct door *door)
         if (pool->channels[i] != NULL && pool->channels[i]->door == door)
             count += atomic_load(&pool->channels[i]->running);
     }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
+unsigned pool_busy_count(struct pool *pool, const struct door *door)
+{
+    struct server_thread *t;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link)
+        count += atomic_load(&t->in_call) == door;
     pthread_mutex_unlock(&pool->lock);
     return count;
 }
@@ -432,6 +445,20 @@ static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
 
 /* ------------------------------------------------ how many threads */
 
+static void note_most(struct pool *pool, unsigned count)
+{
+    unsigned most = atomic_load(&pool->thread_most);
+
+    while (count > most && !atomic_compare_exchange_weak(&pool->thread_most, &most, count))
+        continue;
+}
+
+unsigned pool_thread_count(struct pool *pool, unsigned *most)
+{
+    *most = atomic_load(&pool->thread_most);
+    return atomic_load(&pool->thread_count);
+}
+
 int pool_reserve_thread(struct pool *pool)
 {
     unsigned count = atomic_load(&pool->thread_count), max = atomic_load(&pool->thread_max);
@@ -442,6 +469,7 @@ int pool_reserve_thread(struct pool *pool)
             return -1;
         }
     } while (!atomic_compare_exchange_weak(&pool->thread_count, &count, count + 1));
+    note_most(pool, count + 1);
     return 0;
 }
 
@@ -463,6 +491,12 @@ void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms)
     atomic_store(&pool->idle_ms, idle_ms);
     kick(pool); /* who sleeps looks at both again; and passes it on */
     pool_check(pool);
+}
+
+void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data)
+{
+    prepare_set(pool, prepare, data);
+    kick(pool); /* who sleeps begins with it at once, others before their next call */
 }
 
 /* The program's own threads stay, and those that are bound to a private door. */
@@ -504,6 +538,14 @@ static int idle_left_ms(struct server_thread *t)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
+/* The same of one that is to ask before whether it is prepared. */
+static int wait_left_ms(struct server_thread *t)
+{
+    int left_ms = idle_left_ms(t);
+
+    return prepare_is_done(t) || left_ms < t->ask_ms ? left_ms : t->ask_ms;
+}
+
 /* Counts the thread as idle: what end_idle() gets. */
 static uint64_t begin_idle(struct pool *pool)
 {
@@ -535,14 +577,14 @@ static int end_idle_for_good(struct pool *pool, uint64_t began)
 
 /*
  * Waits for a channel that has calls, with a reference; or NULL, and maybe *is_over: the
- * thread has waited for so long that it is to end.
+ * thread has waited for so long that it is to end.  *has_slept: time may have passed.
  */
-static struct server_channel *next_channel(struct server_thread *t, int *is_over)
+static struct server_channel *next_channel(struct server_thread *t, int *is_over, int *has_slept)
 {
     struct pool *pool = t->pool;
     struct server_channel *ch = NULL;
     uint64_t began = begin_idle(pool);
-    int wait_ms = idle_left_ms(t);
+    int wait_ms = wait_left_ms(t);
 
     if (wait_ms == 0 && (*is_over = end_idle_for_good(pool, began)))
         return NULL;
@@ -551,7 +593,8 @@ static struct server_channel *next_channel(struct server_thread *t, int *is_over
         t->idle_since_ns = 0;
     }
     /* Idle first, then the queues: who fills them looks the other way round. */
-    if (atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed))
+    *has_slept = atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed);
+    if (*has_slept)
         ch = listen_for_bell(pool, wait_ms);
     end_idle(pool, began);
     return ch != NULL ? ch : pop_ready(pool);
@@ -648,9 +691,17 @@ static void mark_depleted(struct server_thread *t)
         pool_check(t->pool);
 }
 
+/* Others take what the thread's channel has: it comes back late, or not at all. */
+static void prepare(struct server_thread *t)
+{
+    pool_leave_channel(t);
+    pool_check(t->pool);
+    prepare_thread(t);
+}
+
 int pool_take_call(struct server_thread *t)
 {
-    int is_over = 0;
+    int is_over = 0, must_ask = 1;
 
     t->idle_since_ns = 0;
     for (;;) {
@@ -662,9 +713,15 @@ int pool_take_call(struct server_thread *t)
             kick(t->pool); /* and so on, until nobody sleeps there any more */
             return -1;
         }
+        if (must_ask && !prepare_is_done(t)) {
+            prepare(t);
+            must_ask = 0;
+        }
         if (t->hot == NULL) {
-            t->hot = next_channel(t, &is_over);
+            t->hot = next_channel(t, &is_over, &must_ask);
             t->streak = 0;
+            if (must_ask && !prepare_is_done(t))
+                continue; /* that it was may be long ago */
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);
         }
@@ -686,12 +743,14 @@ void pool_add_thread(struct pool *pool, struct server_thread *thread)
     LIST_INSERT_HEAD(&pool->threads, thread, link);
     pthread_mutex_unlock(&pool->lock);
     if (!thread->is_counted)
-        atomic_fetch_add(&pool->thread_count, 1);
+        note_most(pool, atomic_fetch_add(&pool->thread_count, 1) + 1);
     thread->is_counted = 1;
 }
 
 void pool_remove_thread(struct server_thread *thread)
 {
+    prepare_leave(thread);
+    thread->preparation = 0; /* the next pool's is another one */
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);

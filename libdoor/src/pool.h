@@ -46,6 +46,11 @@ struct pool {
     _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
     _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
     _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
+    _Atomic unsigned thread_most;    /* the highest thread_count so far */
+    int (*prepare)(void *data);      /* prepare.c's, under lock, with its data */
+    void *prepare_data;
+    _Atomic unsigned preparation;      /* counts the times that it was set */
+    _Atomic unsigned unprepared_count; /* threads that have asked and are not prepared */
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
@@ -64,6 +69,9 @@ struct server_thread {
     int64_t idle_since_ns;  /* it has had nothing to do since then; 0: it has, or had just now */
     pid_t tid;                  /* the kernel's number of it */
     unsigned generation;        /* fork_generation() */
+    unsigned preparation;       /* it is prepared as of pool->preparation */
+    int is_unprepared;          /* in pool->unprepared_count */
+    int ask_ms;                 /* not prepared, it asks again after so long */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
@@ -74,8 +82,8 @@ struct server_thread {
     unsigned slot;                  /* of that call */
     struct door *unreferenced;      /* to be told so, instead of a call */
     int depleted;                   /* it took the pool's last idle thread */
-    _Atomic int in_call;            /* the procedure runs; for others to see */
     _Atomic int waits_for_lock;     /* it waits for another one's; likewise */
+    struct door *_Atomic in_call;   /* whose procedure runs, or NULL; for others to see */
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
     int cancelled;                      /* it was; under pool->lock */
@@ -123,6 +131,9 @@ struct server_channel *pool_open_channel(struct door_reference *reference,
                                          const struct ucred *who, int bell_fd,
                                          int *client_control);
 
+/* How many threads run its procedure, whatever has become of their callers. */
+unsigned pool_busy_count(struct pool *pool, const struct door *door);
+
 /* How many calls of door have been taken, and have not been replied to. */
 unsigned pool_running(struct pool *pool, const struct door *door);
 
@@ -148,6 +159,12 @@ void pool_lose_thread(struct pool *pool);
 
 /* Whether it has as many threads as it may. */
 int pool_is_full(struct pool *pool);
+
+/* How many it has, and the most that it has had. */
+unsigned pool_thread_count(struct pool *pool, unsigned *most);
+
+/* Each thread prepares itself before it takes its next call. */
+void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data);
 
 /* From now on; its idle threads that are more than that end. */
 void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms);

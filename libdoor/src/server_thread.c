@@ -18,6 +18,7 @@
 #include "desc.h"
 #include "fork.h"
 #include "grow.h"
+#include "prepare.h"
 #include "thread.h"
 
 /* What this thread is, from its first door_bind() or door_return() on. */
@@ -147,8 +148,8 @@ static void end_call(struct server_thread *t, int error)
     }
     if (ch == NULL)
         return;
-    atomic_store_explicit(&t->in_call, 0, memory_order_relaxed);
     atomic_store_explicit(&t->waits_for_lock, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->in_call, NULL, memory_order_relaxed);
     if (t->cancellable != NULL) { /* only this thread makes it anything else */
         pthread_mutex_lock(&t->pool->lock);
         t->cancellable = NULL;
@@ -162,8 +163,12 @@ static void end_call(struct server_thread *t, int error)
     server_channel_trim(&t->arguments, &t->arguments_cap);
 }
 
-/* The descriptors that came with the call; 0, or -1 and the errno for the caller. */
-static int receive_descriptors(struct server_thread *t, const struct server_call *call)
+/*
+ * The descriptors that came with the call; 0, or -1 and the errno for the caller.  A door
+ * that shares its arguments does not have this thread wait for the servers of others.
+ */
+static int receive_descriptors(struct server_thread *t, const struct door *door,
+                               const struct server_call *call)
 {
     int *fds, result;
 
@@ -175,7 +180,7 @@ static int receive_descriptors(struct server_thread *t, const struct server_call
                  ? -1
                  : server_channel_collect(t->channel, t->slot, call->number, fds, call->desc_count);
     if (result == 0)
-        desc_receive(fds, call->desc_count, t->descs);
+        desc_receive(fds, call->desc_count, atomic_load(&door->shares_arguments), t->descs);
     free(fds);
     return result;
 }
@@ -217,7 +222,7 @@ static void run_procedure(struct server_thread *t, struct door *door, char *argp
 {
     if (t->depleted)
         pool_depleted(t->pool);
-    atomic_store_explicit(&t->in_call, 1, memory_order_relaxed);
+    atomic_store_explicit(&t->in_call, door, memory_order_relaxed);
     t->began_ns = thread_now_ns();
     allow_cancelling(t, door);
     door->procedure(door->cookie, argp, arg_size, t->descs, desc_count);
@@ -235,7 +240,7 @@ static void run_call(struct server_thread *t)
         error = ENFILE;
     t->call_number = call.number;
     if (error == 0 && (find_arguments(t, door, &call, &argp) < 0 ||
-                       receive_descriptors(t, &call) < 0))
+                       receive_descriptors(t, door, &call) < 0))
         error = errno;
     if (error != 0)
         end_call(t, error);
@@ -459,6 +464,18 @@ void door_waits_for_lock(int waits)
 
     if (t != NULL && t->channel != NULL)
         atomic_store_explicit(&t->waits_for_lock, waits, memory_order_relaxed);
+}
+
+int door_prepare_again(void)
+{
+    struct server_thread *t = current();
+
+    if (t != NULL && t->channel != NULL) {
+        prepare_undo(t);
+        return 0;
+    }
+    errno = EINVAL;
+    return -1;
 }
 
 int server_thread_identify(struct credentials *credentials)

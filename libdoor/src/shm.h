@@ -42,7 +42,7 @@
 
 #include "fd.h"
 
-#define SHM_VERSION 5
+#define SHM_VERSION 6
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -190,6 +190,10 @@ struct msg_answer {
     uint64_t data_min;
     uint64_t desc_max;
     struct door_info info; /* MSG_OPEN: with two descriptors: control, memory */
+    uint32_t threads;      /* MSG_INFO: of the door's pool */
+    uint32_t threads_most;
+    uint32_t calls; /* of the door, that run */
+    uint32_t unused;
 };
 
 #endif

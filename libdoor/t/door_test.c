@@ -3,7 +3,7 @@
  *
  * door_test.c: the tests' helpers.  check forks every test into a process group
  * of its own and kills what is left of it, so servers of a failed test do not
- * stay.  Counts come from /proc, which Linux and illumos lay out differently.
+ * stay.  What is counted in processes is in door_test_counts.c.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* nftw() */
@@ -11,7 +11,6 @@
 
 #include "door_test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -425,94 +424,6 @@ bool door_test_await(bool (*is_so)(void *), void *arg)
         nanosleep(&pause_time, NULL);
     }
     return true;
-}
-
-/* -- looking at processes -- */
-
-/* How many numbers are listed in a directory, without the directory's own descriptor. */
-static int count_numbers(const char *path, bool own_fds)
-{
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    int count = 0;
-
-    if (dir == NULL)
-        return -1;
-    while ((entry = readdir(dir)) != NULL)
-        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-            count++;
-    closedir(dir);
-    return own_fds ? count - 1 : count;
-}
-
-int door_test_fd_count(void)
-{
-    int count = count_numbers("/proc/self/fd", true);
-    long limit = sysconf(_SC_OPEN_MAX);
-
-    if (count >= 0)
-        return count;
-    count = 0;
-    for (long fd = 0; fd < limit && fd < 65536; fd++)
-        count += fcntl((int)fd, F_GETFD) >= 0;
-    return count;
-}
-
-int door_test_fd_count_of(pid_t pid)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
-    return count_numbers(path, false);
-}
-
-struct settle {
-    pid_t pid;
-    int at_most;
-};
-
-static bool fds_settled(void *arg)
-{
-    struct settle *s = arg;
-    int count = s->pid == 0 ? door_test_fd_count() : door_test_fd_count_of(s->pid);
-
-    return count <= s->at_most;
-}
-
-bool door_test_fds_settle(pid_t pid, int at_most)
-{
-    struct settle s = {pid, at_most};
-
-    return door_test_await(fds_settled, &s);
-}
-
-int door_test_thread_count(pid_t pid)
-{
-    char path[64];
-    int count;
-
-    snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
-    count = count_numbers(path, false);
-    if (count >= 0)
-        return count;
-    snprintf(path, sizeof(path), "/proc/%ld/lwp", (long)pid);
-    return count_numbers(path, false);
-}
-
-long door_test_resident_kb(pid_t pid)
-{
-    char path[64];
-    long total, resident;
-    FILE *f;
-    int n;
-
-    snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
-    f = fopen(path, "r");
-    if (f == NULL)
-        return -1;
-    n = fscanf(f, "%ld %ld", &total, &resident);
-    fclose(f);
-    return n == 2 ? resident * (sysconf(_SC_PAGESIZE) / 1024) : -1;
 }
 
 static void answer_byte(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)

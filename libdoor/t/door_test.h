@@ -6,7 +6,7 @@
  *
  * The tests know the API only (door.h, stropts.h, POSIX, check), so that they
  * compile and mean the same wherever doors exist.  What has to look at the
- * system from outside is in door_test.c.
+ * system from outside is in door_test.c and door_test_counts.c.
  */
 #ifndef DOOR_TEST_H
 #define DOOR_TEST_H
@@ -125,7 +125,10 @@ bool door_test_await(bool (*is_so)(void *), void *arg);
 /* Time that only goes forward, in milliseconds. */
 int64_t door_test_now_ms(void);
 
-/* Open descriptors of this process or of another one; -1 if the system does not tell. */
+/*
+ * Open descriptors of this process or of another one, without those of a sanitizer that
+ * is built in; -1 if the system does not tell.
+ */
 int door_test_fd_count(void);
 int door_test_fd_count_of(pid_t pid);
 

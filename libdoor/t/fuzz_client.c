@@ -9,7 +9,6 @@
  * server's moves: a byte, an enum move, and what that needs (zeros, at the end), in a
  * layout of this file's own.  When no move is left the server is gone.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,6 +27,7 @@
 
 #include "../src/thread.h"
 #include "ask.h"
+#include "door_test.h"
 #include "fd.h"
 #include "mailbox.h"
 #include "replay.h"
@@ -789,23 +789,11 @@ static void act(int d)
 
 /* ------------------------------------------------ one input */
 
-static int open_count(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    replay_require(dir != NULL);
-    while (readdir(dir) != NULL)
-        count++;
-    closedir(dir);
-    return count;
-}
-
 /* The loop and the closing threads are at it. */
 static int settles_at(int count)
 {
     for (int i = 0; i < SETTLE_MAX_MS; i++) {
-        if (open_count() <= count)
+        if (door_test_fd_count() <= count)
             return 1;
         replay_poll(NULL, 0, 1);
     }
@@ -851,7 +839,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!is_ready)
         start();
     is_ready = 1;
-    before = open_count();
+    before = door_test_fd_count();
     run_input(data, size);
     replay_require(settles_at(before));
     return 0;

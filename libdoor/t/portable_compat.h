@@ -30,6 +30,9 @@
 #define door_running_calls portable_running_calls
 #define door_set_threads portable_set_threads
 #define door_waits_for_lock portable_waits_for_lock
+#define door_prepare_threads portable_prepare_threads
+#define door_prepare_again portable_prepare_again
+#define door_ask_load portable_ask_load
 #include "../../compat/door_compat.c"
 #undef door_now_ns
 #undef door_openat
@@ -51,5 +54,8 @@
 #undef door_running_calls
 #undef door_set_threads
 #undef door_waits_for_lock
+#undef door_prepare_threads
+#undef door_prepare_again
+#undef door_ask_load
 
 #endif

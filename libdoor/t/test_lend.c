@@ -294,6 +294,57 @@ START_TEST(what_is_refused)
 }
 END_TEST
 
+static void answer_a(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c;
+    (void)argp;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    door_return("a", 1, NULL, 0);
+}
+
+/* Tells what it was told of the first descriptor, if the door there can be called. */
+static void look_at_descriptor(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    door_attr_t told = n_desc == 1 ? dp->d_attributes : 0;
+
+    (void)c;
+    (void)argp;
+    (void)arg_size;
+    if (n_desc == 1 && door_test_ask(dp->d_data.d_desc.d_descriptor) != 'a')
+        told = 0;
+    door_return((char *)&told, sizeof(told), NULL, 0);
+}
+
+static void serve_look(void *unused)
+{
+    int d = door_create(look_at_descriptor, NULL, 0);
+
+    (void)unused;
+    door_test_require(door_share_arguments(d) == 0);
+    door_test_attach(d, door_test_path("shop"));
+    door_test_ready();
+    door_test_pause();
+}
+
+/* Whoever passes a door may have its server say nothing for as long as it is asked. */
+START_TEST(no_server_of_a_shared_descriptor_is_asked)
+{
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR};
+    door_attr_t told = 0;
+    door_arg_t args = {.desc_ptr = &desc, .desc_num = 1, .rbuf = (char *)&told,
+                       .rsize = sizeof(told)};
+
+    door_test_serve(door_test_path("passed"), answer_a, NULL, DOOR_NO_CANCEL);
+    desc.d_data.d_desc.d_descriptor = door_test_open(door_test_path("passed"));
+    door_test_spawn(serve_look, NULL);
+    ck_assert_int_eq(door_call(door_test_open(door_test_path("shop")), &args), 0);
+    ck_assert_uint_eq(args.data_size, sizeof(told));
+    ck_assert_uint_eq(told, DOOR_DESCRIPTOR);
+}
+END_TEST
+
 /* ------------------------------------------------ what was never written */
 
 #define EMPTY_SIZE ((size_t)128 << 20)
@@ -347,6 +398,7 @@ int main(void)
     tcase_add_loop_test(tc, many_loans_at_a_time, 0, 2);
     tcase_add_loop_test(tc, a_loan_outlives_its_server, 0, 2);
     tcase_add_test(tc, what_is_refused);
+    tcase_add_test(tc, no_server_of_a_shared_descriptor_is_asked);
     tcase_add_loop_test(tc, results_that_were_never_written, 0, 2);
     return door_test_run(suite);
 }

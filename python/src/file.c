@@ -112,7 +112,7 @@ int file_send(Request *request, PyObject *self)
     off_t len = fd >= 0 ? length_of(request, fd, position) : -1;
     int own;
 
-    if (len == -1 || request->headers == NULL)
+    if (len == -1 || !request->is_started)
         return 0;
     own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own == -1 || door_app_send_fd(request->handle, own, position, len) == -1) {

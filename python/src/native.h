@@ -27,7 +27,7 @@ typedef struct {
     unsigned long thread;            /* Python's number of the request's thread */
     int is_head;                     /* nobody wants the body */
 
-    PyObject *headers; /* as the application gave them, in a tuple; NULL: not yet */
+    int is_started; /* by start_response() */
     int status;
     uint64_t promised; /* Content-Length as the application gave it, or NO_LENGTH */
     uint64_t written;

@@ -46,7 +46,6 @@ void request_end(Request *request)
 {
     errors_flush(request);
     request->handle = NULL;
-    DROP(request->headers);
     free(request->input);
     request->input = NULL;
     request->input_at = request->input_len = 0;
@@ -57,7 +56,6 @@ static void request_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     Request *request = (Request *)self;
 
-    DROP(request->headers);
     DROP(request->errors);
     free(request->input);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
@@ -155,9 +153,9 @@ static PyObject *early_hints(PyObject *self, PyObject *links)
     PyObject *all;
     int result = 0, error;
 
-    if (handle != NULL && request->headers != NULL)
+    if (handle != NULL && request->is_started)
         PyErr_SetString(PyExc_RuntimeError, "early hints come before start_response()");
-    all = handle != NULL && request->headers == NULL ? PySequence_Tuple(links) : NULL;
+    all = handle != NULL && !request->is_started ? PySequence_Tuple(links) : NULL;
     if (all == NULL)
         return NULL;
     for (Py_ssize_t i = 0; result == 0 && i < PyTuple_Size(all); i++) {
@@ -239,6 +237,14 @@ static PyObject *thread_number(PyObject *self, void *unused)
     return handle != NULL ? PyLong_FromUnsignedLong(door_app_thread_number(handle)) : NULL;
 }
 
+static PyObject *stopping(PyObject *self, void *unused)
+{
+    struct door_app_request *handle = request_handle((Request *)self);
+
+    (void)unused;
+    return handle != NULL ? PyBool_FromLong(door_app_stopping(handle)) : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"client_gone", client_gone, METH_NOARGS,
      "client_gone()\n--\n\n"
@@ -260,6 +266,8 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {
+    {"stopping", stopping, NULL,
+     "Whether the process was told to end: a long stream should come to its end.", NULL},
     {"thread_number", thread_number, NULL,
      "Which server thread runs the request: a number from 1, never used again.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -115,22 +115,9 @@ static int add_pair(Request *request, PyObject *pair)
 /* Takes back what an earlier start_response() has said. */
 static void take_back(Request *request)
 {
-    PyObject *headers = request->headers;
-
-    request->headers = NULL;
+    request->is_started = 0;
     request->promised = NO_LENGTH;
-    for (Py_ssize_t i = 0; headers != NULL && i < PyTuple_Size(headers); i++) {
-        PyObject *pair = PyTuple_GetItem(headers, i);
-        PyObject *name = PyTuple_Check(pair) && PyTuple_Size(pair) > 0
-                             ? PyUnicode_AsLatin1String(PyTuple_GetItem(pair, 0))
-                             : NULL;
-
-        if (name != NULL)
-            door_app_header_set(request->handle, PyBytes_AsString(name), NULL);
-        PyErr_Clear();
-        DROP(name);
-    }
-    DROP(headers);
+    door_app_reset(request->handle);
 }
 
 static int start(Request *request, PyObject *status, PyObject *headers)
@@ -143,20 +130,14 @@ static int start(Request *request, PyObject *status, PyObject *headers)
         PyErr_Format(PyExc_TypeError, "start_response() takes a list of headers, not %R", headers);
         return -1;
     }
-    request->headers = PyList_AsTuple(headers);
-    if (request->headers == NULL)
-        return -1;
-    for (Py_ssize_t i = 0; i < PyTuple_Size(request->headers); i++) {
-        if (add_pair(request, PyTuple_GetItem(request->headers, i)) == -1) {
-            PyObject *type, *value, *traceback;
-
-            PyErr_Fetch(&type, &value, &traceback);
+    for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
+        if (add_pair(request, PyList_GetItem(headers, i)) == -1) {
             take_back(request);
-            PyErr_Restore(type, value, traceback);
             return -1;
         }
     }
     request->status = code;
+    request->is_started = 1;
     if (door_app_status(request->handle, code) == 0)
         return 0;
     raise_errno("start_response");
@@ -197,7 +178,7 @@ static PyObject *start_response(PyObject *self, PyObject *args, PyObject *names)
         raise_again(exc_info);
         return NULL;
     }
-    if (exc_info == Py_None && request->headers != NULL) {
+    if (exc_info == Py_None && request->is_started) {
         PyErr_SetString(PyExc_AssertionError,
                         "start_response() was called again, without exc_info");
         return NULL;
@@ -210,9 +191,9 @@ static PyObject *start_response(PyObject *self, PyObject *args, PyObject *names)
 
 /* ---------------------------------------------------------------- blocks */
 
-static int is_started(Request *request)
+static int check_started(Request *request)
 {
-    if (request->headers != NULL)
+    if (request->is_started)
         return 1;
     PyErr_SetString(PyExc_AssertionError,
                     "the application sends a body before it has called start_response()");
@@ -258,7 +239,7 @@ static int send_block(Request *request, PyObject *block, int is_last)
                      (PyObject *)Py_TYPE(block));
         return -1;
     }
-    if (!is_started(request))
+    if (!check_started(request))
         return -1;
     if (PyBytes_Size(block) == 0)
         return 0;
@@ -294,7 +275,7 @@ static int announce_length(Request *request, PyObject *blocks)
     unsigned long long len = request->written;
     char digits[24];
 
-    if (request->promised != NO_LENGTH || request->is_begun || request->headers == NULL)
+    if (request->promised != NO_LENGTH || request->is_begun || !request->is_started)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *block = PySequence_GetItem(blocks, i);
@@ -387,7 +368,7 @@ int response_send(Request *request, PyObject *result)
 {
     int sent = send_result(request, result);
 
-    if (sent == 0 && !is_started(request))
+    if (sent == 0 && !check_started(request))
         sent = -1;
     return close_result(result) == -1 ? -1 : sent;
 }
@@ -396,15 +377,10 @@ int response_send(Request *request, PyObject *result)
 
 void response_fail(Request *request)
 {
-    static const char page[] = "Internal Server Error\n";
-
     if (request->is_begun) {
         if (request->written < request->promised)
             door_app_abort(request->handle);
         return;
     }
-    take_back(request);
-    door_app_status(request->handle, 500);
-    door_app_content_type(request->handle, "text/plain; charset=utf-8");
-    door_app_write(request->handle, page, sizeof(page) - 1);
+    door_app_refuse(request->handle, 500, "Internal Server Error");
 }

@@ -267,6 +267,17 @@ def gone(env, start):
     return [b"here"]
 
 
+def events(env, start):
+    """A stream that ends when the process is to end."""
+    start("200 OK", TEXT)
+    yield str(os.getpid()).encode()
+    deadline = time.monotonic() + 60
+    while not env["door_app.request"].stopping and time.monotonic() < deadline:
+        time.sleep(0.02)
+        yield b"."
+    yield b"stopping" if env["door_app.request"].stopping else b"late"
+
+
 def endless(env, start):
     start("200 OK", TEXT)
 

@@ -24,9 +24,11 @@ def setUpModule():
     httpd.configure(
         f"DoorApp app {command % 'app'}\n"
         f"DoorApp validated {command % 'validated:application'}\n"
+        f"DoorApp ending {command % 'app'}\n"
         f"DoorApp computing {command % 'app'}\n"
         "<Location />\nDoorHandler app\n</Location>\n"
         "<Location /computing>\nDoorHandler computing\n</Location>\n"
+        "<Location /ending>\nDoorHandler ending\n</Location>\n"
         "<Location /validated>\nDoorHandler validated\n</Location>\n"
         'LogFormat "%U user=%{door-user}n" fields\nCustomLog logs/access fields\n'
     )
@@ -293,6 +295,15 @@ class TestProcess(unittest.TestCase):
                 if len(said) > 1:
                     break
         self.assertEqual(said, ["the request belongs to another thread"] + ["the request is over"] * 4)
+
+    def test_a_stream_that_is_told_to_end(self):
+        connection = httpd.connection()
+        connection.request("GET", "/ending/events")
+        response = connection.getresponse()
+        pid = int(response.read(7).split(b".")[0])
+        os.kill(pid, signal.SIGTERM)
+        self.assertTrue(response.read().endswith(b"stopping"))
+        connection.close()
 
     def test_sigterm_drains_and_runs_atexit(self):
         pid = int(httpd.get("/pid"))

@@ -47,6 +47,7 @@ for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.
     lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
     include/libdoor/sys/door.h
     include/libdoor/thread.h include/libdoor/door_compat.h include/door_app.h
+    bin/door-call share/man/man1/door-call.1
     share/man/man3/door_create.3 share/man/man3/door_unbind.3)) {
     ok -s "$root$_", $_;
 }
@@ -79,6 +80,9 @@ run_ok('the smallest application builds with pkg-config alone',
     "$cc $flags -o $root/hello door_app/examples/hello.c $ask_app");
 like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E},
     '... with the installed library';
+
+like run_ok('the client runs', "$root$prefix/bin/door-call -h"), qr/^usage: door-call /,
+    '... and needs no library of ours';
 
 my $page = `cd $root$prefix/share/man && mandoc -Tascii man3/door_unbind.3 2>&1`;
 like $page, qr/tie a server thread to a private door/, 'a page that leads to another shows that';

@@ -1,8 +1,9 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# Who uses whom in libdoor: each file takes symbols only from files that the table "Map of
-# `src/`" in libdoor/README.md has above it, and nobody from itself by way of others.
+# Who uses whom in libdoor and in the runtime: each file takes symbols only from files that
+# the table "Map of ..." in the folder's README.md has above it, and nobody from itself by way
+# of others.  The runtime's files include only the headers of those, too.
 
 use strict;
 use warnings FATAL => 'all';
@@ -13,11 +14,11 @@ my $build = $ENV{BUILD} // 'build';
 
 # The files without their suffix, in the order of the table.
 sub mapped {
-    my ($readme) = @_;
+    my ($readme, $title) = @_;
     my ($is_map, @files) = (0);
     open my $in, '<', $readme or die "$readme: $!";
     while (<$in>) {
-        $is_map = /^## Map of `src\/`/ if /^##/;
+        $is_map = /^## \Q$title\E$/ if /^##/;
         push @files, /`(\w+)\.c`/g if $is_map && /^\| `/ && s/^\| ([^|]*) \|.*/$1/s;
     }
     return @files;
@@ -75,17 +76,42 @@ my %round = (a => {b => 'f'}, b => {c => 'g'}, c => {a => 'h'});
 is_deeply [circle(\%round, 'a', {})], [qw(a b c a)], 'a circle of three is found';
 is_deeply [misplaced(\%round, qw(c b a))], ['c uses a (h)'], 'so is what is out of order';
 
-my @objects = glob "$build/obj/libdoor/src/*.o";
-my @sources = map { m{([^/]+)\.c$} ? $1 : () } glob 'libdoor/src/*.c';
-my @order = mapped('libdoor/README.md');
-my $uses = graph(grep { m{([^/]+)\.o$} && -e "libdoor/src/$1.c" } @objects);
-
-cmp_ok scalar(@sources), '>', 20, 'there are files';
-cmp_ok scalar(keys %$uses), '>', 20, 'most of them use others';
-is_deeply [sort @order], [sort @sources], 'each file is in the table once';
-is_deeply [misplaced($uses, @order)], [], 'each uses only those above it there';
-for my $file (@sources) {
-    my @way = circle($uses, $file, {});
-    fail join ' uses ', @way if @way;
+# $includes{file}{other file} = who says so, of the headers that files of the folder have.
+sub included {
+    my ($folder) = @_;
+    my %includes;
+    for my $path (glob "$folder/*.[ch]") {
+        my ($file) = $path =~ m{([^/]+)\.[ch]$};
+        next unless -e "$folder/$file.c";    # a header that belongs to all
+        open my $in, '<', $path or die "$path: $!";
+        while (<$in>) {
+            next unless /^#include "(\w+)\.h"/ && $1 ne $file && -e "$folder/$1.c";
+            $includes{$file}{$1} = $path;
+        }
+    }
+    return \%includes;
 }
+
+sub check_folder {
+    my ($folder, $readme, $title, $least) = @_;
+    my @sources = map { m{([^/]+)\.c$} ? $1 : () } glob "$folder/*.c";
+    my @order = mapped($readme, $title);
+    my $uses = graph(grep { m{([^/]+)\.o$} && -e "$folder/$1.c" } glob "$build/obj/$folder/*.o");
+
+    cmp_ok scalar(@sources), '>', $least, "$folder: there are files";
+    cmp_ok scalar(keys %$uses), '>', $least, '... most of them use others';
+    is_deeply [sort @order], [sort @sources], '... each file is in the table once';
+    is_deeply [misplaced($uses, @order)], [], '... each uses only those above it there';
+    for my $file (@sources) {
+        my @way = circle($uses, $file, {});
+        fail join ' uses ', @way if @way;
+    }
+    return @order;
+}
+
+check_folder('libdoor/src', 'libdoor/README.md', 'Map of `src/`', 20);
+my @order = check_folder('door_app', 'door_app/README.md', 'Map of the files', 10);
+my $includes = included('door_app');
+cmp_ok scalar(keys %$includes), '>', 10, '... most of them include headers of others';
+is_deeply [misplaced($includes, @order)], [], '... and only of those above';
 done_testing;

@@ -32,6 +32,7 @@ my $bin = dirname($t) . '/build';
 my %program = (
     hello    => 'examples/hello',
     kitchen  => 'examples/kitchen',
+    notes    => 'examples/notes',
     raw      => 'examples/raw',
     victim   => 'examples/kitchen',
     queue    => 'examples/kitchen',
@@ -114,6 +115,7 @@ sub start_app {
         open STDERR, '>&', \*STDOUT    or die;
         POSIX::setsid();
         $ENV{KITCHEN_FILES} = files_path();
+        $ENV{NOTES_FILES} = files_path('notes');
         exec "$bin/$program{$name}", app_path($name) or POSIX::_exit(127);
     }
     open my $file, '>', "$run/$name.pid" or die "$name.pid: $!";
@@ -147,6 +149,7 @@ sub start_all {
     mkdir $run, 0755;
     mkdir "$run/cache", 0755;
     mkdir files_path(), 0755;
+    mkdir files_path('notes'), 0755;
     start_app($_) for sort keys %program;
     for my $name (sort keys %program) {
         wait_for_app($name) or die "Failed to start $name, see $t/logs/$name.log\n";

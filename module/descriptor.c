@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * file.c: descriptors that an application passes, as parts of the response.
+ * descriptor.c: descriptors that an application passes, as parts of the response.
  *
  * A regular file's offset is shared with the application and with every other
  * request that sends the same open file, and APR's own file bucket seeks before
@@ -23,6 +23,12 @@
 #include <util_filter.h>
 
 #include "mod_door.h"
+#include "call_state.h"
+#include "descriptor.h"
+#include "received.h"
+#include "response.h"
+#include "tokens.h"
+#include "wire.h"
 
 #define READ_LEN (64 * 1024)
 

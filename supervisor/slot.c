@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * process.c: the life of an application's process.  One that fails to come up,
+ * slot.c: the life of an application's process.  One that fails to come up,
  * or ends at once, has its slot wait longer and longer for the next try.  A
  * process is up when its door is attached; then its cell is shown on the board.
  * One that is to leave is taken off the board first, so the calls that it still
@@ -18,90 +18,29 @@
 
 #include "state.h"
 
-#define ATTACH_TICK     (10 * MS) /* how often a starting process's door is looked for */
-#define LAST_READS      16        /* of a pipe, which holds less */
-#define LEAVE_TICK      (50 * MS) /* how often the calls of one that is to be ended are counted */
-#define KILL_AGAIN      (5 * S)
-#define SHORT_LIFE      (1 * S) /* a process that ends sooner has failed to come up */
-#define FAILURES_WAITED 2 /* so many in a row, and requests wait for the next try all the same */
+#define ATTACH_TICK (10 * MS) /* how often a starting process's door is looked for */
+#define LAST_READS  16        /* of a pipe, which holds less */
+#define LEAVE_TICK  (50 * MS) /* how often the calls of one that is to be ended are counted */
+#define KILL_AGAIN  (5 * S)
+#define SHORT_LIFE  (1 * S) /* a process that ends sooner has failed to come up */
 
-/* ------------------------------------------------------------ the board */
-
-/* Where the application is shown; one that is removed may have had to give its row away. */
-static struct board_app *app_row(const struct app *app)
-{
-    static struct board_app nowhere;
-
-    return app->has_row ? &sv.start.board->apps[app->def->row] : &nowhere;
-}
-
-struct board_cell *process_cell(const struct process *p)
-{
-    return &sv.start.board->cells[p->cell];
-}
-
-int64_t app_retry_ns(const struct app *app)
-{
-    int64_t retry = NEVER;
-
-    for (unsigned i = 0; i < app->slot_count; i++)
-        if (app->slots[i].retry_ns < retry)
-            retry = app->slots[i].retry_ns;
-    return retry;
-}
-
-/* What requests without a process are to do. */
-static enum app_state state_of(const struct app *app)
-{
-    int is_starting = 0;
-
-    if (app->is_removed || sv.is_stopping)
-        return APP_DOWN;
-    for (unsigned i = 0; i < app->slot_count; i++) {
-        const struct process *p = app->slots[i].current;
-
-        if (p != NULL && p->state == UP)
-            return APP_UP;
-        /* Once it has failed to come up nobody is kept waiting for its next try. */
-        if (app->slots[i].failures <= FAILURES_WAITED)
-            is_starting = 1;
-    }
-    return is_starting ? APP_STARTING : APP_BACKOFF;
-}
-
-void app_show(const struct app *app)
-{
-    struct board_app *row = app_row(app);
-    unsigned leaving = 0;
-
-    for (unsigned i = 0; i < APP_INSTANCES_MAX; i++) {
-        const struct process *p = i < app->slot_count ? app->slots[i].current : NULL;
-
-        atomic_store(&row->instances[i], p != NULL && p->state == UP ? p->cell + 1 : 0);
-    }
-    for (const struct process *p = sv.processes; p != NULL; p = p->next)
-        leaving += p->app == app && p->state == LEAVING;
-    atomic_store(&row->leaving, leaving);
-    atomic_store(&row->max_requests, app->def->max_requests);
-    atomic_store(&row->start_ns, app->def->start_ns);
-    atomic_store(&row->retry_ns, app_retry_ns(app));
-    atomic_store(&row->state, state_of(app));
-}
+/* ---------------------------------------------------------------- launching */
 
 /* A cell for the process; -1 if there is none.  Which are free tells the ledger alone. */
 static int take_cell(struct process *p)
 {
-    for (uint32_t i = 0; i < BOARD_CELLS; i++) {
-        struct board_cell *cell = &sv.start.board->cells[i];
+    const struct supervisor *sv = p->app->sv;
 
-        if (atomic_load(&sv.start.ledger->pids[i]) != 0)
+    for (uint32_t i = 0; i < BOARD_CELLS; i++) {
+        struct board_cell *cell = &sv->start.board->cells[i];
+
+        if (atomic_load(&sv->start.ledger->pids[i]) != 0)
             continue;
         p->cell = i;
-        atomic_store(&cell->left, 0);
-        atomic_store(&cell->entered, 0);
+        atomic_store(&cell->ended, 0);
         atomic_store(&cell->errors, 0);
-        atomic_store(&cell->timeouts, 0);
-        atomic_store(&cell->since_ns, 0);
+        atomic_store(&cell->waits_ns, 0);
+        atomic_store(&cell->seen_ns, 0);
         atomic_store(&cell->pid, 0);
         atomic_store(&cell->up_ns, 0);
         atomic_store(&cell->is_ready, 0);
@@ -111,8 +50,6 @@ static int take_cell(struct process *p)
     errno = EAGAIN;
     return -1;
 }
-
-/* ---------------------------------------------------------------- launching */
 
 static void free_process(struct process *p)
 {
@@ -128,12 +65,13 @@ static void free_process(struct process *p)
 
 static struct process *new_process(struct slot *slot, int64_t now)
 {
+    const struct supervisor *sv = slot->app->sv;
     struct process *p = calloc(1, sizeof(*p));
     const struct app_definition *def = slot->app->def;
 
     if (p == NULL)
         return NULL;
-    if (sv.dir == NULL) {
+    if (sv->dir == NULL) {
         free(p);
         errno = ENOENT;
         return NULL;
@@ -147,16 +85,18 @@ static struct process *new_process(struct slot *slot, int64_t now)
     memcpy(p->def, def, def->size);
     p->app = slot->app;
     p->slot = slot;
-    p->dir = sv.dir;
+    p->dir = sv->dir;
     p->dir->users++;
     p->deadline_ns = now + def->start_ns;
     p->look_ns = now + ATTACH_TICK;
-    p->serial = atomic_fetch_add(&sv.start.ledger->last_serial, 1) + 1;
+    p->serial = atomic_fetch_add(&sv->start.ledger->last_serial, 1) + 1;
     return p;
 }
 
 static int launch_process(struct process *p)
 {
+    struct supervisor *sv = p->app->sv;
+    struct ledger *ledger = sv->start.ledger;
     struct launched launched;
     char path[RUNTIME_DIR_MAX + APP_NAME_MAX + 64];
 
@@ -179,11 +119,11 @@ static int launch_process(struct process *p)
     if (p->output == NULL)
         close(launched.output_fd);
     atomic_store(&process_cell(p)->pid, p->pid);
-    atomic_store(&sv.start.ledger->began[p->cell], process_began(p->pid));
-    atomic_store(&sv.start.ledger->stop_ns[p->cell], p->def->stop_ns);
-    atomic_store(&sv.start.ledger->pids[p->cell], p->pid);
-    p->next = sv.processes;
-    sv.processes = p;
+    atomic_store(&ledger->began[p->cell], process_began(p->pid));
+    atomic_store(&ledger->stop_ns[p->cell], p->def->stop_ns);
+    atomic_store(&ledger->pids[p->cell], p->pid);
+    p->next = sv->processes;
+    sv->processes = p;
     return 0;
 }
 
@@ -211,17 +151,8 @@ static void note_failure(struct slot *slot, int64_t now)
                    slot->app->def->name, slot->failures, (double)pause / 1e9);
 }
 
-unsigned app_process_count(const struct app *app)
-{
-    unsigned count = 0;
-
-    for (const struct process *p = sv.processes; p != NULL; p = p->next)
-        count += p->app == app;
-    return count;
-}
-
 /* The slot's process, or the one that is to take over. */
-static void fill(struct slot *slot, int64_t now)
+void slot_fill(struct slot *slot, int64_t now)
 {
     struct app_definition *def = slot->app->def;
     struct app_strings *strings;
@@ -271,19 +202,20 @@ void process_tell_to_end(struct process *p)
  */
 static void look_at_leaving(struct process *p, int64_t now)
 {
-    uint64_t running = board_running(process_cell(p));
+    struct calls_seen calls;
 
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
     p->look_ns = NEVER;
-    if (running > 0)
+    if (calls.inside > 0)
         p->tell_ns = now + p->quiet_ns;
     if (now >= p->deadline_ns) {
         if (!p->is_killed)
-            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %llu calls",
-                       p->def->name, (long)p->pid, (unsigned long long)running);
+            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %u calls",
+                       p->def->name, (long)p->pid, calls.inside);
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
-    } else if (!p->is_told && (p->is_ready || (running == 0 && now >= p->tell_ns))) {
+    } else if (!p->is_told && (p->is_ready || (calls.inside == 0 && now >= p->tell_ns))) {
         process_tell_to_end(p);
     } else if (!p->is_told) {
         p->look_ns = now + LEAVE_TICK;
@@ -337,7 +269,7 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
     if (slot->current != NULL && slot->current->state == STARTING)
         process_leave(slot->current, now);
     if (app->def->has_overlap || slot->current == NULL) {
-        fill(slot, now);
+        slot_fill(slot, now);
     } else {
         slot->failures = 0;
         process_leave(slot->current, now); /* its end fills the slot */
@@ -420,8 +352,8 @@ static void crash(struct process *p, const char *how, int64_t now)
  */
 static void lose_door(struct process *p, int64_t now)
 {
-    output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started",
-               p->def->name, (long)p->pid);
+    output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started", p->def->name,
+               (long)p->pid);
     lose(p->slot, p, now);
     p->slot = NULL;
     p->is_ready = 0;
@@ -432,47 +364,14 @@ static void lose_door(struct process *p, int64_t now)
 
 static int has_door(const struct process *p)
 {
-    return p->dir == sv.dir && door_dir_is_attached(p->dir->fd, p->def, p->serial);
+    return p->dir == p->app->sv->dir && door_dir_is_attached(p->dir->fd, p->def, p->serial);
 }
 
-void process_check_doors(int64_t now)
+void process_check_doors(struct supervisor *sv, int64_t now)
 {
-    for (struct process *p = sv.processes; p != NULL; p = p->next)
+    for (struct process *p = sv->processes; p != NULL; p = p->next)
         if (p->state == UP && p->slot != NULL && !has_door(p))
             lose_door(p, now);
-}
-
-void app_fill(struct app *app, int64_t now)
-{
-    for (unsigned i = 0; i < app->slot_count; i++) {
-        struct slot *slot = &app->slots[i];
-        int is_wanted = slot->current == NULL || (slot->is_due && slot->successor == NULL);
-
-        if (is_wanted && slot->retry_ns <= now && !app->is_removed && !sv.is_stopping)
-            fill(slot, now);
-    }
-}
-
-void app_try_again(int64_t now)
-{
-    for (struct app *app = sv.apps; app != NULL; app = app->next)
-        for (unsigned i = 0; i < app->slot_count; i++)
-            if (app->slots[i].current == NULL && app->slots[i].retry_ns != NEVER) {
-                app->slots[i].failures = 0;
-                app->slots[i].retry_ns = now;
-            }
-}
-
-void app_remove(struct app *app)
-{
-    struct app **link = &sv.apps;
-
-    while (*link != app)
-        link = &(*link)->next;
-    *link = app->next;
-    atomic_store(&app_row(app)->state, APP_FREE);
-    free(app->def);
-    free(app);
 }
 
 static void read_failure(struct process *p)
@@ -485,16 +384,17 @@ static void read_failure(struct process *p)
     }
 }
 
-static void bury(struct process *p, int status, int64_t now)
+void process_bury(struct process *p, int status, int64_t now)
 {
-    struct process **link = &sv.processes;
+    struct supervisor *sv = p->app->sv;
+    struct process **link = &sv->processes;
     struct app *app = p->app;
     char how[200];
 
     while (*link != p)
         link = &(*link)->next;
     *link = p->next;
-    atomic_store(&sv.start.ledger->pids[p->cell], 0);
+    atomic_store(&sv->start.ledger->pids[p->cell], 0);
     read_failure(p);
     /* What it said last; not for ever, as what it has started may go on to print. */
     for (int i = 0; i < LAST_READS && p->output != NULL && output_read(p->output, now); i++)
@@ -512,27 +412,6 @@ static void bury(struct process *p, int status, int64_t now)
         if (app->slots[i].current == NULL && app->slots[i].retry_ns == NEVER)
             app->slots[i].retry_ns = now;
     app_show(app);
-    if (app->is_removed && app_process_count(app) == 0)
-        app_remove(app);
-}
-
-void process_reap(int64_t now)
-{
-    siginfo_t ended = {0};
-
-    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
-        struct process *p = sv.processes;
-        int status;
-
-        /* What it has started and left behind; as long as its number is its own. */
-        kill(-ended.si_pid, SIGKILL);
-        waitpid(ended.si_pid, &status, 0);
-        while (p != NULL && p->pid != ended.si_pid)
-            p = p->next;
-        if (p != NULL)
-            bury(p, status, now);
-        ended.si_pid = 0;
-    }
 }
 
 /* --------------------------------------------------------- what is to be done */
@@ -553,12 +432,29 @@ static void look_at_starting(struct process *p, int64_t now)
     process_leave(p, now);
 }
 
+/*
+ * It hangs if calls have waited for so long and nothing has moved, unless one that runs
+ * has its time yet, or need not hurry.  Logs what it has seen then.
+ */
+static int hangs(const struct process *p, const struct app_definition *def, int64_t now)
+{
+    int64_t waited_ns = board_waited_ns(process_cell(p), now);
+    struct calls_seen calls;
+
+    if (def->busy_ns == 0 || waited_ns < def->busy_ns)
+        return 0;
+    calls_look(p->app->sv->start.calls, p->serial, now, &calls);
+    if (calls.is_in_time || (calls.is_untimed && !def->has_own_busy))
+        return 0;
+    output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
+               (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
+    return 1;
+}
+
 void process_look(struct process *p, int64_t now)
 {
     const struct app_definition *def = p->app->def;
     struct slot *slot = p->slot;
-    struct board_cell *cell = process_cell(p);
-    int64_t waited_ns = board_waited_ns(cell, now);
 
     if (!has_door(p)) {
         lose_door(p, now);
@@ -573,12 +469,10 @@ void process_look(struct process *p, int64_t now)
         p->look_ns = now + S;
         return;
     }
-    if (def->busy_ns > 0 && waited_ns >= def->busy_ns) {
-        output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %llu wait", def->name,
-                   (long)p->pid, (double)waited_ns / 1e9,
-                   (unsigned long long)board_running(cell));
+    if (hangs(p, def, now)) {
         slot_replace(slot, "it hangs", now);
-    } else if (def->max_requests > 0 && atomic_load(&cell->left) >= def->max_requests) {
+    } else if (def->max_requests > 0 &&
+               atomic_load(&process_cell(p)->ended) >= def->max_requests) {
         slot_replace(slot, "it has had max-requests calls", now);
     } else if (def->max_age_ns > 0 && now - p->up_ns >= def->max_age_ns) {
         slot_replace(slot, "it has reached max-age", now);
@@ -595,11 +489,11 @@ static void look_at(struct process *p, int64_t now)
         look_at_leaving(p, now);
 }
 
-void process_look_at_all(int64_t now)
+void process_look_at_all(struct supervisor *sv, int64_t now)
 {
     struct process *p, *next;
 
-    for (p = sv.processes; p != NULL; p = next) {
+    for (p = sv->processes; p != NULL; p = next) {
         next = p->next;
         if (now >= p->look_ns || (p->state != UP && now >= p->deadline_ns))
             look_at(p, now);

@@ -1,0 +1,335 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * channel.c: what a handler says and asks before it returns: calls of the response
+ * door of the httpd process that waits for it, made on the handler's own thread.
+ * When httpd does not let us in any more, the client is gone for this handler.
+ *
+ * Bodies go in parts while their handler works: what it has written is on its way
+ * while it writes more, and what it will read next is read while it looks at what it
+ * has.  Either takes two calls in turn, whose memory httpd shares.  The door takes one
+ * call of a request at a time: whoever makes another one has those settled first.
+ *
+ * Knows no request and no response: it is given messages.
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "door_app.h"
+#include "fail.h"
+#include "fields.h"
+
+/* Room for a long head, too: what is not used is not there. */
+#define PART_CAP (DOOR_RT_HEAD_ROOM + DOOR_WIRE_PART_MAX + (64 << 10))
+
+/* How long an answer to "is the client there?" is good for. */
+#define CLIENT_KNOWN_NS 100000000
+
+/* Requests that have two parts under way, and more memory: with so many processors are busy. */
+#define DOUBLED_MAX 8
+static _Atomic unsigned doubled_count;
+
+/* ---------------------------------------------------------------- messages */
+
+/* A call did not come through: nobody is there (any more).  -1, errno. */
+static int lost(struct door_rt_channel *channel)
+{
+    if (errno == EBADF || errno == EINTR)
+        door_rt_caller_forget(channel->caller);
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS &&
+        errno != EAGAIN)
+        errno = EPIPE;
+    return -1;
+}
+
+/* A message without body: its length. */
+static size_t short_message(const struct door_rt_channel *channel, enum door_wire_kind kind,
+                            unsigned flags, char *message)
+{
+    struct door_wire_writer writer;
+
+    door_wire_begin(&writer, message, DOOR_RT_ASK_MAX);
+    door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, channel->token, DOOR_WIRE_ID_LEN);
+    return door_wire_end(&writer, kind, 0, flags, 0);
+}
+
+int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_t len, char *head,
+                       size_t cap)
+{
+    size_t head_len = door_wire_head_len(reply, len);
+
+    if (head_len > cap)
+        return door_rt_fail(EPROTO);
+    memcpy(head, reply, head_len);
+    return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, reply, len);
+}
+
+/* What an ACK says: 0, or -1 and errno. */
+static int take_ack(struct door_rt_channel *channel, const struct door_wire_reader *answer)
+{
+    if (answer->kind != DOOR_WIRE_ACK)
+        return door_rt_fail(EPROTO);
+    if (answer->flags & DOOR_WIRE_NO_BODY)
+        channel->no_body = 1;
+    errno = answer->status == ESTALE ? EPIPE : answer->status;
+    return answer->status == 0 ? 0 : -1;
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static int may_double(struct door_rt_channel *channel)
+{
+    if (channel->is_doubled)
+        return 1;
+    if (atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
+        return channel->is_doubled = 1;
+    atomic_fetch_sub(&doubled_count, 1);
+    return 0;
+}
+
+static int open_part(struct door_rt_channel *channel, struct door_async **part, size_t cap)
+{
+    if (*part == NULL)
+        *part = door_async_open(door_rt_caller_handle(channel->caller), cap);
+    return *part != NULL ? 0 : lost(channel);
+}
+
+static int begin(struct door_rt_channel *channel, struct door_async *part, const char *message,
+                 size_t len, struct door_async *other)
+{
+    int result = door_async_begin(part, message, len, other);
+    char *reply;
+    size_t reply_len;
+
+    if (result == -1 && errno == EBUSY) { /* what became of it can be asked again */
+        door_async_end(other, &reply, &reply_len);
+        result = door_async_begin(part, message, len, NULL);
+    }
+    return result == 0 ? 0 : lost(channel);
+}
+
+static int end(struct door_rt_channel *channel, struct door_async *part, char **reply, size_t *len)
+{
+    return door_async_end(part, reply, len) == 0 ? 0 : lost(channel);
+}
+
+/* What was read stays to be looked at. */
+static void settle_read(struct door_rt_channel *channel)
+{
+    char *reply;
+    size_t len;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (channel->read[i] != NULL)
+            end(channel, channel->read[i], &reply, &len);
+}
+
+/* ---------------------------------------------------------------- written */
+
+/* What became of a part that was sent: the first that failed is what the handler is told. */
+static void settle_written(struct door_rt_channel *channel, unsigned i)
+{
+    struct door_wire_reader answer;
+    char *reply;
+    char head[256];
+    size_t len;
+
+    if ((channel->unsettled & 1u << i) == 0)
+        return;
+    channel->unsettled &= ~(1u << i);
+    if ((end(channel, channel->written[i], &reply, &len) == -1 ||
+         door_rt_read_reply(&answer, reply, len, head, sizeof(head)) == -1 ||
+         take_ack(channel, &answer) == -1) &&
+        channel->failed == 0)
+        channel->failed = errno;
+}
+
+static int has_room(const struct door_rt_channel *channel)
+{
+    const char *bytes = channel->buffer->bytes;
+    struct door_async *part = channel->written[channel->written_at];
+
+    return bytes != NULL && part != NULL && bytes == door_async_buffer(part);
+}
+
+int door_rt_channel_make_room(struct door_rt_channel *channel)
+{
+    struct door_async **part = &channel->written[channel->written_at];
+
+    if (has_room(channel))
+        return 0;
+    settle_written(channel, channel->written_at);
+    if (channel->failed == 0 && open_part(channel, part, PART_CAP) == -1)
+        channel->failed = errno;
+    if (channel->failed != 0)
+        return door_rt_fail(channel->failed);
+    door_rt_buffer_move(channel->buffer, door_async_buffer(*part), PART_CAP);
+    return 0;
+}
+
+static int send_part(struct door_rt_channel *channel, const char *message, size_t len)
+{
+    unsigned i = channel->written_at;
+
+    settle_read(channel);
+    door_rt_buffer_reset(channel->buffer);
+    if (begin(channel, channel->written[i], message, len, channel->written[!i]) == -1)
+        return -1;
+    channel->unsettled |= 1u << i;
+    if (may_double(channel))
+        channel->written_at = !i;
+    return 0;
+}
+
+int door_rt_channel_has_parts(const struct door_rt_channel *channel)
+{
+    return channel->written[0] != NULL;
+}
+
+int door_rt_channel_is_quiet(const struct door_rt_channel *channel)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (channel->written[i] != NULL && !door_async_is_over(channel->written[i]))
+            return 0;
+    return 1;
+}
+
+/* ---------------------------------------------------------------- read */
+
+/* The request for a part of the body is short: the part itself comes in other memory. */
+static int begin_read(struct door_rt_channel *channel, unsigned i, unsigned flags)
+{
+    char *message;
+
+    if (open_part(channel, &channel->read[i], DOOR_RT_ASK_MAX) == -1)
+        return -1;
+    message = door_async_buffer(channel->read[i]);
+    channel->reads++;
+    return begin(channel, channel->read[i], message,
+                 short_message(channel, DOOR_WIRE_READ, flags, message), channel->read[!i]);
+}
+
+/* Of what comes fast the next part is read before this one is looked at. */
+int door_rt_channel_read(struct door_rt_channel *channel, char **reply, size_t *len)
+{
+    unsigned i = channel->read_at;
+
+    if (channel->reads == 0) {
+        door_rt_channel_settle(channel);
+        if (begin_read(channel, i, 0) == -1)
+            return -1;
+    }
+    if (channel->reads == 1 && channel->reads_ahead && door_rt_channel_is_quiet(channel) &&
+        may_double(channel) && begin_read(channel, !i, DOOR_WIRE_NO_WAIT) == -1)
+        return -1;
+    if (--channel->reads > 0)
+        channel->read_at = !i;
+    return end(channel, channel->read[i], reply, len);
+}
+
+/* ---------------------------------------------------------------- one call */
+
+void door_rt_channel_settle(struct door_rt_channel *channel)
+{
+    /* In the order in which they went. */
+    settle_written(channel, channel->written_at);
+    settle_written(channel, !channel->written_at);
+    settle_read(channel);
+}
+
+static int call(struct door_rt_channel *channel, door_arg_t *arg, struct door_wire_reader *answer)
+{
+    char reply[256];
+    int error = 0;
+
+    door_rt_channel_settle(channel);
+    arg->rbuf = reply;
+    arg->rsize = sizeof(reply);
+    if (door_handle_call(door_rt_caller_handle(channel->caller), arg, NULL) == -1)
+        return lost(channel);
+    if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
+        error = EPROTO;
+    else if (take_ack(channel, answer) == -1)
+        error = errno;
+    if (arg->rbuf != reply)
+        munmap(arg->rbuf, arg->rsize);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+int door_rt_channel_call(struct door_rt_channel *channel, door_arg_t *arg)
+{
+    struct door_wire_reader answer;
+
+    return call(channel, arg, &answer);
+}
+
+/* The message goes with the file, which is closed here whatever becomes of the call. */
+static int send_file(struct door_rt_channel *channel, char *message, size_t len, int fd)
+{
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
+    door_arg_t arg = {
+        .data_ptr = message, .data_size = len, .desc_ptr = &desc, .desc_num = fd != -1};
+    int result = door_rt_channel_call(channel, &arg);
+    int error = errno;
+
+    if (fd != -1)
+        close(fd);
+    errno = error;
+    return result;
+}
+
+int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
+                         unsigned flags)
+{
+    int result = fd == -1 && has_room(channel) ? send_part(channel, message, len)
+                                               : send_file(channel, message, len, fd);
+
+    if (result == -1 && channel->failed == 0)
+        channel->failed = errno;
+    if (flags & DOOR_WIRE_FLUSH)
+        door_rt_channel_settle(channel);
+    channel->buffer->len = 0;
+    errno = channel->failed;
+    return channel->failed == 0 ? 0 : -1;
+}
+
+int door_rt_channel_client(struct door_rt_channel *channel)
+{
+    struct door_wire_reader answer = {0};
+    char message[DOOR_RT_ASK_MAX];
+    door_arg_t arg = {.data_ptr = message};
+
+    if (channel->failed == EPIPE || channel->failed == ETIMEDOUT)
+        channel->client = DOOR_APP_CLIENT_GONE;
+    if (channel->caller == NULL || channel->client == DOOR_APP_CLIENT_GONE ||
+        door_now_ns() - channel->asked_ns < CLIENT_KNOWN_NS)
+        return channel->client;
+    arg.data_size = short_message(channel, DOOR_WIRE_ASK, 0, message);
+    if (call(channel, &arg, &answer) == -1)
+        channel->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : channel->client;
+    else if (answer.flags & DOOR_WIRE_GONE)
+        channel->client = DOOR_APP_CLIENT_GONE;
+    else if (answer.flags & DOOR_WIRE_MAYBE_GONE)
+        channel->client = DOOR_APP_CLIENT_MAYBE_GONE;
+    channel->asked_ns = door_now_ns();
+    return channel->client;
+}
+
+void door_rt_channel_close(struct door_rt_channel *channel)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        door_async_close(channel->written[i]);
+        door_async_close(channel->read[i]);
+        channel->written[i] = channel->read[i] = NULL;
+    }
+    if (channel->is_doubled)
+        atomic_fetch_sub(&doubled_count, 1);
+    channel->is_doubled = 0;
+    if (channel->caller != NULL)
+        door_rt_caller_release(channel->caller);
+    channel->caller = NULL;
+}

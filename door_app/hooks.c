@@ -1,0 +1,367 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * hooks.c: what an application wants to have in each server thread, such as a connection.
+ * A thread that does not get it takes no calls: threads that have theirs take them, and
+ * those that lack it try again, one after the other, with a growing pause.  While nobody
+ * has it, one of them stands in: it takes the calls, and has them refused.  What is to be
+ * had nobody here knows, nor what a request is.
+ */
+#include "hooks.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <door_compat.h>
+
+#include "fail.h"
+
+#define PAUSE_MIN_MS 20
+#define PAUSE_MAX_MS 1000
+#define NS_PER_MS    1000000ll
+
+enum state { EVERY, SOME, NONE }; /* of the threads have what they want */
+
+struct door_rt_hooks {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* on the monotonic clock */
+    unsigned holds;         /* the application's, the doors', and a thread's each */
+    door_app_thread_start *start;
+    door_app_thread_stop *stop;
+    void *data;
+    int is_closed;
+    int is_watched; /* the doors have threads started */
+    unsigned idle_ms;
+    unsigned having, lacking;        /* threads that have been started; that cannot be */
+    int is_trying;                   /* one of these */
+    struct door_rt_thread *stand_in; /* or NULL */
+    unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
+    int64_t retry_ns;
+    enum state told;
+};
+
+static _Thread_local char reason[256]; /* of the start hook that fails; "": errno tells */
+
+/* ------------------------------------------------ the application's side */
+
+struct door_rt_hooks *door_rt_hooks_create(void)
+{
+    struct door_rt_hooks *hooks = calloc(1, sizeof(*hooks));
+    pthread_condattr_t monotonic;
+
+    if (hooks == NULL)
+        return NULL;
+    pthread_mutex_init(&hooks->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&hooks->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    hooks->holds = 1;
+    return hooks;
+}
+
+/* With the lock held, which it gives up. */
+static void drop(struct door_rt_hooks *hooks)
+{
+    unsigned holds = --hooks->holds;
+
+    pthread_mutex_unlock(&hooks->lock);
+    if (holds > 0)
+        return;
+    pthread_cond_destroy(&hooks->changed);
+    pthread_mutex_destroy(&hooks->lock);
+    free(hooks);
+}
+
+void door_rt_hooks_close(struct door_rt_hooks *hooks)
+{
+    pthread_mutex_lock(&hooks->lock);
+    hooks->is_closed = 1;
+    pthread_cond_broadcast(&hooks->changed);
+    drop(hooks);
+}
+
+int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
+                      door_app_thread_stop *stop, void *data)
+{
+    if (hooks->start != NULL || hooks->stop != NULL)
+        return door_rt_fail(EEXIST);
+    hooks->start = start;
+    hooks->stop = stop;
+    hooks->data = data;
+    return 0;
+}
+
+int door_app_thread_failed(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
+    for (char *c = reason; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    return door_rt_fail(EAGAIN);
+}
+
+/* ------------------------------------------------ what is told */
+
+/* With the lock held: one line for each change, whoever sees it. */
+static void tell(struct door_rt_hooks *hooks, int error)
+{
+    enum state state = hooks->lacking == 0 ? EVERY : hooks->having > 0 ? SOME : NONE;
+    const char *why = reason[0] != '\0' ? reason : strerror(error);
+
+    if (state == hooks->told)
+        return;
+    hooks->told = state;
+    if (state == NONE)
+        fprintf(stderr, "door_app: no server thread can start: %s; requests get 503\n", why);
+    else if (state == SOME && error != 0)
+        fprintf(stderr, "door_app: a server thread cannot start: %s; others have its calls\n", why);
+    else if (state == SOME)
+        fprintf(stderr, "door_app: some server threads can start again\n");
+    else
+        fprintf(stderr, "door_app: no server thread is left that cannot start\n");
+}
+
+/* ------------------------------------------------ one thread */
+
+/* With the lock held. */
+static void lack_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    if (thread->is_lacking && --hooks->lacking == 0)
+        hooks->pause_ms = 0;
+    thread->is_lacking = 0;
+    if (hooks->stand_in == thread)
+        hooks->stand_in = NULL;
+}
+
+static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    thread->is_hooked = 1;
+    hooks->having++;
+    if (hooks->pause_ms > 0) {
+        hooks->pause_ms = PAUSE_MIN_MS;
+        hooks->retry_ns = door_now_ns(); /* the next one */
+    }
+    lack_no_more(hooks, thread);
+}
+
+static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thread, int was_first)
+{
+    int64_t now_ns = door_now_ns();
+
+    if (!thread->is_lacking) {
+        thread->is_lacking = 1;
+        thread->lacking_since_ns = now_ns;
+        hooks->lacking++;
+    }
+    if (!was_first || hooks->pause_ms == 0) { /* several first ones count as one */
+        hooks->pause_ms = hooks->pause_ms == 0 ? PAUSE_MIN_MS : hooks->pause_ms * 2;
+        if (hooks->pause_ms > PAUSE_MAX_MS)
+            hooks->pause_ms = PAUSE_MAX_MS;
+        hooks->retry_ns = now_ns + hooks->pause_ms * NS_PER_MS;
+    }
+}
+
+/* With the lock held, which it gives up meanwhile: 0 or -1. */
+static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    int is_first = hooks->pause_ms == 0, error = 0;
+
+    hooks->is_trying |= !is_first;
+    if (hooks->stand_in == thread) { /* another one may, this may take long */
+        hooks->stand_in = NULL;
+        pthread_cond_broadcast(&hooks->changed);
+    }
+    reason[0] = '\0';
+    if (hooks->start != NULL && !hooks->is_closed) {
+        pthread_mutex_unlock(&hooks->lock);
+        error = hooks->start(hooks->data) == 0 ? 0 : errno != 0 ? errno : EAGAIN;
+        pthread_mutex_lock(&hooks->lock);
+    }
+    if (!is_first)
+        hooks->is_trying = 0;
+    if (error == 0)
+        note_success(hooks, thread);
+    else
+        note_failure(hooks, thread, is_first);
+    tell(hooks, error);
+    pthread_cond_broadcast(&hooks->changed);
+    return error == 0 ? 0 : -1;
+}
+
+static int may_try(const struct door_rt_hooks *hooks)
+{
+    return hooks->pause_ms == 0 || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
+}
+
+/* With the lock held: what the thread has is given back. */
+static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    if (!thread->is_hooked)
+        return;
+    thread->is_hooked = 0;
+    hooks->having--;
+    pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
+    if (hooks->stop == NULL || hooks->is_closed)
+        return;
+    pthread_mutex_unlock(&hooks->lock);
+    hooks->stop(hooks->data);
+    pthread_mutex_lock(&hooks->lock);
+}
+
+void door_rt_hooks_leave(struct door_rt_thread *thread)
+{
+    struct door_rt_hooks *hooks = thread->hooks;
+
+    if (hooks == NULL)
+        return;
+    pthread_mutex_lock(&hooks->lock);
+    stop(hooks, thread);
+    lack_no_more(hooks, thread);
+    reason[0] = '\0';
+    tell(hooks, 0);
+    pthread_cond_broadcast(&hooks->changed);
+    thread->hooks = NULL;
+    drop(hooks);
+}
+
+/* From now on these are the thread's. */
+static void enter(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    if (thread->hooks == hooks)
+        return;
+    door_rt_hooks_leave(thread);
+    pthread_mutex_lock(&hooks->lock);
+    hooks->holds++;
+    pthread_mutex_unlock(&hooks->lock);
+    thread->hooks = hooks;
+    thread->leave = door_rt_hooks_leave;
+}
+
+/* ------------------------------------------------ before it takes calls */
+
+/* It lacks something, others have what there is to do, and it has waited for long. */
+static int is_needless(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
+{
+    return hooks->idle_ms > 0 &&
+           door_now_ns() - thread->lacking_since_ns >= hooks->idle_ms * NS_PER_MS;
+}
+
+static void wait_for_turn(struct door_rt_hooks *hooks)
+{
+    int64_t until_ns = door_now_ns() + PAUSE_MAX_MS * NS_PER_MS;
+
+    if (!hooks->is_trying && hooks->retry_ns < until_ns)
+        until_ns = hooks->retry_ns;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000 / NS_PER_MS),
+                             .tv_nsec = (long)(until_ns % (1000 * NS_PER_MS))};
+    pthread_cond_timedwait(&hooks->changed, &hooks->lock, &until);
+}
+
+static int left_ms(const struct door_rt_hooks *hooks)
+{
+    int64_t left_ns = hooks->retry_ns - door_now_ns();
+
+    return hooks->is_trying || left_ns >= PAUSE_MAX_MS * NS_PER_MS ? PAUSE_MAX_MS
+           : left_ns > 0                                           ? (int)(left_ns / NS_PER_MS) + 1
+                                                                   : 1;
+}
+
+/* With the lock held; see door_prepare_threads().  -1: the thread is to end. */
+static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    for (;;) {
+        if (thread->is_hooked || hooks->is_closed ||
+            (may_try(hooks) && start(hooks, thread) == 0))
+            return 0;
+        if (may_try(hooks))
+            continue;
+        if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
+            hooks->stand_in = thread;
+            return left_ms(hooks);
+        }
+        if (hooks->stand_in == thread)
+            hooks->stand_in = NULL;
+        if (is_needless(hooks, thread))
+            return -1;
+        wait_for_turn(hooks);
+    }
+}
+
+static int prepare_thread(void *data)
+{
+    struct door_rt_hooks *hooks = data;
+    struct door_rt_thread *thread = door_rt_thread();
+    int result;
+
+    if (thread == NULL)
+        return PAUSE_MAX_MS; /* and its calls are refused for that reason */
+    enter(hooks, thread);
+    pthread_mutex_lock(&hooks->lock);
+    result = prepare(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
+    if (result == -1)
+        pthread_exit(NULL);
+    return result;
+}
+
+void door_rt_hooks_watch(struct door_rt_hooks *hooks, int door, unsigned idle_ms)
+{
+    hooks->idle_ms = idle_ms;
+    if (hooks->start == NULL)
+        return;
+    hooks->holds++;
+    hooks->is_watched = 1;
+    if (door_prepare_threads(door, prepare_thread, hooks) == 0)
+        return;
+    hooks->is_watched = 0;
+    hooks->holds--;
+}
+
+/* ------------------------------------------------ in a call */
+
+int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    int is_ready;
+
+    enter(hooks, thread);
+    if (thread->is_hooked)
+        return 1;
+    pthread_mutex_lock(&hooks->lock);
+    is_ready = !hooks->is_watched && may_try(hooks) && start(hooks, thread) == 0;
+    pthread_mutex_unlock(&hooks->lock);
+    return is_ready;
+}
+
+int door_app_thread_lost(struct door_app_request *req)
+{
+    struct door_rt_thread *thread = door_rt_request(req) != NULL ? door_rt_thread() : NULL;
+
+    if (thread == NULL)
+        return -1;
+    thread->is_lost = 1;
+    return 0;
+}
+
+void door_rt_hooks_settle(struct door_rt_thread *thread)
+{
+    struct door_rt_hooks *hooks = thread->hooks;
+
+    if (!thread->is_lost)
+        return;
+    thread->is_lost = 0;
+    pthread_mutex_lock(&hooks->lock);
+    stop(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
+    if (hooks->is_watched)
+        door_prepare_again();
+}

@@ -1,0 +1,57 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * prepare.c: see prepare.h.  A thread that is not prepared is counted, so that the pool
+ * starts no more of them, and takes no calls unless the program says so.  Who waits, and
+ * for what, is the program's affair: nothing here knows why a preparation fails.
+ */
+#include "prepare.h"
+
+void prepare_set(struct pool *pool, int (*function)(void *data), void *data)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->prepare = function;
+    pool->prepare_data = data;
+    atomic_fetch_add(&pool->preparation, 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+int prepare_is_done(const struct server_thread *t)
+{
+    return t->preparation == atomic_load_explicit(&t->pool->preparation, memory_order_acquire) ||
+           t->pool->door != NULL;
+}
+
+void prepare_leave(struct server_thread *t)
+{
+    if (t->is_unprepared)
+        atomic_fetch_sub(&t->pool->unprepared_count, 1);
+    t->is_unprepared = 0;
+}
+
+void prepare_undo(struct server_thread *t)
+{
+    t->preparation = 0;
+}
+
+void prepare_thread(struct server_thread *t)
+{
+    struct pool *pool = t->pool;
+    int (*function)(void *data);
+    unsigned preparation;
+    void *data;
+
+    if (!t->is_unprepared)
+        atomic_fetch_add(&pool->unprepared_count, 1);
+    t->is_unprepared = 1;
+    pthread_mutex_lock(&pool->lock);
+    function = pool->prepare;
+    data = pool->prepare_data;
+    preparation = atomic_load(&pool->preparation);
+    pthread_mutex_unlock(&pool->lock);
+    t->ask_ms = function != NULL ? function(data) : 0;
+    if (t->ask_ms > 0)
+        return;
+    t->preparation = preparation;
+    prepare_leave(t);
+}

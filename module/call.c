@@ -1,0 +1,276 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * call.c: a request's call: which door it goes to, its time, its result, and how it is
+ * made again where nobody has taken it.
+ *
+ * Knows the result as bytes and as a message, and nothing of HTTP.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <httpd.h>
+
+#include "mod_door.h"
+#include "call.h"
+#include "call_state.h"
+#include "doors.h"
+#include "instance.h"
+#include "limit.h"
+#include "received.h"
+#include "request.h"
+#include "response.h"
+#include "response_door.h"
+#include "shared_calls.h"
+#include "tokens.h"
+#include "wire.h"
+
+/* How often a request that waits looks whether that is still any good. */
+#define ROUND_NS 250000000ll
+
+/* ------------------------------------------------------------- the call */
+
+/*
+ * For one try: who has waited may be taken at its end, and has all of DoorTimeout then.
+ * Returns when it begins.
+ */
+static int64_t begin_try(struct mod_door_call *call)
+{
+    int64_t timeout_ns = (int64_t)mod_door_timeout(call) * 1000;
+    int waits = atomic_load(&call->note->phase) == CALL_WAITS;
+    int64_t now_ns = door_now_ns();
+
+    atomic_store(&call->note->take_by_ns, now_ns + ROUND_NS);
+    atomic_store(&call->note->deadline_ns,
+                 timeout_ns > 0 ? now_ns + timeout_ns + (waits ? ROUND_NS : 0) : 0);
+    if (!waits)
+        atomic_store(&call->note->phase, CALL_MADE);
+    return now_ns;
+}
+
+void mod_door_begin_call(struct mod_door_call *call)
+{
+    struct calls *calls = mod_door_calls();
+
+    call->note = NULL;
+    if (calls != NULL && (call->instance.app != NULL || call->limit != NULL))
+        call->note = calls_take(calls);
+    if (call->note == NULL)
+        call->note = &call->own_note;
+}
+
+static void free_result(struct mod_door_call *call)
+{
+    if (call->result_fd != -1)
+        mod_door_close_received(call->sender, call->result_fd);
+    call->result_fd = -1;
+    door_end_loan(&call->loan);
+}
+
+void mod_door_free_call(struct mod_door_call *call)
+{
+    free_result(call);
+    free(call->long_arg);
+    if (call->buffer != NULL)
+        apr_bucket_free(call->buffer);
+    if (call->note != &call->own_note)
+        calls_give_back(call->note);
+}
+
+/*
+ * Takes note of where the result is.  The one descriptor that may have come has a
+ * meaning in a message, and none in a raw result.
+ */
+static void keep_result(const door_arg_t *args, struct mod_door_call *call)
+{
+    if (args->desc_num > 0 && (args->desc_ptr->d_attributes & DOOR_DESCRIPTOR)) {
+        if (mod_door_is_raw(call))
+            mod_door_close_received(call->sender, args->desc_ptr->d_data.d_desc.d_descriptor);
+        else
+            call->result_fd = args->desc_ptr->d_data.d_desc.d_descriptor;
+    }
+    call->result = args->data_ptr;
+    call->result_len = args->data_size;
+    call->head = NULL;
+    if (call->result == call->buffer || mod_door_is_raw(call))
+        return;
+    call->head_len = door_wire_head_len(call->result, call->result_len);
+    if (call->head_len > MOD_DOOR_HEAD_MAX) {
+        call->complaint = MOD_DOOR_EHEAD;
+        call->result_len = 0;
+        return;
+    }
+    /* What is lent the application can still change: the head is believed only as a copy. */
+    call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
+}
+
+/* The result as a message: 0, or -1 and errno. */
+int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind kind,
+                        struct door_wire_reader *message)
+{
+    if (call->head == NULL)
+        return door_wire_read(message, kind, call->result, call->result_len);
+    return door_wire_read_copied(message, kind, call->head, call->head_len, call->result,
+                                 call->result_len);
+}
+
+/* One try; while it runs, the application may call back.  descriptor: to go along, or -1. */
+static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
+                              int descriptor)
+{
+    door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
+                          .d_data.d_desc.d_descriptor = descriptor};
+    door_arg_t args = {
+        .data_ptr = call->arg_len > 0 ? call->arg : NULL,
+        .data_size = call->arg_len,
+        .desc_ptr = descriptor != -1 ? &passed : NULL,
+        .desc_num = descriptor != -1,
+        .rbuf = call->buffer,
+        .rsize = MOD_DOOR_COPIED_LEN,
+    };
+    struct door_terms terms = {
+        .deadline_ns = &call->note->deadline_ns, .desc_max = MOD_DOOR_DESC_MAX, .loan = &call->loan};
+    apr_status_t error;
+
+    call->sender = door->sender;
+    call->was_taken = 1;
+    if (mod_door_is_overdrawn(door->sender))
+        return MOD_DOOR_EUNCLOSED;
+    if (!mod_door_is_raw(call)) {
+        call->serial = door->serial;
+        mod_door_name_response_door(call, door);
+        mod_door_open_token(call);
+    }
+    terms.take_by_ns = atomic_load(&call->note->take_by_ns);
+    error = mod_door_invoke(door, &args, &terms);
+    call->was_taken = terms.was_taken;
+    if (!mod_door_is_raw(call))
+        mod_door_close_token(call);
+    if (error == APR_SUCCESS)
+        keep_result(&args, call);
+    return error;
+}
+
+/* A process's door has lost its name: there is nothing, or its placeholder. */
+static int is_gone(apr_status_t error)
+{
+    return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;
+}
+
+/*
+ * The door to call: the one at the path, or that of a process of the
+ * application, which may have to be waited for.
+ */
+apr_status_t mod_door_find_door(struct mod_door_call *call, struct mod_door_name *name,
+                              struct mod_door **door)
+{
+    struct mod_door_instance *in = &call->instance;
+    apr_status_t error;
+
+    *door = NULL;
+    if (in->app == NULL)
+        return mod_door_acquire(name, call->r->request_time, door);
+    do {
+        error = mod_door_enter_instance(in, call->note, call->r->pool, name);
+        if (error != APR_SUCCESS)
+            return error;
+        error = mod_door_acquire(name, call->r->request_time, door);
+        if (error != APR_SUCCESS) {
+            in->refused = in->serial;
+            mod_door_leave_instance(in, call->note, CALL_NOT_TAKEN);
+        }
+    } while (is_gone(error));
+    return error;
+}
+
+static void leave_process(struct mod_door_call *call)
+{
+    mod_door_leave_limit(call);
+    mod_door_leave_instance(&call->instance, call->note, CALL_NOT_TAKEN);
+}
+
+/*
+ * After a call that was refused with EBADF, which no application has seen: the
+ * door that has the path now, tried once; or another process's.  *door becomes
+ * that, or NULL.
+ */
+static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_name *name,
+                                    struct mod_door **door)
+{
+    struct mod_door_instance *in = &call->instance;
+
+    if (in->app == NULL) {
+        if (call->is_renewed)
+            return EBADF;
+        call->is_renewed = 1;
+        return mod_door_renew(name, call->r->request_time, door);
+    }
+    mod_door_discard(*door);
+    in->refused = in->serial;
+    leave_process(call);
+    return mod_door_find_door(call, name, door);
+}
+
+/* A raw result is the program's own, and may be what a client has sent it. */
+static int asks_for_response_door(const struct mod_door_call *call)
+{
+    struct door_wire_reader message;
+
+    return !mod_door_is_raw(call) && mod_door_read_message(call, DOOR_WIRE_WHO, &message) == 0;
+}
+
+/* One try, with a place: EAGAIN, nobody has taken it and another one may help. */
+static apr_status_t try_call(struct mod_door_call *call, const struct mod_door *door,
+                             int descriptor)
+{
+    apr_status_t error = mod_door_enter_limit(call);
+    int64_t begun_ns;
+
+    if (error != APR_SUCCESS)
+        return error;
+    begun_ns = begin_try(call);
+    error = call_once(call, door, descriptor);
+    if (error != ETIMEDOUT || call->was_taken)
+        return error;
+    error = mod_door_wait_on(call, begun_ns);
+    return error == APR_SUCCESS ? EAGAIN : error;
+}
+
+apr_status_t mod_door_call_application(struct mod_door_call *call, struct mod_door_name *name,
+                                       struct mod_door **door)
+{
+    struct door_wire_head head; /* the result may come where the argument is */
+    apr_status_t error;
+    int descriptor = -1;
+
+    memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
+    for (;;) {
+        do {
+            error = try_call(call, *door, descriptor);
+        } while (error == EAGAIN && !call->was_taken);
+        if (error == EBADF || error == MOD_DOOR_EMOVE) {
+            descriptor = -1;
+            if (error == EBADF) {
+                error = find_other_door(call, name, door);
+            } else {
+                mod_door_release(*door);
+                leave_process(call);
+                error = mod_door_find_door(call, name, door);
+            }
+            if (error != APR_SUCCESS)
+                return error;
+            continue;
+        }
+        if (error != APR_SUCCESS || descriptor != -1 || call->response.is_begun ||
+            !asks_for_response_door(call))
+            return error;
+        free_result(call);
+        descriptor = mod_door_response_fd(*door, mod_door_make_response_door);
+        if (descriptor == -1)
+            return errno;
+        memcpy(call->arg, &head, sizeof(head));
+        mod_door_give_turn(call);
+    }
+}

@@ -1,0 +1,75 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * call_state.h: a request on its way through a door.
+ */
+#ifndef MOD_DOOR_CALL_STATE_H
+#define MOD_DOOR_CALL_STATE_H
+
+#include "mod_door.h"
+#include "body.h"
+#include "calls.h"
+#include "config.h"
+#include "instance.h"
+#include "response.h"
+#include "wire.h"
+
+/*
+ * Bytes of the buffer that holds a request's message and then a short answer.
+ * APR's allocator keeps blocks of up to 80 KiB in lists by size, its own headers
+ * included; pages of one that are not touched cost nothing.
+ */
+#define MOD_DOOR_BUFFER_LEN (80 * 1024 - 128)
+
+/* An answer that is longer than this is lent, and not copied into the buffer. */
+#define MOD_DOOR_COPIED_LEN (8 * 1024)
+
+/* Room for the head and the few fields of a message that carries a body. */
+#define MOD_DOOR_HEAD_ROOM 1024
+
+/*
+ * One request on its way through a door; the handler's, on its stack.  While
+ * the call runs, the thread of the response door that has come with its token
+ * has it (response_door.c).
+ */
+struct mod_door_call {
+    request_rec *r;
+    const struct mod_door_config *conf;
+    struct call_note *note;    /* in the table of calls, or own_note: nobody asks for it */
+    struct call_note own_note;
+    const struct mod_door_limit *limit; /* of the door, or NULL */
+    int has_place;                      /* mod_door_enter_limit() has let it in */
+    int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
+    int was_taken;          /* by a thread of the application */
+    struct mod_door_instance instance;  /* of the application */
+    int is_renewed; /* the door at the path has been opened anew */
+    char token[DOOR_WIRE_ID_LEN + 1];
+    unsigned long serial; /* of the response door that the token is good for */
+    int busy;             /* a door thread has the request; response_door.c's lock */
+    int client_fd;        /* a copy of the client's socket, or -1; likewise */
+    char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes */
+    char *arg;            /* the argument: in buffer, or in long_arg */
+    apr_size_t arg_len;   /* bytes at arg */
+    apr_size_t arg_cap;   /* bytes that have room there */
+    char *long_arg;       /* malloc()ed when buffer is too small, otherwise NULL */
+    const char *result;   /* the result: in buffer, or lent */
+    apr_size_t result_len;
+    struct door_loan loan;
+    const char *head;      /* a copy of the head of a result that is lent; or NULL */
+    apr_size_t head_len;
+    unsigned sender; /* of the door that was called */
+    int result_fd;   /* a descriptor that came with the result, or -1 */
+    struct mod_door_body body;
+    struct mod_door_response response;
+    apr_bucket_brigade *brigade; /* empty between uses */
+    int is_passed;               /* some of the response has gone to the filters */
+    apr_status_t complaint; /* what was wrong on the response door, for the log */
+    apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
+};
+
+static inline int mod_door_is_raw(const struct mod_door_call *call)
+{
+    return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
+}
+
+#endif

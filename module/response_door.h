@@ -1,0 +1,15 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * response_door.c: what an application does with its request while the call runs.
+ */
+#ifndef MOD_DOOR_RESPONSE_DOOR_H
+#define MOD_DOOR_RESPONSE_DOOR_H
+
+#include "mod_door.h"
+#include "doors.h"
+
+/* A new response door for the calls of that one; -1 and errno. */
+int mod_door_make_response_door(const struct mod_door *door);
+
+#endif
