@@ -247,7 +247,7 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *
  * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
  * its name, if that is what DOOR_PATH says: it writes a line end to the descriptor whose number is in the
- * environment variable DOOR_READY_FD, and closes it.
+ * environment variable DOOR_READY_FD.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
  * requests are refused and those that run are waited for; a second signal, a
@@ -268,6 +268,18 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *          does not block the two signals takes them away from it.
  */
 int door_app_run(struct door_app *app, const char *path);
+
+/*
+ * Asks who has launched the application (mod_door's DoorApp) for another process in its
+ * place, such as when files that it consists of have changed.  The new process starts
+ * first; this one goes on until SIGTERM tells it to stop, and no request is lost.  Asking
+ * again, and sooner than a second after the start, is the same.
+ *
+ * Errors:  ENOTSUP nobody has launched it who could do that, or it does not serve yet; EPIPE
+ *          he has gone.
+ * Threads: any.
+ */
+int door_app_ask_replacement(void);
 
 /*
  * Frees an application that does not run (any more).  Does nothing if app is

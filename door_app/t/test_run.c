@@ -602,6 +602,13 @@ START_TEST(threads_are_counted)
 }
 END_TEST
 
+START_TEST(without_a_supervisor_nobody_is_asked)
+{
+    ck_assert_int_eq(door_app_ask_replacement(), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     TCase *tests;
@@ -629,5 +636,6 @@ int main(int argc, char **argv)
     tcase_add_test(tests, nonsense_is_answered);
     tcase_add_test(tests, callers_get_their_own_answers);
     tcase_add_test(tests, threads_are_counted);
+    tcase_add_test(tests, without_a_supervisor_nobody_is_asked);
     return run_tests(tests);
 }

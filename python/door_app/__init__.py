@@ -11,7 +11,7 @@ environ["door_app.request"] is a Request: what httpd offers beyond WSGI.
 
 import logging
 
-from ._native import CLIENT_GONE, CLIENT_MAYBE_GONE, FileWrapper, Request, log, run
+from ._native import CLIENT_GONE, CLIENT_MAYBE_GONE, FileWrapper, Request, ask_replacement, log, run
 
 __all__ = [
     "CLIENT_GONE",
@@ -19,6 +19,7 @@ __all__ = [
     "FileWrapper",
     "LogHandler",
     "Request",
+    "ask_replacement",
     "log",
     "run",
 ]

@@ -10,6 +10,7 @@ import os
 import sys
 
 from . import LogHandler, run
+from ._watch import watch
 
 
 def read_arguments():
@@ -22,6 +23,14 @@ def read_arguments():
     )
     parser.add_argument("--path", metavar="DOOR", help="the door; otherwise DOOR_PATH names it")
     parser.add_argument("--chdir", metavar="DIR", help="where modules are found, and the process is")
+    parser.add_argument(
+        "--touch", metavar="FILE", action="append", default=[],
+        help="the process is replaced when that file has changed",
+    )
+    parser.add_argument(
+        "--reload", action="store_true",
+        help="the process is replaced when the file of a module has changed; for development",
+    )
     return parser.parse_args()
 
 
@@ -40,7 +49,10 @@ def main():
     if not faulthandler.is_enabled():
         faulthandler.enable()
     logging.lastResort = LogHandler(logging.WARNING)
-    return run(find_application(arguments.application), arguments.path)
+    application = find_application(arguments.application)
+    if arguments.touch or arguments.reload:
+        watch(arguments.touch, arguments.reload)
+    return run(application, arguments.path)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,17 @@ static PyObject *log_line(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *ask_replacement(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    if (door_app_ask_replacement() == -1) {
+        raise_errno("ask_replacement");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 PyMODINIT_FUNC PyInit__native(void)
 {
     static PyMethodDef methods[] = {
@@ -136,6 +147,10 @@ PyMODINIT_FUNC PyInit__native(void)
         {"log", log_line, METH_VARARGS,
          "log(level, text)\n--\n\n"
          "Writes to httpd's error log with a level of syslog(3) and, in a request's thread, its id."},
+        {"ask_replacement", ask_replacement, METH_NOARGS,
+         "ask_replacement()\n--\n\n"
+         "Asks mod_door for another process in this one's place; no request is lost.\n"
+         "OSError (ENOTSUP) if it has not launched this one."},
         {NULL, NULL, 0, NULL}};
     static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
                                             "door_app._native",

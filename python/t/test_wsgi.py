@@ -24,10 +24,12 @@ def setUpModule():
     httpd.configure(
         f"DoorApp app {command % 'app'}\n"
         f"DoorApp validated {command % 'validated:application'}\n"
+        f"DoorApp touched {command % ('app --reload --touch ' + httpd.path('scratch/touch'))}\n"
         f"DoorApp ending {command % 'app'}\n"
         f"DoorApp computing {command % 'app'}\n"
         "<Location />\nDoorHandler app\n</Location>\n"
         "<Location /computing>\nDoorHandler computing\n</Location>\n"
+        "<Location /touched>\nDoorHandler touched\n</Location>\n"
         "<Location /ending>\nDoorHandler ending\n</Location>\n"
         "<Location /validated>\nDoorHandler validated\n</Location>\n"
         'LogFormat "%U user=%{door-user}n" fields\nCustomLog logs/access fields\n'
@@ -304,6 +306,21 @@ class TestProcess(unittest.TestCase):
         os.kill(pid, signal.SIGTERM)
         self.assertTrue(response.read().endswith(b"stopping"))
         connection.close()
+
+    def test_replaced_when_a_file_changes(self):
+        for name in ("scratch/touch", "app.py", "scratch/touch"):
+            pid = httpd.get("/touched/pid")
+            statuses = set()
+            with open(httpd.path(name), "a") as file:
+                file.write("\n")
+
+            def is_replaced():
+                response = httpd.ask("/touched/pid")
+                statuses.add(response.status)
+                return response.body.decode() != pid
+
+            self.assertTrue(support.wait_for(is_replaced), name)
+            self.assertEqual(statuses, {200})
 
     def test_sigterm_drains_and_runs_atexit(self):
         pid = int(httpd.get("/pid"))
