@@ -233,7 +233,8 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms);
  * In a door's procedure: from now on the thread waits (1) for a lock that only one thread
  * of the program can have while it computes, such as an interpreter's; or it does so no
  * longer (0; door_return() says the same).  While a thread waits so, another one would
- * wait likewise: the library starts none, unless for half a second no call is taken.
+ * wait likewise: the library starts none, unless for half a second no call is taken.  Once
+ * this has been called nor does it while a procedure computes, which then has the lock.
  * Elsewhere than in a procedure, and where the system decides how many threads there are,
  * it does nothing.  errno stays.
  */

@@ -43,6 +43,32 @@ static char thread_state(pid_t tid)
     return end != NULL && end[1] == ' ' ? end[2] : 'S';
 }
 
+/* The pool's threads, as they were a moment ago. */
+struct look {
+    unsigned between; /* between two calls */
+    unsigned count;   /* in procedures: so many of them, at most, are in tids */
+    int is_waiting;   /* one of these waits for the program's lock, as it has told */
+    pid_t tids[ASK_MAX];
+};
+
+/* Asking for states takes long: not with the lock, for which the threads would sleep. */
+static void look_at(struct pool *pool, struct look *look)
+{
+    struct server_thread *t;
+
+    look->between = look->count = 0;
+    look->is_waiting = 0;
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        look->is_waiting |= atomic_load_explicit(&t->waits_for_lock, memory_order_relaxed);
+        if (!atomic_load(&t->in_call))
+            look->between++;
+        else if (look->count < ASK_MAX)
+            look->tids[look->count++] = t->tid;
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
 /*
  * How many threads more could run at once: none if enough for the
  * processors run already, or want to.  A thread between two calls counts as
@@ -51,22 +77,14 @@ static char thread_state(pid_t tid)
  */
 static unsigned useful_count(struct pool *pool)
 {
-    unsigned running = 0, count = 0, waiting = 0;
     unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
-    struct server_thread *t;
-    pid_t tids[ASK_MAX];
+    unsigned running, waiting = 0;
+    struct look look;
 
-    /* Asking takes long: not with the lock, for which the threads would sleep. */
-    pthread_mutex_lock(&pool->lock);
-    LIST_FOREACH(t, &pool->threads, link) {
-        if (!atomic_load(&t->in_call))
-            running++;
-        else if (count < ASK_MAX)
-            tids[count++] = t->tid;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    while (running < enough && count > 0) {
-        if (thread_state(tids[--count]) == 'R')
+    look_at(pool, &look);
+    running = look.between;
+    while (running < enough && look.count > 0) {
+        if (thread_state(look.tids[--look.count]) == 'R')
             running++;
         else
             waiting++;
@@ -105,19 +123,21 @@ static int is_held_back(struct pool *pool, unsigned pending)
     return pending > taken - before;
 }
 
-/* One more thread would wait for the lock that this one waits for. */
+/*
+ * True if one more thread would wait for the program's lock.  Procedures tell that they wait
+ * for it when they begin; who has had it, and has to wait again, need not be able to tell.
+ * So it is taken as long as any of them runs.
+ */
 static int is_locked_out(struct pool *pool)
 {
-    struct server_thread *t;
-    int is = 0;
+    struct look look;
 
-    pthread_mutex_lock(&pool->lock);
-    LIST_FOREACH(t, &pool->threads, link) {
-        if (atomic_load_explicit(&t->waits_for_lock, memory_order_relaxed))
-            is = 1;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return is;
+    if (!atomic_load_explicit(&pool->has_lock, memory_order_relaxed))
+        return 0;
+    look_at(pool, &look);
+    while (!look.is_waiting && look.count > 0)
+        look.is_waiting = thread_state(look.tids[--look.count]) == 'R';
+    return look.is_waiting;
 }
 
 /*

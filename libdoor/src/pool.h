@@ -55,6 +55,7 @@ struct pool {
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    _Atomic int has_lock;         /* procedures have told that they wait for one that all share */
     unsigned still_ticks;         /* in a row without a call taken; loop thread only */
 };
 

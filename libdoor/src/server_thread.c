@@ -462,8 +462,11 @@ void door_waits_for_lock(int waits)
 {
     struct server_thread *t = current();
 
-    if (t != NULL && t->channel != NULL)
-        atomic_store_explicit(&t->waits_for_lock, waits, memory_order_relaxed);
+    if (t == NULL || t->channel == NULL)
+        return;
+    atomic_store_explicit(&t->waits_for_lock, waits, memory_order_relaxed);
+    if (!atomic_load_explicit(&t->pool->has_lock, memory_order_relaxed))
+        atomic_store_explicit(&t->pool->has_lock, 1, memory_order_relaxed);
 }
 
 int door_prepare_again(void)

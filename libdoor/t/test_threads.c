@@ -20,7 +20,7 @@
 #define CALLERS 64
 
 struct order {
-    enum { SLEEP, BLOCK, LOCK, LOCK_AND_BLOCK } op;
+    enum { SLEEP, BLOCK, LOCK, LOCK_AND_BLOCK, COMPUTE } op;
     unsigned ms; /* to sleep */
     unsigned locked_ms; /* that the one lock is held before */
 };
@@ -64,6 +64,55 @@ static void hold_lock(const struct order *order)
     pthread_mutex_unlock(&one_lock);
 }
 
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t next;
+    unsigned taken, given; /* turns */
+} turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+
+static void await_turn(void)
+{
+    unsigned turn;
+
+    pthread_mutex_lock(&turns.lock);
+    turn = turns.taken++;
+    while (turns.given != turn)
+        pthread_cond_wait(&turns.next, &turns.lock);
+    pthread_mutex_unlock(&turns.lock);
+}
+
+static void end_turn(void)
+{
+    pthread_mutex_lock(&turns.lock);
+    turns.given++;
+    pthread_cond_broadcast(&turns.next);
+    pthread_mutex_unlock(&turns.lock);
+}
+
+static int64_t computed_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * 1000 * MS + now.tv_nsec;
+}
+
+/* A millisecond at a time, in turns; only the first wait is told, as an interpreter has others. */
+static void compute(unsigned ms)
+{
+    door_waits_for_lock(1);
+    for (unsigned i = 0; i < ms; i++) {
+        int64_t end;
+
+        await_turn();
+        door_waits_for_lock(0);
+        end = computed_ns() + MS;
+        while (computed_ns() < end)
+            continue;
+        end_turn();
+    }
+}
+
 static void run(const struct order *order)
 {
     unsigned running = atomic_fetch_add(&shared->running, 1) + 1, most = shared->most;
@@ -73,6 +122,8 @@ static void run(const struct order *order)
     if (order->op == BLOCK) {
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
+    } else if (order->op == COMPUTE) {
+        compute(order->locked_ms);
     } else if (order->op != SLEEP) {
         hold_lock(order);
     }
@@ -335,6 +386,18 @@ START_TEST(one_lock_for_all)
 }
 END_TEST
 
+/* Nor if they have to wait for it again and again. */
+START_TEST(one_lock_for_all_in_turns)
+{
+    struct order order = {.op = COMPUTE, .locked_ms = 20};
+
+    start(0, 0);
+    call_for(4000, &order);
+    ck_assert_uint_ge(shared->started, 2);
+    ck_assert_uint_le(shared->started, 16);
+}
+END_TEST
+
 /* But those that sleep after it are, though they all have it for a moment. */
 START_TEST(sleepers_that_share_a_lock)
 {
@@ -514,6 +577,7 @@ int main(void)
     tcase_add_loop_test(tc, what_cannot_be_set, 0, 2);
     tc = door_test_tcase(suite, "lock", 60);
     tcase_add_test(tc, one_lock_for_all);
+    tcase_add_test(tc, one_lock_for_all_in_turns);
     tcase_add_test(tc, sleepers_that_share_a_lock);
     tcase_add_test(tc, a_lock_that_is_held_long);
     return door_test_run(suite);

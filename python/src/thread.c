@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 static _Thread_local PyThreadState *state; /* of a server thread that has run Python code */
-static _Thread_local PyGILState_STATE gil; /* what made it */
 static _Thread_local Request *current;
 
 static sigset_t python_signals; /* the mask while Python code runs */
@@ -99,7 +98,7 @@ int thread_enter(void)
         take_lock();
     } else {
         door_app_waits_for_lock(1);
-        gil = PyGILState_Ensure();
+        PyGILState_Ensure();
         door_app_waits_for_lock(0);
         state = PyThreadState_Get();
     }
@@ -152,18 +151,36 @@ static void forget_thread_object(void)
     DROP(threading);
 }
 
+/*
+ * Runs as a destructor of thread-specific data, when CPython's own is gone: what is left of
+ * the thread's state is taken apart in another one, which Python code that ends with it
+ * can find.
+ */
+static void end_state(void)
+{
+    PyThreadState *last;
+
+    PyGILState_Ensure();
+    last = PyThreadState_Get();
+    forget_thread_object();
+    if (last != state) {
+        PyThreadState_Clear(state); /* what the thread had for itself ends here */
+        PyThreadState_Delete(state);
+    }
+    PyThreadState_Clear(last);
+    PyEval_SaveThread();
+    PyThreadState_Delete(last);
+    state = NULL;
+}
+
 void thread_stop(void *unused)
 {
     (void)unused;
     if (state == NULL || atomic_load(&is_child))
         return;
     atomic_fetch_add(&stopping_count, 1);
-    if (!atomic_load(&is_finished)) {
-        PyEval_RestoreThread(state);
-        forget_thread_object();
-        PyGILState_Release(gil); /* what it had per thread ends here */
-        state = NULL;
-    }
+    if (!atomic_load(&is_finished))
+        end_state();
     atomic_fetch_sub(&stopping_count, 1);
 }
 

@@ -17,6 +17,7 @@ import door_app
 local = threading.local()
 lock = threading.Lock()
 closed = set()
+ended = []
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
@@ -195,6 +196,29 @@ def thread(env, start):
         local.count = getattr(local, "count", 0) + 1
     start("200 OK", TEXT)
     return [json.dumps([env["door_app.request"].thread_number, threading.get_ident(), local.count]).encode()]
+
+
+class Ending:
+    """What a thread has; tells when it ends, by Python code that runs then."""
+
+    def __init__(self):
+        self.name = threading.current_thread().name
+
+    def __del__(self):
+        with lock:
+            ended.append(self.name)
+
+
+def own(env, start):
+    local.own = Ending()
+    time.sleep(0.3)
+    start("200 OK", TEXT)
+    return [local.own.name.encode()]
+
+
+def what_ended(env, start):
+    start("200 OK", TEXT)
+    return [json.dumps([sorted(ended), len(threading._active)]).encode()]
 
 
 def threads(env, start):

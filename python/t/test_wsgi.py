@@ -25,11 +25,13 @@ def setUpModule():
         f"DoorApp app {command % 'app'}\n"
         f"DoorApp validated {command % 'validated:application'}\n"
         f"DoorApp touched {command % ('app --reload --touch ' + httpd.path('scratch/touch'))}\n"
+        f"DoorApp own_threads {command % 'app'}\n"
         f"DoorApp ending {command % 'app'}\n"
         f"DoorApp computing {command % 'app'}\n"
         "<Location />\nDoorHandler app\n</Location>\n"
         "<Location /computing>\nDoorHandler computing\n</Location>\n"
         "<Location /touched>\nDoorHandler touched\n</Location>\n"
+        "<Location /own_threads>\nDoorHandler own_threads\n</Location>\n"
         "<Location /ending>\nDoorHandler ending\n</Location>\n"
         "<Location /validated>\nDoorHandler validated\n</Location>\n"
         'LogFormat "%U user=%{door-user}n" fields\nCustomLog logs/access fields\n'
@@ -244,8 +246,22 @@ class TestThreads(unittest.TestCase):
             return sum(count.result() for count in counts)
 
     def test_the_interpreter_lock_does_not_grow_the_pool(self):
-        self.assertGreater(self.burst("/computing/compute?2", 4), 0)
-        self.assertLessEqual(int(httpd.get("/computing/threads")), 16)
+        for path in ("/computing/compute?2", "/computing/compute?30"):
+            self.assertGreater(self.burst(path, 3), 0)
+            self.assertLessEqual(int(httpd.get("/computing/threads")), 16, path)
+
+    def test_threads_that_end(self):
+        pid = httpd.get("/own_threads/pid")
+        with concurrent.futures.ThreadPoolExecutor(30) as pool:
+            names = set(pool.map(lambda _: httpd.get("/own_threads/own"), range(30)))
+        self.assertGreater(len(names), 4)
+
+        def have_ended():
+            ended, objects = json.loads(httpd.get("/own_threads/what_ended"))
+            return len(set(ended) & names) >= len(names) - 3 and objects <= 5
+
+        self.assertTrue(support.wait_for(have_ended))
+        self.assertEqual(httpd.get("/own_threads/pid"), pid)
 
     def test_as_many_as_wait(self):
         self.burst("/sleep?1000", 4)
