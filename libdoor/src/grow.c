@@ -23,6 +23,7 @@
 #define PREPARE_MAX_MS 100  /* and for the only thread, while that prepares itself */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
 #define ASK_MAX 256         /* threads whose state is asked for */
+#define UNLOCKED_TICKS 3    /* in a row, and the lock that all share is free, mostly */
 #define STILL_MAX_MS 500    /* who holds a lock for so long does not let others compute */
 
 /* The state letter of /proc/PID/task/TID/stat, proc(5); 'S' if it is not told. */
@@ -132,8 +133,6 @@ static int is_locked_out(struct pool *pool)
 {
     struct look look;
 
-    if (!atomic_load_explicit(&pool->has_lock, memory_order_relaxed))
-        return 0;
     look_at(pool, &look);
     while (!look.is_waiting && look.count > 0)
         look.is_waiting = thread_state(look.tids[--look.count]) == 'R';
@@ -150,6 +149,21 @@ static int is_preparing(struct pool *pool, unsigned pending)
     int is_alone = count == 1 && atomic_load(&pool->thread_count) == 1;
 
     return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
+}
+
+/*
+ * How many threads to start where all share a lock: one at a time, and not because the lock
+ * was nobody's for a moment, when it went from one to another.
+ */
+static unsigned wanted_with_lock(struct pool *pool, unsigned pending)
+{
+    if (!is_locked_out(pool))
+        return ++pool->unlocked_ticks >= UNLOCKED_TICKS;
+    pool->unlocked_ticks = 0;
+    if (pool->still_ticks < STILL_MAX_MS || pending == 0)
+        return 0;
+    pool->still_ticks = 0;
+    return 1;
 }
 
 /* How many threads to start. */
@@ -170,12 +184,8 @@ static unsigned wanted(struct pool *pool)
         return 0;
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */
-    if (is_locked_out(pool)) {
-        if (pool->still_ticks < STILL_MAX_MS)
-            return 0;
-        pool->still_ticks = 0;
-        return pending > 0;
-    }
+    if (atomic_load_explicit(&pool->has_lock, memory_order_relaxed))
+        return wanted_with_lock(pool, pending);
     if (is_held_back(pool, pending))
         return 1;
     useful = useful_count(pool);

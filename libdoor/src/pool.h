@@ -56,6 +56,7 @@ struct pool {
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
     _Atomic int has_lock;         /* procedures have told that they wait for one that all share */
+    unsigned unlocked_ticks;      /* in a row without a sign of that lock; loop thread only */
     unsigned still_ticks;         /* in a row without a call taken; loop thread only */
 };
 

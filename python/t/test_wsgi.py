@@ -213,12 +213,13 @@ class TestFailures(unittest.TestCase):
         self.assertIn("breaks", json.loads(httpd.get("/what_was_closed")))
 
     def test_fault(self):
-        before = httpd.get("/pid")
+        before = httpd.get("/ending/pid")
         mark = len(httpd.log())
-        self.assertEqual(httpd.ask("/fault").status, 502)
+        self.assertEqual(httpd.ask("/ending/fault").status, 502)
         self.assertTrue(support.wait_for(lambda: "Fatal Python error: Segmentation fault" in log_since(mark)))
         self.assertIn("app.py", log_since(mark))
-        self.assertNotEqual(httpd.get("/pid"), before)
+        self.assertTrue(support.wait_for(lambda: httpd.ask("/ending/pid").status == 200))
+        self.assertNotEqual(httpd.get("/ending/pid"), before)
 
 
 class TestThreads(unittest.TestCase):
