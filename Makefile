@@ -318,6 +318,14 @@ check: deps
 check-c: tests
 	$(PROVE) $(TESTS) $(FUZZERS)
 
+# Real applications, beside what else serves them.
+.PHONY: check-heavy check-heavy-python
+check-heavy: check-heavy-python
+check-heavy-python: deps all python
+	@sh scripts/deps.sh heavy-python
+	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+
 check-python: all python python-dbg
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PROVE) -e '$(PYTHON)' python/t/test_*.py

@@ -9,6 +9,7 @@
 #   deps.sh analysis   the sanitizers and valgrind
 #   deps.sh m32        a compiler for 32 bits
 #   deps.sh cross      compilers for aarch64 and for musl, and qemu
+#   deps.sh heavy-python  Python's frameworks, and other servers of their applications
 #   deps.sh bench      the peers, and what asks them
 set -u
 
@@ -33,6 +34,13 @@ fi
 if [ "${1-}" = cross ]; then
     packages='gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user-static musl-tools'
     tools='aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
+fi
+
+# None of these has a service: uwsgi's is in the package of that name.
+if [ "${1-}" = heavy-python ]; then
+    packages='python3-flask python3-django python3-psycopg2 libapache2-mod-wsgi-py3 gunicorn uwsgi-core
+        uwsgi-plugin-python3 media-types'
+    tools='gunicorn uwsgi'
 fi
 
 if [ "${1-}" = bench ]; then

@@ -132,7 +132,6 @@ class TestDjango(unittest.TestCase):
         self.assertEqual(browser.script("return getComputedStyle(document.getElementById('header')).backgroundColor"),
                          "rgb(65, 118, 144)", "its style sheet, which httpd serves")
         browser.go(base + "/admin/notes/note/add/")
-        print("#", browser.script("return location.href + document.body.innerText"))
         browser.fill("#id_title", "A door")
         browser.fill("#id_text", "is a procedure call \u2013 it returns")
         browser.fill("#id_file", os.path.join(directory, "upload.txt"))
