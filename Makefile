@@ -78,6 +78,13 @@ MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
 MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
 EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
 
+# Programs for DoorApp that have other programs answer; each is made of these.
+GATEWAY_DIR := door_app/gateways
+CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
+FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
+	fcgi_protocol.c keeper.c)
+GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
+
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
 MODULE_MAP  := module/mod_door.map
@@ -85,13 +92,14 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples tools tests
+.PHONY: all libdoor door_app module examples gateways tools tests
 
-all: libdoor door_app module examples tools
+all: libdoor door_app module examples gateways tools
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
+gateways: $(GATEWAYS)
 tools: $(BUILD)/door-call
 
 # ---------------------------------------------------------------- compiling
@@ -111,6 +119,7 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
+$(OBJ)/$(GATEWAY_DIR)/%.o:   LOCAL := -Idoor_app
 $(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
@@ -194,6 +203,14 @@ $(BUILD)/examples/%: $(OBJ)/door_app/examples/%.o $(BUILD)/libdoor_app.so $(LIBD
 	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS) \
 		$(EXAMPLE_LIBS)
 
+# Installed in a folder below the libraries, which they find as they do here.
+$(BUILD)/gateways/door_cgi: $(call objs,$(CGI_SRC))
+$(BUILD)/gateways/door_fcgi: $(call objs,$(GATEWAY_DIR)/door_fcgi.c $(FCGI_SRC))
+$(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) $(BUILD)/libdoor_app.so $(LIBDOOR) \
+		$(SYSTEM_LIBS)
+
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
@@ -204,11 +221,11 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t and door_app/t a test_*.c or .cc is a program that prints TAP, fuzz_*.c
-# a fuzz target that here replays its corpus, aux_*.c a program that tests run,
+# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -238,14 +255,16 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
-$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
+$(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
-		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)))) $(STATIC)
+		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
@@ -257,6 +276,11 @@ $(OBJ)/t/apps/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
 $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
+
+# The same suite's FastCGI program: it knows nothing of doors.
+$(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lfcgi
 
 # ---------------------------------------------------------------- Python
 #
@@ -364,7 +388,7 @@ ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full
 	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
-	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples t-apps)
+	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
 	@rm -rf $(APP_REPORTS) && mkdir -p -m 1777 $(APP_REPORTS)
 	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
 		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
@@ -472,6 +496,17 @@ bench-call: $(BUILD)/bench/call $(LIBDOOR)
 	@$(BUILD)/bench/call $(if $(QUICK),-q) $(OTHER:%=-o '%') $(CALLERS:%=-c %) \
 		$(PROCEDURE:%=-p %) $(abspath $(LIBDOOR))
 
+# How many server threads a pool makes of 4, 64 and 1,000 callers: a table on stdout; CALLERS=n
+# has only those.
+$(OBJ)/bench/pool.o: LOCAL := -O2 $(DOOR_CPP)
+$(BUILD)/bench/pool: $(OBJ)/bench/pool.o $(LIBDOOR)
+	@mkdir -p $(@D)
+	$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< $(LIBDOOR) $(SYSTEM_LIBS)
+
+.PHONY: bench-pool
+bench-pool: $(BUILD)/bench/pool
+	@$(BUILD)/bench/pool $(CALLERS:%=-c %)
+
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers
@@ -571,6 +606,8 @@ install: all man $(CONF_FILES)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
+	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
 	@for file in $(CONF_FILES); do \
 		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
 		if [ ! -e "$$to" ]; then \
@@ -600,6 +637,8 @@ uninstall: $(CONF_FILES)
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
+	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
 clean:

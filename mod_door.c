@@ -23,14 +23,14 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
-#include "module/apps.h"
+#include "module/definitions.h"
+#include "module/batch.h"
 #include "module/body.h"
 #include "module/call.h"
 #include "module/call_state.h"
 #include "module/config.h"
 #include "module/descriptor.h"
 #include "module/doors.h"
-#include "module/instance.h"
 #include "module/limit.h"
 #include "module/mapping.h"
 #include "module/outputs.h"
@@ -41,6 +41,7 @@
 #include "module/shared_calls.h"
 #include "module/status.h"
 #include "module/supervision.h"
+#include "module/target.h"
 #include "module/tokens.h"
 #include "wire.h"
 
@@ -84,7 +85,8 @@ static const struct failure {
     {MOD_DOOR_EGONE, HTTP_SERVICE_UNAVAILABLE, "its client has gone while it waited"},
     {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
     {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
-    {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY, "the answer has an invalid header"},
+    {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY,
+     "the answer has an invalid header, or over 8,190 bytes of Connection or Vary"},
     {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY, "the answer has over 1,000 header fields, or 1 MiB of them"},
     {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
     {MOD_DOOR_ESHORT, 0, "the answer is shorter than its Content-Length; connection closed"},
@@ -113,8 +115,8 @@ static void set_retry_after(const struct mod_door_call *call, apr_status_t error
 
     if (error == MOD_DOOR_EBUSY)
         wait = call->limit != NULL ? call->limit->queue_timeout : MOD_DOOR_QUEUE_TIMEOUT;
-    else if (call->instance.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
-        wait = mod_door_retry_after(call->instance.app);
+    else if (call->target.app != NULL && (error == MOD_DOOR_EDOWN || error == MOD_DOOR_ESTART))
+        wait = mod_door_retry_after(call->target.app);
     else
         return;
     seconds = apr_time_sec(wait + apr_time_from_sec(1) - 1);
@@ -138,25 +140,29 @@ static int is_cut(apr_status_t error)
 {
     return mod_door_is_stopping() &&
            (error == ETIMEDOUT || error == EINTR || error == MOD_DOOR_ESTART ||
-            error == MOD_DOOR_ECUT ||
-            error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT || error == MOD_DOOR_ESILENT);
+            error == MOD_DOOR_ECUT || error == MOD_DOOR_EFAILED || error == MOD_DOOR_ESHORT ||
+            error == MOD_DOOR_ESILENT);
 }
 
 /*
  * Tells the log why a call came to nothing; returns the HTTP status that fits.
  * Where an errno of the doors means something of theirs, its own words would mislead.
  */
-static int fail(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
+static int fail(struct mod_door_call *call, apr_status_t error)
 {
+    const struct mod_door_target *target = &call->target;
     const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
     apr_status_t known = failure == &other_failure || error == ENOENT ? error : call->app_error;
-    const char *process = pid > 0 ? apr_psprintf(call->r->pool, ", server pid %ld", (long)pid) : "";
+    int level = is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO : APLOG_ERR;
+    const char *process = "";
 
+    if (target->pid > 0)
+        process = apr_psprintf(call->r->pool, ", server pid %ld", (long)target->pid);
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO : APLOG_ERR, known, call->r,
-                  "%s %s%s: %s%s", call->instance.app != NULL ? "application" : "door",
-                  call->instance.app != NULL ? call->instance.app->name : path, process,
-                  failure->reason, hint(path, error));
+    ap_log_rerror(APLOG_MARK, level, known, call->r, "%s %s%s: %s%s",
+                  target->app != NULL ? "application" : "door",
+                  target->app != NULL ? target->app->name : target->name.path, process,
+                  failure->reason, hint(target->name.path, error));
     return failure->status;
 }
 
@@ -228,7 +234,7 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
 }
 
 /* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
-static int redirect(struct mod_door_call *call)
+static int follow_location(struct mod_door_call *call)
 {
     request_rec *r = call->r;
 
@@ -241,7 +247,7 @@ static int redirect(struct mod_door_call *call)
 }
 
 /* The call has ended: so does the response, whatever it came to. */
-static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_status_t error)
+static int answer(struct mod_door_call *call, apr_status_t error)
 {
     struct mod_door_response *response = &call->response;
     struct door_wire_reader message = {0};
@@ -258,17 +264,17 @@ static int finish(struct mod_door_call *call, const char *path, pid_t pid, apr_s
     if (response->error != APR_SUCCESS) {
         apr_brigade_cleanup(call->brigade);
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, response->error, call->r,
-                      "door %s: the client went in mid-response", path);
+                      "door %s: the client went in mid-response", call->target.name.path);
     } else if (error != APR_SUCCESS) {
-        status = fail(call, path, pid, error);
+        status = fail(call, error);
         if (!response->is_begun || response->redirect != NULL)
             return status;
         return mod_door_end_broken(call, call->brigade);
     } else if (wrong_length != APR_SUCCESS) {
-        fail(call, path, pid, wrong_length);
+        fail(call, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call);
+        return follow_location(call);
     return mod_door_end(call, call->brigade, message);
 }
 
@@ -289,76 +295,64 @@ static enum call_end how_it_ended(apr_status_t error)
     }
 }
 
-/* The request through an open door and back; *door may become another one, or NULL. */
-static int exchange(struct mod_door_call *call, struct mod_door_name *name, struct mod_door **door)
-{
-    request_rec *r = call->r;
-    pid_t pid = (*door)->pid;
-    apr_status_t error = mod_door_random_id(call->token);
-    int status;
+/* ------------------------------------------------------------ the handler */
 
-    if (error != APR_SUCCESS)
-        return fail(call, name->path, pid, error);
-    status = mod_door_write_request(call);
-    if (status != OK) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "door %s: not called, the request could not be read or is too large",
-                      name->path);
-        return status;
-    }
-    error = mod_door_call_application(call, name, door);
-    mod_door_leave_limit(call);
-    mod_door_leave_instance(&call->instance, call->note, how_it_ended(error));
-    /* Not kept while a slow client takes the answer. */
-    free(call->long_arg);
-    call->long_arg = NULL;
-    if (*door != NULL)
-        pid = (*door)->pid;
-    return finish(call, name->path, pid, error);
-}
-
-/* ------------------------------------------------------------------ hooks */
-
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
-
-/* From the name to the answer: what a handler returns. */
-static int serve(struct mod_door_call *call)
+/* Whom to call.  OK, or what the handler returns. */
+static int choose_target(struct mod_door_call *call)
 {
     request_rec *r = call->r;
     const struct mod_door_config *conf = call->conf;
-    struct mod_door_name name;
-    struct mod_door *door;
-    apr_status_t error;
-    int status;
 
     if (mod_door_rejects_path_info(r, conf))
         return HTTP_NOT_FOUND;
-    if (mod_door_find_name(r, conf, &name) != APR_SUCCESS) {
+    if (mod_door_name_target(r, conf, &call->target) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
-    if (conf->is_app && (call->instance.app = mod_door_find_app(conf->path)) == NULL)
-        return fail(call, name.path, -1, MOD_DOOR_EDOWN);
+    if (conf->is_app && (call->target.app = mod_door_find_app(conf->path)) == NULL)
+        return fail(call, MOD_DOOR_EDOWN);
     call->limit = mod_door_find_limit(conf->path);
+    return OK;
+}
+
+/* The open door, and the message that it is called with.  OK, or what the handler returns. */
+static int prepare(struct mod_door_call *call)
+{
+    request_rec *r = call->r;
+    apr_status_t error;
+    int status = choose_target(call);
+
+    if (status != OK)
+        return status;
     mod_door_begin_call(call);
     /* Before the body is read: without an application nobody need send it. */
-    error = mod_door_find_door(call, &name, &door);
-    if (error != APR_SUCCESS) {
-        mod_door_free_call(call);
-        return fail(call, name.path, -1, error);
-    }
+    error = mod_door_find_target(&call->target, call->note, r);
+    if (error == APR_SUCCESS)
+        error = mod_door_random_id(call->token);
+    if (error != APR_SUCCESS)
+        return fail(call, error);
     call->buffer = apr_bucket_alloc(MOD_DOOR_BUFFER_LEN, r->connection->bucket_alloc);
     call->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    status = exchange(call, &name, &door);
-    mod_door_leave_instance(&call->instance, call->note, CALL_NOT_TAKEN);
-    mod_door_free_call(call);
-    if (door != NULL)
-        mod_door_release(door);
+    status = mod_door_write_request(call);
+    if (status != OK)
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "door %s: not called, the request could not be read or is too large",
+                      call->target.name.path);
     return status;
+}
+
+/* The call, in the course of which most of a long response goes. */
+static apr_status_t make_call(struct mod_door_call *call)
+{
+    apr_status_t error = mod_door_call_application(call);
+
+    mod_door_leave_limit(call);
+    mod_door_leave_process(&call->target, call->note, how_it_ended(error));
+    /* Not kept while a slow client takes the answer. */
+    free(call->long_arg);
+    call->long_arg = NULL;
+    return error;
 }
 
 /* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
@@ -367,9 +361,10 @@ static int is_error_page(const request_rec *r)
     return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
-static int answer(request_rec *r)
+/* The handler: prepares, calls, answers. */
+static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
     int status;
 
     if (!mod_door_is_ours(r))
@@ -381,7 +376,11 @@ static int answer(request_rec *r)
         status = OK;
     }
     if (status == OK)
-        status = serve(&call);
+        status = prepare(&call);
+    if (status == OK)
+        status = answer(&call, make_call(&call));
+    mod_door_release_target(&call.target, call.note);
+    mod_door_free_call(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
     return status;
@@ -421,13 +420,12 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
     mod_door_forget_locations(pool);
-    mod_door_forget_batch();
+    mod_door_want_batch(1);
     mod_door_find_supervisor(pool);
     return OK;
 }
 
-static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
-                       server_rec *s)
+static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool, server_rec *s)
 {
     apr_status_t error = mod_door_make_calls();
 
@@ -454,8 +452,7 @@ static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
 }
 
 /* Not when the configuration is only read to see whether it can be. */
-static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
-                       server_rec *s)
+static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool, server_rec *s)
 {
     apr_status_t error = APR_SUCCESS;
 
@@ -465,9 +462,10 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     mod_door_warn_of_overlaps(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
     mod_door_open_outputs(pool, s, mod_door_apps());
-    error = mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
-                                                              .runtime_dir = mod_door_runtime_dir(pool),
-                                                              .find_again = mod_door_find_apps_again});
+    error =
+        mod_door_launch_apps(s, &(struct mod_door_wanted){.apps = mod_door_apps(),
+                                                          .runtime_dir = mod_door_runtime_dir(pool),
+                                                          .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
@@ -490,7 +488,7 @@ static void register_hooks(apr_pool_t *pool)
     mod_door_register_child_end();
     mod_door_register_status();
     mod_door_register_mapping();
-    ap_hook_handler(answer, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 module AP_MODULE_DECLARE_DATA door_module = {

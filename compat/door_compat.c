@@ -494,6 +494,11 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms)
     return has_no_say(d);
 }
 
+int door_take_turns(int d)
+{
+    return has_no_say(d);
+}
+
 int door_prepare_threads(int d, int (*prepare)(void *data), void *data)
 {
     (void)prepare;
@@ -514,11 +519,6 @@ int door_ask_load(int d, struct door_load *load)
     (void)load;
     errno = door_info(d, &info) == 0 ? ENOTSUP : EBADF;
     return -1;
-}
-
-void door_waits_for_lock(int waits)
-{
-    (void)waits;
 }
 
 int door_running_calls(int d)

@@ -230,15 +230,16 @@ int door_running_calls(int d);
 int door_set_threads(int d, unsigned max, unsigned idle_ms);
 
 /*
- * In a door's procedure: from now on the thread waits (1) for a lock that only one thread
- * of the program can have while it computes, such as an interpreter's; or it does so no
- * longer (0; door_return() says the same).  While a thread waits so, another one would
- * wait likewise: the library starts none, unless for half a second no call is taken.  Once
- * this has been called nor does it while a procedure computes, which then has the lock.
- * Elsewhere than in a procedure, and where the system decides how many threads there are,
- * it does nothing.  errno stays.
+ * From now on procedures of d, a door of this process that is not private, and all others
+ * like it, are known to compute one at a time, under a lock of the program's such as an
+ * interpreter's.  No thread is started to stand in the queue for that, unless no call is
+ * taken for half a second.
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * does not let itself be told.
+ * Threads: any.
  */
-void door_waits_for_lock(int waits);
+int door_take_turns(int d);
 
 /*
  * Has prepare(data) called in each thread that serves d, a door of this process that is not

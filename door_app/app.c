@@ -85,8 +85,17 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
 {
     if (app == NULL)
         return door_rt_mistake(app, ENOMEM, "door_app_set_threads: no application");
+    app->has_thread_max = 1;
     app->thread_max = max;
     app->thread_idle_ms = idle_ms;
+    return 0;
+}
+
+int door_app_take_turns(struct door_app *app)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_take_turns: no application");
+    app->takes_turns = 1;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "door_app.h"
 #include "fail.h"
 #include "request.h"
@@ -15,6 +16,7 @@
 static int fail(struct door_rt_request *req, int error)
 {
     req->body_error = errno = error;
+    req->body_end_is_told = 1;
     return -1;
 }
 
@@ -48,7 +50,7 @@ static int take_reply(struct door_rt_request *req, const char *reply, size_t len
 }
 
 /* The next piece, which is empty if the end has come, or nothing was there ahead of time. */
-static int read_more(struct door_rt_request *req)
+static int read_more(struct door_rt_request *req, unsigned flags)
 {
     char *reply;
     size_t len;
@@ -57,9 +59,21 @@ static int read_more(struct door_rt_request *req)
         return fail(req, req->body_error);
     if (req->channel.caller == NULL)
         return fail(req, ENOTSUP);
-    if (door_rt_channel_read(&req->channel, &reply, &len) == -1)
+    if (door_rt_channel_read(&req->channel, flags, &reply, &len) == -1)
         return fail(req, errno == EPIPE ? ECONNRESET : errno);
     return take_reply(req, reply, len);
+}
+
+static ssize_t take(struct door_rt_request *req, void *buf, size_t len)
+{
+    if (len > 0 && req->body_len == 0)
+        req->body_end_is_told = 1;
+    if (len > req->body_len)
+        len = req->body_len;
+    memcpy(buf, req->body, len);
+    req->body += len;
+    req->body_len -= len;
+    return (ssize_t)len;
 }
 
 ssize_t door_app_read(struct door_app_request *handle, void *buf, size_t len)
@@ -70,14 +84,35 @@ ssize_t door_app_read(struct door_app_request *handle, void *buf, size_t len)
         return -1;
     req->body_is_touched = 1;
     while (req->body_len == 0 && req->body_more && len > 0)
-        if (read_more(req) == -1)
+        if (read_more(req, 0) == -1)
             return -1;
-    if (len > req->body_len)
-        len = req->body_len;
-    memcpy(buf, req->body, len);
-    req->body += len;
-    req->body_len -= len;
-    return (ssize_t)len;
+    return take(req, buf, len);
+}
+
+ssize_t door_app_read_now(struct door_app_request *handle, void *buf, size_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
+    req->body_is_touched = 1;
+    if (req->body_len == 0 && req->body_more && len > 0) {
+        if (read_more(req, DOOR_WIRE_NO_WAIT) == -1)
+            return -1;
+        if (req->body_len == 0 && req->body_more)
+            return door_rt_fail(EAGAIN);
+    }
+    return take(req, buf, len);
+}
+
+/* What was read ahead is looked at; an error of that is told by the next read. */
+int door_rt_body_is_at_hand(struct door_rt_request *req)
+{
+    if (req->body_len == 0 && req->body_more && req->body_error == 0 && req->channel.reads > 0 &&
+        read_more(req, DOOR_WIRE_NO_WAIT) == -1)
+        req->body_end_is_told = 0;
+    return req->body_len > 0 ||
+           ((!req->body_more || req->body_error != 0) && !req->body_end_is_told);
 }
 
 /* A copy of what is there, and everything that is to come behind it; at most max bytes in all. */
@@ -112,7 +147,7 @@ static const char *read_all(struct door_rt_request *req, size_t max, size_t *len
             req->body_len = *len;
             return whole;
         }
-        if (read_more(req) == -1)
+        if (read_more(req, 0) == -1)
             break;
     }
     free(whole);

@@ -60,6 +60,19 @@ static struct door_rt_caller *find(const char *id)
     return caller;
 }
 
+void door_rt_hold_signals(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+void door_rt_let_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 /* With the lock held: the last one closes it. */
 static void release(struct door_rt_caller *caller)
 {
@@ -193,12 +206,16 @@ static struct door_handle *open_door(int fd)
 {
     struct door_handle *handle;
     struct door_async *call;
-    int dead = is_dead(fd);
+    sigset_t before;
+    int dead;
 
-    if (dead != 0)
-        return dead == 1 ? door_rt_none(EBADF) : NULL;
-    handle = door_handle_open(fd);
+    door_rt_hold_signals(&before);
+    dead = is_dead(fd);
+    handle = dead == 0 ? door_handle_open(fd) : NULL;
     call = handle != NULL ? door_async_open(handle, DOOR_RT_ASK_MAX) : NULL;
+    door_rt_let_signals(&before);
+    if (dead == 1)
+        return door_rt_none(EBADF);
     if (call == NULL) {
         door_handle_close(handle);
         return NULL;

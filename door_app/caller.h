@@ -6,6 +6,8 @@
 #ifndef DOOR_APP_CALLER_H
 #define DOOR_APP_CALLER_H
 
+#include <signal.h>
+
 #include <door.h>
 #include <door_compat.h>
 
@@ -26,6 +28,13 @@ struct door_handle *door_rt_caller_handle(const struct door_rt_caller *caller);
 
 /* Its process is gone: nobody finds it any more. */
 void door_rt_caller_forget(struct door_rt_caller *caller);
+
+/*
+ * A call that a signal ended early would have been made all the same: around one the thread
+ * has no signals.  errno stays.
+ */
+void door_rt_hold_signals(sigset_t *before);
+void door_rt_let_signals(const sigset_t *before);
 
 /* A short call of it is this long at most: caller.c sees that there is room for one. */
 #define DOOR_RT_ASK_MAX 128

@@ -13,6 +13,7 @@
  * Knows no request and no response: it is given messages.
  */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -92,28 +93,43 @@ static int may_double(struct door_rt_channel *channel)
 
 static int open_part(struct door_rt_channel *channel, struct door_async **part, size_t cap)
 {
-    if (*part == NULL)
+    sigset_t before;
+
+    if (*part == NULL) {
+        door_rt_hold_signals(&before);
         *part = door_async_open(door_rt_caller_handle(channel->caller), cap);
+        door_rt_let_signals(&before);
+    }
     return *part != NULL ? 0 : lost(channel);
 }
 
 static int begin(struct door_rt_channel *channel, struct door_async *part, const char *message,
                  size_t len, struct door_async *other)
 {
-    int result = door_async_begin(part, message, len, other);
+    sigset_t before;
     char *reply;
     size_t reply_len;
+    int result;
 
+    door_rt_hold_signals(&before);
+    result = door_async_begin(part, message, len, other);
     if (result == -1 && errno == EBUSY) { /* what became of it can be asked again */
         door_async_end(other, &reply, &reply_len);
         result = door_async_begin(part, message, len, NULL);
     }
+    door_rt_let_signals(&before);
     return result == 0 ? 0 : lost(channel);
 }
 
 static int end(struct door_rt_channel *channel, struct door_async *part, char **reply, size_t *len)
 {
-    return door_async_end(part, reply, len) == 0 ? 0 : lost(channel);
+    sigset_t before;
+    int result;
+
+    door_rt_hold_signals(&before);
+    result = door_async_end(part, reply, len);
+    door_rt_let_signals(&before);
+    return result == 0 ? 0 : lost(channel);
 }
 
 /* What was read stays to be looked at. */
@@ -213,13 +229,14 @@ static int begin_read(struct door_rt_channel *channel, unsigned i, unsigned flag
 }
 
 /* Of what comes fast the next part is read before this one is looked at. */
-int door_rt_channel_read(struct door_rt_channel *channel, char **reply, size_t *len)
+int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char **reply,
+                         size_t *len)
 {
     unsigned i = channel->read_at;
 
     if (channel->reads == 0) {
         door_rt_channel_settle(channel);
-        if (begin_read(channel, i, 0) == -1)
+        if (begin_read(channel, i, flags) == -1)
             return -1;
     }
     if (channel->reads == 1 && channel->reads_ahead && door_rt_channel_is_quiet(channel) &&
@@ -243,12 +260,16 @@ void door_rt_channel_settle(struct door_rt_channel *channel)
 static int call(struct door_rt_channel *channel, door_arg_t *arg, struct door_wire_reader *answer)
 {
     char reply[256];
-    int error = 0;
+    sigset_t before;
+    int error = 0, result;
 
     door_rt_channel_settle(channel);
     arg->rbuf = reply;
     arg->rsize = sizeof(reply);
-    if (door_handle_call(door_rt_caller_handle(channel->caller), arg, NULL) == -1)
+    door_rt_hold_signals(&before);
+    result = door_handle_call(door_rt_caller_handle(channel->caller), arg, NULL);
+    door_rt_let_signals(&before);
+    if (result == -1)
         return lost(channel);
     if (door_wire_read(answer, DOOR_WIRE_ACK, arg->data_ptr, arg->data_size) == -1)
         error = EPROTO;
@@ -295,6 +316,24 @@ int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t 
     channel->buffer->len = 0;
     errno = channel->failed;
     return channel->failed == 0 ? 0 : -1;
+}
+
+int door_rt_channel_wait(struct door_rt_channel *channel, int fd, int timeout_ms)
+{
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
+    char message[2 * DOOR_RT_ASK_MAX], digits[24];
+    door_arg_t arg = {.data_ptr = message, .desc_ptr = &desc, .desc_num = fd != -1};
+    struct door_wire_reader answer = {0};
+    struct door_wire_writer writer;
+    int len = snprintf(digits, sizeof(digits), "%d", timeout_ms);
+
+    door_wire_begin(&writer, message, sizeof(message));
+    door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, channel->token, DOOR_WIRE_ID_LEN);
+    door_wire_field(&writer, DOOR_WIRE_WAIT_MS, "", 0, digits, (size_t)len);
+    arg.data_size = door_wire_end(&writer, DOOR_WIRE_WAIT, 0, 0, 0);
+    if (call(channel, &arg, &answer) == -1)
+        return errno == EINVAL ? door_rt_fail(ENOTSUP) : -1;
+    return (answer.flags & DOOR_WIRE_READABLE) != 0;
 }
 
 int door_rt_channel_client(struct door_rt_channel *channel)

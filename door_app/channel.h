@@ -56,8 +56,18 @@ int door_rt_channel_make_room(struct door_rt_channel *channel);
 int door_rt_channel_has_parts(const struct door_rt_channel *channel); /* this response has */
 int door_rt_channel_is_quiet(const struct door_rt_channel *channel);  /* the last of them has left us */
 
-/* The next part of the request's body: a reply that stays until the next one; or -1, errno. */
-int door_rt_channel_read(struct door_rt_channel *channel, char **reply, size_t *len);
+/*
+ * The next part of the request's body: a reply that stays until the next one; or -1, errno.
+ * With DOOR_WIRE_NO_WAIT it may be empty.
+ */
+int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char **reply,
+                         size_t *len);
+
+/*
+ * Has httpd wait until more of the body has come, which is 1, or fd can be read, or the time
+ * is over: 0.  -1: errno, ENOTSUP it does not know how.
+ */
+int door_rt_channel_wait(struct door_rt_channel *channel, int fd, int timeout_ms);
 
 /* The reply in len bytes that httpd may change, its head copied to head: 0, or -1, EPROTO. */
 int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_t len, char *head,

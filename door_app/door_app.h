@@ -38,7 +38,8 @@
  * Threads: handlers run on several threads at once, so what they share needs
  * the usual care; what is _Thread_local to a handler stays from one request of
  * that thread to the next.  A request belongs to the thread that its handler
- * was called on.  Server threads block all signals.  A C++ handler must not let an
+ * was called on.  Server threads have the signal mask with which
+ * door_app_run() was called, and so have programs that a handler starts.  A C++ handler must not let an
  * exception out.
  *
  * Fork: a child serves nothing.  It may exec or _exit; the application goes on
@@ -219,14 +220,15 @@ int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 int door_app_thread_lost(struct door_app_request *req);
 
 /*
- * Sets how many server threads there are at most, 256 unless it is said, and for how many
- * milliseconds one stays that has nothing to do, 10,000 unless it is said; two of them
- * always stay.  0: no maximum; none ends.
+ * Sets how many server threads there are at most, and for how many milliseconds one stays
+ * that has nothing to do; two of them always stay.  0: no maximum; none ends.  Unless it
+ * is called that is 256, and 10,000.
  *
  * A handler keeps its thread, so at most max run at a time, and there are at most max of
  * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
  * httpd.  A program that httpd starts finds a maximum in the environment variable
- * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=); the lower one holds.
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
+ * the 256; of that and what is set here the lower one holds.
  * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
@@ -240,6 +242,17 @@ int door_app_thread_lost(struct door_app_request *req);
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
+ * Says that handlers compute one at a time, as those of a language with an interpreter's
+ * lock do.  Calls then make no threads that would only stand in the queue for that, unless
+ * for half a second no call is taken.  On illumos, where the system decides how many
+ * threads there are, it has no meaning.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_take_turns(struct door_app *app);
+
+/*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
  * 0660 less the umask; one that is there keeps its mode and owner.  Who may
@@ -251,8 +264,9 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
  * requests are refused and those that run are waited for; a second signal, a
- * second or more later, ends the wait.  The two signals are blocked meanwhile, and
- * handlers that the program had set for them do not run.
+ * second or more later, ends the wait.  Handlers that the program had set for the two
+ * do not run meanwhile; programs that a handler starts, and children that it forks, have
+ * the dispositions from before.
  *
  * What the program prints on stdout goes out line by line, also where that is no
  * terminal, so that a crash does not lose it.
@@ -264,8 +278,8 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  * Blocks:  until it is told to stop.
  * Returns: an exit status: 0 after an orderly end; 1 after a failure, described
  *          on stderr, and if requests were given up.
- * Threads: call it from the main thread, before others are made: a thread that
- *          does not block the two signals takes them away from it.
+ * Threads: one, the main thread as a rule: the server threads begin with the signal mask
+ *          of the one that calls this.
  */
 int door_app_run(struct door_app *app, const char *path);
 
@@ -384,6 +398,43 @@ int door_app_header_next(const struct door_app_request *req, size_t *position, c
  * Threads: the request's.
  */
 ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
+
+/*
+ * Reads what has come of the body, at most len bytes, and waits for nothing: with
+ * door_app_wait(), one thread can send a body somewhere and its answer back at the
+ * same time.
+ *
+ * Blocks:  until httpd, which waits for nobody meanwhile, has answered.
+ * Returns: how many bytes, 0 at the end of the body, or -1.
+ * Errors:  EAGAIN nothing has come; and those of door_app_read().
+ * Threads: the request's.
+ */
+ssize_t door_app_read_now(struct door_app_request *req, void *buf, size_t len);
+
+/* What door_app_wait() has found. */
+enum {
+    DOOR_APP_BODY_READY = 1, /* door_app_read_now() has bytes, the end or an error to tell */
+    DOOR_APP_FD_READY = 2    /* read(2) on the descriptor would not wait */
+};
+
+/*
+ * Waits until more of the body has come, or until fd can be read: a pipe or a
+ * socket, or -1 for none.  httpd waits for both; what is told of the body may be wrong at
+ * times: be ready for EAGAIN.  Once a read has told the end of the body, or an error, it
+ * is waited for no more.  What was written before has gone to httpd, but wants a
+ * door_app_flush() to go to the client.  Waiting is no sign of life for mod_door's
+ * DoorTimeout: that goes on.
+ *
+ * Owner:   fd stays the caller's.
+ * Blocks:  for up to timeout_ms milliseconds, -1: without a limit.
+ * Returns: what is ready, DOOR_APP_BODY_READY, DOOR_APP_FD_READY or both in one
+ *          number; 0 the time is over; or -1.
+ * Errors:  EINVAL fd is neither kind, or there is nothing to wait for; EBADF; EPIPE the
+ *          request is over for httpd; ENOTSUP httpd does not offer it; EMFILE, ENFILE,
+ *          ENOMEM.
+ * Threads: the request's.
+ */
+int door_app_wait(struct door_app_request *req, int fd, int timeout_ms);
 
 /*
  * The request's whole body: *len bytes, with no NUL after them.
@@ -718,6 +769,15 @@ const char *door_app_type_of(const char *file);
 int door_app_flush(struct door_app_request *req);
 
 /*
+ * Gives the response up: there is no way to complete it.  If some of it has gone, the
+ * client sees that something is missing; otherwise it gets a 502.  All that follows fails
+ * with ECANCELED.
+ *
+ * Threads: the request's.
+ */
+void door_app_fail(struct door_app_request *req);
+
+/*
  * Appends what is read from a descriptor: len bytes from offset of a regular
  * file (len -1: to its end), or everything that comes from a pipe or a socket,
  * until it ends (offset 0, len -1).  httpd reads it; where it can, it uses
@@ -744,10 +804,11 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
 
 /*
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
- * now; they stay headers of the response.
+ * now; they stay headers of the response.  httpd takes as many of one request, and as
+ * long ones, all of them together, as headers of a response.
  *
  * Blocks:  like door_app_write().
- * Errors:  EINVAL there are none; EALREADY; ENOTSUP; and those of door_app_write().
+ * Errors:  EINVAL there are none, or too many; EALREADY; ENOTSUP; and those of door_app_write().
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);
@@ -810,17 +871,6 @@ unsigned long door_app_thread_number(const struct door_app_request *req);
  * Threads: any.
  */
 unsigned long door_app_thread_count(void);
-
-/*
- * For handlers in a language whose threads compute one at a time: from now on the
- * calling thread waits (1) for the lock that lets one compute, or does not (0).  While
- * one waits, another server thread would wait likewise: the doors start none, unless
- * they take no call for half a second.  On illumos, where the system decides that, it
- * does nothing.  Keeps errno.
- *
- * Threads: any; it counts on those that run a handler, until its return.
- */
-void door_app_waits_for_lock(int waits);
 
 #ifdef __cplusplus
 }

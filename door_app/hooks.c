@@ -43,6 +43,7 @@ struct door_rt_hooks {
     unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
     int64_t retry_ns;
     enum state told;
+    char why[256]; /* the last one failed */
 };
 
 static _Thread_local char reason[256]; /* of the start hook that fails; "": errno tells */
@@ -113,18 +114,19 @@ int door_app_thread_failed(const char *format, ...)
 /* ------------------------------------------------ what is told */
 
 /* With the lock held: one line for each change, whoever sees it. */
-static void tell(struct door_rt_hooks *hooks, int error)
+static void tell(struct door_rt_hooks *hooks)
 {
     enum state state = hooks->lacking == 0 ? EVERY : hooks->having > 0 ? SOME : NONE;
-    const char *why = reason[0] != '\0' ? reason : strerror(error);
+    enum state before = hooks->told;
 
-    if (state == hooks->told)
+    if (state == before)
         return;
     hooks->told = state;
     if (state == NONE)
-        fprintf(stderr, "door_app: no server thread can start: %s; requests get 503\n", why);
-    else if (state == SOME && error != 0)
-        fprintf(stderr, "door_app: a server thread cannot start: %s; others have its calls\n", why);
+        fprintf(stderr, "door_app: no server thread can start: %s; requests get 503\n", hooks->why);
+    else if (state == SOME && before == EVERY)
+        fprintf(stderr, "door_app: a server thread cannot start: %s; others have its calls\n",
+                hooks->why);
     else if (state == SOME)
         fprintf(stderr, "door_app: some server threads can start again\n");
     else
@@ -154,10 +156,12 @@ static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thr
     lack_no_more(hooks, thread);
 }
 
-static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thread, int was_first)
+static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thread, int was_first,
+                         int error)
 {
     int64_t now_ns = door_now_ns();
 
+    snprintf(hooks->why, sizeof(hooks->why), "%s", reason[0] != '\0' ? reason : strerror(error));
     if (!thread->is_lacking) {
         thread->is_lacking = 1;
         thread->lacking_since_ns = now_ns;
@@ -192,8 +196,8 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     if (error == 0)
         note_success(hooks, thread);
     else
-        note_failure(hooks, thread, is_first);
-    tell(hooks, error);
+        note_failure(hooks, thread, is_first, error);
+    tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     return error == 0 ? 0 : -1;
 }
@@ -210,6 +214,7 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         return;
     thread->is_hooked = 0;
     hooks->having--;
+    tell(hooks);
     pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
@@ -227,8 +232,7 @@ void door_rt_hooks_leave(struct door_rt_thread *thread)
     pthread_mutex_lock(&hooks->lock);
     stop(hooks, thread);
     lack_no_more(hooks, thread);
-    reason[0] = '\0';
-    tell(hooks, 0);
+    tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     thread->hooks = NULL;
     drop(hooks);

@@ -68,6 +68,7 @@ struct door_rt_request {
     int body_more;
     int body_is_touched;           /* by door_app_read() */
     int body_error;                /* errno of what ended it early, or 0 */
+    int body_end_is_told;          /* the handler knows that nothing more comes, or why */
     char *body_buffer;             /* all of it, if it was asked for as a whole; malloc()ed */
     struct door_rt_header *body_trailers;
 };

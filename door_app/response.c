@@ -231,6 +231,14 @@ int door_app_printf(struct door_app_request *handle, const char *format, ...)
     return result;
 }
 
+void door_app_fail(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req != NULL && req->channel.failed == 0)
+        req->channel.failed = ECANCELED;
+}
+
 int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_t len)
 {
     struct door_rt_request *req = door_rt_request(handle);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,25 +32,90 @@
  */
 #define STOP_ONCE_NS 1000000000LL
 
+/* A program need not destroy its application: so that leak checkers see it as in use. */
+static struct door_app *volatile last_run;
+
 static int complain(const char *path, const char *what, int error)
 {
     fprintf(stderr, "door_app: %s: %s: %s\n", path, what, strerror(error));
     return -1;
 }
 
-/*
- * SIGTERM, and SIGINT where it does anything: a shell starts what runs in the
- * background with SIGINT ignored, but a blocked signal comes in spite of that.
- */
-static void stop_signals(sigset_t *set)
-{
-    struct sigaction action;
+/* ---------------------------------------------------------------- to be told */
 
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-        sigaddset(set, SIGINT);
+/*
+ * The stop signals are handled, not blocked: so that programs which a handler starts have
+ * the signal mask and the dispositions that the application was started with, whatever it
+ * starts them with.
+ */
+static const int stop_signals[] = {SIGTERM, SIGINT};
+
+#define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
+
+static struct {
+    pid_t pid; /* who is told; not what it has forked */
+    sem_t told;
+    struct sigaction before[STOP_SIGNALS];
+    sigset_t mask; /* before */
+} stop;
+
+/* In a forked child, or one that is about to become another program: as if it were that. */
+static void pass_on(int signo)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        if (stop_signals[i] == signo)
+            sigaction(signo, &stop.before[i], NULL);
+    raise(signo);
 }
+
+static void note_stop(int signo)
+{
+    int error = errno;
+
+    if (getpid() == stop.pid)
+        sem_post(&stop.told);
+    else
+        pass_on(signo);
+    errno = error;
+}
+
+/* A shell starts what runs in the background with SIGINT ignored: that stays so. */
+static void begin_listening(void)
+{
+    struct sigaction action = {.sa_handler = note_stop, .sa_flags = SA_RESTART};
+    sigset_t set;
+
+    stop.pid = getpid();
+    sem_init(&stop.told, 0, 0);
+    sigemptyset(&set);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        sigaction(stop_signals[i], NULL, &stop.before[i]);
+        if (stop_signals[i] == SIGINT && stop.before[i].sa_handler == SIG_IGN)
+            continue;
+        sigaction(stop_signals[i], &action, NULL);
+        sigaddset(&set, stop_signals[i]);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &set, &stop.mask);
+}
+
+static void end_listening(void)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        sigaction(stop_signals[i], &stop.before[i], NULL);
+    pthread_sigmask(SIG_SETMASK, &stop.mask, NULL);
+}
+
+/* Whether there was another signal since. */
+static int was_told(void)
+{
+    int count = 0;
+
+    while (sem_trywait(&stop.told) == 0)
+        count++;
+    return count > 0;
+}
+
+/* ---------------------------------------------------------------- the door */
 
 /* An application has a few descriptors for each process that calls it. */
 static void raise_descriptor_limit(void)
@@ -74,8 +140,8 @@ static int make_placeholder(const char *path)
 }
 
 /*
- * As many threads as the program wants at most, or fewer: httpd has told how many, if it has
- * started the program, and keeps the line of those who wait.
+ * httpd tells how many threads there may be, if it has started the program, and keeps the
+ * line of those who wait; the program may want fewer.
  */
 static void limit_threads(struct door_app *app, int door)
 {
@@ -84,28 +150,28 @@ static void limit_threads(struct door_app *app, int door)
     char rest;
     int is_told = text != NULL && sscanf(text, "%u%c", &told, &rest) == 1 && told > 0;
 
-    if (is_told && (max == 0 || told < max))
+    if (is_told && (!app->has_thread_max || max == 0 || told < max))
         max = told;
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
+    if (app->takes_turns)
+        door_take_turns(door); /* or there are more threads than are of use */
     door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
 }
 
-/* Its server threads block all signals: a call of theirs that ends early has still been made. */
+/* Its server threads have the mask with which door_app_run() was called. */
 static int create_door(struct door_app *app)
 {
-    sigset_t all;
-    sigset_t before;
+    sigset_t now;
     int door;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_sigmask(SIG_SETMASK, &stop.mask, &now);
     door = door_create(door_rt_serve, app, DOOR_NO_CANCEL);
     if (door != -1)
         door_share_arguments(door);
     if (door != -1)
         limit_threads(app, door);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &now, NULL);
     if (door != -1)
         door_setparam(door, DOOR_PARAM_DESC_MAX, 1);
     return door;
@@ -151,7 +217,7 @@ static int is_named(int door, const char *path)
  * of a reply that is still being handed over, a quiet tick must be followed by
  * another one: both take microseconds, mostly.
  */
-static int drain(struct door_app *app, int door, const sigset_t *stop)
+static int drain(struct door_app *app, int door)
 {
     const struct timespec tick = {.tv_nsec = DRAIN_TICK_NS};
     unsigned long long quiet_at = ~0ULL; /* how many calls there had been at a quiet tick */
@@ -166,12 +232,13 @@ static int drain(struct door_app *app, int door, const sigset_t *stop)
                 return 0;
             quiet_at = ended;
         }
-        if (sigtimedwait(stop, NULL, &tick) != -1 && door_now_ns() - told_ns >= STOP_ONCE_NS)
+        nanosleep(&tick, NULL);
+        if (was_told() && door_now_ns() - told_ns >= STOP_ONCE_NS)
             return -1;
     }
 }
 
-static int close_door(struct door_app *app, int door, const char *path, const sigset_t *stop)
+static int close_door(struct door_app *app, int door, const char *path)
 {
     int revoked = dup(door); /* door_revoke() closes the other one */
     int result;
@@ -179,7 +246,7 @@ static int close_door(struct door_app *app, int door, const char *path, const si
     if (is_named(door, path) && fdetach(path) == -1)
         complain(path, "cannot detach", errno);
     door_revoke(door);
-    result = drain(app, revoked, stop);
+    result = drain(app, revoked);
     close(revoked);
     if (result == 0)
         return 0;
@@ -255,27 +322,22 @@ int door_app_ask_replacement(void)
     return result;
 }
 
-/* Runs with the stop signals blocked, as the server threads will. */
-static int serve(struct door_app *app, const char *path, const sigset_t *stop)
+static int serve(struct door_app *app, const char *path)
 {
     int ready = ready_fd();
     int door = open_door(app, path);
-    int signal_number;
 
     if (door == -1)
         return -1;
     report_ready(ready, path);
-    while (sigwait(stop, &signal_number) != 0)
+    while (sem_wait(&stop.told) == -1)
         continue;
     atomic_store(&app->is_stopping, 1);
-    return close_door(app, door, path, stop);
+    return close_door(app, door, path);
 }
 
 int door_app_run(struct door_app *app, const char *path)
 {
-    const struct timespec now = {0};
-    sigset_t stop;
-    sigset_t before;
     int result;
 
     if (path == NULL)
@@ -289,14 +351,12 @@ int door_app_run(struct door_app *app, const char *path)
                 app == NULL ? strerror(ENOMEM) : app->mistake);
         return 1;
     }
+    last_run = app;
     /* Not lost if the program crashes; in a pipe stdio would keep it. */
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();
-    stop_signals(&stop);
-    pthread_sigmask(SIG_BLOCK, &stop, &before);
-    result = serve(app, path, &stop);
-    while (sigtimedwait(&stop, NULL, &now) != -1) /* one more must not kill what ends well */
-        continue;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    begin_listening();
+    result = serve(app, path);
+    end_listening();
     return result == 0 ? 0 : 1;
 }

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <door_compat.h>
-
 #include "fail.h"
 #include "thread.h"
 
@@ -103,9 +101,4 @@ unsigned long door_app_thread_count(void)
 unsigned long door_rt_thread_max(void)
 {
     return atomic_load(&thread_max);
-}
-
-void door_app_waits_for_lock(int waits)
-{
-    door_waits_for_lock(waits);
 }

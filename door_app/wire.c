@@ -87,10 +87,13 @@ static const struct {
     [DOOR_WIRE_END] = {DOOR_WIRE_FAILED | DOOR_WIRE_EXCESS, 1},
     [DOOR_WIRE_READ] = {DOOR_WIRE_NO_WAIT, 0},
     [DOOR_WIRE_ASK] = {0, 0},
-    [DOOR_WIRE_ACK] = {DOOR_WIRE_NO_BODY | DOOR_WIRE_MAYBE_GONE | DOOR_WIRE_GONE, 1},
+    [DOOR_WIRE_ACK] = {DOOR_WIRE_NO_BODY | DOOR_WIRE_MAYBE_GONE | DOOR_WIRE_GONE |
+                           DOOR_WIRE_READABLE,
+                       1},
     [DOOR_WIRE_WHO] = {0, 0},
     [DOOR_WIRE_BUSY] = {0, 1},
     [DOOR_WIRE_STATUS] = {0, 0},
+    [DOOR_WIRE_WAIT] = {0, 0},
 };
 
 static int check_kind(const struct door_wire_head *head, enum door_wire_kind kind)

@@ -31,7 +31,8 @@ enum door_wire_kind {
     DOOR_WIRE_ACK,      /* status: 0 or an errno value */
     DOOR_WIRE_WHO,      /* asks for the request again, with the response door */
     DOOR_WIRE_BUSY,     /* the request has not been run: too many are, or status says why */
-    DOOR_WIRE_STATUS    /* asks the application for its counts, and has them */
+    DOOR_WIRE_STATUS,   /* asks the application for its counts, and has them */
+    DOOR_WIRE_WAIT      /* waits for more of the request's body, or for a descriptor */
 };
 
 /* What a message's flags can say; which kinds may have which is in PROTOCOL.md. */
@@ -43,7 +44,8 @@ enum door_wire_flag {
     DOOR_WIRE_NO_BODY = 16, /* nobody wants the rest of the response's body */
     DOOR_WIRE_MAYBE_GONE = 32, /* the client has ended its side of the connection */
     DOOR_WIRE_GONE = 64,       /* the client is gone */
-    DOOR_WIRE_NO_WAIT = 128    /* only what is there already */
+    DOOR_WIRE_NO_WAIT = 128,   /* only what is there already */
+    DOOR_WIRE_READABLE = 256   /* a READ would not have to wait */
 };
 
 /* Field types; a receiver skips the ones it does not know. */
@@ -84,6 +86,7 @@ enum door_wire_type {
     DOOR_WIRE_COUNT,          /* name: decimal, in a STATUS */
     DOOR_WIRE_OWN_STATUS,     /* RESPONSE: its status of 200 is meant, and no default */
     DOOR_WIRE_LOG_FIELD,      /* name: value, for the access log alone */
+    DOOR_WIRE_WAIT_MS,        /* decimal, milliseconds: how long to wait at most */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
 

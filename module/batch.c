@@ -13,11 +13,17 @@
  * milliseconds where it would have had to wait for none.  So threads that call
  * look once a second how long they have had to wait for a processor.
  */
+#include <sched.h>
+
 #include "mod_door.h"
 #include "batch.h"
-#include "config.h"
 
-#include <sched.h>
+static int is_wanted; /* by the configuration */
+
+void mod_door_want_batch(int on)
+{
+    is_wanted = on;
+}
 
 #ifdef SCHED_BATCH
 
@@ -161,7 +167,7 @@ void mod_door_schedule_caller(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int64_t now_ns;
 
-    if (!mod_door_wants_batch())
+    if (!is_wanted)
         return;
     pthread_once(&once, begin);
     if (!process.is_ours)

@@ -8,6 +8,9 @@
 
 #include "mod_door.h"
 
+/* DoorBatchScheduling, of the configuration. */
+void mod_door_want_batch(int on);
+
 /* For a thread that is about to call a door: sees to the scheduling of its process. */
 void mod_door_schedule_caller(void);
 

@@ -10,12 +10,12 @@
 
 /* The request's body, as far as it has been read. */
 struct mod_door_body {
-    apr_off_t length;    /* bytes that were announced, or -1 */
-    apr_off_t taken;     /* bytes that were read */
-    int is_ended;        /* all of it was read, or there is none */
-    int is_filtered;     /* content filters may change its length */
-    apr_status_t error;  /* why nothing more can be read, or APR_SUCCESS */
-    int refused;         /* the HTTP status that an input filter would have sent for it, or 0 */
+    apr_off_t length;   /* bytes that were announced, or -1 */
+    apr_off_t taken;    /* bytes that were read */
+    int is_ended;       /* all of it was read, or there is none */
+    int is_filtered;    /* content filters may change its length */
+    apr_status_t error; /* why nothing more can be read, or APR_SUCCESS */
+    int refused;        /* the HTTP status that an input filter would have sent for it, or 0 */
     apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
 };
 
@@ -42,6 +42,9 @@ apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, 
  */
 apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
                                 apr_size_t room, apr_size_t *len, apr_read_type_e block);
+
+/* Whether mod_door_body_read() has something to say: bytes, the end or an error. */
+int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body);
 
 /* What to answer to a body that could not be read: an HTTP status, or AP_FILTER_ERROR. */
 int mod_door_body_status(const struct mod_door_body *body);

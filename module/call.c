@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * call.c: a request's call: which door it goes to, its time, its result, and how it is
- * made again where nobody has taken it.
+ * call.c: a request's call: its time, its result, and how it is made again, maybe of
+ * another door, where nobody has taken it.
  *
  * Knows the result as bytes and as a message, and nothing of HTTP.
  */
@@ -17,13 +17,13 @@
 #include "call.h"
 #include "call_state.h"
 #include "doors.h"
-#include "instance.h"
 #include "limit.h"
 #include "received.h"
 #include "request.h"
 #include "response.h"
 #include "response_door.h"
 #include "shared_calls.h"
+#include "target.h"
 #include "tokens.h"
 #include "wire.h"
 
@@ -55,7 +55,7 @@ void mod_door_begin_call(struct mod_door_call *call)
     struct calls *calls = mod_door_calls();
 
     call->note = NULL;
-    if (calls != NULL && (call->instance.app != NULL || call->limit != NULL))
+    if (calls != NULL && (call->target.app != NULL || call->limit != NULL))
         call->note = calls_take(calls);
     if (call->note == NULL)
         call->note = &call->own_note;
@@ -75,7 +75,7 @@ void mod_door_free_call(struct mod_door_call *call)
     free(call->long_arg);
     if (call->buffer != NULL)
         apr_bucket_free(call->buffer);
-    if (call->note != &call->own_note)
+    if (call->note != NULL && call->note != &call->own_note)
         calls_give_back(call->note);
 }
 
@@ -108,7 +108,7 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 
 /* The result as a message: 0, or -1 and errno. */
 int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind kind,
-                        struct door_wire_reader *message)
+                          struct door_wire_reader *message)
 {
     if (call->head == NULL)
         return door_wire_read(message, kind, call->result, call->result_len);
@@ -117,9 +117,9 @@ int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind 
 }
 
 /* One try; while it runs, the application may call back.  descriptor: to go along, or -1. */
-static apr_status_t call_once(struct mod_door_call *call, const struct mod_door *door,
-                              int descriptor)
+static apr_status_t call_once(struct mod_door_call *call, int descriptor)
 {
+    const struct mod_door *door = call->target.door;
     door_desc_t passed = {.d_attributes = DOOR_DESCRIPTOR,
                           .d_data.d_desc.d_descriptor = descriptor};
     door_arg_t args = {
@@ -130,8 +130,9 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
         .rbuf = call->buffer,
         .rsize = MOD_DOOR_COPIED_LEN,
     };
-    struct door_terms terms = {
-        .deadline_ns = &call->note->deadline_ns, .desc_max = MOD_DOOR_DESC_MAX, .loan = &call->loan};
+    struct door_terms terms = {.deadline_ns = &call->note->deadline_ns,
+                               .desc_max = MOD_DOOR_DESC_MAX,
+                               .loan = &call->loan};
     apr_status_t error;
 
     call->sender = door->sender;
@@ -153,66 +154,6 @@ static apr_status_t call_once(struct mod_door_call *call, const struct mod_door 
     return error;
 }
 
-/* A process's door has lost its name: there is nothing, or its placeholder. */
-static int is_gone(apr_status_t error)
-{
-    return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;
-}
-
-/*
- * The door to call: the one at the path, or that of a process of the
- * application, which may have to be waited for.
- */
-apr_status_t mod_door_find_door(struct mod_door_call *call, struct mod_door_name *name,
-                              struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-    apr_status_t error;
-
-    *door = NULL;
-    if (in->app == NULL)
-        return mod_door_acquire(name, call->r->request_time, door);
-    do {
-        error = mod_door_enter_instance(in, call->note, call->r->pool, name);
-        if (error != APR_SUCCESS)
-            return error;
-        error = mod_door_acquire(name, call->r->request_time, door);
-        if (error != APR_SUCCESS) {
-            in->refused = in->serial;
-            mod_door_leave_instance(in, call->note, CALL_NOT_TAKEN);
-        }
-    } while (is_gone(error));
-    return error;
-}
-
-static void leave_process(struct mod_door_call *call)
-{
-    mod_door_leave_limit(call);
-    mod_door_leave_instance(&call->instance, call->note, CALL_NOT_TAKEN);
-}
-
-/*
- * After a call that was refused with EBADF, which no application has seen: the
- * door that has the path now, tried once; or another process's.  *door becomes
- * that, or NULL.
- */
-static apr_status_t find_other_door(struct mod_door_call *call, struct mod_door_name *name,
-                                    struct mod_door **door)
-{
-    struct mod_door_instance *in = &call->instance;
-
-    if (in->app == NULL) {
-        if (call->is_renewed)
-            return EBADF;
-        call->is_renewed = 1;
-        return mod_door_renew(name, call->r->request_time, door);
-    }
-    mod_door_discard(*door);
-    in->refused = in->serial;
-    leave_process(call);
-    return mod_door_find_door(call, name, door);
-}
-
 /* A raw result is the program's own, and may be what a client has sent it. */
 static int asks_for_response_door(const struct mod_door_call *call)
 {
@@ -222,8 +163,7 @@ static int asks_for_response_door(const struct mod_door_call *call)
 }
 
 /* One try, with a place: EAGAIN, nobody has taken it and another one may help. */
-static apr_status_t try_call(struct mod_door_call *call, const struct mod_door *door,
-                             int descriptor)
+static apr_status_t try_call(struct mod_door_call *call, int descriptor)
 {
     apr_status_t error = mod_door_enter_limit(call);
     int64_t begun_ns;
@@ -231,15 +171,22 @@ static apr_status_t try_call(struct mod_door_call *call, const struct mod_door *
     if (error != APR_SUCCESS)
         return error;
     begun_ns = begin_try(call);
-    error = call_once(call, door, descriptor);
+    error = call_once(call, descriptor);
     if (error != ETIMEDOUT || call->was_taken)
         return error;
     error = mod_door_wait_on(call, begun_ns);
     return error == APR_SUCCESS ? EAGAIN : error;
 }
 
-apr_status_t mod_door_call_application(struct mod_door_call *call, struct mod_door_name *name,
-                                       struct mod_door **door)
+/* Nobody has taken the call: it goes to another door. */
+static apr_status_t go_elsewhere(struct mod_door_call *call, apr_status_t reason)
+{
+    mod_door_leave_limit(call);
+    return reason == EBADF ? mod_door_replace_target(&call->target, call->note, call->r)
+                           : mod_door_move_target(&call->target, call->note, call->r);
+}
+
+apr_status_t mod_door_call_application(struct mod_door_call *call)
 {
     struct door_wire_head head; /* the result may come where the argument is */
     apr_status_t error;
@@ -248,17 +195,11 @@ apr_status_t mod_door_call_application(struct mod_door_call *call, struct mod_do
     memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
     for (;;) {
         do {
-            error = try_call(call, *door, descriptor);
+            error = try_call(call, descriptor);
         } while (error == EAGAIN && !call->was_taken);
         if (error == EBADF || error == MOD_DOOR_EMOVE) {
             descriptor = -1;
-            if (error == EBADF) {
-                error = find_other_door(call, name, door);
-            } else {
-                mod_door_release(*door);
-                leave_process(call);
-                error = mod_door_find_door(call, name, door);
-            }
+            error = go_elsewhere(call, error);
             if (error != APR_SUCCESS)
                 return error;
             continue;
@@ -267,7 +208,7 @@ apr_status_t mod_door_call_application(struct mod_door_call *call, struct mod_do
             !asks_for_response_door(call))
             return error;
         free_result(call);
-        descriptor = mod_door_response_fd(*door, mod_door_make_response_door);
+        descriptor = mod_door_response_fd(call->target.door, mod_door_make_response_door);
         if (descriptor == -1)
             return errno;
         memcpy(call->arg, &head, sizeof(head));

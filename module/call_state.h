@@ -9,9 +9,9 @@
 #include "mod_door.h"
 #include "body.h"
 #include "calls.h"
-#include "config.h"
-#include "instance.h"
+#include "settings.h"
 #include "response.h"
+#include "target.h"
 #include "wire.h"
 
 /*
@@ -30,22 +30,24 @@
 /*
  * One request on its way through a door; the handler's, on its stack.  While
  * the call runs, the thread of the response door that has come with its token
- * has it (response_door.c).
+ * has it (tokens.c).
  */
 struct mod_door_call {
     request_rec *r;
     const struct mod_door_config *conf;
-    struct call_note *note;    /* in the table of calls, or own_note: nobody asks for it */
+    struct call_note *note; /* in the table of calls, or own_note: nobody asks for it */
     struct call_note own_note;
     const struct mod_door_limit *limit; /* of the door, or NULL */
     int has_place;                      /* mod_door_enter_limit() has let it in */
     int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
     int was_taken;          /* by a thread of the application */
-    struct mod_door_instance instance;  /* of the application */
-    int is_renewed; /* the door at the path has been opened anew */
+    struct mod_door_target target;
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
-    int busy;             /* a door thread has the request; response_door.c's lock */
+    int64_t paused_ns;    /* while a door thread has it: what deadline_ns was; tokens.c's lock */
+    int keeps_deadline;   /* what it does is no sign of life: that deadline still holds */
+    _Atomic int is_over;  /* the call has ended: one that waits for its application leaves */
+    int busy;             /* a door thread has the request; tokens.c's lock */
     int client_fd;        /* a copy of the client's socket, or -1; likewise */
     char *buffer;         /* MOD_DOOR_BUFFER_LEN bytes */
     char *arg;            /* the argument: in buffer, or in long_arg */
@@ -55,16 +57,19 @@ struct mod_door_call {
     const char *result;   /* the result: in buffer, or lent */
     apr_size_t result_len;
     struct door_loan loan;
-    const char *head;      /* a copy of the head of a result that is lent; or NULL */
+    const char *head; /* a copy of the head of a result that is lent; or NULL */
     apr_size_t head_len;
     unsigned sender; /* of the door that was called */
     int result_fd;   /* a descriptor that came with the result, or -1 */
     struct mod_door_body body;
     struct mod_door_response response;
     apr_bucket_brigade *brigade; /* empty between uses */
+    unsigned sendfile_count;     /* files that stay open until the request has ended */
+    apr_size_t interim_len;      /* bytes of the heads of early hints */
+    unsigned interim_fields;
     int is_passed;               /* some of the response has gone to the filters */
-    apr_status_t complaint; /* what was wrong on the response door, for the log */
-    apr_status_t app_error; /* errno of why the application has failed, as it tells, or 0 */
+    apr_status_t complaint;      /* what was wrong on the response door, for the log */
+    apr_status_t app_error;      /* errno of why the application has failed, as it tells, or 0 */
 };
 
 static inline int mod_door_is_raw(const struct mod_door_call *call)

@@ -13,8 +13,10 @@
 #include <apr_user.h>
 
 #include "mod_door.h"
-#include "apps.h"
+#include "definitions.h"
+#include "batch.h"
 #include "config.h"
+#include "settings.h"
 #include "limit.h"
 #include "overlap.h"
 
@@ -355,25 +357,13 @@ static const char *set_queue_timeout(cmd_parms *cmd, void *config, const char *a
     return NULL;
 }
 
-static int wants_batch;
-
-int mod_door_wants_batch(void)
-{
-    return wants_batch;
-}
-
-void mod_door_forget_batch(void)
-{
-    wants_batch = 1;
-}
-
 static const char *set_batch(cmd_parms *cmd, void *config, int on)
 {
     const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     (void)config;
     if (wrong == NULL)
-        wants_batch = on;
+        mod_door_want_batch(on);
     return wrong;
 }
 

@@ -32,6 +32,15 @@
 
 #define READ_LEN (64 * 1024)
 
+/*
+ * A part up to this long is read at once: of those hundreds may wait for the client
+ * before httpd sends anything, each with its descriptor.
+ */
+#define SHORT_LEN 8192
+
+/* APR's file bucket keeps its file until the request ends: no more of a request than that. */
+#define SENDFILE_MAX 16
+
 /* --------------------------------------------- a file that is read by pread(2) */
 
 struct shared_file {
@@ -116,7 +125,7 @@ static apr_bucket *file_bucket(struct mod_door_received *file, apr_off_t offset,
 static int is_transparent(const char *filter)
 {
     static const char *const names[] = {"byterange", "content_length", "http_header",
-                                        "http_outerror", "chunk", "core"};
+                                        "http_outerror", "chunk", "reqtimeout", "core"};
     apr_size_t i;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -158,6 +167,31 @@ static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd,
     return APR_SUCCESS;
 }
 
+/* The bytes of a short part. */
+static apr_status_t add_short(struct mod_door_received *file, apr_bucket_brigade *bb,
+                              apr_off_t offset, apr_size_t len, apr_interval_time_t timeout)
+{
+    char *buffer = apr_bucket_alloc(SHORT_LEN, bb->bucket_alloc);
+    apr_status_t error = APR_SUCCESS;
+    apr_size_t done = 0, got;
+
+    while (error == APR_SUCCESS && done < len) {
+        error = mod_door_read_received(file, buffer + done, len - done,
+                                       offset + (apr_off_t)done, timeout, NULL, NULL, &got);
+        if (error == APR_SUCCESS && got == 0)
+            error = APR_EOF; /* it was truncated meanwhile */
+        done += got;
+    }
+    if (error != APR_SUCCESS) {
+        apr_bucket_free(buffer);
+        return error;
+    }
+    APR_BRIGADE_INSERT_TAIL(
+        bb, apr_bucket_heap_create(buffer, SHORT_LEN, apr_bucket_free, bb->bucket_alloc));
+    APR_BRIGADE_LAST(bb)->length = len;
+    return APR_SUCCESS;
+}
+
 /* Takes fd over. */
 static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
                              const struct mod_door_look *look, apr_off_t offset, apr_off_t len)
@@ -170,12 +204,22 @@ static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb,
         return APR_SUCCESS;
     }
     /* Where no descriptor is left for a copy it is read. */
-    if (look->reads_at_once && is_sendfile_certain(call->r) &&
-        add_sendfile(call->r, bb, fd, offset, len) == APR_SUCCESS)
+    if (len > SHORT_LEN && look->reads_at_once && call->sendfile_count < SENDFILE_MAX &&
+        is_sendfile_certain(call->r) &&
+        add_sendfile(call->r, bb, fd, offset, len) == APR_SUCCESS) {
+        call->sendfile_count++;
         return APR_SUCCESS;
+    }
     file = mod_door_keep_received(call->sender, fd, look);
     if (file == NULL)
         return ENOMEM;
+    if (len <= SHORT_LEN) {
+        apr_status_t error =
+            add_short(file, bb, offset, (apr_size_t)len, mod_door_timeout(call));
+
+        mod_door_release_received(file);
+        return error;
+    }
     APR_BRIGADE_INSERT_TAIL(
         bb, file_bucket(file, offset, (apr_size_t)len, mod_door_timeout(call), list));
     return APR_SUCCESS;

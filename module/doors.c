@@ -29,7 +29,7 @@
 
 #include "mod_door.h"
 #include "batch.h"
-#include "config.h"
+#include "settings.h"
 #include "doors.h"
 #include "received.h"
 #include "tokens.h"
@@ -61,45 +61,6 @@ static struct {
 } doors;
 
 static _Atomic unsigned long last_serial;
-
-/* ---------------------------------------------------------------- names */
-
-/* Whether path is prefix or lies below it. */
-static int is_below(const char *path, const char *prefix)
-{
-    apr_size_t len = strlen(prefix);
-
-    return !strncmp(path, prefix, len) && (path[len] == '/' || path[len] == '\0');
-}
-
-apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *conf,
-                                struct mod_door_name *name)
-{
-    int i;
-
-    name->path = conf->path;
-    name->sender = conf->path;
-    name->trusted_len = strlen(conf->path);
-    name->key = conf->path;
-    name->version = 0;
-    name->in_own_dir = 0;
-    name->has_owner = conf->has_owner;
-    name->owner = conf->owner;
-    if (!conf->in_htaccess)
-        return APR_SUCCESS;
-    for (i = 0; conf->allow != NULL && i < conf->allow->nelts; i++) {
-        const char *prefix = APR_ARRAY_IDX(conf->allow, i, const char *);
-
-        if (is_below(conf->path, prefix)) {
-            name->trusted_len = strlen(prefix);
-            /* No door of the server's configuration: those keys start with a slash. */
-            name->key =
-                apr_psprintf(r->pool, "%" APR_SIZE_T_FMT ":%s", name->trusted_len, conf->path);
-            return APR_SUCCESS;
-        }
-    }
-    return APR_EACCES;
-}
 
 /* -------------------------------------------------------------- opening */
 

@@ -7,7 +7,7 @@
 #define MOD_DOOR_DOORS_H
 
 #include "mod_door.h"
-#include "config.h"
+#include "settings.h"
 #include "wire.h"
 
 /* How a door is to be opened; strings as long-lived as the request. */
@@ -26,31 +26,24 @@ struct mod_door_name {
 struct mod_door {
     int fd;
     struct door_handle *handle; /* of fd */
-    pid_t pid; /* its server's when it was opened, or -1 */
-    dev_t dev; /* of its name then */
+    pid_t pid;                  /* its server's when it was opened, or -1 */
+    dev_t dev;                  /* of its name then */
     ino_t ino;
-    apr_time_t changed; /* the name's change time then */
-    apr_time_t checked; /* when the name was last looked at; under the lock */
-    unsigned users;     /* requests, and 1 while in the table; under the lock */
-    apr_uint64_t version;            /* of the name that it was opened by */
-    unsigned sender;                 /* whom its descriptors are charged to */
-    int is_attacher_known;           /* the system tells who attached it: */
+    apr_time_t changed;    /* the name's change time then */
+    apr_time_t checked;    /* when the name was last looked at; under the lock */
+    unsigned users;        /* requests, and 1 while in the table; under the lock */
+    apr_uint64_t version;  /* of the name that it was opened by */
+    unsigned sender;       /* whom its descriptors are charged to */
+    int is_attacher_known; /* the system tells who attached it: */
     uid_t attacher;
-    unsigned long serial;            /* tells this child's response doors apart */
-    char id[DOOR_WIRE_ID_LEN + 1];   /* names its response door to the application */
-    int response_fd;                 /* that, or -1 as long as nobody asked; under the lock */
+    unsigned long serial;          /* tells this child's response doors apart */
+    char id[DOOR_WIRE_ID_LEN + 1]; /* names its response door to the application */
+    int response_fd;               /* that, or -1 as long as nobody asked; under the lock */
     char key[];
 };
 
 /* Makes the table of open doors; in child_init, before any request. */
 apr_status_t mod_door_init(apr_pool_t *child_pool);
-
-/*
- * The name as the configuration gives it.  Returns APR_EACCES if it comes from
- * an .htaccess file and no DoorAllow releases it.
- */
-apr_status_t mod_door_find_name(request_rec *r, const struct mod_door_config *conf,
-                                struct mod_door_name *name);
 
 /*
  * The door of that name, opened if this child has not done so already; the
@@ -77,7 +70,8 @@ void mod_door_discard(struct mod_door *door);
 typedef int mod_door_response_maker(const struct mod_door *door);
 int mod_door_response_fd(struct mod_door *door, mod_door_response_maker *make);
 
-/* Nobody calls the response door of the door with that serial any more, and no request gets that. */
+/* Nobody calls the response door of the door with that serial any more, and no request gets that.
+ */
 void mod_door_cut_off(unsigned long serial);
 
 /*

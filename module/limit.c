@@ -24,12 +24,12 @@
 #include "mod_door.h"
 #include "call_state.h"
 #include "calls.h"
-#include "config.h"
-#include "instance.h"
+#include "settings.h"
 #include "limit.h"
 #include "response.h"
 #include "shared_calls.h"
 #include "supervision.h"
+#include "target.h"
 #include "tokens.h"
 
 APLOG_USE_MODULE(door);
@@ -137,8 +137,8 @@ static void note_wait(struct mod_door_call *call, int64_t since_ns)
 
     if (call->queue_until_ns == 0)
         call->queue_until_ns = time > 0 ? since_ns + (int64_t)time * 1000 : INT64_MAX;
-    if (call->instance.cell != 0)
-        board_note_wait(mod_door_board(), call->instance.cell, since_ns);
+    if (call->target.cell != 0)
+        board_note_wait(mod_door_board(), call->target.cell, since_ns);
 }
 
 apr_status_t mod_door_check_wait(struct mod_door_call *call)
@@ -151,12 +151,12 @@ apr_status_t mod_door_check_wait(struct mod_door_call *call)
     if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
         return MOD_DOOR_EGONE;
     if (now_ns >= call->queue_until_ns) {
-        if (call->instance.app != NULL)
-            mod_door_ask_supervisor(call->instance.app->name);
+        if (call->target.app != NULL)
+            mod_door_ask_supervisor(call->target.app->name);
         return call->limit == NULL && patience(call) == mod_door_timeout(call) ? ETIMEDOUT
                                                                                : MOD_DOOR_EBUSY;
     }
-    return mod_door_is_better_off(&call->instance) ? MOD_DOOR_EMOVE : APR_SUCCESS;
+    return mod_door_is_better_off(&call->target) ? MOD_DOOR_EMOVE : APR_SUCCESS;
 }
 
 apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
@@ -177,10 +177,10 @@ apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
 /* Whether the program keeps to the limit by itself, and calls wait untaken. */
 static int is_on_threads(const struct mod_door_call *call)
 {
-    const struct mod_door_instance *in = &call->instance;
+    const struct mod_door_target *to = &call->target;
 
-    return in->app != NULL && in->cell != 0 &&
-           atomic_load(&mod_door_board()->cells[in->cell - 1].is_ready);
+    return to->app != NULL && to->cell != 0 &&
+           atomic_load(&mod_door_board()->cells[to->cell - 1].is_ready);
 }
 
 /* Waits for a place among the first max calls. */
@@ -214,7 +214,7 @@ apr_status_t mod_door_enter_limit(struct mod_door_call *call)
 
     if (call->limit == NULL || call->has_place || call->note == &call->own_note)
         return APR_SUCCESS;
-    if (call->instance.app == NULL)
+    if (call->target.app == NULL)
         atomic_store(&call->note->key, calls_path_key(call->conf->path));
     calls_stand_in_line(mod_door_calls(), call->note);
     error = find_place(call);

@@ -7,19 +7,9 @@
 #define MOD_DOOR_LIMIT_H
 
 #include "mod_door.h"
+#include "settings.h"
 
-struct mod_door_config;
 struct mod_door_call;
-
-/* DoorMaxConcurrent and what belongs to it; of a door, wherever it is used. */
-struct mod_door_limit {
-    int max;                           /* requests that may run at a time; 0 not said */
-    int queue_len;                     /* requests that may wait; -1 not said */
-    apr_interval_time_t queue_timeout; /* how long; -1 not said */
-};
-
-#define MOD_DOOR_QUEUE_LEN 100
-#define MOD_DOOR_QUEUE_TIMEOUT apr_time_from_sec(5)
 
 /* A configuration is about to be read, and has been: OK, or a server that does not start. */
 void mod_door_forget_limits(apr_pool_t *config_pool);

@@ -7,7 +7,7 @@
 #define MOD_DOOR_MAPPING_H
 
 #include "mod_door.h"
-#include "config.h"
+#include "settings.h"
 
 /* Begins r->filename of a request that is not mapped onto the disk. */
 #define MOD_DOOR_FILE_PREFIX "door:"

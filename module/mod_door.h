@@ -1,18 +1,40 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mod_door.h: what the files of the httpd module share.  mod_door.c tells the
- * story of a request; config.c reads the directives, mapping.c finds the requests that
- * are a door's, doors.c keeps this child's open doors, batch.c how who calls them is
- * scheduled, limit.c has requests wait, call.c calls, request.c makes the message for the application,
- * response.c turns its answer into a checked HTTP response, file.c passes on
- * descriptors, received.c keeps them from keeping httpd busy, lent.c is for memory that
- * the application can still change.
- * apps.c reads what is to be launched, needs.c looks for what that needs, outputs.c opens
- * where what it prints goes, supervision.c keeps the supervisor, instance.c
- * chooses one of a launched application's processes, status.c shows them.
- * While a call runs, the application may call back: response_door.c lets it in,
- * stream.c does what it asks for, body.c reads the request's body for it.
+ * mod_door.h: what all files of the httpd module share, and their map.  From the bottom
+ * up: each file uses, and includes the headers of, only those above it in this list
+ * (scripts/t/layers.t).  Headers without a .c file belong to all: call_state.h is the state
+ * of one request on its way.  A request walks downwards through the second half:
+ * mod_door.c prepares it, has call.c call, and answers.
+ *
+ *     shared_calls.c   the table of calls that all children share
+ *     supervision.c    the supervisor's place in httpd's parent
+ *
+ *     outputs.c        where what applications print goes
+ *     needs.c          what an application needs from the system
+ *     app_options.c    the options of a DoorApp
+ *     batch.c          how the threads that call doors are scheduled
+ *     overlap.c        rules for the disk that do not apply to a door
+ *     mapping.c        which requests are a door's, and how their URLs are split
+ *
+ *     tokens.c         who may touch a request while its call runs; the call's time
+ *     received.c       reading and closing what applications send, without waiting for it
+ *     doors.c          this child's open doors
+ *     target.c         whom to call: a path, or a process of an application
+ *     body.c           a request's body
+ *     lent.c           buckets of memory that the application can still change
+ *     response.c       from what an application says to an HTTP response
+ *     descriptor.c     a descriptor becomes a part of the response
+ *     limit.c          DoorMaxConcurrent: who has to wait
+ *     request.c        the message that asks an application
+ *     wait.c           waiting for a body, or a descriptor, on behalf of a handler
+ *     response_door.c  what an application does with its request while the call runs
+ *     call.c           the call: its tries, its result
+ *
+ *     definitions.c    the applications of a configuration
+ *     config.c         the directives
+ *     status.c         the applications on mod_status's page
+ *     mod_door.c       the handler, the table of failures, the hooks
  *
  * Helpers return an apr_status_t (an errno value, or one of enum
  * mod_door_error) or an HTTP status, and do not log: the handler does.

@@ -21,7 +21,7 @@
 #include "mod_door.h"
 #include "body.h"
 #include "call_state.h"
-#include "config.h"
+#include "settings.h"
 #include "doors.h"
 #include "limit.h"
 #include "mapping.h"
@@ -75,6 +75,26 @@ static const char *script_filename(request_rec *r, apr_size_t script_len)
                        NULL);
 }
 
+/*
+ * PATH_INFO as a file name (RFC 3875, 4.1.6).  Where the URL is mapped onto the disk it
+ * is mapped as a URL of its own, with Alias and the rest, as for CGI programs; a rewrite
+ * in an .htaccess may make no file's name of it.  For a <Location>'s door nothing on the
+ * disk is looked at, and it is what DocumentRoot has there.
+ */
+static const char *path_translated(request_rec *r, const char *path_info)
+{
+    const char *path = NULL;
+    request_rec *sub;
+
+    if (!mod_door_has_no_file(r)) {
+        sub = ap_sub_req_lookup_uri(ap_escape_uri(r->pool, path_info), r, NULL);
+        if (sub->filename != NULL && ap_os_is_path_absolute(r->pool, sub->filename))
+            path = apr_pstrcat(r->pool, sub->filename, sub->path_info, NULL);
+        ap_destroy_sub_req(sub);
+    }
+    return path != NULL ? path : apr_pstrcat(r->pool, ap_document_root(r), path_info, NULL);
+}
+
 static void put_path(request_rec *r, const struct mod_door_config *conf, struct door_wire_writer *w)
 {
     apr_size_t len = mod_door_script_len(r, conf);
@@ -82,10 +102,8 @@ static void put_path(request_rec *r, const struct mod_door_config *conf, struct 
 
     put_bytes(w, DOOR_WIRE_SCRIPT_NAME, r->uri, len);
     put(w, DOOR_WIRE_PATH_INFO, path_info);
-    /* Without the subrequest that CGI makes for it: an Alias in PATH_INFO has no effect. */
     if (*path_info != '\0')
-        put(w, DOOR_WIRE_PATH_TRANSLATED,
-            apr_pstrcat(r->pool, ap_document_root(r), path_info, NULL));
+        put(w, DOOR_WIRE_PATH_TRANSLATED, path_translated(r, path_info));
     put(w, DOOR_WIRE_SCRIPT_FILENAME, script_filename(r, len));
     put(w, DOOR_WIRE_DOCUMENT_ROOT, ap_document_root(r));
     put(w, DOOR_WIRE_CONTEXT_PREFIX, ap_context_prefix(r));

@@ -32,6 +32,12 @@
 #define LOG_NAME_MAX   64
 #define LOG_VALUE_MAX  1024
 
+/*
+ * Connection and Vary are gone through again and again, word by word, here and in httpd:
+ * in one response no more of each than that.
+ */
+#define LIST_MAX 8190
+
 /* A body up to this long fits into any socket's buffer. */
 #define SHORT_LEN 8192
 
@@ -67,6 +73,23 @@ static apr_status_t read_length(const char *value, struct mod_door_response *res
     return APR_SUCCESS;
 }
 
+/* Several fields of that name are one list. */
+static apr_status_t count_list(const struct door_wire_field *field, apr_size_t *len)
+{
+    *len += field->value_len;
+    return *len > LIST_MAX ? MOD_DOOR_EHEADER : APR_SUCCESS;
+}
+
+static apr_status_t check_connection(request_rec *r, const struct door_wire_field *field,
+                                     struct mod_door_response *response)
+{
+    const char *list = response->connection;
+
+    response->connection =
+        list == NULL ? field->value : apr_pstrcat(r->pool, list, ", ", field->value, NULL);
+    return count_list(field, &response->connection_len);
+}
+
 static apr_status_t check_field(request_rec *r, const struct door_wire_field *field,
                                 struct mod_door_response *response)
 {
@@ -79,10 +102,9 @@ static apr_status_t check_field(request_rec *r, const struct door_wire_field *fi
     if (!ap_cstr_casecmp(field->name, "Content-Length"))
         return read_length(field->value, response);
     if (!ap_cstr_casecmp(field->name, "Connection"))
-        response->connection =
-            response->connection == NULL
-                ? field->value
-                : apr_pstrcat(r->pool, response->connection, ", ", field->value, NULL);
+        return check_connection(r, field, response);
+    if (!ap_cstr_casecmp(field->name, "Vary"))
+        return count_list(field, &response->vary_len);
     return APR_SUCCESS;
 }
 
@@ -221,7 +243,7 @@ static const char *find_header(const struct mod_door_response *response, const c
 }
 
 /* A Location without a status, as RFC 3875 (6.2.2, 6.2.3) has it. */
-static int redirect(struct mod_door_response *response)
+static int find_local_location(struct mod_door_response *response)
 {
     const char *location = response->status == HTTP_OK ? find_header(response, "Location") : NULL;
 
@@ -269,7 +291,7 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
     if (error != APR_SUCCESS)
         return error;
     response->is_begun = 1;
-    if (redirect(response) || override(call)) {
+    if (find_local_location(response) || override(call)) {
         response->no_body = 1;
         return APR_SUCCESS;
     }
@@ -314,15 +336,29 @@ void mod_door_keep_headers(const struct mod_door_call *call)
             apr_table_addn(r->err_headers_out, field.name, field.value);
 }
 
-apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message)
+/* All of them together may be as long as one response's head: the request's pool keeps them. */
+static apr_status_t count_interim(struct mod_door_call *call,
+                                  const struct door_wire_reader *message)
 {
+    call->interim_len += sizeof(struct door_wire_head) + (apr_size_t)(message->end - message->next);
+    call->interim_fields += message->remaining;
+    return call->interim_len > MOD_DOOR_HEAD_MAX || call->interim_fields > MOD_DOOR_FIELDS_MAX
+               ? MOD_DOOR_EHEAD
+               : APR_SUCCESS;
+}
+
+apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_reader message)
+{
+    request_rec *r = call->r;
     struct mod_door_response interim = {.content_length = -1};
     apr_table_t *headers = r->headers_out;
     const char *line = r->status_line;
     int status = r->status;
     struct door_wire_field field;
-    apr_status_t error = keep_fields(r, message, &interim);
+    apr_status_t error = count_interim(call, &message);
 
+    if (error == APR_SUCCESS)
+        error = keep_fields(r, message, &interim);
     /* 101 would change the protocol, and 100 is httpd's own. */
     if (error == APR_SUCCESS && message.status != 103)
         error = MOD_DOOR_ESTATUS;
@@ -492,8 +528,7 @@ static void send_now(const struct mod_door_call *call, apr_bucket_brigade *bb)
     apr_brigade_cleanup(bb);
 }
 
-int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
-                 struct door_wire_reader fields)
+int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb, struct door_wire_reader fields)
 {
     struct mod_door_response *response = &call->response;
     request_rec *r = call->r;

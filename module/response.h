@@ -15,16 +15,18 @@ struct mod_door_call;
 
 /* A response, as far as the application has given it; its strings lie in the request's pool. */
 struct mod_door_response {
-    int is_begun; /* status and headers are the request's; or one of the two below is set */
-    int instead;  /* HTTP status that the handler returns instead, or OK */
+    int is_begun;         /* status and headers are the request's; or one of the two below is set */
+    int instead;          /* HTTP status that the handler returns instead, or OK */
     const char *redirect; /* local path that is served instead, or NULL */
     int is_unmet;         /* the client's condition (If-None-Match ...): it gets the head alone */
     int no_body;          /* the client gets none, or no more, of the body */
     int status;
-    int has_own_status; /* 200 is what the application has said, and no default */
+    int has_own_status;             /* 200 is what the application has said, and no default */
     struct door_wire_reader fields; /* remaining 0 with DoorProtocol raw */
     const char *content_type;       /* DoorProtocol raw's, otherwise NULL */
     const char *connection;         /* what the Connection fields say, or NULL */
+    apr_size_t connection_len;      /* bytes of them */
+    apr_size_t vary_len;
     apr_off_t content_length;       /* or -1 */
     apr_off_t sent;                 /* bytes of body that were passed on */
     apr_status_t error;             /* of passing it on: the client is gone */
@@ -50,7 +52,7 @@ void mod_door_begin_raw(struct mod_door_call *call);
 void mod_door_keep_headers(const struct mod_door_call *call);
 
 /* Sends an interim response (1xx). */
-apr_status_t mod_door_send_interim(request_rec *r, struct door_wire_reader message);
+apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_reader message);
 
 /*
  * A bucket of some of the body: of bytes that may be shared with the application,

@@ -26,6 +26,7 @@
 #include "response.h"
 #include "response_door.h"
 #include "tokens.h"
+#include "wait.h"
 #include "wire.h"
 
 /* What goes back. */
@@ -100,10 +101,10 @@ static void serve_response(struct mod_door_call *call, const struct door_wire_re
 {
     apr_status_t error;
 
-    if (call->response.is_begun)
-        error = MOD_DOOR_EMISUSE;
+    if (call->response.is_begun || call->complaint != APR_SUCCESS)
+        error = MOD_DOOR_EMISUSE; /* also a second try: what is kept of each is much */
     else if (message->status < 200)
-        error = mod_door_send_interim(call->r, *message);
+        error = mod_door_send_interim(call, *message);
     else
         error = mod_door_begin(call, *message);
     if (error == APR_SUCCESS && call->response.is_begun) {
@@ -162,6 +163,17 @@ static void serve_read(struct mod_door_call *call, apr_read_type_e block,
         ack(reply, EFBIG, 0); /* trailers: httpd's own limits allow no such */
 }
 
+/* Tells whether a READ would have to wait.  What was waited for in vain is no sign of life. */
+static void serve_wait(struct mod_door_call *call, const struct door_wire_reader *message, int fd,
+                       struct reply *reply)
+{
+    int is_ready = 0;
+    apr_status_t error = mod_door_wait(call, *message, fd, &is_ready);
+
+    call->keeps_deadline = !is_ready;
+    ack(reply, error, is_ready ? DOOR_WIRE_READABLE : 0);
+}
+
 static void serve_message(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
                     struct reply *reply)
 {
@@ -176,7 +188,11 @@ static void serve_message(struct mod_door_call *call, const struct door_wire_rea
         serve_read(call, message->flags & DOOR_WIRE_NO_WAIT ? APR_NONBLOCK_READ : APR_BLOCK_READ,
                    reply);
         break;
+    case DOOR_WIRE_WAIT:
+        serve_wait(call, message, *fd, reply);
+        break;
     case DOOR_WIRE_ASK:
+        call->keeps_deadline = 1;
         ack(reply, 0, mod_door_client_state(call));
         break;
     default:

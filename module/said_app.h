@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * said_app.h: a DoorApp line, between apps.c and app_options.c.
+ * said_app.h: a DoorApp line, between definitions.c and app_options.c.
  */
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H

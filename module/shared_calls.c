@@ -14,7 +14,7 @@
 
 #include "mod_door.h"
 #include "shared_calls.h"
-#include "supervision.h"
+#include "build.h"
 
 #define RETAINED_KEY "mod_door calls"
 

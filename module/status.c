@@ -15,12 +15,13 @@
 
 #include "mod_door.h"
 #include "shared_calls.h"
-#include "apps.h"
+#include "definitions.h"
+#include "build.h"
 #include "doors.h"
-#include "instance.h"
 #include "status.h"
 #include "supervision.h"
 #include "supervisor.h"
+#include "target.h"
 #include "wire.h"
 
 #define ANSWER_MAX_NS 250000000ll
@@ -110,7 +111,7 @@ static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t nu
     struct mod_door_name door_name;
     struct mod_door *door;
 
-    if (mod_door_name_instance(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
+    if (mod_door_name_process(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
         mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
         find_counts(door, atomic_load(&cell->is_ready), seen->running + seen->waiting, &counts);
         mod_door_release(door);

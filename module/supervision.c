@@ -30,6 +30,7 @@
 #include "mod_door.h"
 #include "app.h"
 #include "shared_calls.h"
+#include "build.h"
 #include "supervision.h"
 #include "supervisor.h"
 

@@ -11,10 +11,6 @@
 #include "mod_door.h"
 #include "supervisor.h"
 
-/* Tells this build of the module from any other one: its version, and a checksum.  The Makefile's. */
-extern const char mod_door_build[];
-#define MOD_DOOR_BUILD_MAX 64 /* bytes of it that count */
-
 /* A configuration is about to be read: in httpd's parent, which may have a supervisor already. */
 void mod_door_find_supervisor(apr_pool_t *config_pool);
 

@@ -106,6 +106,7 @@ void mod_door_open_token(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
     call->client_fd = -1;
+    atomic_store(&call->is_over, 0);
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, call);
     pthread_mutex_unlock(&lock);
 }
@@ -114,6 +115,7 @@ void mod_door_close_token(struct mod_door_call *call)
 {
     pthread_mutex_lock(&lock);
     apr_hash_set(calls, call->token, DOOR_WIRE_ID_LEN, NULL);
+    atomic_store(&call->is_over, 1);
     while (call->busy)
         pthread_cond_wait(&left, &lock);
     if (call->client_fd != -1)
@@ -151,8 +153,11 @@ apr_status_t mod_door_enter_call(unsigned long serial, const char *token, struct
         call->busy = 1;
     if (error == APR_SUCCESS && call->client_fd == -1)
         call->client_fd = copy_client_fd(call->r->connection);
-    if (error == APR_SUCCESS)
+    if (error == APR_SUCCESS) {
+        call->paused_ns = atomic_load(&call->note->deadline_ns);
+        call->keeps_deadline = 0;
         mod_door_take_turn(call);
+    }
     pthread_mutex_unlock(&lock);
     *entered = call;
     return error;
@@ -164,8 +169,10 @@ void mod_door_leave_call(struct mod_door_call *call)
     mod_door_give_turn(call);
     if (is_stopping)
         atomic_store(&call->note->deadline_ns, NOW_NS);
-    if (call->instance.cell != 0)
-        board_note_progress(mod_door_board(), call->instance.cell);
+    else if (call->keeps_deadline)
+        atomic_store(&call->note->deadline_ns, call->paused_ns);
+    if (call->target.cell != 0 && !call->keeps_deadline)
+        board_note_progress(mod_door_board(), call->target.cell);
     call->busy = 0;
     pthread_cond_broadcast(&left);
     pthread_mutex_unlock(&lock);

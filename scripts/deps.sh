@@ -14,11 +14,13 @@
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
-# service is in the package apache2.  Haproxy's, as Debian configures it, serves no port.
+# service is in the package apache2, without which what cgit and gitweb have for one is not
+# enabled.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
-    fonts-dejavu-core python3-dev python3-dbg python3-venv python3-pip python3-setuptools
-    python3-wheel check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy'
+    fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
+    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
+    python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'

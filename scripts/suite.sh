@@ -87,7 +87,7 @@ fi
 cp -R t "$stage/t"
 cp scripts/postgres.sh "$stage/postgres.sh"
 mkdir -p "$stage/build/t"
-cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$stage/build"
+cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
 cp -R "$apps/t/apps" "$build/t/mod_door.so" "$stage/build/t"
 # What Apache::Test takes for the system's configuration.  Only the MPM is there:
 # it asks apxs about each module in it anew in every test.

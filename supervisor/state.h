@@ -2,13 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * state.h: what the supervisor knows; supervisor.c owns it, and its one thread uses
- * it.  From the bottom up, each file using only those above it:
- *
- *     state.c       looking things up, and showing them on the board
- *     slot.c        the life of one process
- *     app.c         what is to run, and what that means for slots
- *     stray.c       what an earlier supervisor has left behind
- *     supervisor.c  what happens, and whose turn it is
+ * it.
  *
  * An application has as many slots as it has instances.  A slot has a process
  * that is up (or comes up), and during a replacement the next one:
@@ -131,7 +125,7 @@ void process_check_doors(struct supervisor *sv, int64_t now);
 /* It has ended, with that status of waitpid(2): frees it. */
 void process_bury(struct process *p, int status, int64_t now);
 
-/* ----------------------------------------------------------------- app.c */
+/* ----------------------------------------------------------------- wanted.c */
 
 /* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
 void app_begin_definitions(struct supervisor *sv);

@@ -8,12 +8,23 @@
  *     httpd's children -- requests: a verb and an application's name ---> supervisor
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
- * supervisor.c waits for what happens, app.c and slot.c decide what runs (state.h),
- * launch.c starts a process, runtime_dir.c makes the directories that doors lie in,
- * identity.c tells processes apart that are no children, stray.c ends those, output.c
- * brings what applications print to the error log, board.c shows what is up, calls.c
- * tells who calls it, definition.c what an administrator has written of an application, control.c the
- * messages, name.c what ps(1) shows.
+ * From the bottom up: each file uses only those above it in this list (scripts/t/layers.t).
+ * httpd uses those up to runtime_dir.c, too; state.h is the supervisor's alone.
+ *
+ *     definition.c   what an administrator has written of an application
+ *     control.c      the messages
+ *     calls.c        the table of calls: who runs, who waits
+ *     board.c        what is up, as it is shown
+ *     name.c         what ps(1) shows
+ *     identity.c     tells processes apart that are no children
+ *     runtime_dir.c  the directories that doors lie in
+ *     launch.c       starts a process
+ *     output.c       what applications print, on its way to the log
+ *     state.c        looking things up, and showing them on the board
+ *     slot.c         the life of one process
+ *     wanted.c       what is to run, and what that means for slots
+ *     stray.c        what an earlier supervisor has left behind
+ *     supervisor.c   what happens, and whose turn it is
  *
  * The supervisor believes nothing that a child of httpd or an application could
  * have written: what it acts on is in memory of its own, or was checked.

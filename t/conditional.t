@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
-use Apache::TestRequest qw(GET HEAD);
+use Apache::TestRequest qw(GET HEAD POST);
 use DoorTest;
 
 my ($url, $etag, $then) = ('/nonsense/validated', '"v1"', 'Sun, 06 Nov 1994 08:49:37 GMT');
@@ -32,7 +32,7 @@ my @cases = (
     [412, '... it is not',             'If-Unmodified-Since' => $earlier],
 );
 
-plan tests => 2 * @cases + 7 + 24;
+plan tests => 2 * @cases + 11 + 24;
 
 for (@cases) {
     my ($status, $what, @headers) = @$_;
@@ -45,6 +45,13 @@ is $same->content, '', '304 has no body';
 is $same->header('ETag'), $etag, '... but the tag';
 is GET($url)->content, "fine\n", '200 has its body';
 is GET($url)->header('Last-Modified'), $then, '... and its date';
+
+# What a POST has done is done: its answer is no copy that the client may have.
+for my $condition (['If-None-Match' => $etag], ['If-Modified-Since' => $then],
+    ['If-Match' => '"v2"'], ['If-Unmodified-Since' => $earlier]) {
+    my $answer = POST $url, @$condition, content => 'x';
+    is $answer->code . ' ' . $answer->content, "200 fine\n", "POST, $condition->[0]";
+}
 
 # Without validators there is nothing to compare.
 is GET('/hello', 'If-None-Match' => $etag)->code, 200, 'an answer without a tag is sent';

@@ -12,7 +12,7 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
 use DoorTest;
 
-plan tests => 24;
+plan tests => 26;
 
 my $docs = Apache::Test::vars('documentroot');
 
@@ -59,6 +59,8 @@ is GET('/files/none.door')->code, 404, '... not for others';
 # ---- <Location>s in one another, patterns
 
 is GET('/hello/none/x')->code, 404, 'DoorHandler none';
+is GET('/overridden/status?code=404')->content, "httpd's own page", 'DoorErrorOverride';
+is GET('/overridden/inner/status?code=404')->content, "httpd's own page", '... holds in an inner section';
 like GET('/match/abc')->content, qr/^Well/, '<LocationMatch>';
 is GET('/match/')->code, 404, '... only what matches';
 

@@ -29,7 +29,7 @@ make_file('empty', '');
 make_file('one', 'x');
 my $kept = make_file('kept', join '', map { chr rand 256 } 1 .. 3_000_000);
 
-plan tests => 33;
+plan tests => 37;
 
 sub file { GET "/kitchen/file?name=$_[0]", @_[1 .. $#_] }
 
@@ -105,10 +105,11 @@ chmod 0644, files_path('kept');
 # The file gets shorter while it is sent: the client sees that something is missing.
 for my $vhost ('', 'tls') {
     SKIP: {
-        skip 'no mod_ssl', 2 if $vhost && !defined port($vhost);
+        skip 'no mod_ssl', 3 if $vhost && !defined port($vhost);
         make_file('shrinking', 'z' x 60_000_000);
         my $url = ($vhost ? 'https' : 'http') . '://127.0.0.1:' . port($vhost || undef);
         # It waits while nobody takes what it has got.
+        my @children = DoorTest::httpd_children();
         open my $client, '-|', 'curl', '-skN', '--max-time', 60,
             "$url/kitchen/file?name=shrinking" or die;
         sysread $client, my $first, 1000 or die;
@@ -118,6 +119,7 @@ for my $vhost ('', 'tls') {
         isnt $?, 0, 'a file that shrinks while it is sent: the client notices' .
             ($vhost ? ' (TLS)' : '');
         is GET('/hello')->code, 200, '... and httpd goes on';
+        is_deeply [grep { !DoorTest::alive($_) } @children], [], '... with the children that it had';
     }
 }
 
@@ -126,6 +128,14 @@ for my $vhost ('', 'tls') {
 is GET('/kitchen/pipe?bytes=0')->content, '', 'an empty pipe';
 is GET('/kitchen/pipe?bytes=3000000')->content, pattern(3_000_000), 'a pipe';
 is HEAD('/kitchen/pipe?bytes=3000000')->code, 200, 'HEAD of a pipe';
+
+# One that stays silent is no answer in time, before its first byte or after.
+for my $bytes (0, 100) {
+    my $answer = parse_response(raw_request("GET /impatient/pipe?bytes=$bytes&ms=60000 HTTP/1.1\r\n"
+        . "Host: localhost\r\nConnection: close\r\n\r\n", undef, 40));
+    ok $answer->{status} == 504 || !$answer->{complete} && $answer->{body} eq pattern($bytes),
+        "a pipe that stays silent after $bytes bytes: the response ends";
+}
 
 # Nothing stays open, in httpd or in the application.
 $descriptors = app_count('kitchen')->{descriptors};

@@ -48,6 +48,7 @@ DoorApp linked $dir/bin/hello
     DoorTimeout 1
 </Location>
 DoorTimeout 60
+EnableSendfile On
 StartServers 1
 ServerLimit 8
 MaxRequestWorkers 8
@@ -160,6 +161,31 @@ cmp_ok most('fd'), '<=', $descriptors + 20, '... none is kept';
 is $httpd->body('/harmful/many-back'), (ENFILE + 0) . "\n", 'on the response door: ENFILE';
 $httpd->status('/harmful/many-back') for 1 .. 20;
 cmp_ok most('fd'), '<=', $descriptors + 24, '... none is kept';
+is $httpd->body('/harmful/x'), "fine\n", '... the application is served on';
+
+# One at a time, and many: they go when they have been sent, not with the request.
+for my $bytes (10, 20_000) {
+    my $path = "$dir/part.$bytes";
+    open my $file, '>', $path or die $!;
+    print $file 'x' x $bytes;
+    close $file or die $!;
+    my $curl = ask("/harmful/parts?$path", 60);
+    my ($text, $wanted) = ('', 500 * $bytes);
+    while (length $text < $wanted && sysread $curl, my $piece, 65_536) {
+        $text .= $piece;
+    }
+    is length $text, $wanted, "500 files of $bytes bytes: all of it comes";
+    cmp_ok most('fd'), '<=', $descriptors + 60, '... their descriptors are not kept';
+    close $curl;
+}
+
+# ---- heads without end
+
+is $httpd->body('/harmful/hints?5'), "0\n", 'early hints of 500,000 bytes';
+$mark = $httpd->mark;
+is $httpd->status('/harmful/hints?12'), 502, '... of more than 1 MiB';
+ok $httpd->logs(qr/\[door:error\] .*1 MiB of them/, $mark), '... the log says why';
+is $httpd->status('/harmful/second-try'), 502, 'a response that begins badly does not begin again';
 is $httpd->body('/harmful/x'), "fine\n", '... the application is served on';
 
 # ---- what belongs to no disk, and where our code lies

@@ -14,7 +14,7 @@ use Apache::TestRequest qw(GET);
 use IO::Select ();
 use DoorTest;
 
-plan tests => 22 + 5 + 4 * 6 + 5;
+plan tests => 24 + 5 + 4 * 6 + 5 + 2 * 4 + 4;
 
 my $text = raw_request("GET /kitchen/headers HTTP/1.1\r\nHost: localhost\r\n"
     . "Connection: close\r\n\r\n");
@@ -39,6 +39,14 @@ ok !exists $hop->{headers}{$_}, "$_ is dropped" for qw(keep-alive transfer-encod
     upgrade proxy-thing proxy-authenticate proxy-connection x-private);
 is $hop->{headers}{'x-public'}[0], '1', 'the others stay';
 is_deeply $hop->{headers}{connection}, ['close'], "Connection is httpd's";
+
+# A length that the application calls the connection's business is no length of its answer.
+{
+    my $answer = parse_response(raw_request("GET /nonsense/length/private HTTP/1.1\r\n"
+        . "Host: localhost\r\nConnection: close\r\n\r\n"));
+    is "$answer->{status} $answer->{body}", "200 fine\n", 'Connection: Content-Length: it is not looked at';
+    is $answer->{headers}{'content-length'}[0], 5, "... the length is httpd's";
+}
 
 # The application's "Connection: close" is none of the client's business.
 {
@@ -77,6 +85,12 @@ for my $path ('/nonsense/fields/1001', '/nonsense/head/1100000', '/nonsense/fiel
     is scalar(() = log_since($mark) =~ /\[door:error\]/g), 1, '... once';
 }
 
+# Lists that httpd compares word by word may be shorter.
+for my $name ('Connection', 'Vary') {
+    is ask("/nonsense/list/$name/8000")->{status}, 200, "8,000 bytes of $name";
+    is ask("/nonsense/lists/$name/8100")->{status}, 200, '... also in many fields';
+}
+
 # ---- neither costs httpd as much memory as the application has taken
 
 # The most private memory that any child had meanwhile, in KiB.
@@ -95,6 +109,8 @@ sub most_memory {
 GET('/nonsense-deflated/body/1000', 'Accept-Encoding' => 'gzip') for 1 .. 3;
 my $before = child_private_kib();
 for (['/kitchen/headers?more=60&bytes=1000000&how=flushed', 502], ['/nonsense/head/60000000', 502],
+    ['/nonsense/lists/Connection/900000', 502], ['/nonsense/list/Connection/900000', 502],
+    ['/nonsense/lists/Vary/900000', 502], ['/nonsense/list/Vary/900000', 502],
     ['/nonsense-deflated/body/80000000', 200]) {
     my ($path, $wanted) = @$_;
     my ($most, $status) = most_memory($path);

@@ -164,6 +164,7 @@ CONF
     } 1 .. $many;
     is scalar(grep { parse_response(raw_rest($_, 60))->{status} == 200 } @sockets), $many,
         '... all of them at the same time are served';
+    $get->(1 .. $many) for 1 .. 6;
     ok $settles->(), '... and leave no more doors open';
 }
 unlink glob "$run/tenant*/*";

@@ -12,7 +12,7 @@ use Apache::Test qw(-withtestmore);
 use Digest::SHA qw(sha256_hex);
 use DoorTest;
 
-plan tests => 24, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
+plan tests => 27, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
     => \&have_http2 };
 
 my @curl = ('--http2-prior-knowledge');
@@ -64,9 +64,13 @@ wait_for_app('victim') or die;
 my $late = curl(@curl, '-w', ' %{http_code} %{exitcode}', "$base/impatient/stream?lines=2&ms=9000");
 like $late, qr/^line 1\n 200 (?!0$)/, '... so it is when DoorTimeout ends it';
 SKIP: {
-    skip 'nghttp is not there', 1 unless `nghttp --version 2>/dev/null`;
+    skip 'nghttp is not there', 4 unless `nghttp --version 2>/dev/null`;
     my $seen = `nghttp -v --no-dep $base/kitchen/trailers 2>&1`;
     like $seen, qr/x-after: the body/, 'trailers';
+    $seen = `nghttp -v --no-dep $base/nonsense/trailers 2>&1`;
+    like $seen, qr/x-before: yes.*x-behind: yes/s, '... the good ones among bad ones';
+    unlike $seen, qr/x space|x-line|x-stolen/i, '... and none that is no field';
+    unlike $seen, qr/\) (?:connection|te|keep-alive): /i, '... or concerns a connection';
 }
 like curl(@curl, '-D', '-', "$base/kitchen/hints"), qr{^HTTP/2 103.*^HTTP/2 200}ms, '103';
 

@@ -10,9 +10,10 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
+use Compress::Zlib qw(memGzip);
 use DoorTest;
 
-plan tests => 11;
+plan tests => 14;
 
 my $full = POST '/limited/echo', content => 'x' x 1_000;
 is $full->code, 200, 'a body as long as the limit passes';
@@ -30,6 +31,12 @@ is chunked('/limited/echo', 1_001)->{status}, 413, '... too large';
 is chunked('/limited/echo', 100_000)->{status}, 413, '... much too large';
 is POST('/raw-limited', content => 'x' x 1_001)->code, 413, 'DoorProtocol raw: too large';
 is chunked('/raw-limited', 1_001)->{status}, 413, '... in chunks';
+
+# What counts is what the application would get.
+for my $len (1_000, 1_001, 200_000) {
+    is POST('/inflated-limited/echo', 'Content-Encoding' => 'gzip', content => memGzip('x' x $len))->code,
+        $len > 1_000 ? 413 : 200, "$len bytes, packed";
+}
 
 # Refused on the announcement alone.
 my $announced = parse_response(raw_request("POST /limited/echo HTTP/1.1\r\nHost: localhost\r\n"

@@ -70,6 +70,9 @@ write_file("$dir/challenges/abcDEF-1", 'a challenge');
 write_file("$docs/strict/file.door", 'a file');
 write_file("$docs/loose/file.door", 'a file');
 
+write_file("$dir/outside/file.door", 'a file');
+write_file("$dir/outside/env/rules/.htaccess", "RewriteEngine On\nRewriteRule . /page.txt\n");
+
 my $app = "DoorHandler app\n";
 my $config = load(qw(speling negotiation proxy proxy_http actions vhost_alias)) . <<"CONF";
 DoorApp app $dir/bin/kitchen
@@ -132,6 +135,9 @@ $config .= host(pathinfo => "<Directory \"$docs/strict\">\nAcceptPathInfo Off\n<
         . "<Directory \"$docs/loose\">\n<Files file.door>\n$app</Files>\n</Directory>\n"
         . "<Directory \"$docs/match\">\nAcceptPathInfo Off\n$app</Directory>\n"
         . at('/off', "AcceptPathInfo Off\n$app"));
+$config .= host(translated => "DocumentRoot \"$dir/outside\"\nAlias /there \"$dir/outside\"\n"
+        . "Alias /env/aliased \"$dir/challenges\"\n" . at('/app', $app)
+        . "<Directory \"$dir/outside\">\nAllowOverride All\nRequire all granted\n<Files file.door>\n$app</Files>\n</Directory>\n");
 $httpd->configure($config =~ s/\*:\*/127.0.0.1:$httpd->{port}/gr);
 my $check = $httpd->check;
 like $check, qr/Syntax OK/, 'httpd takes the configuration';
@@ -180,6 +186,18 @@ my $env = env(plain => '/app/env');
 is $env->{SCRIPT_NAME}, '/app', 'SCRIPT_NAME';
 is $env->{SCRIPT_FILENAME}, "$docs/app", 'SCRIPT_FILENAME is DOCUMENT_ROOT with SCRIPT_NAME';
 is $env->{PATH_TRANSLATED}, "$docs/env", 'PATH_TRANSLATED is DOCUMENT_ROOT with PATH_INFO';
+
+# A file's: as a URL of its own.
+for ('/file.door', '/there/file.door') {
+    is env(translated => "$_/env/x%20y/z")->{PATH_TRANSLATED}, "$dir/outside/env/x y/z",
+        "$_: PATH_TRANSLATED is what DocumentRoot has";
+    is env(translated => "$_/env/aliased/x/y")->{PATH_TRANSLATED}, "$dir/challenges/x/y",
+        '... or what an Alias says';
+    is env(translated => "$_/env/rules/x")->{PATH_TRANSLATED}, "$dir/outside/env/rules/x",
+        '... and a file also where an .htaccess would redirect it';
+}
+is env(translated => '/app/env/aliased/x')->{PATH_TRANSLATED}, "$dir/outside/env/aliased/x",
+    '... but in a <Location>';
 
 # ---- patterns
 

@@ -13,7 +13,7 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET HEAD POST);
 use DoorTest;
 
-plan tests => 33;
+plan tests => 33, need { 'event: it is the same on all' => sub { mpm() eq 'event' } };
 
 Apache::TestRequest::user_agent(requests_redirectable => 0);
 

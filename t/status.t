@@ -15,7 +15,7 @@ my @statuses = (200, 201, 202, 203, 204, 205, 206, 207, 226, 299, 300, 301, 302,
     308, 400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 416, 418, 422, 428,
     429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 507, 511, 599);
 
-plan tests => @statuses + 8;
+plan tests => @statuses + 10;
 
 # Redirects must not be followed and bad statuses are no errors here: raw requests.
 sub ask {
@@ -30,6 +30,15 @@ for my $code (204, 304) {
     my $answer = ask(GET => $code);
     is $answer->{body}, '', "$code has no body";
     ok !exists $answer->{headers}{'transfer-encoding'}, '... and no chunks';
+}
+
+# What it has written for a 205 does not become the next answer, either.
+{
+    my ($socket, $rest) = (raw_open(), '');
+    raw_send($socket, "GET $_ HTTP/1.1\r\nHost: localhost\r\n\r\n") for qw(/nonsense/status/205 /hello);
+    my $answer = read_response($socket, \$rest);
+    is "$answer->{status} $answer->{body}", '205 ', '205 has no body';
+    like read_response($socket, \$rest)->{body}, qr/^Well, hello/, '... and the next answer is right';
 }
 
 # The application's own page, not httpd's.

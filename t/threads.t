@@ -14,12 +14,14 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
+plan skip_all => 'it is the same with each MPM' if mpm() ne 'event';
+
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
 $httpd->install('kitchen');
 $httpd->configure(<<"CONF");
 ExtendedStatus On
-DoorApp told $dir/bin/kitchen env=DOOR_APP_THREADS=2
+DoorApp told $dir/bin/kitchen threads=2
 DoorApp own "$dir/bin/kitchen --threads 3"
 <Location /told>
     DoorHandler told

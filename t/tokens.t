@@ -11,10 +11,10 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
-use Errno qw(EINVAL ESTALE);
+use Errno qw(EBUSY EINVAL ENFILE ESTALE);
 use DoorTest;
 
-plan tests => 11;
+plan tests => 19;
 
 my ($estale, $einval) = (ESTALE + 0, EINVAL + 0);
 my $expected = "own=0 stale=$estale stale-part=$estale forged=$estale "
@@ -58,3 +58,53 @@ is GET('/tokens/early')->code, 502, 'a part before the beginning: 502';
 like log_like($mark, qr/makes no sense: a part before the/), qr/makes no sense/, '... the log says why';
 is app_alive('tokens'), 1, 'the application lives';
 is GET('/tokens/try')->content =~ /^own=0 /, 1, '... and serves';
+
+# ---- in one child of httpd, whose requests all have the same response doors
+
+SKIP: {
+    skip 'a child of prefork has one request', 8 if mpm() eq 'prefork';
+    my $httpd = own_httpd(prologue => "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 25\n");
+    $httpd->configure(join '', map { "<Location /$_>\nDoorHandler " . app_path($_) . "\n</Location>\n" }
+        qw(tokens tokens-too));
+    $httpd->start or die;
+    my $begin = sub {
+        my ($method, $path, @more) = @_;
+        my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die $!;
+        raw_send($socket, "$method /$path HTTP/1.0\r\n" . join('', map { "$_\r\n" } @more) . "\r\n");
+        return $socket;
+    };
+    my $body = sub { parse_response(raw_rest($_[0], 60))->{body} };
+    my $held = app_path('tokens.held');
+    my $twice = app_path('tokens.twice');
+    unlink $held, $twice;
+
+    my $holder = $begin->(GET => 'tokens/hold');
+    ok wait_for(sub { -e $held }), 'a request runs';
+    is $body->($begin->(GET => 'tokens/borrow/tokens')), "borrowed=0 len=32\n",
+        '... another one of its application may use its token';
+    is $body->($begin->(GET => 'tokens-too/borrow/tokens')), "borrowed=$estale len=32\n",
+        '... not one of another application, on its own response door';
+    unlink $held;
+    is $body->($holder), "held=1\n", '... and it comes to its end';
+
+    my $reader = $begin->(POST => 'tokens/twice', 'Content-Length: 5');
+    wait_for(sub { -e $twice }, 60);
+    raw_send($reader, 'abcde');
+    is $body->($reader), 'twice=' . (EBUSY + 0) . "\n", 'two threads with one token: one of them is told';
+
+    # The call has ended, and the request has not: its client does not read.
+    my $lingering = $begin->(GET => 'tokens/linger');
+    raw_begins($lingering) or die;
+    like $body->($begin->(GET => 'tokens/try')), qr/^own=0 stale=$estale stale-part=$estale /,
+        'a token is good until its call ends, not its request';
+    close $lingering;
+
+    my ($child) = grep { $_ != $httpd->pid } $httpd->processes(qr/httpd\.conf/);
+    my $descriptors = sub { scalar(() = glob "/proc/$child/fd/*") };
+    my $before = $descriptors->();
+    my %seen;
+    $seen{ $body->($begin->(GET => 'tokens/descriptors')) }++ for 1 .. 5;
+    is_deeply \%seen, { 'wrong=0 two=-' . (ENFILE + 0) . "\n" => 5 }, 'calls with a descriptor, and with two'
+        or diag explain \%seen;
+    ok wait_for(sub { $descriptors->() < $before + 30 }), '... of which none stays open';
+}

@@ -30,7 +30,7 @@
  *     /file?name=NAME         a file of the folder KITCHEN_FILES, by descriptor;
  *                             &offset=N&length=N a part of it; &kept=1 of a file
  *                             that was opened once and is never opened again
- *     /pipe?bytes=N           what /big sends, through a pipe
+ *     /pipe?bytes=N           what /big sends, through a pipe; &ms=M: the pipe stays open so long
  *
  *     /sleep?ms=N             answers after N milliseconds
  *     /gone                   computes until the client has gone; /gone?count how often it had,
@@ -463,7 +463,7 @@ static void file(struct door_app_request *req, void *data)
 
 struct pour {
     int fd;
-    unsigned long bytes;
+    unsigned long bytes, ms;
 };
 
 static void *pour(void *arg)
@@ -481,6 +481,7 @@ static void *pour(void *arg)
             break;
         at += (unsigned long)written;
     }
+    pause_ms(job->ms);
     close(job->fd);
     free(job);
     return NULL;
@@ -499,6 +500,8 @@ static void pipe_through(struct door_app_request *req, void *data)
         refuse(req, "usage: /pipe?bytes=N");
         return;
     }
+    job->ms = 0;
+    query_number(req, "ms", 0, SLEEP_MAX_MS, &job->ms);
     job->fd = ends[1];
     if (pthread_create(&thread, NULL, pour, job) != 0) {
         close(ends[0]);

@@ -75,8 +75,11 @@ static unsigned ask_as(unsigned caller, int with_door, unsigned *status)
     struct message message;
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR,
                         .d_data.d_desc.d_descriptor = response_door};
-    door_arg_t arg = {.data_ptr = message.bytes, .desc_ptr = &desc, .desc_num = with_door != 0,
-                      .rbuf = bytes, .rsize = sizeof(bytes)};
+    door_arg_t arg = {.data_ptr = message.bytes,
+                      .desc_ptr = &desc,
+                      .desc_num = with_door != 0,
+                      .rbuf = bytes,
+                      .rsize = sizeof(bytes)};
 
     snprintf(id, sizeof(id), "%08x%024u", caller * 2654435761u, caller);
     message_begin(&message);
@@ -151,7 +154,8 @@ START_TEST(no_descriptor_is_left)
         if (i > 0) {
             unsigned kind = ask_as(0, 1, &status);
 
-            ck_assert_msg(kind == DOOR_WIRE_BUSY || kind == DOOR_WIRE_END, "kind %u, i %d", kind, i);
+            ck_assert_msg(kind == DOOR_WIRE_BUSY || kind == DOOR_WIRE_END, "kind %u, i %d", kind,
+                          i);
             if (kind == DOOR_WIRE_END)
                 break;
             ck_assert_uint_eq(status, EMFILE);
@@ -166,6 +170,30 @@ START_TEST(no_descriptor_is_left)
 }
 END_TEST
 
+/* Callers whose response doors are revoked, though their process lives, go with newcomers. */
+START_TEST(who_has_revoked_its_door_is_forgotten)
+{
+    const int living = response_door;
+    unsigned status;
+
+    limit_descriptors(20000);
+    for (unsigned i = 1; i <= 50; i++) {
+        int door = door_create(acknowledge, NULL, 0);
+
+        response_door = open_by_name(door);
+        ck_assert_uint_eq(ask_as(i, 1, &status), DOOR_WIRE_END);
+        close(response_door);
+        ck_assert_int_eq(door_revoke(door), 0);
+    }
+    response_door = living;
+    /* Each newcomer has two looked at; none of them is forgotten for want of room. */
+    for (unsigned i = 100; i < 200; i++)
+        ck_assert_uint_eq(ask_as(i, 1, &status), DOOR_WIRE_END);
+    for (unsigned i = 1; i <= 50; i++)
+        ck_assert_uint_eq(ask_as(i, 0, &status), DOOR_WIRE_WHO);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("callers");
@@ -175,5 +203,6 @@ int main(void)
     tcase_add_loop_test(tests, a_caller_that_invents_callers, 0, 2);
     tcase_add_test(tests, who_calls_stays);
     tcase_add_test(tests, no_descriptor_is_left);
+    tcase_add_test(tests, who_has_revoked_its_door_is_forgotten);
     return run_tests(tests);
 }

@@ -25,17 +25,25 @@ static void teardown(void)
     door_app_destroy(app);
 }
 
-static void get_as(const char *method, const char *path, const char *content_type)
+/* With a body of two bytes, and as many headers besides. */
+static void send_as(const char *method, const char *path, const char *content_type, int headers)
 {
-    struct message message;
+    static struct message message;
 
     message_begin(&message);
     message_field(&message, DOOR_WIRE_METHOD, "", method);
     message_field(&message, DOOR_WIRE_PATH_INFO, "", path);
     if (content_type != NULL)
         message_field(&message, DOOR_WIRE_HEADER, "Content-Type", content_type);
-    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    for (int i = 0; i < headers; i++)
+        message_field(&message, DOOR_WIRE_HEADER, "A", "");
+    message_end(&message, DOOR_WIRE_REQUEST, 0, "ab", 2);
     ask(app, &message, &answer);
+}
+
+static void get_as(const char *method, const char *path, const char *content_type)
+{
+    send_as(method, path, content_type, 0);
 }
 
 static void get(const char *path)
@@ -211,6 +219,8 @@ START_TEST(an_application_has_pages_of_its_own)
 
     door_app_error_page(app, 404, show_page, "404");
     door_app_error_page(app, 405, show_page, "405");
+    door_app_error_page(app, 413, show_page, "413");
+    door_app_error_page(app, 431, show_page, "431");
     door_app_error_page(app, 415, show_page, "415");
     door_app_route(app, "GET", "/here", say_hello, NULL);
     door_app_route(app, "GET", "/entry", refuse_in_mid_page, &not_found);
@@ -225,6 +235,10 @@ START_TEST(an_application_has_pages_of_its_own)
     ck_assert_str_eq(answer_header(&answer, "Allow", 0), "GET, HEAD");
     get_as("POST", "/form", "text/plain");
     assert_answered(415, "page for /form");
+    get_as("POST", "/form", "application/x-www-form-urlencoded");
+    assert_answered(413, "page for /form");
+    send_as("GET", "/here", NULL, DOOR_APP_FIELDS_MAX + 1);
+    assert_answered(431, "page for /here");
     get("/here");
     assert_answered(200, "hello");
     ck_assert_ptr_null(answer_header(&answer, "X-Page", 0));

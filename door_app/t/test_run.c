@@ -97,6 +97,50 @@ static void name_thread(struct door_app_request *req, void *data)
     door_app_printf(req, "%lu", door_app_thread_count());
 }
 
+/* Which signals a process blocks and ignores, of a /proc/PID/status; without libc's own, 32 on. */
+static void print_signals(FILE *status, char *text, size_t size)
+{
+    char line[256];
+    unsigned long long set;
+
+    text[0] = '\0';
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL)
+        if (sscanf(line, "SigBlk: %llx", &set) == 1 || sscanf(line, "SigIgn: %llx", &set) == 1)
+            snprintf(text + strlen(text), size - strlen(text), "%.6s %llx ", line,
+                     set & 0x7fffffff);
+}
+
+/* What a program has that this thread starts. */
+static void start_program(struct door_app_request *req, void *data)
+{
+    FILE *status = popen("exec cat /proc/self/status", "r");
+    char text[256];
+
+    (void)data;
+    print_signals(status, text, sizeof(text));
+    door_app_printf(req, "%s", text);
+    if (status != NULL)
+        pclose(status);
+}
+
+/* A child that is told to end does so; the application does not. */
+static void end_child(struct door_app_request *req, void *data)
+{
+    pid_t child = fork();
+    int status = 0;
+
+    (void)data;
+    while (child == 0)
+        pause();
+    kill(child, SIGTERM);
+    for (int waited_ms = 0; waitpid(child, &status, WNOHANG) == 0; waited_ms += 5) {
+        if (waited_ms > DEADLINE_MS / 2)
+            kill(child, SIGKILL);
+        sleep_ms(5);
+    }
+    door_app_printf(req, "%d", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
 /* Until the application is to end, and no longer than a test may take. */
 static void follow(struct door_app_request *req, void *data)
 {
@@ -126,6 +170,8 @@ static int run_app(const char *door_path)
     door_app_handle(app, "/follow", follow, NULL);
     door_app_handle(app, "/crash", crash, NULL);
     door_app_handle(app, "/threads", name_thread, NULL);
+    door_app_handle(app, "/program", start_program, NULL);
+    door_app_handle(app, "/child", end_child, NULL);
     door_app_handle(app, "/", say_hello, NULL);
     status = door_app_run(app, door_path);
     door_app_destroy(app);
@@ -609,6 +655,53 @@ START_TEST(without_a_supervisor_nobody_is_asked)
 }
 END_TEST
 
+/* What the application was started with, and nothing of the runtime's. */
+START_TEST(programs_have_the_signals_of_the_application)
+{
+    struct call call;
+    char signals[256];
+    FILE *status;
+    sigset_t some;
+    pid_t pid;
+
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_IGN);
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &some, NULL);
+    status = fopen("/proc/self/status", "r");
+    print_signals(status, signals, sizeof(signals));
+    fclose(status);
+    ck_assert_ptr_nonnull(strstr(signals, "SigBlk 800 "));
+    pid = start();
+    make_call(&call, "/program", "", NULL, 0);
+    run_call(&call);
+    assert_answer(&call, 200, signals);
+    end_call(&call);
+    make_call(&call, "/child", "", NULL, 0);
+    run_call(&call);
+    assert_answer(&call, 200, "15");
+    end_call(&call);
+    assert_serves();
+    ck_assert_int_eq(stop(pid), 0);
+}
+END_TEST
+
+/* Whoever starts it may have them blocked. */
+START_TEST(a_blocked_sigterm_ends_it_too)
+{
+    sigset_t some;
+    pid_t pid;
+
+    sigemptyset(&some);
+    sigaddset(&some, SIGTERM);
+    sigprocmask(SIG_BLOCK, &some, NULL);
+    pid = start();
+    assert_serves();
+    ck_assert_int_eq(stop(pid), 0);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     TCase *tests;
@@ -637,5 +730,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, callers_get_their_own_answers);
     tcase_add_test(tests, threads_are_counted);
     tcase_add_test(tests, without_a_supervisor_nobody_is_asked);
+    tcase_add_test(tests, programs_have_the_signals_of_the_application);
+    tcase_add_test(tests, a_blocked_sigterm_ends_it_too);
     return run_tests(tests);
 }

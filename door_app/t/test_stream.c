@@ -38,18 +38,24 @@ static struct {
     unsigned count;
     char *body; /* of the response, as it came in parts */
     size_t body_len;
-    char file[16]; /* what a file that came along begins with */
+    char file[16];                  /* what a file that came along begins with */
     unsigned ack_status, ack_flags; /* for all that is sent */
     unsigned read_status;           /* for READ, unless there are pieces */
     const char *pieces;             /* the rest of the request's body, two bytes at a time */
     size_t long_len, long_given;    /* or LONG_BYTE()s, as many at a time as may be */
     unsigned reads_ahead;           /* READs that were not to wait */
+    long part_ms;                   /* how long a part of the response takes */
     _Atomic int is_inside;          /* a call runs: there must be no other */
 } httpd = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct door_app *app;
 static int app_door;
 static int response_door;
+
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
 
 static size_t put_ack(char *buf, size_t cap, unsigned status)
 {
@@ -133,6 +139,8 @@ static void serve_response_door(void *cookie, char *argp, size_t arg_size, door_
     ck_assert_int_eq(door_wire_next(&r, &field), 1);
     ck_assert_int_eq(field.type, DOOR_WIRE_TOKEN);
     ck_assert_str_eq(field.value, TOKEN);
+    if (r.kind == DOOR_WIRE_PART && httpd.part_ms > 0)
+        sleep_ms(httpd.part_ms);
     pthread_mutex_lock(&httpd.lock);
     note(&r, dp, n_desc);
     if (r.kind == DOOR_WIRE_READ && httpd.pieces != NULL)
@@ -192,8 +200,8 @@ static void begin_request(struct message *message)
 static void end_request(struct message *message, const char *body, int has_more)
 {
     size_t len = strlen(body);
-    size_t head = door_wire_end(&message->writer, DOOR_WIRE_REQUEST, 0,
-                                has_more ? DOOR_WIRE_MORE : 0, len);
+    size_t head =
+        door_wire_end(&message->writer, DOOR_WIRE_REQUEST, 0, has_more ? DOOR_WIRE_MORE : 0, len);
 
     memcpy(message->bytes + head, body, len);
     message->len = head + len;
@@ -321,6 +329,35 @@ static void flush_twice(struct door_app_request *req, void *data)
     door_app_printf(req, "two");
     door_app_trailer_add(req, "X-T", "t");
 }
+
+static void reset_too_late(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_status(req, 206);
+    door_app_printf(req, "one");
+    ck_assert_int_eq(door_app_reset(req), 0);
+    door_app_printf(req, "two");
+    ck_assert_int_eq(door_app_flush(req), 0);
+    door_app_printf(req, "three");
+    errno = 0;
+    ck_assert_int_eq(door_app_reset(req), -1);
+    ck_assert_int_eq(errno, EALREADY);
+    errno = 0;
+    ck_assert_int_eq(door_app_refuse(req, 500, "late"), -1);
+    ck_assert_int_eq(errno, EALREADY);
+}
+
+START_TEST(what_was_sent_is_not_begun_anew)
+{
+    run_with(reset_too_late, "", 0);
+    ck_assert_uint_eq(httpd.count, 1);
+    ck_assert_uint_eq(httpd.said[0].status, 200);
+    ck_assert_str_eq(httpd.body, "two");
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    ck_assert_uint_eq(reply.reader.flags, 0);
+    ck_assert_uint_eq(reply.reader.body_len, 5);
+}
+END_TEST
 
 START_TEST(what_is_flushed_goes_at_once)
 {
@@ -506,6 +543,59 @@ START_TEST(a_body_that_breaks_off)
 }
 END_TEST
 
+/* What httpd says of a request that is over: what the handler is told is in door_app.h. */
+START_TEST(a_body_of_a_request_that_is_over)
+{
+    httpd.read_status = ESTALE;
+    run_with(read_all, "abcd", 1);
+    ck_assert_str_eq(body_read, "abcd");
+    ck_assert_int_eq(body_error, ECONNRESET);
+}
+END_TEST
+
+static int over_error;
+
+static void write_to_nobody(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "line\n");
+    over_error = door_app_flush(req) == -1 ? errno : 0;
+}
+
+START_TEST(a_response_of_a_request_that_is_over)
+{
+    httpd.ack_status = ESTALE;
+    run_with(write_to_nobody, "", 0);
+    ck_assert_int_eq(over_error, EPIPE);
+}
+END_TEST
+
+static size_t seen_after_flush, written_before_flush;
+
+/* Parts, of which the last one is still under way when the flush comes. */
+static void write_and_flush(struct door_app_request *req, void *data)
+{
+    static const char piece[DOOR_WIRE_PART_MAX];
+
+    (void)data;
+    for (int i = 0; i < 3; i++, written_before_flush += sizeof(piece))
+        ck_assert_int_eq(door_app_write(req, piece, sizeof(piece)), 0);
+    ck_assert_int_eq(door_app_write(req, "end", 3), 0);
+    written_before_flush += 3;
+    ck_assert_int_eq(door_app_flush(req), 0);
+    pthread_mutex_lock(&httpd.lock);
+    seen_after_flush = httpd.body_len;
+    pthread_mutex_unlock(&httpd.lock);
+}
+
+START_TEST(a_flush_waits_for_what_is_under_way)
+{
+    httpd.part_ms = 100;
+    run_with(write_and_flush, "", 0);
+    ck_assert_uint_eq(seen_after_flush, written_before_flush);
+}
+END_TEST
+
 static int echoes;
 
 /* Reads all of it in pieces of 64 KiB, and writes each one back if that is wanted. */
@@ -587,10 +677,12 @@ static void look_for_client(struct door_app_request *req, void *data)
 
 START_TEST(is_the_client_there)
 {
-    static const struct { unsigned flags; int answer; } table[] = {
-        {0, DOOR_APP_CLIENT_HERE},
-        {DOOR_WIRE_MAYBE_GONE, DOOR_APP_CLIENT_MAYBE_GONE},
-        {DOOR_WIRE_GONE, DOOR_APP_CLIENT_GONE}};
+    static const struct {
+        unsigned flags;
+        int answer;
+    } table[] = {{0, DOOR_APP_CLIENT_HERE},
+                 {DOOR_WIRE_MAYBE_GONE, DOOR_APP_CLIENT_MAYBE_GONE},
+                 {DOOR_WIRE_GONE, DOOR_APP_CLIENT_GONE}};
 
     httpd.ack_flags = table[_i].flags;
     run_with(look_for_client, "", 0);
@@ -690,11 +782,6 @@ static void *call_limited(void *timeout_ms)
     return (void *)(uintptr_t)r.kind;
 }
 
-static void sleep_ms(long ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
 START_TEST(one_runs_one_waits_no_third)
 {
     pthread_t first, second;
@@ -751,6 +838,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_door_is_not_kept);
     tcase_add_test(tests, a_long_response_comes_in_parts);
     tcase_add_test(tests, what_is_flushed_goes_at_once);
+    tcase_add_test(tests, what_was_sent_is_not_begun_anew);
     tcase_add_test(tests, an_error_is_told_and_remembered);
     tcase_add_test(tests, a_client_that_is_too_slow);
     tcase_add_test(tests, nobody_wants_the_body);
@@ -762,6 +850,9 @@ int main(void)
     tcase_add_loop_test(tests, a_long_body_is_read_ahead, 0, 4);
     tcase_add_test(tests, a_long_body_is_written_back_meanwhile);
     tcase_add_loop_test(tests, a_body_that_breaks_off, 0, 3);
+    tcase_add_test(tests, a_body_of_a_request_that_is_over);
+    tcase_add_test(tests, a_response_of_a_request_that_is_over);
+    tcase_add_test(tests, a_flush_waits_for_what_is_under_way);
     tcase_add_loop_test(tests, a_body_in_one_piece, 0, 2);
     tcase_add_loop_test(tests, is_the_client_there, 0, 3);
     tcase_add_test(tests, early_hints);

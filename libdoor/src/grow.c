@@ -15,84 +15,103 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "thread.h"
 
+#ifdef SYS_futex_time64
+#define NUMBER_futex64 SYS_futex_time64
+#else
+#define NUMBER_futex64 SYS_futex
+#endif
+
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
 #define PREPARE_MAX_MS 100  /* and for the only thread, while that prepares itself */
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
+#define LATE_FACTOR 4       /* so many times as many run at most, if calls wait too long */
+#define LOOK_AGAIN_MS 5     /* if no more would be of use; looking costs time */
 #define ASK_MAX 256         /* threads whose state is asked for */
-#define UNLOCKED_TICKS 3    /* in a row, and the lock that all share is free, mostly */
-#define STILL_MAX_MS 500    /* who holds a lock for so long does not let others compute */
+#define STILL_MS 500        /* and procedures that take turns in computing do not move */
 
-/* The state letter of /proc/PID/task/TID/stat, proc(5); 'S' if it is not told. */
-static char thread_state(pid_t tid)
+#define RUNNING 0ull
+#define WAITING 1ull /* for something; or else the address of a futex */
+
+/* What the thread does, as /proc/PID/task/TID/syscall tells, proc(5). */
+static uint64_t thread_state(pid_t tid)
 {
-    char path[64], stat[128];
+    char path[64], text[128];
+    unsigned long long futex;
     ssize_t len;
+    long number;
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)tid);
     fd = fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 'S';
-    len = read(fd, stat, sizeof(stat) - 1);
+        return WAITING;
+    len = read(fd, text, sizeof(text) - 1);
     close(fd);
-    stat[len > 0 ? len : 0] = '\0';
-    char *end = strrchr(stat, ')'); /* the name before it may hold anything */
-    return end != NULL && end[1] == ' ' ? end[2] : 'S';
+    text[len > 0 ? len : 0] = '\0';
+    if (strncmp(text, "running", 7) == 0)
+        return RUNNING;
+    if (sscanf(text, "%ld %llx", &number, &futex) != 2 || futex <= WAITING)
+        return WAITING;
+    return number == SYS_futex || number == NUMBER_futex64 ? futex : WAITING;
 }
 
-/* The pool's threads, as they were a moment ago. */
-struct look {
-    unsigned between; /* between two calls */
-    unsigned count;   /* in procedures: so many of them, at most, are in tids */
-    int is_waiting;   /* one of these waits for the program's lock, as it has told */
-    pid_t tids[ASK_MAX];
+/* What a pool's threads do. */
+struct census {
+    unsigned running;
+    unsigned waiting;
+    unsigned queued; /* behind another one, for the same futex */
 };
 
-/* Asking for states takes long: not with the lock, for which the threads would sleep. */
-static void look_at(struct pool *pool, struct look *look)
+static void count_states(uint64_t *states, unsigned count, struct census *census)
 {
-    struct server_thread *t;
+    for (unsigned i = 0; i < count; i++) {
+        int is_first = 1;
 
-    look->between = look->count = 0;
-    look->is_waiting = 0;
-    pthread_mutex_lock(&pool->lock);
-    LIST_FOREACH(t, &pool->threads, link) {
-        look->is_waiting |= atomic_load_explicit(&t->waits_for_lock, memory_order_relaxed);
-        if (!atomic_load(&t->in_call))
-            look->between++;
-        else if (look->count < ASK_MAX)
-            look->tids[look->count++] = t->tid;
+        for (unsigned j = 0; states[i] != WAITING && is_first && j < i; j++)
+            is_first = states[j] != states[i];
+        if (is_first)
+            census->waiting++;
+        else
+            census->queued++;
     }
-    pthread_mutex_unlock(&pool->lock);
 }
 
 /*
- * How many threads more could run at once: none if enough for the
- * processors run already, or want to.  A thread between two calls counts as
- * running: it sleeps only if nobody calls.  Those that wait in a procedure
- * tell that more of the kind would wait, too: then as many again.
+ * Counts until enough run.  A thread between two calls counts as running: it sleeps only
+ * if nobody calls.
  */
-static unsigned useful_count(struct pool *pool)
+static struct census take_census(struct pool *pool, unsigned enough)
 {
-    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
-    unsigned running, waiting = 0;
-    struct look look;
+    struct census census = {0};
+    unsigned count = 0, waiting = 0;
+    struct server_thread *t;
+    pid_t tids[ASK_MAX];
+    uint64_t states[ASK_MAX];
 
-    look_at(pool, &look);
-    running = look.between;
-    while (running < enough && look.count > 0) {
-        if (thread_state(look.tids[--look.count]) == 'R')
-            running++;
-        else
-            waiting++;
+    /* Asking takes long: not with the lock, for which the threads would sleep. */
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH(t, &pool->threads, link) {
+        if (atomic_load(&t->in_call) == NULL)
+            census.running++;
+        else if (count < ASK_MAX)
+            tids[count++] = t->tid;
     }
-    if (running >= enough)
-        return 0;
-    return waiting > enough - running ? waiting : enough - running;
+    pthread_mutex_unlock(&pool->lock);
+    while (census.running < enough && count > 0) {
+        uint64_t state = thread_state(tids[--count]);
+
+        if (state == RUNNING)
+            census.running++;
+        else
+            states[waiting++] = state;
+    }
+    count_states(states, waiting, &census);
+    return census;
 }
 
 static unsigned pending_count(struct pool *pool)
@@ -120,23 +139,40 @@ static int is_held_back(struct pool *pool, unsigned pending)
 
     if (pool->depleted_ticks % HELD_BACK_MAX_MS != 0)
         return 0;
+    pool->taken_earlier = before;
     pool->taken_before = taken;
     return pending > taken - before;
 }
 
-/*
- * True if one more thread would wait for the program's lock.  Procedures tell that they wait
- * for it when they begin; who has had it, and has to wait again, need not be able to tell.
- * So it is taken as long as any of them runs.
- */
-static int is_locked_out(struct pool *pool)
+/* What computes, one at a time, may well do so for longer than the time in which others move. */
+static int is_still(struct pool *pool)
 {
-    struct look look;
+    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
+        return pool->still_ticks >= STILL_MS;
+    return atomic_load(&pool->taken_count) == pool->taken_earlier;
+}
 
-    look_at(pool, &look);
-    while (!look.is_waiting && look.count > 0)
-        look.is_waiting = thread_state(look.tids[--look.count]) == 'R';
-    return look.is_waiting;
+/*
+ * How many threads more would be of use.  None if enough for the processors run already, or
+ * want to, but for one now and then where that lets calls wait for too long: other
+ * processes have the processors.  Those that wait in a procedure tell that more of the kind
+ * would wait, too: then as many again.  But in the queue for a lock others would only stand
+ * behind them, as long as that moves; if nothing does, they wait for what another call brings.
+ */
+static unsigned useful_count(struct pool *pool, int is_late)
+{
+    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
+    unsigned most = is_late ? enough * LATE_FACTOR : enough;
+    struct census census = take_census(pool, most);
+
+    if (is_still(pool)) {
+        census.waiting += census.queued;
+        census.queued = 0;
+    }
+    if (census.running + census.queued >= enough)
+        return is_late && census.running < most && census.queued <= census.waiting;
+    enough -= census.running + census.queued;
+    return census.waiting > enough ? census.waiting : enough;
 }
 
 /*
@@ -151,27 +187,13 @@ static int is_preparing(struct pool *pool, unsigned pending)
     return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
 }
 
-/*
- * How many threads to start where all share a lock: one at a time, and not because the lock
- * was nobody's for a moment, when it went from one to another.
- */
-static unsigned wanted_with_lock(struct pool *pool, unsigned pending)
-{
-    if (!is_locked_out(pool))
-        return ++pool->unlocked_ticks >= UNLOCKED_TICKS;
-    pool->unlocked_ticks = 0;
-    if (pool->still_ticks < STILL_MAX_MS || pending == 0)
-        return 0;
-    pool->still_ticks = 0;
-    return 1;
-}
-
 /* How many threads to start. */
 static unsigned wanted(struct pool *pool)
 {
     uint64_t taken = atomic_load(&pool->taken_count);
     int is_moving = taken != pool->taken_last;
     unsigned pending, useful;
+    int is_late, takes_turns;
 
     pool->taken_last = taken;
     pool->still_ticks = is_moving ? 0 : pool->still_ticks + 1;
@@ -184,11 +206,14 @@ static unsigned wanted(struct pool *pool)
         return 0;
     if (pending == 0 && is_moving)
         return 0; /* nobody waits, and calls get through */
-    if (atomic_load_explicit(&pool->has_lock, memory_order_relaxed))
-        return wanted_with_lock(pool, pending);
-    if (is_held_back(pool, pending))
-        return 1;
-    useful = useful_count(pool);
+    if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
+        return 0;
+    is_late = is_held_back(pool, pending);
+    takes_turns = atomic_load_explicit(&pool->takes_turns, memory_order_relaxed);
+    useful = useful_count(pool, is_late && !takes_turns);
+    if (takes_turns && useful > 1)
+        useful = 1; /* where one too many is of no use at all */
+    pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */
     return useful < pending ? useful : pending;
@@ -201,14 +226,15 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
     /* Who leaves a full pool has this called again. */
     if (pool_idle_count(pool) > 0 || pool_is_full(pool)) {
         pool->depleted_ticks = 0;
-        pool->taken_before = atomic_load(&pool->taken_count);
+        pool->is_fruitless = 0;
+        pool->taken_before = pool->taken_earlier = atomic_load(&pool->taken_count);
         return 0;
     }
     count = wanted(pool);
     for (unsigned i = 0; i < count; i++) {
         if (start(pool) < 0)
             break; /* the callers wait for the threads that there are */
-        pool->depleted_ticks = 0;
+        pool->depleted_ticks = pool->still_ticks = 0;
         pool->taken_before = pool->taken_last;
     }
     return 1;

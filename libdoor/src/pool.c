@@ -6,6 +6,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -32,6 +33,7 @@
 #define REPAIR_MS 10
 #define IDLE_MS 10000 /* a thread that had nothing to do for so long ends ... */
 #define IDLE_KEPT 2   /* ... unless so many or fewer are idle */
+#define TRIM_MIN 16   /* threads whose end is worth a look at the heap */
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
@@ -476,6 +478,7 @@ int pool_reserve_thread(struct pool *pool)
 void pool_lose_thread(struct pool *pool)
 {
     atomic_fetch_sub(&pool->thread_count, 1);
+    atomic_fetch_add(&pool->ended_count, 1);
 }
 
 int pool_is_full(struct pool *pool)
@@ -576,6 +579,20 @@ static int end_idle_for_good(struct pool *pool, uint64_t began)
 }
 
 /*
+ * After many have ended: what they have left in the heap goes back to the system.  That takes
+ * milliseconds, for which somebody who has nothing to do is the right one.
+ */
+static void trim(struct pool *pool)
+{
+    if (atomic_load(&pool->ended_count) < TRIM_MIN)
+        return;
+    atomic_store(&pool->ended_count, 0);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+/*
  * Waits for a channel that has calls, with a reference; or NULL, and maybe *is_over: the
  * thread has waited for so long that it is to end.  *has_slept: time may have passed.
  */
@@ -586,11 +603,15 @@ static struct server_channel *next_channel(struct server_thread *t, int *is_over
     uint64_t began = begin_idle(pool);
     int wait_ms = wait_left_ms(t);
 
-    if (wait_ms == 0 && (*is_over = end_idle_for_good(pool, began)))
-        return NULL;
     if (wait_ms == 0) {
-        wait_ms = LOOK_MS; /* one of the last few: it begins to wait anew */
+        *is_over = end_idle_for_good(pool, began);
+        if (!*is_over)
+            end_idle(pool, began);
+        *has_slept = 1;
         t->idle_since_ns = 0;
+        if (!*is_over)
+            trim(pool); /* one of the last few, which begins to wait anew */
+        return NULL;
     }
     /* Idle first, then the queues: who fills them looks the other way round. */
     *has_slept = atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed);

@@ -46,6 +46,7 @@ struct pool {
     _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
     _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
     _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
+    _Atomic unsigned ended_count;    /* threads that have left since the heap was trimmed */
     _Atomic unsigned thread_most;    /* the highest thread_count so far */
     int (*prepare)(void *data);      /* prepare.c's, under lock, with its data */
     void *prepare_data;
@@ -54,10 +55,11 @@ struct pool {
     _Atomic uint64_t taken_count; /* calls taken so far */
     uint64_t taken_last;          /* at the last tick; loop thread only */
     uint64_t taken_before;        /* some ticks ago; loop thread only */
+    uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
-    _Atomic int has_lock;         /* procedures have told that they wait for one that all share */
-    unsigned unlocked_ticks;      /* in a row without a sign of that lock; loop thread only */
+    _Atomic int takes_turns;      /* its procedures compute one at a time */
     unsigned still_ticks;         /* in a row without a call taken; loop thread only */
+    int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
 /* A server thread between two calls, and the call it runs. */
@@ -84,7 +86,6 @@ struct server_thread {
     unsigned slot;                  /* of that call */
     struct door *unreferenced;      /* to be told so, instead of a call */
     int depleted;                   /* it took the pool's last idle thread */
-    _Atomic int waits_for_lock;     /* it waits for another one's; likewise */
     struct door *_Atomic in_call;   /* whose procedure runs, or NULL; for others to see */
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */

@@ -148,7 +148,6 @@ static void end_call(struct server_thread *t, int error)
     }
     if (ch == NULL)
         return;
-    atomic_store_explicit(&t->waits_for_lock, 0, memory_order_relaxed);
     atomic_store_explicit(&t->in_call, NULL, memory_order_relaxed);
     if (t->cancellable != NULL) { /* only this thread makes it anything else */
         pthread_mutex_lock(&t->pool->lock);
@@ -456,17 +455,6 @@ void *door_result_buffer(size_t size)
         return server_channel_result_buffer(t->channel, t->slot, size);
     errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
     return NULL;
-}
-
-void door_waits_for_lock(int waits)
-{
-    struct server_thread *t = current();
-
-    if (t == NULL || t->channel == NULL)
-        return;
-    atomic_store_explicit(&t->waits_for_lock, waits, memory_order_relaxed);
-    if (!atomic_load_explicit(&t->pool->has_lock, memory_order_relaxed))
-        atomic_store_explicit(&t->pool->has_lock, 1, memory_order_relaxed);
 }
 
 int door_prepare_again(void)

@@ -20,9 +20,8 @@
 #define CALLERS 64
 
 struct order {
-    enum { SLEEP, BLOCK, LOCK, LOCK_AND_BLOCK, COMPUTE } op;
-    unsigned ms; /* to sleep */
-    unsigned locked_ms; /* that the one lock is held before */
+    enum { SLEEP, BLOCK, LOCK, COMPUTE } op; /* LOCK: to sleep with the lock */
+    unsigned ms;
 };
 
 static struct shared {
@@ -32,6 +31,7 @@ static struct shared {
     int others; /* threads that the server had before it had a door */
     sem_t limit, limited;
     unsigned max, idle_ms; /* what door_set_threads() gets at each limit */
+    int takes_turns;       /* whether door_take_turns() is called then */
 } *shared;
 
 static pid_t server;
@@ -41,6 +41,7 @@ static int door;
 
 static int own_door;
 static pthread_key_t key;
+static pthread_mutex_t one_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void thread_ends(void *unused)
 {
@@ -48,46 +49,11 @@ static void thread_ends(void *unused)
     atomic_fetch_add(&shared->ended, 1);
 }
 
-static pthread_mutex_t one_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* As an interpreter's lock is held: one thread computes, those that wait tell so. */
-static void hold_lock(const struct order *order)
-{
-    unsigned ms = order->locked_ms;
-
-    door_waits_for_lock(1);
-    pthread_mutex_lock(&one_lock);
-    door_waits_for_lock(0);
-    if (order->op == LOCK_AND_BLOCK)
-        door_test_require(door_test_sem_wait(&shared->released));
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
-    pthread_mutex_unlock(&one_lock);
-}
-
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t next;
     unsigned taken, given; /* turns */
 } turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
-
-static void await_turn(void)
-{
-    unsigned turn;
-
-    pthread_mutex_lock(&turns.lock);
-    turn = turns.taken++;
-    while (turns.given != turn)
-        pthread_cond_wait(&turns.next, &turns.lock);
-    pthread_mutex_unlock(&turns.lock);
-}
-
-static void end_turn(void)
-{
-    pthread_mutex_lock(&turns.lock);
-    turns.given++;
-    pthread_cond_broadcast(&turns.next);
-    pthread_mutex_unlock(&turns.lock);
-}
 
 static int64_t computed_ns(void)
 {
@@ -97,20 +63,24 @@ static int64_t computed_ns(void)
     return now.tv_sec * 1000 * MS + now.tv_nsec;
 }
 
-/* A millisecond at a time, in turns; only the first wait is told, as an interpreter has others. */
-static void compute(unsigned ms)
+/* One at a time, who waits longest comes next, as an interpreter's lock has it. */
+static void compute_in_turn(int64_t ns)
 {
-    door_waits_for_lock(1);
-    for (unsigned i = 0; i < ms; i++) {
-        int64_t end;
+    int64_t end;
+    unsigned turn;
 
-        await_turn();
-        door_waits_for_lock(0);
-        end = computed_ns() + MS;
-        while (computed_ns() < end)
-            continue;
-        end_turn();
-    }
+    pthread_mutex_lock(&turns.lock);
+    turn = turns.taken++;
+    while (turns.given != turn)
+        pthread_cond_wait(&turns.next, &turns.lock);
+    pthread_mutex_unlock(&turns.lock);
+    end = computed_ns() + ns;
+    while (computed_ns() < end)
+        continue;
+    pthread_mutex_lock(&turns.lock);
+    turns.given++;
+    pthread_cond_broadcast(&turns.next);
+    pthread_mutex_unlock(&turns.lock);
 }
 
 static void run(const struct order *order)
@@ -123,12 +93,15 @@ static void run(const struct order *order)
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
     } else if (order->op == COMPUTE) {
-        compute(order->locked_ms);
-    } else if (order->op != SLEEP) {
-        hold_lock(order);
-    }
-    if (order->ms > 0) {
-        nanosleep(&(struct timespec){order->ms / 1000, order->ms % 1000 * MS}, NULL);
+        for (unsigned i = 0; i < order->ms; i++)
+            compute_in_turn(MS);
+    } else {
+        if (order->op == LOCK)
+            pthread_mutex_lock(&one_lock);
+        if (order->ms > 0)
+            nanosleep(&(struct timespec){order->ms / 1000, order->ms % 1000 * MS}, NULL);
+        if (order->op == LOCK)
+            pthread_mutex_unlock(&one_lock);
     }
     atomic_fetch_sub(&shared->running, 1);
 }
@@ -178,6 +151,7 @@ static void serve_all(void *unused)
         while (sem_wait(&shared->limit) < 0)
             continue;
         door_test_require(door_set_threads(own_door, shared->max, shared->idle_ms) == 0);
+        door_test_require(!shared->takes_turns || door_take_turns(own_door) == 0);
         sem_post(&shared->limited);
     }
 }
@@ -353,81 +327,49 @@ START_TEST(a_maximum_that_is_lowered)
 }
 END_TEST
 
-/* ------------------------------------------------ one lock */
+/* ------------------------------------------------ as many as are of use */
 
-static _Atomic int is_over;
-
-static void *call_on(void *order)
+static void *call_for_a_while(void *until_ns)
 {
-    while (!is_over)
-        call(*(struct order *)order);
+    while (door_now_ns() < *(int64_t *)until_ns)
+        call((struct order){.op = LOCK, .ms = 1});
     return NULL;
 }
 
-static void call_for(unsigned ms, struct order *order)
+static void *compute_for_a_while(void *until_ns)
 {
-    is_over = 0;
+    while (door_now_ns() < *(int64_t *)until_ns)
+        call((struct order){.op = COMPUTE, .ms = 30});
+    return NULL;
+}
+
+/* More threads would stand in the same queue. */
+START_TEST(callers_that_compute_in_turns)
+{
+    int64_t until_ns;
+
+    start(0, 0);
+    shared->takes_turns = 1;
+    limit(0, 0);
+    until_ns = door_now_ns() + 3000 * MS;
     for (int i = 0; i < CALLERS; i++)
-        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_on, order), 0);
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
-    is_over = 1;
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, compute_for_a_while, &until_ns), 0);
     end(CALLERS);
-}
-
-/* Threads that wait for one that computes are no reason to start others. */
-START_TEST(one_lock_for_all)
-{
-    struct order order = {.op = LOCK, .locked_ms = 2};
-
-    start(0, 0);
-    call_for(2000, &order);
-    ck_assert_uint_ge(shared->started, 2);
-    ck_assert_uint_le(shared->started, 16);
+    ck_assert_uint_le(shared->started, 24);
 }
 END_TEST
 
-/* Nor if they have to wait for it again and again. */
-START_TEST(one_lock_for_all_in_turns)
+START_TEST(callers_of_one_lock)
 {
-    struct order order = {.op = COMPUTE, .locked_ms = 20};
+    int64_t until_ns;
+    int most = 2 * (int)sysconf(_SC_NPROCESSORS_ONLN) + 12;
 
     start(0, 0);
-    call_for(4000, &order);
-    ck_assert_uint_ge(shared->started, 2);
-    ck_assert_uint_le(shared->started, 16);
-}
-END_TEST
-
-/* But those that sleep after it are, though they all have it for a moment. */
-START_TEST(sleepers_that_share_a_lock)
-{
-    struct order order = {.op = LOCK, .ms = 500};
-
-    start(0, 0);
-    call_for(3000, &order);
-    ck_assert_uint_ge(shared->most, CALLERS - 2);
-}
-END_TEST
-
-static bool are_running(void *count)
-{
-    return shared->running == (unsigned)*(int *)count;
-}
-
-/* A lock that is held very long keeps no call from running that does without it. */
-START_TEST(a_lock_that_is_held_long)
-{
-    struct order held = {.op = LOCK_AND_BLOCK}, order = {.op = SLEEP};
-
-    start(0, 0);
-    begin(3, &held);
-    call(order);
-    ck_assert(door_test_await(are_running, &(int){3}));
-    call(order);
-    ck_assert_uint_eq(shared->running, 3);
-    for (int i = 0; i < 3; i++)
-        sem_post(&shared->released);
-    end(3);
+    until_ns = door_now_ns() + 1500 * MS;
+    for (int i = 0; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_for_a_while, &until_ns), 0);
+    end(CALLERS);
+    ck_assert_uint_le(shared->started, most < CALLERS - 8 ? most : CALLERS);
 }
 END_TEST
 
@@ -556,6 +498,10 @@ START_TEST(what_cannot_be_set)
     ck_assert_int_eq(errno, ENOTSUP);
     ck_assert_int_eq(forms[_i](own, 1, 1), _i == 0 ? 0 : -1);
     ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq((_i == 0 ? door_take_turns : portable_take_turns)(-1), -1);
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq((_i == 0 ? door_take_turns : portable_take_turns)(private), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
 }
 END_TEST
 
@@ -569,16 +515,15 @@ int main(void)
     tcase_add_test(tc, what_waits_is_untaken);
     tcase_add_test(tc, a_maximum_that_is_raised);
     tcase_add_test(tc, a_maximum_that_is_lowered);
+    tc = door_test_tcase(suite, "use", 60);
+    tcase_add_test(tc, callers_of_one_lock);
+    tcase_add_test(tc, callers_that_compute_in_turns);
+    tc = door_test_tcase(suite, "ends", 60);
     tcase_add_test(tc, threads_that_have_nothing_to_do);
     tcase_add_test(tc, calls_while_threads_end);
     tcase_add_test(tc, no_threads_to_and_fro);
     tcase_add_test(tc, threads_that_are_to_stay);
     tcase_add_test(tc, threads_of_the_programs_own);
     tcase_add_loop_test(tc, what_cannot_be_set, 0, 2);
-    tc = door_test_tcase(suite, "lock", 60);
-    tcase_add_test(tc, one_lock_for_all);
-    tcase_add_test(tc, one_lock_for_all_in_turns);
-    tcase_add_test(tc, sleepers_that_share_a_lock);
-    tcase_add_test(tc, a_lock_that_is_held_long);
     return door_test_run(suite);
 }

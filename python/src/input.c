@@ -31,10 +31,10 @@ static int fill(Request *request)
         PyErr_NoMemory();
         return -1;
     }
-    thread_begin_wait();
+    thread_leave();
     len = door_app_read(handle, request->input, READ_MAX);
     error = errno;
-    thread_end_wait();
+    thread_enter();
     if (len == -1) {
         errno = error;
         raise_errno("wsgi.input");

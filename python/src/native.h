@@ -42,16 +42,11 @@ typedef struct {
 
 /* ---------------------------------------------------------------- thread.c */
 
-/* The signals that Python code may get; server threads block all while they run C. */
 int thread_setup(void);
 
 /* Around Python code on a server thread: called without the lock, and with it. */
-int thread_enter(void); /* 0, or -1: no memory */
+void thread_enter(void);
 void thread_leave(void);
-
-/* Around what may block, on a server thread: gives the lock back meanwhile. */
-void thread_begin_wait(void);
-void thread_end_wait(void);
 
 /* The request that this thread runs, or NULL. */
 void thread_set_request(Request *request);

@@ -139,9 +139,9 @@ static PyObject *client_gone(PyObject *self, PyObject *unused)
     (void)unused;
     if (handle == NULL)
         return NULL;
-    thread_begin_wait();
+    thread_leave();
     answer = door_app_client_gone(handle);
-    thread_end_wait();
+    thread_enter();
     return PyLong_FromLong(answer);
 }
 
@@ -171,10 +171,10 @@ static PyObject *early_hints(PyObject *self, PyObject *links)
     }
     DROP(all);
     if (result == 0) {
-        thread_begin_wait();
+        thread_leave();
         result = door_app_early_hints(handle);
         error = errno;
-        thread_end_wait();
+        thread_enter();
         errno = error;
     }
     error = errno;

@@ -222,12 +222,12 @@ static int send_bytes(Request *request, const char *bytes, size_t len, int is_la
 
     request->is_begun = 1;
     if (waits)
-        thread_begin_wait();
+        thread_leave();
     if (door_app_write(request->handle, bytes, len) == -1 ||
         (!is_complete && door_app_flush(request->handle) == -1 && errno != ENOTSUP))
         error = errno;
     if (waits)
-        thread_end_wait();
+        thread_enter();
     request->written += len;
     return error == 0 ? 0 : tell(request, error);
 }

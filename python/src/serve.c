@@ -54,10 +54,7 @@ static void handle(struct door_app_request *handle, void *unused)
     Request *request;
 
     (void)unused;
-    if (thread_enter() == -1) {
-        door_app_abort(handle);
-        return;
-    }
+    thread_enter();
     request = request_new(handle);
     thread_set_request(request);
     if (request == NULL || call_application(request) == -1) {
@@ -81,6 +78,7 @@ static int run_door(const char *path)
 
     door_app_handle(app, "/", handle, NULL);
     door_app_on_thread(app, NULL, thread_stop, NULL);
+    door_app_take_turns(app);
     Py_BEGIN_ALLOW_THREADS
     status = door_app_run(app, path);
     Py_END_ALLOW_THREADS

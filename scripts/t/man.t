@@ -53,7 +53,7 @@ sub declared {
         $text =~ s/^\s*#.*(?:\\\n.*)*$//mg;
         $text =~ s/^typedef\b[^;{]*(?:\{[^}]*\}[^;]*)?;//mg;
         $found{$2} = same_spacing("$1$2($3)")
-            while $text =~ /^([a-z_][\w \t*]*?\b)(\w+)\(([^;{()]*)\);/mg;
+            while $text =~ /^([a-z_][\w \t*]*?\b)(\w+)\(((?:[^;{()]|\([^;{()]*\))*)\);/mg;
     }
     return %found;
 }

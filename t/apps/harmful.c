@@ -13,6 +13,9 @@
  *     /file?PATH     with the first eight bytes of that file
  *     /silent-file   with those of a file whose file system says nothing (root only)
  *     /info          what door_info(3) tells of the response door: "PROC DATA"
+ *     /parts?PATH    with 500 times that file, each a descriptor of its own, and then a silence
+ *     /hints?N       N early hints of 100,000 bytes: "N" is the errno of the last
+ *     /second-try    begins a response with a bad status, and then with a good one
  *     /attributes    whatever else: "fine"
  *
  *     harmful [DOOR]     or at $DOOR_PATH
@@ -36,6 +39,7 @@
 #define ROOM     4096
 #define LINGER_S 86400
 #define MANY     8
+#define HINT_LEN 100000
 
 struct request {
     char path[64];
@@ -202,6 +206,67 @@ static int call_back(int response_door, const char *token, int fd, unsigned coun
     return door_call(response_door, &arg) == -1 ? errno : 0;
 }
 
+/*
+ * A good message to the response door, with a field of filler_len bytes and, unless it is
+ * -1, a descriptor: what it has been answered.
+ */
+static unsigned send_back(int response_door, const char *token, enum door_wire_kind kind,
+                          unsigned status, size_t filler_len, int fd)
+{
+    static _Thread_local char message[HINT_LEN + ROOM], filler[HINT_LEN];
+    char reply[ROOM];
+    door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
+    door_arg_t arg = {.data_ptr = message, .desc_ptr = &desc, .desc_num = fd != -1,
+                      .rbuf = reply, .rsize = sizeof(reply)};
+    struct door_wire_reader answer;
+    struct door_wire_writer w;
+
+    memset(filler, 'x', filler_len);
+    door_wire_begin(&w, message, sizeof(message));
+    door_wire_field(&w, DOOR_WIRE_TOKEN, "", 0, token, strlen(token));
+    if (filler_len > 0)
+        door_wire_field(&w, DOOR_WIRE_HEADER, "X-Filler", 8, filler, filler_len);
+    arg.data_size = door_wire_end(&w, kind, status, kind == DOOR_WIRE_PART ? DOOR_WIRE_FLUSH : 0, 0);
+    if (door_call(response_door, &arg) == -1)
+        return (unsigned)errno;
+    return door_wire_read(&answer, DOOR_WIRE_ACK, arg.data_ptr, arg.data_size) == 0 ? answer.status
+                                                                                    : EBADMSG;
+}
+
+static void answer_in_parts(int response_door, const struct request *request)
+{
+    unsigned error = send_back(response_door, request->token, DOOR_WIRE_RESPONSE, 200, 0, -1);
+    int fd = open(request->query, O_RDONLY | O_CLOEXEC);
+
+    for (int i = 0; i < 500 && error == 0; i++)
+        error = send_back(response_door, request->token, DOOR_WIRE_PART, 0, 0, fd);
+    close(fd);
+    close(response_door);
+    respond(DOOR_WIRE_END, "", silent_pipe(), 1, NULL);
+}
+
+static void answer_with_hints(int response_door, const struct request *request)
+{
+    unsigned error = 0;
+    char text[16];
+
+    for (int i = atoi(request->query); i > 0; i--)
+        error = send_back(response_door, request->token, DOOR_WIRE_RESPONSE, 103, HINT_LEN, -1);
+    snprintf(text, sizeof(text), "%u\n", error);
+    close(response_door);
+    respond(DOOR_WIRE_RESPONSE, text, -1, 0, NULL);
+}
+
+static void answer_twice(int response_door, const struct request *request)
+{
+    unsigned first = send_back(response_door, request->token, DOOR_WIRE_RESPONSE, 700, 0, -1);
+    unsigned second = send_back(response_door, request->token, DOOR_WIRE_RESPONSE, 200, 0, -1);
+
+    fprintf(stderr, "harmful: a second try: %u, %u\n", first, second);
+    close(response_door);
+    respond(second == 0 ? DOOR_WIRE_END : DOOR_WIRE_RESPONSE, "x", -1, 0, NULL);
+}
+
 static void answer_with_info(int response_door)
 {
     char text[128];
@@ -230,8 +295,13 @@ static void answer_back(int response_door, const struct request *request)
 
 static int needs_door(const char *path)
 {
-    return strcmp(path, "/many-back") == 0 || strcmp(path, "/late-nested") == 0 ||
-           strcmp(path, "/info") == 0;
+    static const char *const paths[] = {"/many-back", "/late-nested", "/info",
+                                        "/parts",     "/hints",       "/second-try"};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (strcmp(path, paths[i]) == 0)
+            return 1;
+    return 0;
 }
 
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
@@ -262,6 +332,12 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
         respond(DOOR_WIRE_RESPONSE, "", silent_fs_open(), 1, silent_len);
     if (strcmp(path, "/info") == 0)
         answer_with_info(response_door);
+    if (strcmp(path, "/parts") == 0)
+        answer_in_parts(response_door, &request);
+    if (strcmp(path, "/hints") == 0)
+        answer_with_hints(response_door, &request);
+    if (strcmp(path, "/second-try") == 0)
+        answer_twice(response_door, &request);
     if (needs_door(path))
         answer_back(response_door, &request);
     respond(DOOR_WIRE_RESPONSE, "fine\n", -1, 0, NULL);

@@ -6,6 +6,7 @@
  *
  *     "count"       calls=N descriptors=N, of all calls before this one
  *     "descriptor"  answers "descriptor", with an open file beside it
+ *     "slow"        answers "slow" after three seconds
  *
  *     mirror DOOR
  */
@@ -41,6 +42,9 @@ static void answer(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, u
     }
     calls++;
     descriptors += n_desc;
+    if (is_text(argp, arg_size, "slow")) {
+        sleep(3);
+    }
     if (is_text(argp, arg_size, "descriptor")) {
         passed.d_data.d_desc.d_descriptor = open(own_path, O_RDONLY | O_CLOEXEC);
         (void)door_return(argp, arg_size, &passed, 1);

@@ -147,13 +147,55 @@ static size_t validated(char *buf)
 static size_t hop_by_hop(char *buf)
 {
     static const char *const fields[][2] = {
-        {"Connection", "close, X-Private"}, {"X-Private", "1"},     {"Keep-Alive", "timeout=99"},
-        {"Transfer-Encoding", "chunked"},   {"TE", "trailers"},     {"Trailer", "X-Later"},
-        {"Upgrade", "h2c"},                 {"Proxy-Thing", "1"},   {"X-Public", "1"},
-        {"Proxy-Authenticate", "Basic"},    {"Proxy-Connection", "keep-alive"},
+        {"Connection", "close, X-Private"},
+        {"X-Private", "1"},
+        {"Keep-Alive", "timeout=99"},
+        {"Transfer-Encoding", "chunked"},
+        {"TE", "trailers"},
+        {"Trailer", "X-Later"},
+        {"Upgrade", "h2c"},
+        {"Proxy-Thing", "1"},
+        {"X-Public", "1"},
+        {"Proxy-Authenticate", "Basic"},
+        {"Proxy-Connection", "keep-alive"},
     };
 
     return write_fields(buf, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* Its length concerns nobody but the next hop, as it says itself. */
+static size_t private_length(char *buf)
+{
+    static const char *const fields[][2] = {
+        {"Connection", "Content-Length"}, {"Content-Length", "500"}, {"X-Fine", "yes"}};
+
+    return write_fields(buf, fields, 3);
+}
+
+/* Good trailers and bad ones, after a good answer. */
+static size_t trailers(char *buf)
+{
+    static const char *const fields[][2] = {
+        {"X-Before", "yes"},
+        {"X Space", "a"},
+        {"X-Line", "a\r\nX-Stolen: 1"},
+        {"", "a"},
+        {"Connection", "X-Behind"},
+        {"TE", "trailers"},
+        {"Keep-Alive", "timeout=9"},
+        {"X-Behind", "yes"},
+    };
+    struct door_wire_writer w;
+    size_t head_len, i;
+
+    door_wire_begin(&w, buf, ROOM);
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        door_wire_field(&w, DOOR_WIRE_TRAILER, fields[i][0], strlen(fields[i][0]), fields[i][1],
+                        strlen(fields[i][1]));
+    }
+    head_len = door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, 0, strlen(BODY));
+    memcpy(buf + head_len, BODY, strlen(BODY));
+    return head_len + strlen(BODY);
 }
 
 static size_t random_bytes(char *buf)
@@ -175,6 +217,50 @@ static size_t cut(char *buf, const char *path)
     size_t wanted = strtoul(path + strlen("/cut/"), NULL, 10);
 
     return wanted < len ? wanted : len;
+}
+
+/*
+ * N bytes of a list that httpd goes through again and again, no two of its words alike:
+ * in many fields, or in one beside many others.
+ */
+static size_t list_answer(char *buf, size_t cap, const char *name, size_t list_len, int in_one)
+{
+    static const size_t count = 900;
+    size_t len = in_one ? list_len : list_len / count, at = 0;
+    char *list = malloc(list_len + 16);
+    struct door_wire_writer w;
+    unsigned word = 0;
+
+    if (list == NULL)
+        abort();
+    while (at < list_len)
+        at += (size_t)sprintf(list + at, "%x,", word++);
+    door_wire_begin(&w, buf, cap);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !in_one)
+            door_wire_field(&w, DOOR_WIRE_HEADER, name, strlen(name), list + i * len, len);
+        else
+            door_wire_field(&w, DOOR_WIRE_HEADER, "X-Fine", 6, "yes", 3);
+    }
+    free(list);
+    return door_wire_end(&w, DOOR_WIRE_RESPONSE, 200, 0, 0);
+}
+
+/* "/lists/NAME/N", "/list/NAME/N"; N is never huge. */
+static void answer_list(const char *path)
+{
+    char name[32];
+    size_t list_len, cap;
+    char *buf;
+
+    if (sscanf(path, "/list/%31[^/]/%zu", name, &list_len) != 2 &&
+        sscanf(path, "/lists/%31[^/]/%zu", name, &list_len) != 2)
+        return;
+    cap = list_len + 1024 * 64;
+    buf = malloc(cap);
+    if (buf == NULL)
+        abort();
+    (void)door_return(buf, list_answer(buf, cap, name, list_len, path[5] == '/'), NULL, 0);
 }
 
 /* A descriptor that nobody asked for comes with a good answer. */
@@ -236,6 +322,12 @@ static size_t special_answer(char *buf, const char *path)
     if (strcmp(path, "/hop-by-hop") == 0) {
         return hop_by_hop(buf);
     }
+    if (strcmp(path, "/length/private") == 0) {
+        return private_length(buf);
+    }
+    if (strcmp(path, "/trailers") == 0) {
+        return trailers(buf);
+    }
     if (strcmp(path, "/random") == 0) {
         return random_bytes(buf);
     }
@@ -279,6 +371,7 @@ static void answer(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, u
         return_descriptors(buf, write_answer(buf, 200, "X-Fine", "yes", 3, 1));
     }
     answer_at_length(path);
+    answer_list(path);
     len = special_answer(buf, path); /* 0 for "/nothing" and what else is unknown */
     (void)door_return(buf, len, NULL, 0);
     (void)door_return(NULL, 0, NULL, 0);

@@ -8,6 +8,12 @@
  *     /keep    keeps its token for later
  *     /try     asks with each token, and answers with what it got:
  *              own, stale (of the last /keep, which has ended), forged, short, and none
+ *     /linger  as /keep, with an answer that takes its time to be sent
+ *     /hold    writes its token into the file DOOR.held, and waits until that is removed
+ *     /borrow/DOOR    asks with the token in the file of that door, on its own response door
+ *     /twice   asks while it reads a body that does not come, makes the file DOOR.twice, and
+ *              answers with what it got once the body has come
+ *     /descriptors    asks with a descriptor, 20 times, and once with two
  *
  *     tokens DOOR
  */
@@ -15,6 +21,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -25,6 +32,7 @@
 #include "wire.h"
 
 #define ROOM      4096
+#define LONG      (8 << 20) /* more than any socket takes */
 #define DOORS_MAX 64
 #define ID_SIZE   (DOOR_WIRE_ID_LEN + 1)
 
@@ -43,6 +51,7 @@ static struct {
 } doors[DOORS_MAX];
 static int door_count;
 static char kept[ID_SIZE];
+static const char *own_path;
 
 static int find_door(const char *id)
 {
@@ -67,13 +76,18 @@ static int keep_door(const char *id, int fd)
     return fd;
 }
 
-/* Calls with this token: the acknowledgement's errno, or minus that of the call. */
-static int call_with(int door, enum door_wire_kind kind, const char *token)
+/* Calls with this token and descriptors: the acknowledgement's errno, or minus that of the call. */
+static int call_with_descs(int door, enum door_wire_kind kind, const char *token,
+                           door_desc_t *descs, unsigned count)
 {
     char message[ROOM], reply[ROOM];
     struct door_wire_writer w;
     struct door_wire_reader r;
-    door_arg_t arg = {.data_ptr = message, .rbuf = reply, .rsize = sizeof(reply)};
+    door_arg_t arg = {.data_ptr = message,
+                      .desc_ptr = descs,
+                      .desc_num = count,
+                      .rbuf = reply,
+                      .rsize = sizeof(reply)};
     int result = -EPROTO;
 
     door_wire_begin(&w, message, sizeof(message));
@@ -87,6 +101,11 @@ static int call_with(int door, enum door_wire_kind kind, const char *token)
     if (arg.rbuf != reply)
         munmap(arg.rbuf, arg.rsize);
     return result;
+}
+
+static int call_with(int door, enum door_wire_kind kind, const char *token)
+{
+    return call_with_descs(door, kind, token, NULL, 0);
 }
 
 static void read_request(const char *argp, size_t arg_size, struct request *request)
@@ -123,16 +142,117 @@ static int try_all(int door, const struct request *request, char *text, size_t s
                     call_with(door, DOOR_WIRE_ASK, NULL));
 }
 
-static void respond(enum door_wire_kind kind, unsigned status, const char *text, size_t len)
+/* True once the file is there, or is not; false if that takes too long. */
+static int await_file(const char *path, int is_there)
 {
-    char message[ROOM];
+    for (int i = 0; i < 3000; i++) {
+        if ((access(path, F_OK) == 0) == is_there)
+            return 1;
+        usleep(10000);
+    }
+    return 0;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    char whole[512];
+    FILE *file;
+
+    snprintf(whole, sizeof(whole), "%s.new", path);
+    file = fopen(whole, "w");
+    if (file == NULL)
+        return;
+    fputs(text, file);
+    fclose(file);
+    rename(whole, path);
+}
+
+static int hold(const struct request *request, char *text, size_t size)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s.held", own_path);
+    write_file(path, request->token);
+    return snprintf(text, size, "held=%d\n", await_file(path, 0));
+}
+
+static int borrow(int door, const char *name, char *text, size_t size)
+{
+    char path[512], token[ID_SIZE] = "";
+    const char *slash = strrchr(own_path, '/');
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%.*s/%s.held", (int)(slash - own_path), own_path, name);
+    file = fopen(path, "r");
+    if (file == NULL || fgets(token, sizeof(token), file) == NULL)
+        token[0] = '\0';
+    if (file != NULL)
+        fclose(file);
+    return snprintf(text, size, "borrowed=%d len=%zu\n", call_with(door, DOOR_WIRE_ASK, token),
+                    strlen(token));
+}
+
+struct reading {
+    int door;
+    const char *token;
+};
+
+static void *read_body(void *arg)
+{
+    const struct reading *reading = arg;
+
+    (void)call_with(reading->door, DOOR_WIRE_READ, reading->token);
+    return NULL;
+}
+
+static int ask_twice(int door, const struct request *request, char *text, size_t size)
+{
+    struct reading reading = {door, request->token};
+    pthread_t thread;
+    char path[512];
+    int result = 0;
+
+    if (pthread_create(&thread, NULL, read_body, &reading) != 0)
+        return 0;
+    for (int i = 0; i < 3000 && result == 0; i++) { /* until the other one is inside */
+        usleep(10000);
+        result = call_with(door, DOOR_WIRE_ASK, request->token);
+    }
+    snprintf(path, sizeof(path), "%s.twice", own_path);
+    write_file(path, "");
+    pthread_join(thread, NULL);
+    return snprintf(text, size, "twice=%d\n", result);
+}
+
+static int pass_descriptors(int door, const struct request *request, char *text, size_t size)
+{
+    door_desc_t descs[2];
+    int wrong = 0;
+
+    for (int i = 0; i < 2; i++)
+        descs[i] = (door_desc_t){.d_attributes = DOOR_DESCRIPTOR,
+                                 .d_data.d_desc.d_descriptor = STDIN_FILENO};
+    for (int i = 0; i < 20; i++)
+        wrong += call_with_descs(door, DOOR_WIRE_ASK, request->token, descs, 1) != 0;
+    return snprintf(text, size, "wrong=%d two=%d\n", wrong,
+                    call_with_descs(door, DOOR_WIRE_ASK, request->token, descs, 2));
+}
+
+/* With so many bytes more after the text. */
+static void respond(enum door_wire_kind kind, unsigned status, const char *text, size_t len,
+                    size_t more)
+{
+    char small[ROOM];
+    char *message = more > 0 ? calloc(1, ROOM + more) : small;
     struct door_wire_writer w;
     size_t head_len;
 
-    door_wire_begin(&w, message, sizeof(message));
-    head_len = door_wire_end(&w, kind, status, 0, len);
+    if (message == NULL)
+        abort();
+    door_wire_begin(&w, message, ROOM);
+    head_len = door_wire_end(&w, kind, status, 0, len + more);
     memcpy(message + head_len, text, len);
-    (void)door_return(message, head_len + len, NULL, 0);
+    (void)door_return(message, head_len + len + more, NULL, 0);
     (void)door_return(NULL, 0, NULL, 0);
 }
 
@@ -147,18 +267,27 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
     door = n_desc > 0 ? keep_door(request.door, dp[0].d_data.d_desc.d_descriptor)
                       : find_door(request.door);
     if (door == -1)
-        respond(DOOR_WIRE_WHO, 0, "", 0);
+        respond(DOOR_WIRE_WHO, 0, "", 0, 0);
     if (strcmp(request.path, "/try") == 0) {
         len = try_all(door, &request, text, sizeof(text));
     } else if (strcmp(request.path, "/early") == 0) { /* a part of what has not begun */
         len = snprintf(text, sizeof(text), "part=%d\n",
                        call_with(door, DOOR_WIRE_PART, request.token));
-    } else {
+    } else if (strcmp(request.path, "/hold") == 0) {
+        len = hold(&request, text, sizeof(text));
+    } else if (strncmp(request.path, "/borrow/", 8) == 0) {
+        len = borrow(door, request.path + 8, text, sizeof(text));
+    } else if (strcmp(request.path, "/twice") == 0) {
+        len = ask_twice(door, &request, text, sizeof(text));
+    } else if (strcmp(request.path, "/descriptors") == 0) {
+        len = pass_descriptors(door, &request, text, sizeof(text));
+    } else { /* keep, linger */
         pthread_mutex_lock(&lock);
         strcpy(kept, request.token);
         pthread_mutex_unlock(&lock);
     }
-    respond(DOOR_WIRE_RESPONSE, 200, text, (size_t)len);
+    respond(DOOR_WIRE_RESPONSE, 200, text, (size_t)len,
+            strcmp(request.path, "/linger") == 0 ? LONG : 0);
 }
 
 int main(int argc, char **argv)
@@ -169,6 +298,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: tokens DOOR\n");
         return 2;
     }
+    own_path = argv[1];
     door = door_create(serve, NULL, 0);
     fd = open(argv[1], O_RDWR | O_CREAT, 0600);
     if (fd >= 0)

@@ -38,6 +38,7 @@ my %program = (
     queue    => 'examples/kitchen',
     nonsense => 't/apps/nonsense',
     tokens   => 't/apps/tokens',
+    'tokens-too' => 't/apps/tokens',
     mirror   => 't/apps/mirror',
 );
 
@@ -349,10 +350,10 @@ sub raw_rest {
 
 # Sends the bytes on a connection of their own and returns what comes back.
 sub raw_request {
-    my ($bytes, $vhost) = @_;
+    my ($bytes, $vhost, $seconds) = @_;
     my $socket = raw_open($vhost);
     raw_send($socket, $bytes);
-    return raw_rest($socket);
+    return raw_rest($socket, $seconds);
 }
 
 # The bytes in the chunks, and whether the last chunk was among them.

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * app.c: which applications there are: what httpd's parent says of them, what
+ * wanted.c: which applications there are: what httpd's parent says of them, what
  * becomes of their programs on disk, and of their processes' ends.
  */
 #include <errno.h>

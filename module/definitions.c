@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * apps.c: DoorApp, whose options are in app_options.c, and the directives that
+ * definitions.c: DoorApp, whose options are in app_options.c, and the directives that
  * belong to it.
  *
  * A definition is checked while the configuration is read.  What is wrong then
@@ -28,7 +28,7 @@
 
 #include "mod_door.h"
 #include "limit.h"
-#include "apps.h"
+#include "definitions.h"
 #include "needs.h"
 #include "outputs.h"
 #include "said_app.h"
