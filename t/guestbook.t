@@ -200,7 +200,7 @@ like recovers(), qr/^(?:503)?$/, 'it is up again: requests are answered';
 
 # Full: the others have all the connections that there are.
 cut();
-ok $httpd->wait_for(sub { backends() == 0 }), 'none of its connections is left';
+ok $httpd->wait_for(sub { cut(); backends() == 0 }), 'none of its connections is left';
 my @holders;
 
 # A connection that has just ended may still have its place.
