@@ -111,7 +111,7 @@ static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
 
     if (door_rt_response(req, &answer->bytes, &answer->len) == 0)
         return 0;
-    if (req->is_begun || !door_rt_has_page(req, 500))
+    if (req->is_begun || errno == ECANCELED || !door_rt_has_page(req, 500))
         return -1;
     door_app_log(handle, LOG_ERR, "the response cannot be made: %m");
     if (door_app_refuse(handle, 500, "Internal server error") == -1)

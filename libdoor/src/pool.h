@@ -57,6 +57,8 @@ struct pool {
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    _Atomic int takes_turns;      /* its procedures compute one at a time */
+    unsigned still_ticks;         /* in a row without a call taken; loop thread only */
     int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
