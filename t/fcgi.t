@@ -135,6 +135,17 @@ DoorApp broken "$gateway --processes 1 /bin/false" env=TMPDIR=$tmp
     DoorHandler friends
     SetEnv REMOTE_USER stranger
 </Location>
+SetEnvIf X-Asked-By (.*) ASKED_BY=\$1
+<Location /guarded>
+    DoorHandler probe
+    DoorAccessChecker friends
+    DoorAccessCheckerAuthoritative Off
+    Require all granted
+</Location>
+<Location /strict>
+    DoorHandler probe
+    DoorAccessChecker friends
+</Location>
 <FilesMatch "\\.probe\$">
     DoorHandler capitals
 </FilesMatch>
@@ -313,6 +324,12 @@ is $httpd->status('/liar?unended'), 502, 'one that does not end its answer';
 is $status, 200, 'an authorizer lets one in';
 like $head, qr/^Variable-PATH-INFO: ?\r$/m, '... and has not seen what is not for it';
 is $httpd->status('/strangers/any'), 403, '... and another one not';
+sub asked { return curl('-o', "$dir/out", '-w', '%{http_code}', '-H', "X-Asked-By: $_[1]", "$url$_[0]") }
+is asked('/strict/env', 'friend'), 200, 'as DoorAccessChecker it lets one pass';
+like do { local (@ARGV, $/) = "$dir/out"; <> }, qr{^ANSWERED=ACCESS_CHECKER$}m, '... it has been told what is asked';
+is asked('/strict/env', 'stranger'), 401, '... and another one not';
+is asked('/guarded/env', 'nobody'), 503, 'one that ends lets nobody pass';
+is asked('/guarded/env', 'friend'), 200, '... and is there again';
 is $httpd->body('/text.probe'), '7 bytes, A FILE' . "\n", 'a filter';
 is curl("$url/text.probe", '-d', 'body, '), "7 bytes, body, A FILE\n", '... with a body';
 is $httpd->status('/none.probe'), 404, '... without a file';

@@ -45,7 +45,7 @@ for my $block (@blocks) {
     open my $file, '>', "$dir/httpd.conf" or die $!;
     print $file "ServerRoot $dir\nServerName localhost\nListen 127.0.0.1:1\nErrorLog error_log\n",
         map({ -e "$modules/mod_$_.so" ? "LoadModule ${_}_module $modules/mod_$_.so\n" : '' }
-            qw(mpm_event authz_core)),
+            qw(mpm_event authz_core authn_core authz_user auth_basic)),
         "LoadModule door_module $build/mod_door.so\nDocumentRoot $dir/htdocs\nDoorRuntimeDir $dir\n",
         $block;
     close $file or die $!;

@@ -16,7 +16,8 @@
  *     /nothing         ends the request with no answer
  *     /leave           starts a process in a session of its own that outlives it
  *
- * As an authorizer it lets those in whose REMOTE_USER is "friend"; as a filter it turns
+ * As an authorizer it lets those in whose REMOTE_USER or ASKED_BY is "friend", and ends if
+ * ASKED_BY is "nobody"; as a filter it turns
  * the file's letters into capitals.
  */
 #include <ctype.h>
@@ -114,10 +115,15 @@ static void leave(FCGX_Request *request)
 
 static void authorize(FCGX_Request *request)
 {
-    int is_friend = strcmp(variable(request, "REMOTE_USER"), "friend") == 0;
+    const char *who = variable(request, "REMOTE_USER");
 
-    FCGX_FPrintF(request->out, "Status: %d\r\nVariable-PATH-INFO: %s\r\n\r\n", is_friend ? 200 : 403,
-                 variable(request, "PATH_INFO"));
+    if (strcmp(variable(request, "ASKED_BY"), "nobody") == 0)
+        _exit(5);
+    /* A question without a word on the status is a yes. */
+    if (strcmp(who, "friend") != 0 && strcmp(variable(request, "ASKED_BY"), "friend") != 0)
+        FCGX_PutS("Status: 403 No\r\n", request->out);
+    FCGX_FPrintF(request->out, "Variable-PATH-INFO: %s\r\nVariable-ANSWERED: %s\r\n\r\n",
+                 variable(request, "PATH_INFO"), variable(request, "FCGI_APACHE_ROLE"));
 }
 
 static void filter(FCGX_Request *request)
