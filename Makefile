@@ -221,11 +221,11 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# In libdoor/t, door_app/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
 # TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t supervisor/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -255,6 +255,7 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor $(CHECK_CPP)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -264,6 +265,7 @@ $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
@@ -510,7 +512,8 @@ bench-pool: $(BUILD)/bench/pool
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi)
+PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
+	php_pool)
 define peer_build
 @mkdir -p $(@D)
 $(CC) $(BASE) -O2 -o $@ $< $(1)
@@ -537,6 +540,9 @@ $(PEERS)/fcgi $(PEERS)/fcgi_db: $(PEERS)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
 $(PEERS)/cgi: bench/peers/cgi.c
 	$(call peer_build)
+$(PEERS)/php_pool: bench/peers/php_pool.sh
+	@mkdir -p $(@D)
+	$(INSTALL) $< $@
 $(BUILD)/bench/client: bench/client.c $(BUILD)/flags
 	$(call peer_build)
 

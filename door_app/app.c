@@ -81,6 +81,14 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
     return 0;
 }
 
+int door_app_check_threads(struct door_app *app, door_app_thread_check *check)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_check_threads: no application");
+    door_rt_hooks_set_check(app->thread_hooks, check);
+    return 0;
+}
+
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
 {
     if (app == NULL)

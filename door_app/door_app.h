@@ -72,6 +72,7 @@ typedef void door_app_handler(struct door_app_request *req, void *data);
 
 /* Run on a server thread; data is what was given to door_app_on_thread(). */
 typedef int door_app_thread_start(void *data);
+typedef int door_app_thread_check(void *data);
 typedef void door_app_thread_stop(void *data);
 
 /* Looks at a request before its handler does; 0: go on, another value: it is answered. */
@@ -200,6 +201,20 @@ int door_app_files(struct door_app *app, const char *prefix, const char *path);
  */
 int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
                        door_app_thread_stop *stop, void *data);
+
+/*
+ * Has check run on a server thread that has been started, before each request that it takes
+ * and now and then while there is none: whether what start has set up is still good.  It
+ * must not take long, as a request may wait.  It returns 0, or -1: then stop and start run,
+ * as if it were a new thread, and the request is another thread's meanwhile.  So one that
+ * has lost its connection, say, is not the one to find out by a request that it cannot serve.
+ *
+ * It gets door_app_on_thread()'s data.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
 
 /*
  * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
@@ -719,7 +734,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
 
 /*
  * Throws away what the handler has set and written, so that it can begin anew: what
- * hooks (door_app_before()) had set before is there again, log fields stay.
+ * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
+ * it is what the hook has set and written.
  *
  * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
  *          has changed then.

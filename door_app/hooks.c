@@ -10,6 +10,7 @@
 #include "hooks.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,9 @@
 
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 1000
+#define CHECK_MS     10000 /* an idle thread is looked at as often */
 #define NS_PER_MS    1000000ll
+#define END          INT_MAX
 
 enum state { EVERY, SOME, NONE }; /* of the threads have what they want */
 
@@ -33,6 +36,7 @@ struct door_rt_hooks {
     unsigned holds;         /* the application's, the doors', and a thread's each */
     door_app_thread_start *start;
     door_app_thread_stop *stop;
+    door_app_thread_check *check; /* or NULL */
     void *data;
     int is_closed;
     int is_watched; /* the doors have threads started */
@@ -40,7 +44,7 @@ struct door_rt_hooks {
     unsigned having, lacking;        /* threads that have been started; that cannot be */
     int is_trying;                   /* one of these */
     struct door_rt_thread *stand_in; /* or NULL */
-    unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
+    unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
     int64_t retry_ns;
     enum state told;
     char why[256]; /* the last one failed */
@@ -96,6 +100,11 @@ int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
     hooks->stop = stop;
     hooks->data = data;
     return 0;
+}
+
+void door_rt_hooks_set_check(struct door_rt_hooks *hooks, door_app_thread_check *check)
+{
+    hooks->check = check;
 }
 
 int door_app_thread_failed(const char *format, ...)
@@ -178,7 +187,7 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
 /* With the lock held, which it gives up meanwhile: 0 or -1. */
 static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
-    int is_first = hooks->pause_ms == 0, error = 0;
+    int is_first = !thread->is_lacking, error = 0;
 
     hooks->is_trying |= !is_first;
     if (hooks->stand_in == thread) { /* another one may, this may take long */
@@ -202,9 +211,10 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     return error == 0 ? 0 : -1;
 }
 
-static int may_try(const struct door_rt_hooks *hooks)
+/* At once, if it is the thread's first try; later ones are made in turn. */
+static int may_try(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
-    return hooks->pause_ms == 0 || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
+    return !thread->is_lacking || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
 }
 
 /* With the lock held: what the thread has is given back. */
@@ -214,7 +224,6 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         return;
     thread->is_hooked = 0;
     hooks->having--;
-    tell(hooks);
     pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
@@ -280,14 +289,15 @@ static int left_ms(const struct door_rt_hooks *hooks)
                                                                    : 1;
 }
 
-/* With the lock held; see door_prepare_threads().  -1: the thread is to end. */
+/* With the lock held; see door_prepare_threads().  END: the thread is to end. */
 static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     for (;;) {
-        if (thread->is_hooked || hooks->is_closed ||
-            (may_try(hooks) && start(hooks, thread) == 0))
+        if (hooks->is_closed)
             return 0;
-        if (may_try(hooks))
+        if (thread->is_hooked || (may_try(hooks, thread) && start(hooks, thread) == 0))
+            return hooks->check != NULL ? -CHECK_MS : 0;
+        if (may_try(hooks, thread))
             continue;
         if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
             hooks->stand_in = thread;
@@ -296,9 +306,20 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         if (hooks->stand_in == thread)
             hooks->stand_in = NULL;
         if (is_needless(hooks, thread))
-            return -1;
+            return END;
         wait_for_turn(hooks);
     }
+}
+
+/* The same of a thread that has been started, for which a call may wait. */
+static int check(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    if (hooks->check(hooks->data) == 0)
+        return -CHECK_MS;
+    pthread_mutex_lock(&hooks->lock);
+    stop(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
+    return 1;
 }
 
 static int prepare_thread(void *data)
@@ -310,10 +331,12 @@ static int prepare_thread(void *data)
     if (thread == NULL)
         return PAUSE_MAX_MS; /* and its calls are refused for that reason */
     enter(hooks, thread);
+    if (thread->is_hooked && hooks->check != NULL && !hooks->is_closed)
+        return check(hooks, thread);
     pthread_mutex_lock(&hooks->lock);
     result = prepare(hooks, thread);
     pthread_mutex_unlock(&hooks->lock);
-    if (result == -1)
+    if (result == END)
         pthread_exit(NULL);
     return result;
 }
@@ -321,7 +344,7 @@ static int prepare_thread(void *data)
 void door_rt_hooks_watch(struct door_rt_hooks *hooks, int door, unsigned idle_ms)
 {
     hooks->idle_ms = idle_ms;
-    if (hooks->start == NULL)
+    if (hooks->start == NULL && hooks->check == NULL)
         return;
     hooks->holds++;
     hooks->is_watched = 1;
@@ -338,10 +361,12 @@ int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thre
     int is_ready;
 
     enter(hooks, thread);
+    if (thread->is_hooked && !hooks->is_watched && hooks->check != NULL)
+        check(hooks, thread);
     if (thread->is_hooked)
         return 1;
     pthread_mutex_lock(&hooks->lock);
-    is_ready = !hooks->is_watched && may_try(hooks) && start(hooks, thread) == 0;
+    is_ready = !hooks->is_watched && may_try(hooks, thread) && start(hooks, thread) == 0;
     pthread_mutex_unlock(&hooks->lock);
     return is_ready;
 }

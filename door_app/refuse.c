@@ -12,7 +12,7 @@
 #include "refuse.h"
 #include "request.h"
 
-void door_rt_begin_handler(struct door_rt_request *req)
+void door_rt_keep(struct door_rt_request *req)
 {
     req->kept.status = req->status;
     req->kept.has_own_status = req->has_own_status;

@@ -49,7 +49,7 @@ struct door_rt_request {
     struct door_rt_header *headers;
     struct door_rt_header *trailers;
     struct door_rt_header *log_fields;
-    struct { /* what was set before the handler was called */
+    struct { /* what was set before the handler, or the hook, was called */
         int status;
         int has_own_status;
         struct door_rt_header *headers;

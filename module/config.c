@@ -382,7 +382,7 @@ const command_rec mod_door_commands[] = {
     AP_INIT_FLAG("DoorErrorOverride", set_error_override, NULL, RSRC_CONF | ACCESS_CONF,
                  "On: httpd's own pages (ErrorDocument) for the application's errors"),
     AP_INIT_TAKE1("DoorMaxConcurrent", set_max_concurrent, NULL, RSRC_CONF | ACCESS_CONF,
-                  "how many requests of this door may run at a time"),
+                  "how many threads a launched application may have, or how many calls of another door may run"),
     AP_INIT_TAKE1("DoorQueueLength", set_queue_length, NULL, RSRC_CONF | ACCESS_CONF,
                   "how many more may wait for that"),
     AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
@@ -392,7 +392,7 @@ const command_rec mod_door_commands[] = {
     AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
                      "NAME \"COMMAND\" [key=value ...]: an application to launch"),
     AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,
-                  "an application of which no call ends for so long, is replaced; 0: never"),
+                  "an application that takes no calls that wait, and goes on with none, for so long, is replaced; 0: never"),
     AP_INIT_TAKE1("DoorRuntimeDir", mod_door_set_runtime_dir, NULL, RSRC_CONF,
                   "directory for the doors of launched applications"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

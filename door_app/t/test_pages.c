@@ -82,6 +82,26 @@ static int refuse_private(struct door_app_request *req, void *data)
     return 1;
 }
 
+static int refuse_anew(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_header_set(req, "X-Mine", "yes");
+    ck_assert_int_eq(door_app_refuse(req, 401, "who are you?"), 0);
+    return 1;
+}
+
+START_TEST(a_hook_that_refuses_keeps_what_others_have_set)
+{
+    door_app_before(app, mark, "a");
+    door_app_before(app, mark, "b");
+    door_app_before(app, refuse_anew, NULL);
+    get("/");
+    assert_answered(401, "who are you?\n");
+    ck_assert_str_eq(answer_header(&answer, "X-Mark", 1), "b");
+    ck_assert_ptr_null(answer_header(&answer, "X-Mine", 0));
+}
+END_TEST
+
 START_TEST(hooks_run_before_handlers)
 {
     door_app_before(app, mark, "a");
@@ -333,6 +353,7 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, hooks_run_before_handlers);
+    tcase_add_test(tests, a_hook_that_refuses_keeps_what_others_have_set);
     tcase_add_test(tests, a_handler_can_begin_anew);
     tcase_add_test(tests, a_file_is_taken_back_too);
     tcase_add_test(tests, an_error_in_mid_page_is_an_error);

@@ -75,7 +75,8 @@ struct server_thread {
     unsigned generation;        /* fork_generation() */
     unsigned preparation;       /* it is prepared as of pool->preparation */
     int is_unprepared;          /* in pool->unprepared_count */
-    int ask_ms;                 /* not prepared, it asks again after so long */
+    int is_checked;             /* it is prepared, and asks again before each call */
+    int ask_ms;                 /* it asks again after so long */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
