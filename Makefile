@@ -85,6 +85,12 @@ FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchan
 	fcgi_protocol.c keeper.c)
 GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
+# FastCGI programs are linked with this, and find our headers in place of libfcgi's.
+FCGI_DIR    := door_app/fcgi
+FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) $(GATEWAY_DIR)/cgi_response.c)
+FCGI_MAP    := $(FCGI_DIR)/libdoor_fcgi.map
+FCGI_ALL    := $(addprefix $(BUILD)/,libdoor_fcgi.so.$(SOVERSION) libdoor_fcgi.so libdoor_fcgi.a)
+
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
 MODULE_MAP  := module/mod_door.map
@@ -92,14 +98,15 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples gateways tools tests
+.PHONY: all libdoor door_app module examples gateways fcgi tools tests
 
-all: libdoor door_app module examples gateways tools
+all: libdoor door_app module examples gateways fcgi tools
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
+fcgi: $(FCGI_ALL)
 tools: $(BUILD)/door-call
 
 # ---------------------------------------------------------------- compiling
@@ -119,7 +126,7 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
-$(OBJ)/$(GATEWAY_DIR)/%.o:   LOCAL := -Idoor_app
+$(OBJ)/$(GATEWAY_DIR)/%.o $(OBJ)/$(FCGI_DIR)/%.o: LOCAL := -Idoor_app
 $(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
@@ -162,12 +169,17 @@ $(BUILD)/libdoor_app.so.$(SOVERSION): $(APP_OBJ) $(LIBDOOR) $(APP_MAP)
 	$(SHARED) -Wl,-z,nodelete $(if $(APP_MAP),$(call exports,$(APP_MAP))) \
 		-Wl,-rpath,'$$ORIGIN' -o $@ $(APP_OBJ) $(LIBDOOR) $(SYSTEM_LIBS)
 
+$(BUILD)/libdoor_fcgi.so.$(SOVERSION): $(FCGI_OBJ) $(BUILD)/libdoor_app.so $(LIBDOOR) $(FCGI_MAP)
+	$(SHARED) $(call exports,$(FCGI_MAP)) -Wl,-rpath,'$$ORIGIN' -o $@ $(FCGI_OBJ) \
+		$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+
 %.so: %.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
 # An archive shows what its shared library does: one object, whose other names are local.
 $(BUILD)/libdoor.a: $(DOOR_OBJ)
 $(BUILD)/libdoor_app.a: $(APP_OBJ)
+$(BUILD)/libdoor_fcgi.a: $(FCGI_OBJ)
 $(BUILD)/%.a: $(BUILD)/%.so.$(SOVERSION)
 	rm -f $@
 ifeq ($(UNAME),SunOS)
@@ -212,6 +224,7 @@ $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 		$(SYSTEM_LIBS)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
+$(BUILD)/examples/guard: EXAMPLE_LIBS := -lcrypt
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # A tool has what it needs inside.
@@ -236,10 +249,14 @@ t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
 FUZZERS   := $(call t_bin,$(FUZZ_SRC))
 T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
+# FastCGI programs of one source, with our library and with libfcgi where that is.
+HAVE_FCGI := $(wildcard /usr/include/fcgiapp.h)
+T_FCGI    := $(foreach lib,door_fcgi $(if $(HAVE_FCGI),fcgi),\
+	$(patsubst t/fcgi/%.c,$(BUILD)/t/$(lib)/%,$(wildcard t/fcgi/*.c)))
 STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
-t-apps: $(T_APPS)
+t-apps: $(T_APPS) $(T_FCGI)
 tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps $(BUILD)/t/mod_door.so
 
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
@@ -279,6 +296,13 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
 
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' \
+		-o $@ $< $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+$(BUILD)/t/fcgi/%: t/fcgi/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
 # The same suite's FastCGI program: it knows nothing of doors.
 $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 	@mkdir -p $(@D)
@@ -318,8 +342,8 @@ $(PYTHON_BUILD)/dbg/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/do
 
 # ---------------------------------------------------------------- to run
 
-.PHONY: deps deps-analysis demo check check-c check-tree check-python check-asan check-asan-apps check-tsan \
-	check-valgrind fuzz $(MPMS:%=check-%)
+.PHONY: deps deps-analysis demo check check-c check-tree check-python check-asan check-asan-apps \
+	check-tsan check-valgrind fuzz mutants $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
@@ -407,6 +431,11 @@ check-tsan: deps-analysis
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
 
+# Faults that are put into the code one at a time, each of which some test must notice:
+# scripts/mutants.txt.  MUTANTS='NAME...' only these.
+mutants: deps
+	@perl scripts/mutants.pl '$(BUILD)' $(MUTANTS)
+
 # Each fuzz target for FUZZ_SECONDS, from its corpus on.  What is found lies in
 # BUILD/fuzz; make it smaller, and put it into the corpus with what mends it.
 FUZZ_SECONDS := 30
@@ -480,6 +509,14 @@ check-tree: all man
 
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
+
+# Whole applications of Debian's, on the event MPM: minutes, and packages that nothing else needs.
+.PHONY: check-heavy check-heavy-fcgi
+check-heavy: check-heavy-fcgi
+check-heavy-fcgi: deps
+	@sh scripts/deps.sh heavy
+	@+$(MAKE) --no-print-directory WERROR=-Werror all
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/heavy/*.t
 
 # ---------------------------------------------------------------- benchmarks
 
@@ -582,7 +619,7 @@ $(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
 	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
-LIBS       := $(if $(DOOR_SRC),door) door_app
+LIBS       := $(if $(DOOR_SRC),door) door_app door_fcgi
 CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
 # What the administrator has changed is his: neither written over nor removed.
 $(BUILD)/conf/%: conf/% FORCE
@@ -608,6 +645,8 @@ install: all man $(CONF_FILES)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
@@ -643,6 +682,8 @@ uninstall: $(CONF_FILES)
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

@@ -23,6 +23,7 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
+#include "module/access.h"
 #include "module/definitions.h"
 #include "module/batch.h"
 #include "module/body.h"
@@ -72,6 +73,8 @@ static const struct failure {
     {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+    {MOD_DOOR_EROLE, HTTP_BAD_GATEWAY,
+     "the answer is none to whether a request may pass: it has no handler for that, or failed"},
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
@@ -278,6 +281,24 @@ static int answer(struct mod_door_call *call, apr_status_t error)
     return mod_door_end(call, call->brigade, message);
 }
 
+/* The same for a question, of which nothing goes to the client: OK, or an HTTP status. */
+static int take_answer(struct mod_door_call *call, apr_status_t error)
+{
+    struct door_wire_reader message;
+
+    if (error == APR_SUCCESS)
+        error = call->complaint;
+    if (error == APR_SUCCESS && mod_door_read_message(call, DOOR_WIRE_ANY, &message) == -1)
+        error = errno;
+    if (error == APR_SUCCESS)
+        error = message.kind == DOOR_WIRE_RESPONSE
+                    ? mod_door_read_answer(call->r, message, call->question)
+                : message.kind == DOOR_WIRE_BUSY || message.kind == DOOR_WIRE_END
+                    ? read_failure(call, &message)
+                    : EBADMSG;
+    return error == APR_SUCCESS ? OK : fail(call, error);
+}
+
 static enum call_end how_it_ended(apr_status_t error)
 {
     switch (error) {
@@ -386,6 +407,23 @@ static int handle(request_rec *r)
     return status;
 }
 
+/* A question: the body stays where it is, for whoever answers the request. */
+static int ask(request_rec *r, const struct mod_door_config *conf,
+               struct mod_door_question *question)
+{
+    struct mod_door_call call = {.r = r, .conf = conf, .question = question, .result_fd = -1};
+    int status;
+
+    call.body.length = -1;
+    call.body.is_ended = 1;
+    status = prepare(&call);
+    if (status == OK)
+        status = take_answer(&call, make_call(&call));
+    mod_door_release_target(&call.target, call.note);
+    mod_door_free_call(&call);
+    return status;
+}
+
 /*
  * From now on threads may be in this code until the process ends: it stays,
  * whatever becomes of httpd's pools.  The parent has none, and unloads it at each
@@ -474,7 +512,6 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 
 static void register_hooks(apr_pool_t *pool)
 {
-    (void)pool;
     ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
@@ -488,6 +525,7 @@ static void register_hooks(apr_pool_t *pool)
     mod_door_register_child_end();
     mod_door_register_status();
     mod_door_register_mapping();
+    mod_door_register_access(pool, ask);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

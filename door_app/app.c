@@ -13,7 +13,7 @@
 #include "app.h"
 #include "thread.h"
 
-#define THREADS_MAX    256   /* each costs some 50 KiB, and whatever its handlers keep */
+#define THREADS_MAX    256   /* each costs some 60 KiB, and whatever its handlers keep */
 #define THREAD_IDLE_MS 10000
 
 struct door_app *door_app_create(void)

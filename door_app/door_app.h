@@ -177,6 +177,29 @@ int door_app_error_page(struct door_app *app, int status, door_app_handler *hand
  */
 int door_app_files(struct door_app *app, const char *prefix, const char *path);
 
+/* What httpd may ask about a request: mod_fcgid's roles. */
+enum door_app_role {
+    DOOR_APP_AUTHENTICATOR, /* is that the password (REMOTE_PASSWD) of the user (REMOTE_USER)? */
+    DOOR_APP_AUTHORIZER,    /* may that user do this? */
+    DOOR_APP_ACCESS_CHECKER /* may anybody, whoever it is? */
+};
+
+/*
+ * Has handler answer httpd's questions whether a request may pass (DoorAuthenticator and
+ * the like).  It sees that request without its body: door_app_path() is its whole path.
+ * Only door_app_status() with 200 lets it pass; a handler that does not say so refuses.
+ * A header "Variable-NAME" is a variable NAME of the request then.  What is written
+ * goes to nobody.  A status from 500 up says that there is no answer: the client gets
+ * a 503.
+ *
+ * Owner:   data as with door_app_handle().
+ * Errors:  EINVAL no such role, or handler is NULL; EEXIST the role has a handler already;
+ *          ENOMEM app is NULL.  door_app_run() refuses the application then.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_guard(struct door_app *app, enum door_app_role role, door_app_handler *handler,
+                   void *data);
+
 /*
  * Has start run on each server thread before that takes its first request, and stop
  * when the thread ends; either may be NULL.  What they set up, such as a
@@ -244,7 +267,7 @@ int door_app_thread_lost(struct door_app_request *req);
  * httpd.  A program that httpd starts finds a maximum in the environment variable
  * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
  * the 256; of that and what is set here the lower one holds.
- * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
+ * A thread costs some 60 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
  *
@@ -737,8 +760,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
  * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
  * it is what the hook has set and written.
  *
- * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
- *          has changed then.
+ * Errors:  EALREADY something was sent, by a flush or much writing; ECANCELED
+ *          door_app_fail() was called; ENOMEM.  Nothing has changed then.
  * Threads: the request's.
  */
 int door_app_reset(struct door_app_request *req);
@@ -870,6 +893,22 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
 int door_app_log_field(struct door_app_request *req, const char *name, const char *value);
 
 /* ---------------------------------------------------------------- server threads */
+
+/*
+ * Lends the request to another thread, for programs that have it worked on elsewhere: a
+ * handler lends it, has the other thread borrow it by what this returns, and waits until
+ * that one has given it back; meanwhile the request is the other thread's, and the
+ * handler must not use it.  A thread borrows one request at a time.
+ *
+ * Returns: door_app_lend() what door_app_borrow() takes, or NULL; door_app_borrow() 0, or
+ *          -1.
+ * Errors:  EINVAL the request is not this thread's; EBUSY the thread has a request, or
+ *          is a server thread.
+ * Threads: the request's; the one that borrows.
+ */
+void *door_app_lend(struct door_app_request *req);
+int door_app_borrow(void *lent);
+void door_app_give_back(void);
 
 /*
  * Which server thread runs the request: a number from 1, never used again.

@@ -39,9 +39,11 @@ struct door_rt_hooks {
     door_app_thread_check *check; /* or NULL */
     void *data;
     int is_closed;
+    unsigned running; /* hooks */
     int is_watched; /* the doors have threads started */
     unsigned idle_ms;
     unsigned having, lacking;        /* threads that have been started; that cannot be */
+    unsigned restarting;             /* that have been, and will try at once */
     int is_trying;                   /* one of these */
     struct door_rt_thread *stand_in; /* or NULL */
     unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
@@ -88,7 +90,23 @@ void door_rt_hooks_close(struct door_rt_hooks *hooks)
     pthread_mutex_lock(&hooks->lock);
     hooks->is_closed = 1;
     pthread_cond_broadcast(&hooks->changed);
+    while (hooks->running > 0)
+        pthread_cond_wait(&hooks->changed, &hooks->lock);
     drop(hooks);
+}
+
+/* With the lock held, which they give up meanwhile. */
+static void begin_hook(struct door_rt_hooks *hooks)
+{
+    hooks->running++;
+    pthread_mutex_unlock(&hooks->lock);
+}
+
+static void end_hook(struct door_rt_hooks *hooks)
+{
+    pthread_mutex_lock(&hooks->lock);
+    if (--hooks->running == 0 && hooks->is_closed)
+        pthread_cond_broadcast(&hooks->changed);
 }
 
 int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
@@ -154,6 +172,12 @@ static void lack_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thr
         hooks->stand_in = NULL;
 }
 
+static void restart_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    hooks->restarting -= thread->is_restarting != 0;
+    thread->is_restarting = 0;
+}
+
 static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     thread->is_hooked = 1;
@@ -196,10 +220,11 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     }
     reason[0] = '\0';
     if (hooks->start != NULL && !hooks->is_closed) {
-        pthread_mutex_unlock(&hooks->lock);
+        begin_hook(hooks);
         error = hooks->start(hooks->data) == 0 ? 0 : errno != 0 ? errno : EAGAIN;
-        pthread_mutex_lock(&hooks->lock);
+        end_hook(hooks);
     }
+    restart_no_more(hooks, thread);
     if (!is_first)
         hooks->is_trying = 0;
     if (error == 0)
@@ -227,9 +252,20 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
-    pthread_mutex_unlock(&hooks->lock);
+    begin_hook(hooks);
     hooks->stop(hooks->data);
+    end_hook(hooks);
+}
+
+/* The same of a thread that will be started anew at once. */
+static void stop_to_restart(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
     pthread_mutex_lock(&hooks->lock);
+    if (hooks->is_watched && !thread->is_restarting)
+        hooks->restarting++;
+    thread->is_restarting = hooks->is_watched;
+    stop(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
 }
 
 void door_rt_hooks_leave(struct door_rt_thread *thread)
@@ -241,6 +277,7 @@ void door_rt_hooks_leave(struct door_rt_thread *thread)
     pthread_mutex_lock(&hooks->lock);
     stop(hooks, thread);
     lack_no_more(hooks, thread);
+    restart_no_more(hooks, thread);
     tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     thread->hooks = NULL;
@@ -299,7 +336,8 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
             return hooks->check != NULL ? -CHECK_MS : 0;
         if (may_try(hooks, thread))
             continue;
-        if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
+        if (hooks->having == 0 && hooks->restarting == 0 &&
+            (hooks->stand_in == NULL || hooks->stand_in == thread)) {
             hooks->stand_in = thread;
             return left_ms(hooks);
         }
@@ -314,11 +352,18 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 /* The same of a thread that has been started, for which a call may wait. */
 static int check(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
-    if (hooks->check(hooks->data) == 0)
-        return -CHECK_MS;
+    int is_good = 1;
+
     pthread_mutex_lock(&hooks->lock);
-    stop(hooks, thread);
+    if (!hooks->is_closed) {
+        begin_hook(hooks);
+        is_good = hooks->check(hooks->data) == 0;
+        end_hook(hooks);
+    }
     pthread_mutex_unlock(&hooks->lock);
+    if (is_good)
+        return -CHECK_MS;
+    stop_to_restart(hooks, thread);
     return 1;
 }
 
@@ -331,7 +376,7 @@ static int prepare_thread(void *data)
     if (thread == NULL)
         return PAUSE_MAX_MS; /* and its calls are refused for that reason */
     enter(hooks, thread);
-    if (thread->is_hooked && hooks->check != NULL && !hooks->is_closed)
+    if (thread->is_hooked && hooks->check != NULL)
         return check(hooks, thread);
     pthread_mutex_lock(&hooks->lock);
     result = prepare(hooks, thread);
@@ -388,9 +433,7 @@ void door_rt_hooks_settle(struct door_rt_thread *thread)
     if (!thread->is_lost)
         return;
     thread->is_lost = 0;
-    pthread_mutex_lock(&hooks->lock);
-    stop(hooks, thread);
-    pthread_mutex_unlock(&hooks->lock);
+    stop_to_restart(hooks, thread);
     if (hooks->is_watched)
         door_prepare_again();
 }

@@ -29,6 +29,8 @@ int door_app_reset(struct door_app_request *handle)
         return -1;
     if (req->is_begun)
         return door_rt_fail(EALREADY);
+    if (req->channel.failed == ECANCELED) /* it is given up */
+        return door_rt_fail(ECANCELED);
     if (door_rt_list_copy(&req->thread->arena, &req->headers, req->kept.headers) == -1 ||
         door_rt_list_copy(&req->thread->arena, &req->trailers, req->kept.trailers) == -1)
         return -1;

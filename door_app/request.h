@@ -44,6 +44,7 @@ struct door_rt_request {
     struct door_rt_multipart *multipart; /* the form's parts, once there was one; in the arena */
 
     /* The response, begun once its head has been sent on the response door. */
+    const char *role;   /* what kind of question it answers, or NULL */
     int status;
     int has_own_status; /* the handler has set it */
     struct door_rt_header *headers;

@@ -273,9 +273,8 @@ static _Atomic int supervisor_fd = -1; /* where one reads that has been told */
 static _Atomic int has_asked;
 
 /* Unless the door has another name than the one that is waited for. */
-static void report_ready(int fd, const char *path)
+static void report_ready(int fd, const char *path, const char *expected)
 {
-    const char *expected = getenv("DOOR_PATH");
     int is_expected = fd != -1 && expected != NULL && strcmp(expected, path) == 0;
 
     if (is_expected && write(fd, "\n", 1) == 1) {
@@ -324,12 +323,13 @@ int door_app_ask_replacement(void)
 
 static int serve(struct door_app *app, const char *path)
 {
+    const char *expected = getenv("DOOR_PATH"); /* requests may change the environment */
     int ready = ready_fd();
     int door = open_door(app, path);
 
     if (door == -1)
         return -1;
-    report_ready(ready, path);
+    report_ready(ready, path, expected);
     while (sem_wait(&stop.told) == -1)
         continue;
     atomic_store(&app->is_stopping, 1);

@@ -497,11 +497,12 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
 
     if (call->response.instead != OK)
         return call->response.instead;
-    r->connection->keepalive = AP_CONN_CLOSE;
     r->no_cache = 1;
     if (r->main != NULL)
         r->main->no_cache = 1;
     error = mod_door_pass(call, bb, 1);
+    /* Not before: headers that go only now would announce no chunks, whose end is missed. */
+    r->connection->keepalive = AP_CONN_CLOSE;
     if (error != APR_SUCCESS && error != MOD_DOOR_ELONG)
         return result(call, error);
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, list));

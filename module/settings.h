@@ -31,6 +31,16 @@ struct mod_door_limit {
 #define MOD_DOOR_QUEUE_LEN     100
 #define MOD_DOOR_QUEUE_TIMEOUT apr_time_from_sec(5)
 
+/* Who is asked whether requests may pass. */
+enum { MOD_DOOR_AUTHENTICATOR, MOD_DOOR_AUTHORIZER, MOD_DOOR_ACCESS_CHECKER, MOD_DOOR_ROLES };
+
+struct mod_door_guard {
+    const char *path;     /* the door's or application's name; "" none; NULL not said here */
+    int is_app;           /* it is an application's */
+    int in_htaccess;      /* path needs a DoorAllow prefix */
+    int is_authoritative; /* -1 not said: yes */
+};
+
 /* Per-directory configuration.  Those up to limit belong together, set by one DoorHandler. */
 struct mod_door_config {
     const char *path;          /* the door's or application's name; "" none; NULL not said here */
@@ -47,6 +57,10 @@ struct mod_door_config {
     enum mod_door_protocol protocol;
     apr_interval_time_t timeout; /* -1 not said: the server's Timeout; 0 off */
     int error_override;          /* -1 not said */
+
+    struct mod_door_guard guards[MOD_DOOR_ROLES];
+    int is_provider;      /* AuthBasicProvider names us; -1 not said */
+    int may_fall_through; /* AuthBasicAuthoritative or AuthFormAuthoritative is Off; -1 not said */
 };
 
 /* What holds for the request. */

@@ -27,31 +27,35 @@ my $log = "$build/mutants.log";
 # ---------------------------------------------------------------- the list
 
 # A mutant is a block of lines: its name and what is wrong then, its file, its tests,
-# and the lines of the code, those that go with a minus and those that come with a plus.
+# and the lines of the code, those that go with a minus and those that come with a plus;
+# "@@" stands between lines at different places.
 sub read_list {
     my @mutants;
-    my ($mutant, $side);
+    my $mutant;
     open my $file, '<', $list or die "$list: $!\n";
     while (my $line = <$file>) {
         chomp $line;
         if ($line =~ /^#/ || $line eq '') {
             next;
         } elsif ($line =~ /^([a-z][a-z0-9-]*): (.+)/) {
-            push @mutants, $mutant = { name => $1, what => $2, from => '', to => '' };
+            push @mutants, $mutant = { name => $1, what => $2, hunks => [{ from => '', to => '' }] };
         } elsif ($line =~ /^  file (\S+)$/) {
             $mutant->{file} = $1;
         } elsif ($line =~ /^  tests? (.+)$/) {
             $mutant->{tests} = [split ' ', $1];
+        } elsif ($line eq '@@') {
+            push @{ $mutant->{hunks} }, { from => '', to => '' };
         } elsif ($line =~ /^([-+ ])(.*)$/) {
-            $mutant->{from} .= "$2\n" if $1 ne '+';
-            $mutant->{to} .= "$2\n" if $1 ne '-';
+            my $hunk = $mutant->{hunks}[-1];
+            $hunk->{from} .= "$2\n" if $1 ne '+';
+            $hunk->{to} .= "$2\n" if $1 ne '-';
         } else {
             die "$list:$.: what is this?\n";
         }
     }
     for my $m (@mutants) {
         die "$list: $m->{name} is not complete\n"
-            unless $m->{file} && $m->{tests} && $m->{from} ne $m->{to};
+            if !$m->{file} || !$m->{tests} || grep { $_->{from} eq $_->{to} } @{ $m->{hunks} };
     }
     return @mutants;
 }
@@ -120,10 +124,14 @@ sub try_mutant {
     my ($m) = @_;
     my $path = "$copy/$m->{file}";
     my $text = -f $path ? read_file($path) : '';
-    my $count = () = $text =~ /\Q$m->{from}\E/g;
-    return "cannot be made: its lines are $count times in $m->{file}; has the code changed?"
-        if $count != 1;
-    write_file($path, $text =~ s/\Q$m->{from}\E/$m->{to}/r);
+    my $changed = $text;
+    for my $hunk (@{ $m->{hunks} }) {
+        my $count = () = $text =~ /^\Q$hunk->{from}\E/gm;
+        return "cannot be made: its lines are $count times in $m->{file}; has the code changed?"
+            if $count != 1;
+        $changed =~ s/^\Q$hunk->{from}\E/$hunk->{to}/m;
+    }
+    write_file($path, $changed);
     my $result = !build() ? 'cannot be built' : '';
     my @passed = $result ? () : grep { passes($_) } @{ $m->{tests} };
     write_file($path, $text);

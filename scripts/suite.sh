@@ -88,7 +88,8 @@ cp -R t "$stage/t"
 cp scripts/postgres.sh "$stage/postgres.sh"
 mkdir -p "$stage/build/t"
 cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
-cp -R "$apps/t/apps" "$build/t/mod_door.so" "$stage/build/t"
+cp -R "$apps/t/apps" "$apps/t/door_fcgi" "$build/t/mod_door.so" "$stage/build/t"
+[ ! -d "$apps/t/fcgi" ] || cp -R "$apps/t/fcgi" "$stage/build/t"
 # What Apache::Test takes for the system's configuration.  Only the MPM is there:
 # it asks apxs about each module in it anew in every test.
 {

@@ -13,11 +13,20 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET POST);
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
+use Compress::Zlib qw(WANT_GZIP inflateInit);
 use DoorTest;
 
-plan tests => 51;
+plan tests => 54;
 
 sub get { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n" . ($_[1] // '') . "\r\n" }
+
+# What can be read of gzip's bytes that break off.
+sub uncompressed {
+    my ($bytes) = @_;
+    my ($stream) = inflateInit(-WindowBits => WANT_GZIP);
+    my ($text) = $stream->inflate(\$bytes);
+    return $text // '';
+}
 
 sub gone { GET('/kitchen/gone?count')->content + 0 }
 
@@ -131,6 +140,12 @@ my $short = parse_response(raw_request(get('/kitchen/short?promise=200000&bytes=
 is length $short->{body}, 150_000, 'less than promised: what there is';
 is $short->{complete}, 0, '... and no more';
 like log_like($mark, qr/shorter/), qr/kitchen/, '... the log tells';
+$short = parse_response(raw_request(get('/deflated/short?promise=200000&bytes=150000',
+    "Connection: close\r\nAccept-Encoding: gzip\r\n")));
+is $short->{status}, 200, '... through DEFLATE, which holds all of it: it has begun';
+is $short->{complete}, 0, '... and is not complete';
+my $inflated = uncompressed($short->{body});
+ok $inflated eq pattern(150_000), '... but what there is, is there';
 $mark = mark_log();
 my ($socket, $rest) = (raw_open(), '');
 raw_send($socket, get('/kitchen/short?promise=150000&bytes=200000') . get('/hello'));

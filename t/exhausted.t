@@ -92,12 +92,6 @@ ok !grep({ $_ > 96 } @calls), 'no more calls are counted than were made' or diag
 
 # ---- httpd's children have no more descriptors
 
-sub children {
-    my %not = map { $_ => 1 } $httpd->supervisor;
-    return grep { OwnHttpd::parent_of($_) == $httpd->pid && !$not{$_} }
-        $httpd->processes(qr/-DFOREGROUND/);
-}
-
 # The process may have so many descriptors more.
 sub leave_room {
     my ($pid, $count) = @_;
@@ -112,7 +106,7 @@ sub leave_room {
 my $mark = $httpd->mark;
 my %seen;
 for my $more (0 .. $#late) {
-    leave_room($_, 1 + 2 * $more) for children(); # the connection, and so many
+    leave_room($_, 1 + 2 * $more) for $httpd->children; # the connection, and so many
     my ($code, $body) = $httpd->get("/$late[$more]/stream?lines=4&ms=5");
     $code = 'cut' if $code == 200 && $body ne $whole;
     $seen{$code}++;

@@ -73,13 +73,12 @@ sub ask {
 
 sub finish { my ($curl) = @_; local $/; my $text = <$curl> // ''; close $curl; return $text }
 
-sub children { grep { OwnHttpd::parent_of($_) == $httpd->pid && $_ != $httpd->supervisor } $httpd->processes(qr/-DFOREGROUND/) }
 
 # The most that any child has of a kind of thing in /proc.
 sub most {
     my ($what) = @_;
     my $most = 0;
-    for my $pid (children()) {
+    for my $pid ($httpd->children) {
         my $count = () = glob "/proc/$pid/$what/*";
         $most = $count if $count > $most;
     }

@@ -157,6 +157,23 @@ sub start_all {
     }
 }
 
+# A test in which one of them has died fails, and says so, whatever else it has seen: what
+# runs afterwards would fail of that.  Whoever kills one starts another one.
+my $test = $$;
+my %at_first;
+$at_first{$_} = app_pid($_) for grep { app_alive($_) } keys %program;
+END {
+    if ($$ == $test && %at_first) {
+        local $!;
+        my $result = $?;
+        for my $name (grep { app_pid($_) == $at_first{$_} && !app_alive($_) } sort keys %at_first) {
+            print STDERR "# $name (pid $at_first{$name}) has died in this test, see $t/logs/$name.log\n";
+            $result ||= 1;
+        }
+        $? = $result;
+    }
+}
+
 # Of those that were started here: why one had ended before it was stopped.
 sub say_what_died {
     for my $name (sort keys %program) {

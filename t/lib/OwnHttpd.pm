@@ -139,11 +139,35 @@ sub listens { defined IO::Socket::INET->new(PeerAddr => "127.0.0.1:$_[0]{port}",
 
 sub pid { $_[0]{pid} }
 
+# True once httpd has restarted, and no child of the old generation takes requests any more:
+# those that it has go on.
 sub graceful {
     my ($self) = @_;
     my $mark = $self->mark;
+    my @old = $self->children;
     kill 'USR1', $self->{pid};
-    return $self->wait_for(sub { $self->since($mark) =~ /resuming normal operations/ });
+    return $self->wait_for(sub { $self->since($mark) =~ /resuming normal operations/ })
+        && $self->wait_for(sub { my $socket = $self->listening_socket;
+            !grep { my $pid = $_; grep { (readlink // '') eq $socket } glob "/proc/$pid/fd/*" } @old });
+}
+
+# How /proc calls the socket at which httpd listens.
+sub listening_socket {
+    my ($self) = @_;
+    my $address = sprintf ':%04X', $self->{port};
+    open my $file, '<', '/proc/net/tcp' or return 'none';
+    while (<$file>) {
+        my (undef, $local, undef, $state, @more) = split;
+        return "socket:[$more[5]]" if $local =~ /$address$/ && $state eq '0A';
+    }
+    return 'none';
+}
+
+# What httpd's parent has forked, without the supervisor.
+sub children {
+    my ($self) = @_;
+    my $supervisor = $self->supervisor;
+    return grep { parent_of($_) == $self->{pid} && $_ != $supervisor } $self->processes(qr/httpd\.conf/);
 }
 
 # True if the process has ended within so many seconds.
