@@ -87,6 +87,12 @@ FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchan
 	fcgi_protocol.c keeper.c)
 GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
+# FastCGI programs are linked with this, and find our headers in place of libfcgi's.
+FCGI_DIR    := door_app/fcgi
+FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) $(GATEWAY_DIR)/cgi_response.c)
+FCGI_MAP    := $(FCGI_DIR)/libdoor_fcgi.map
+FCGI_ALL    := $(addprefix $(BUILD)/,libdoor_fcgi.so.$(SOVERSION) libdoor_fcgi.so libdoor_fcgi.a)
+
 DOOR_MAP    := $(wildcard libdoor/libdoor.map)
 APP_MAP     := $(wildcard door_app/libdoor_app.map)
 MODULE_MAP  := module/mod_door.map
@@ -94,14 +100,15 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples gateways tools tests
+.PHONY: all libdoor door_app module examples gateways fcgi tools tests
 
-all: libdoor door_app module examples gateways tools
+all: libdoor door_app module examples gateways fcgi tools
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
+fcgi: $(FCGI_ALL)
 tools: $(BUILD)/door-call
 
 # ---------------------------------------------------------------- compiling
@@ -121,7 +128,7 @@ $(OBJ)/libdoor/src/%.o:      LOCAL := $(DOOR_EXPORT) -Ilibdoor/include -Icompat
 $(OBJ)/door_app/%.o:         LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/compat/%.o:           LOCAL := $(DOOR_CPP) -Icompat
 $(OBJ)/door_app/examples/%.o: LOCAL := $(DOOR_CPP) -Idoor_app
-$(OBJ)/$(GATEWAY_DIR)/%.o:   LOCAL := -Idoor_app
+$(OBJ)/$(GATEWAY_DIR)/%.o $(OBJ)/$(FCGI_DIR)/%.o: LOCAL := -Idoor_app
 $(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
@@ -164,12 +171,17 @@ $(BUILD)/libdoor_app.so.$(SOVERSION): $(APP_OBJ) $(LIBDOOR) $(APP_MAP)
 	$(SHARED) -Wl,-z,nodelete $(if $(APP_MAP),$(call exports,$(APP_MAP))) \
 		-Wl,-rpath,'$$ORIGIN' -o $@ $(APP_OBJ) $(LIBDOOR) $(SYSTEM_LIBS)
 
+$(BUILD)/libdoor_fcgi.so.$(SOVERSION): $(FCGI_OBJ) $(BUILD)/libdoor_app.so $(LIBDOOR) $(FCGI_MAP)
+	$(SHARED) $(call exports,$(FCGI_MAP)) -Wl,-rpath,'$$ORIGIN' -o $@ $(FCGI_OBJ) \
+		$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+
 %.so: %.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
 # An archive shows what its shared library does: one object, whose other names are local.
 $(BUILD)/libdoor.a: $(DOOR_OBJ)
 $(BUILD)/libdoor_app.a: $(APP_OBJ)
+$(BUILD)/libdoor_fcgi.a: $(FCGI_OBJ)
 $(BUILD)/%.a: $(BUILD)/%.so.$(SOVERSION)
 	rm -f $@
 ifeq ($(UNAME),SunOS)
@@ -214,6 +226,7 @@ $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 		$(SYSTEM_LIBS)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
+$(BUILD)/examples/guard: EXAMPLE_LIBS := -lcrypt
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # A tool has what it needs inside.
@@ -223,11 +236,11 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t, door_app/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# In libdoor/t, door_app/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
 # TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t $(GATEWAY_DIR)/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t supervisor/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -238,10 +251,14 @@ t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
 FUZZERS   := $(call t_bin,$(FUZZ_SRC))
 T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
+# FastCGI programs of one source, with our library and with libfcgi where that is.
+HAVE_FCGI := $(wildcard /usr/include/fcgiapp.h)
+T_FCGI    := $(foreach lib,door_fcgi $(if $(HAVE_FCGI),fcgi),\
+	$(patsubst t/fcgi/%.c,$(BUILD)/t/$(lib)/%,$(wildcard t/fcgi/*.c)))
 STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
-t-apps: $(T_APPS)
+t-apps: $(T_APPS) $(T_FCGI)
 tests: $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC)) t-apps $(BUILD)/t/mod_door.so
 
 CHECK_CPP  = $(eval CHECK_CPP := $$(shell $(PKG_CONFIG) --cflags check))$(CHECK_CPP)
@@ -257,6 +274,7 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor $(CHECK_CPP)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -266,6 +284,7 @@ $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
+		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
@@ -279,15 +298,54 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
 
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' \
+		-o $@ $< $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+$(BUILD)/t/fcgi/%: t/fcgi/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
 # The same suite's FastCGI program: it knows nothing of doors.
 $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ -lfcgi
 
+# ---------------------------------------------------------------- Python
+#
+# The package door_app: the extension module with both libraries beside it, in one wheel
+# for CPython 3.9 and later.  python-dbg is the same for the interpreter that counts.
+
+PYTHON       ?= /usr/bin/python3
+PYTHON_DEBUG ?= /usr/bin/python3-dbg
+PYTHON_FILES := $(wildcard python/*.py python/door_app/* python/src/*)
+PYTHON_BUILD := $(BUILD)/python
+
+# In a copy of python/, as setuptools writes beside its sources.
+define python_stage
+rm -rf $(1) && mkdir -p $(1) && cp -R python/setup.py python/src python/door_app $(1)
+rm -rf $(1)/door_app/__pycache__
+cp -L $(wildcard $(BUILD)/libdoor.so.$(SOVERSION)) $(BUILD)/libdoor_app.so.$(SOVERSION) $(1)/door_app
+endef
+PYTHON_ENV = DOOR_APP_VERSION='$(VERSION)' DOOR_APP_INCLUDE='$(abspath door_app)' WERROR='$(WERROR)'
+
+.PHONY: python python-dbg
+python: $(PYTHON_BUILD)/stamp
+$(PYTHON_BUILD)/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/door_app.h
+	$(call python_stage,$(PYTHON_BUILD)/stage)
+	rm -f $(PYTHON_BUILD)/*.whl
+	cd $(PYTHON_BUILD)/stage && $(PYTHON_ENV) $(PYTHON) setup.py -q bdist_wheel --dist-dir ..
+	touch $@
+
+python-dbg: $(PYTHON_BUILD)/dbg/stamp
+$(PYTHON_BUILD)/dbg/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/door_app.h
+	$(call python_stage,$(PYTHON_BUILD)/dbg)
+	cd $(PYTHON_BUILD)/dbg && $(PYTHON_ENV) $(PYTHON_DEBUG) setup.py -q build_ext --inplace
+	touch $@
+
 # ---------------------------------------------------------------- to run
 
-.PHONY: deps deps-analysis demo check check-c check-tree check-asan check-asan-apps check-tsan \
-	check-valgrind fuzz mutants $(MPMS:%=check-%)
+.PHONY: deps deps-analysis demo check check-c check-tree check-python check-asan check-asan-apps \
+	check-tsan check-valgrind fuzz mutants $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
@@ -304,7 +362,7 @@ demo: deps
 # MPMs' suites: these go together, and do little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree $(firstword $(MPMS)) \
+	@+failed=; for group in c tree python $(firstword $(MPMS)) \
 			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
 		test -n "$$group" || continue; \
 		echo "== check: $$group"; \
@@ -315,6 +373,18 @@ check: deps
 
 check-c: tests
 	$(PROVE) -j$(C_JOBS) $(TESTS) $(FUZZERS)
+
+# Real applications, beside what else serves them.
+.PHONY: check-heavy check-heavy-python
+check-heavy: check-heavy-python
+check-heavy-python: deps all python
+	@sh scripts/deps.sh heavy-python
+	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+
+check-python: all python python-dbg
+	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PROVE) -e '$(PYTHON)' python/t/test_*.py
 
 # The C tests again, in builds of their own below $(BUILD).  A report is a failure, also one
 # of a child process whose end no test looks at.  What is not so is in libdoor/t/*.supp.
@@ -446,6 +516,14 @@ check-tree: all man
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
 
+# Whole applications of Debian's, on the event MPM: minutes, and packages that nothing else needs.
+.PHONY: check-heavy check-heavy-fcgi
+check-heavy: check-heavy-fcgi
+check-heavy-fcgi: deps
+	@sh scripts/deps.sh heavy
+	@+$(MAKE) --no-print-directory WERROR=-Werror all
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/heavy/*.t
+
 # ---------------------------------------------------------------- benchmarks
 
 # What a door_call() costs beside a bare socket: a table on stdout.  QUICK=1 is short,
@@ -477,7 +555,8 @@ bench-pool: $(BUILD)/bench/pool
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
 PEERS      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi)
+PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
+	php_pool)
 define peer_build
 @mkdir -p $(@D)
 $(CC) $(BASE) -O2 -o $@ $< $(1)
@@ -504,6 +583,9 @@ $(PEERS)/fcgi $(PEERS)/fcgi_db: $(PEERS)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
 $(PEERS)/cgi: bench/peers/cgi.c
 	$(call peer_build)
+$(PEERS)/php_pool: bench/peers/php_pool.sh
+	@mkdir -p $(@D)
+	$(INSTALL) $< $@
 $(BUILD)/bench/client: bench/client.c $(BUILD)/flags
 	$(call peer_build)
 
@@ -543,7 +625,7 @@ $(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
 	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
-LIBS       := $(if $(DOOR_SRC),door) door_app
+LIBS       := $(if $(DOOR_SRC),door) door_app door_fcgi
 CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
 # What the administrator has changed is his: neither written over nor removed.
 $(BUILD)/conf/%: conf/% FORCE
@@ -569,6 +651,8 @@ install: all man $(CONF_FILES)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
@@ -604,6 +688,8 @@ uninstall: $(CONF_FILES)
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

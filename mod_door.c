@@ -23,7 +23,8 @@
 #include <mpm_common.h>
 
 #include "module/mod_door.h"
-#include "module/apps.h"
+#include "module/access.h"
+#include "module/definitions.h"
 #include "module/batch.h"
 #include "module/body.h"
 #include "module/call.h"
@@ -72,6 +73,8 @@ static const struct failure {
     {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+    {MOD_DOOR_EROLE, HTTP_BAD_GATEWAY,
+     "the answer is none to whether a request may pass: it has no handler for that, or failed"},
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
      "what the application asks for makes no sense: a part before the beginning, a second"
      " beginning, or a descriptor with nothing to send"},
@@ -234,7 +237,7 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
 }
 
 /* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
-static int redirect(struct mod_door_call *call)
+static int follow_location(struct mod_door_call *call)
 {
     request_rec *r = call->r;
 
@@ -274,8 +277,26 @@ static int answer(struct mod_door_call *call, apr_status_t error)
         fail(call, wrong_length);
     }
     if (response->redirect != NULL)
-        return redirect(call);
+        return follow_location(call);
     return mod_door_end(call, call->brigade, message);
+}
+
+/* The same for a question, of which nothing goes to the client: OK, or an HTTP status. */
+static int take_answer(struct mod_door_call *call, apr_status_t error)
+{
+    struct door_wire_reader message;
+
+    if (error == APR_SUCCESS)
+        error = call->complaint;
+    if (error == APR_SUCCESS && mod_door_read_message(call, DOOR_WIRE_ANY, &message) == -1)
+        error = errno;
+    if (error == APR_SUCCESS)
+        error = message.kind == DOOR_WIRE_RESPONSE
+                    ? mod_door_read_answer(call->r, message, call->question)
+                : message.kind == DOOR_WIRE_BUSY || message.kind == DOOR_WIRE_END
+                    ? read_failure(call, &message)
+                    : EBADMSG;
+    return error == APR_SUCCESS ? OK : fail(call, error);
 }
 
 static enum call_end how_it_ended(apr_status_t error)
@@ -296,11 +317,6 @@ static enum call_end how_it_ended(apr_status_t error)
 }
 
 /* ------------------------------------------------------------ the handler */
-
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
 
 /* Whom to call.  OK, or what the handler returns. */
 static int choose_target(struct mod_door_call *call)
@@ -369,7 +385,7 @@ static int is_error_page(const request_rec *r)
 /* The handler: prepares, calls, answers. */
 static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = config_of(r), .result_fd = -1};
+    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
     int status;
 
     if (!mod_door_is_ours(r))
@@ -388,6 +404,23 @@ static int handle(request_rec *r)
     mod_door_free_call(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
+    return status;
+}
+
+/* A question: the body stays where it is, for whoever answers the request. */
+static int ask(request_rec *r, const struct mod_door_config *conf,
+               struct mod_door_question *question)
+{
+    struct mod_door_call call = {.r = r, .conf = conf, .question = question, .result_fd = -1};
+    int status;
+
+    call.body.length = -1;
+    call.body.is_ended = 1;
+    status = prepare(&call);
+    if (status == OK)
+        status = take_answer(&call, make_call(&call));
+    mod_door_release_target(&call.target, call.note);
+    mod_door_free_call(&call);
     return status;
 }
 
@@ -479,7 +512,6 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 
 static void register_hooks(apr_pool_t *pool)
 {
-    (void)pool;
     ap_hook_pre_config(forget_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
@@ -493,6 +525,7 @@ static void register_hooks(apr_pool_t *pool)
     mod_door_register_child_end();
     mod_door_register_status();
     mod_door_register_mapping();
+    mod_door_register_access(pool, ask);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -230,14 +230,29 @@ int door_running_calls(int d);
 int door_set_threads(int d, unsigned max, unsigned idle_ms);
 
 /*
+ * From now on procedures of d, a door of this process that is not private, and all others
+ * like it, are known to compute one at a time, under a lock of the program's such as an
+ * interpreter's.  No thread is started to stand in the queue for that, unless no call is
+ * taken for half a second.
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * does not let itself be told.
+ * Threads: any.
+ */
+int door_take_turns(int d);
+
+/*
  * Has prepare(data) called in each thread that serves d, a door of this process that is not
  * private, or another one like it: before it takes a call for the first time, or again after
  * door_prepare_again().  Those that are there are no exception.  It returns 0: the thread
  * takes calls from now on.  Or a number of milliseconds: it takes calls for now, and
  * prepare() is called again before the next one, and when that time has passed.  It may
  * take long, and may end the thread: meanwhile others take the calls, and no more threads are
- * started, unless there is no other one.  There is one such function: the last one, or none
- * for NULL.  It runs with cancellation disabled, and must not call door_return().
+ * started, unless there is no other one.  Or such a number below zero: the thread takes calls
+ * as one that is prepared, and prepare() is called as often, and must not take long then; where
+ * it returns 0 or more it is called once more, and may.  There is one such function:
+ * the last one, or none for NULL.  It runs with cancellation disabled, and must not call
+ * door_return().
  *
  * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
  * cannot do that.
@@ -264,7 +279,7 @@ struct door_load {
  * answers, also while all of its threads are busy.
  *
  * 0, or -1: EBADF d is no door, or its server is gone; EINTR; ETIMEDOUT there was no answer in
- * a quarter of a second; EMFILE, ENOMEM; ENOTSUP the system does not tell.
+ * a second; EMFILE, ENOMEM; ENOTSUP the system does not tell.
  * Threads: any.
  */
 int door_ask_load(int d, struct door_load *load);

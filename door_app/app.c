@@ -13,7 +13,7 @@
 #include "app.h"
 #include "thread.h"
 
-#define THREADS_MAX    256   /* each costs some 50 KiB, and whatever its handlers keep */
+#define THREADS_MAX    256   /* each costs some 60 KiB, and whatever its handlers keep */
 #define THREAD_IDLE_MS 10000
 
 struct door_app *door_app_create(void)
@@ -81,6 +81,14 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
     return 0;
 }
 
+int door_app_check_threads(struct door_app *app, door_app_thread_check *check)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_check_threads: no application");
+    door_rt_hooks_set_check(app->thread_hooks, check);
+    return 0;
+}
+
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
 {
     if (app == NULL)
@@ -88,6 +96,14 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
     app->has_thread_max = 1;
     app->thread_max = max;
     app->thread_idle_ms = idle_ms;
+    return 0;
+}
+
+int door_app_take_turns(struct door_app *app)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_take_turns: no application");
+    app->takes_turns = 1;
     return 0;
 }
 

@@ -36,16 +36,24 @@ struct door_rt_directory {
     size_t prefix_len; /* of the path, in front of the file's name */
 };
 
+/* Answers questions of one role. */
+struct door_rt_guard {
+    door_app_handler *handler; /* or NULL */
+    void *data;
+};
+
 /* The lists are in the order in which they were added, and fixed once it runs. */
 struct door_app {
     struct door_rt_route *routes;
     struct door_rt_hook *hooks; /* before handlers */
     struct door_rt_page *pages;
     struct door_rt_directory *directories;
+    struct door_rt_guard guards[DOOR_APP_ACCESS_CHECKER + 1];
     struct door_rt_line line;
     struct door_rt_hooks *thread_hooks; /* held */
     int has_thread_max;                 /* the program says so */
     unsigned thread_max;                /* 0: as many as the doors like */
+    int takes_turns;                    /* handlers compute one at a time */
     unsigned thread_idle_ms;            /* 0: none ends */
     char mistake[200];                  /* why it is incomplete; "" if it is not */
     _Atomic int is_stopping;            /* it was told to end */

@@ -72,6 +72,7 @@ typedef void door_app_handler(struct door_app_request *req, void *data);
 
 /* Run on a server thread; data is what was given to door_app_on_thread(). */
 typedef int door_app_thread_start(void *data);
+typedef int door_app_thread_check(void *data);
 typedef void door_app_thread_stop(void *data);
 
 /* Looks at a request before its handler does; 0: go on, another value: it is answered. */
@@ -176,6 +177,29 @@ int door_app_error_page(struct door_app *app, int status, door_app_handler *hand
  */
 int door_app_files(struct door_app *app, const char *prefix, const char *path);
 
+/* What httpd may ask about a request: mod_fcgid's roles. */
+enum door_app_role {
+    DOOR_APP_AUTHENTICATOR, /* is that the password (REMOTE_PASSWD) of the user (REMOTE_USER)? */
+    DOOR_APP_AUTHORIZER,    /* may that user do this? */
+    DOOR_APP_ACCESS_CHECKER /* may anybody, whoever it is? */
+};
+
+/*
+ * Has handler answer httpd's questions whether a request may pass (DoorAuthenticator and
+ * the like).  It sees that request without its body: door_app_path() is its whole path.
+ * Only door_app_status() with 200 lets it pass; a handler that does not say so refuses.
+ * A header "Variable-NAME" is a variable NAME of the request then.  What is written
+ * goes to nobody.  A status from 500 up says that there is no answer: the client gets
+ * a 503.
+ *
+ * Owner:   data as with door_app_handle().
+ * Errors:  EINVAL no such role, or handler is NULL; EEXIST the role has a handler already;
+ *          ENOMEM app is NULL.  door_app_run() refuses the application then.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_guard(struct door_app *app, enum door_app_role role, door_app_handler *handler,
+                   void *data);
+
 /*
  * Has start run on each server thread before that takes its first request, and stop
  * when the thread ends; either may be NULL.  What they set up, such as a
@@ -200,6 +224,20 @@ int door_app_files(struct door_app *app, const char *prefix, const char *path);
  */
 int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
                        door_app_thread_stop *stop, void *data);
+
+/*
+ * Has check run on a server thread that has been started, before each request that it takes
+ * and now and then while there is none: whether what start has set up is still good.  It
+ * must not take long, as a request may wait.  It returns 0, or -1: then stop and start run,
+ * as if it were a new thread, and the request is another thread's meanwhile.  So one that
+ * has lost its connection, say, is not the one to find out by a request that it cannot serve.
+ *
+ * It gets door_app_on_thread()'s data.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
 
 /*
  * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
@@ -229,7 +267,7 @@ int door_app_thread_lost(struct door_app_request *req);
  * httpd.  A program that httpd starts finds a maximum in the environment variable
  * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
  * the 256; of that and what is set here the lower one holds.
- * A thread costs some 50 KiB of memory, and what its handlers keep.  A handler that calls
+ * A thread costs some 60 KiB of memory, and what its handlers keep.  A handler that calls
  * a door of its own process which the same threads serve may wait for itself if all of
  * them do: such a door must be DOOR_PRIVATE, with threads of its own.
  *
@@ -242,6 +280,17 @@ int door_app_thread_lost(struct door_app_request *req);
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
+ * Says that handlers compute one at a time, as those of a language with an interpreter's
+ * lock do.  Calls then make no threads that would only stand in the queue for that, unless
+ * for half a second no call is taken.  On illumos, where the system decides how many
+ * threads there are, it has no meaning.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_take_turns(struct door_app *app);
+
+/*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
  * 0660 less the umask; one that is there keeps its mode and owner.  Who may
@@ -249,7 +298,7 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *
  * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
  * its name, if that is what DOOR_PATH says: it writes a line end to the descriptor whose number is in the
- * environment variable DOOR_READY_FD, and closes it.
+ * environment variable DOOR_READY_FD.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
  * requests are refused and those that run are waited for; a second signal, a
@@ -271,6 +320,18 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *          of the one that calls this.
  */
 int door_app_run(struct door_app *app, const char *path);
+
+/*
+ * Asks who has launched the application (mod_door's DoorApp) for another process in its
+ * place, such as when files that it consists of have changed.  The new process starts
+ * first; this one goes on until SIGTERM tells it to stop, and no request is lost.  Asking
+ * again, and sooner than a second after the start, is the same.
+ *
+ * Errors:  ENOTSUP nobody has launched it who could do that, or it does not serve yet; EPIPE
+ *          he has gone.
+ * Threads: any.
+ */
+int door_app_ask_replacement(void);
 
 /*
  * Frees an application that does not run (any more).  Does nothing if app is
@@ -696,10 +757,11 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
 
 /*
  * Throws away what the handler has set and written, so that it can begin anew: what
- * hooks (door_app_before()) had set before is there again, log fields stay.
+ * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
+ * it is what the hook has set and written.
  *
- * Errors:  EALREADY something was sent, by a flush or much writing; ENOMEM.  Nothing
- *          has changed then.
+ * Errors:  EALREADY something was sent, by a flush or much writing; ECANCELED
+ *          door_app_fail() was called; ENOMEM.  Nothing has changed then.
  * Threads: the request's.
  */
 int door_app_reset(struct door_app_request *req);
@@ -790,6 +852,15 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  */
 int door_app_early_hints(struct door_app_request *req);
 
+/*
+ * Gives the response up: what follows fails with ECANCELED.  If nothing of it has been
+ * sent the client gets a 502; otherwise it sees that something is missing.
+ *
+ * Errors:  none but EINVAL, of a request that is over.
+ * Threads: the request's.
+ */
+int door_app_abort(struct door_app_request *req);
+
 /* ---------------------------------------------------------------- the log */
 
 /*
@@ -822,6 +893,22 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
 int door_app_log_field(struct door_app_request *req, const char *name, const char *value);
 
 /* ---------------------------------------------------------------- server threads */
+
+/*
+ * Lends the request to another thread, for programs that have it worked on elsewhere: a
+ * handler lends it, has the other thread borrow it by what this returns, and waits until
+ * that one has given it back; meanwhile the request is the other thread's, and the
+ * handler must not use it.  A thread borrows one request at a time.
+ *
+ * Returns: door_app_lend() what door_app_borrow() takes, or NULL; door_app_borrow() 0, or
+ *          -1.
+ * Errors:  EINVAL the request is not this thread's; EBUSY the thread has a request, or
+ *          is a server thread.
+ * Threads: the request's; the one that borrows.
+ */
+void *door_app_lend(struct door_app_request *req);
+int door_app_borrow(void *lent);
+void door_app_give_back(void);
 
 /*
  * Which server thread runs the request: a number from 1, never used again.

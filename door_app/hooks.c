@@ -10,6 +10,7 @@
 #include "hooks.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,9 @@
 
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 1000
+#define CHECK_MS     10000 /* an idle thread is looked at as often */
 #define NS_PER_MS    1000000ll
+#define END          INT_MAX
 
 enum state { EVERY, SOME, NONE }; /* of the threads have what they want */
 
@@ -33,14 +36,17 @@ struct door_rt_hooks {
     unsigned holds;         /* the application's, the doors', and a thread's each */
     door_app_thread_start *start;
     door_app_thread_stop *stop;
+    door_app_thread_check *check; /* or NULL */
     void *data;
     int is_closed;
+    unsigned running; /* hooks */
     int is_watched; /* the doors have threads started */
     unsigned idle_ms;
     unsigned having, lacking;        /* threads that have been started; that cannot be */
+    unsigned restarting;             /* that have been, and will try at once */
     int is_trying;                   /* one of these */
     struct door_rt_thread *stand_in; /* or NULL */
-    unsigned pause_ms;               /* 0: nobody lacks anything, each starts when it likes */
+    unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
     int64_t retry_ns;
     enum state told;
     char why[256]; /* the last one failed */
@@ -84,7 +90,23 @@ void door_rt_hooks_close(struct door_rt_hooks *hooks)
     pthread_mutex_lock(&hooks->lock);
     hooks->is_closed = 1;
     pthread_cond_broadcast(&hooks->changed);
+    while (hooks->running > 0)
+        pthread_cond_wait(&hooks->changed, &hooks->lock);
     drop(hooks);
+}
+
+/* With the lock held, which they give up meanwhile. */
+static void begin_hook(struct door_rt_hooks *hooks)
+{
+    hooks->running++;
+    pthread_mutex_unlock(&hooks->lock);
+}
+
+static void end_hook(struct door_rt_hooks *hooks)
+{
+    pthread_mutex_lock(&hooks->lock);
+    if (--hooks->running == 0 && hooks->is_closed)
+        pthread_cond_broadcast(&hooks->changed);
 }
 
 int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
@@ -96,6 +118,11 @@ int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
     hooks->stop = stop;
     hooks->data = data;
     return 0;
+}
+
+void door_rt_hooks_set_check(struct door_rt_hooks *hooks, door_app_thread_check *check)
+{
+    hooks->check = check;
 }
 
 int door_app_thread_failed(const char *format, ...)
@@ -145,6 +172,12 @@ static void lack_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thr
         hooks->stand_in = NULL;
 }
 
+static void restart_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    hooks->restarting -= thread->is_restarting != 0;
+    thread->is_restarting = 0;
+}
+
 static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     thread->is_hooked = 1;
@@ -178,7 +211,7 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
 /* With the lock held, which it gives up meanwhile: 0 or -1. */
 static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
-    int is_first = hooks->pause_ms == 0, error = 0;
+    int is_first = !thread->is_lacking, error = 0;
 
     hooks->is_trying |= !is_first;
     if (hooks->stand_in == thread) { /* another one may, this may take long */
@@ -187,10 +220,11 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     }
     reason[0] = '\0';
     if (hooks->start != NULL && !hooks->is_closed) {
-        pthread_mutex_unlock(&hooks->lock);
+        begin_hook(hooks);
         error = hooks->start(hooks->data) == 0 ? 0 : errno != 0 ? errno : EAGAIN;
-        pthread_mutex_lock(&hooks->lock);
+        end_hook(hooks);
     }
+    restart_no_more(hooks, thread);
     if (!is_first)
         hooks->is_trying = 0;
     if (error == 0)
@@ -202,9 +236,10 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     return error == 0 ? 0 : -1;
 }
 
-static int may_try(const struct door_rt_hooks *hooks)
+/* At once, if it is the thread's first try; later ones are made in turn. */
+static int may_try(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
-    return hooks->pause_ms == 0 || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
+    return !thread->is_lacking || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
 }
 
 /* With the lock held: what the thread has is given back. */
@@ -214,13 +249,23 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
         return;
     thread->is_hooked = 0;
     hooks->having--;
-    tell(hooks);
     pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
-    pthread_mutex_unlock(&hooks->lock);
+    begin_hook(hooks);
     hooks->stop(hooks->data);
+    end_hook(hooks);
+}
+
+/* The same of a thread that will be started anew at once. */
+static void stop_to_restart(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
     pthread_mutex_lock(&hooks->lock);
+    if (hooks->is_watched && !thread->is_restarting)
+        hooks->restarting++;
+    thread->is_restarting = hooks->is_watched;
+    stop(hooks, thread);
+    pthread_mutex_unlock(&hooks->lock);
 }
 
 void door_rt_hooks_leave(struct door_rt_thread *thread)
@@ -232,6 +277,7 @@ void door_rt_hooks_leave(struct door_rt_thread *thread)
     pthread_mutex_lock(&hooks->lock);
     stop(hooks, thread);
     lack_no_more(hooks, thread);
+    restart_no_more(hooks, thread);
     tell(hooks);
     pthread_cond_broadcast(&hooks->changed);
     thread->hooks = NULL;
@@ -280,25 +326,45 @@ static int left_ms(const struct door_rt_hooks *hooks)
                                                                    : 1;
 }
 
-/* With the lock held; see door_prepare_threads().  -1: the thread is to end. */
+/* With the lock held; see door_prepare_threads().  END: the thread is to end. */
 static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     for (;;) {
-        if (thread->is_hooked || hooks->is_closed ||
-            (may_try(hooks) && start(hooks, thread) == 0))
+        if (hooks->is_closed)
             return 0;
-        if (may_try(hooks))
+        if (thread->is_hooked || (may_try(hooks, thread) && start(hooks, thread) == 0))
+            return hooks->check != NULL ? -CHECK_MS : 0;
+        if (may_try(hooks, thread))
             continue;
-        if (hooks->having == 0 && (hooks->stand_in == NULL || hooks->stand_in == thread)) {
+        if (hooks->having == 0 && hooks->restarting == 0 &&
+            (hooks->stand_in == NULL || hooks->stand_in == thread)) {
             hooks->stand_in = thread;
             return left_ms(hooks);
         }
         if (hooks->stand_in == thread)
             hooks->stand_in = NULL;
         if (is_needless(hooks, thread))
-            return -1;
+            return END;
         wait_for_turn(hooks);
     }
+}
+
+/* The same of a thread that has been started, for which a call may wait. */
+static int check(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
+{
+    int is_good = 1;
+
+    pthread_mutex_lock(&hooks->lock);
+    if (!hooks->is_closed) {
+        begin_hook(hooks);
+        is_good = hooks->check(hooks->data) == 0;
+        end_hook(hooks);
+    }
+    pthread_mutex_unlock(&hooks->lock);
+    if (is_good)
+        return -CHECK_MS;
+    stop_to_restart(hooks, thread);
+    return 1;
 }
 
 static int prepare_thread(void *data)
@@ -310,10 +376,12 @@ static int prepare_thread(void *data)
     if (thread == NULL)
         return PAUSE_MAX_MS; /* and its calls are refused for that reason */
     enter(hooks, thread);
+    if (thread->is_hooked && hooks->check != NULL)
+        return check(hooks, thread);
     pthread_mutex_lock(&hooks->lock);
     result = prepare(hooks, thread);
     pthread_mutex_unlock(&hooks->lock);
-    if (result == -1)
+    if (result == END)
         pthread_exit(NULL);
     return result;
 }
@@ -321,7 +389,7 @@ static int prepare_thread(void *data)
 void door_rt_hooks_watch(struct door_rt_hooks *hooks, int door, unsigned idle_ms)
 {
     hooks->idle_ms = idle_ms;
-    if (hooks->start == NULL)
+    if (hooks->start == NULL && hooks->check == NULL)
         return;
     hooks->holds++;
     hooks->is_watched = 1;
@@ -338,10 +406,12 @@ int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thre
     int is_ready;
 
     enter(hooks, thread);
+    if (thread->is_hooked && !hooks->is_watched && hooks->check != NULL)
+        check(hooks, thread);
     if (thread->is_hooked)
         return 1;
     pthread_mutex_lock(&hooks->lock);
-    is_ready = !hooks->is_watched && may_try(hooks) && start(hooks, thread) == 0;
+    is_ready = !hooks->is_watched && may_try(hooks, thread) && start(hooks, thread) == 0;
     pthread_mutex_unlock(&hooks->lock);
     return is_ready;
 }
@@ -363,9 +433,7 @@ void door_rt_hooks_settle(struct door_rt_thread *thread)
     if (!thread->is_lost)
         return;
     thread->is_lost = 0;
-    pthread_mutex_lock(&hooks->lock);
-    stop(hooks, thread);
-    pthread_mutex_unlock(&hooks->lock);
+    stop_to_restart(hooks, thread);
     if (hooks->is_watched)
         door_prepare_again();
 }

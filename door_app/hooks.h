@@ -22,6 +22,8 @@ void door_rt_hooks_close(struct door_rt_hooks *hooks);
 int door_rt_hooks_set(struct door_rt_hooks *hooks, door_app_thread_start *start,
                       door_app_thread_stop *stop, void *data);
 
+void door_rt_hooks_set_check(struct door_rt_hooks *hooks, door_app_thread_check *check);
+
 /*
  * Has the threads that serve door started before they take calls, where the doors can do
  * that.  One that cannot start, and has waited for idle_ms to do so, ends; 0: none does.

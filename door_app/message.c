@@ -32,6 +32,8 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
     if (!is_final)
         door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
                         DOOR_WIRE_ID_LEN);
+    if (kind == DOOR_WIRE_RESPONSE && req->role != NULL)
+        door_wire_field(&writer, DOOR_WIRE_ROLE, "", 0, req->role, strlen(req->role));
     if (kind == DOOR_WIRE_RESPONSE && req->has_own_status && req->status == 200)
         door_wire_field(&writer, DOOR_WIRE_OWN_STATUS, "", 0, "", 0);
     if (kind == DOOR_WIRE_RESPONSE)

@@ -12,7 +12,7 @@
 #include "refuse.h"
 #include "request.h"
 
-void door_rt_begin_handler(struct door_rt_request *req)
+void door_rt_keep(struct door_rt_request *req)
 {
     req->kept.status = req->status;
     req->kept.has_own_status = req->has_own_status;
@@ -29,6 +29,8 @@ int door_app_reset(struct door_app_request *handle)
         return -1;
     if (req->is_begun)
         return door_rt_fail(EALREADY);
+    if (req->channel.failed == ECANCELED) /* it is given up */
+        return door_rt_fail(ECANCELED);
     if (door_rt_list_copy(&req->thread->arena, &req->headers, req->kept.headers) == -1 ||
         door_rt_list_copy(&req->thread->arena, &req->trailers, req->kept.trailers) == -1)
         return -1;
@@ -41,6 +43,17 @@ int door_app_reset(struct door_app_request *handle)
     req->file.fd = -1;
     req->channel.buffer->len = 0;
     req->channel.failed = 0;
+    return 0;
+}
+
+int door_app_abort(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
+    if (req->channel.failed == 0)
+        req->channel.failed = ECANCELED;
     return 0;
 }
 

@@ -17,8 +17,8 @@ struct door_rt_page {
     void *data;
 };
 
-/* From here on what is set belongs to the handler, and door_app_reset() takes it away. */
-void door_rt_begin_handler(struct door_rt_request *req);
+/* What is set so far stays; what is set from here on door_app_reset() takes away. */
+void door_rt_keep(struct door_rt_request *req);
 
 /* Whether the application has a page for the status that has not been at work. */
 int door_rt_has_page(const struct door_rt_request *req, int status);

@@ -44,12 +44,13 @@ struct door_rt_request {
     struct door_rt_multipart *multipart; /* the form's parts, once there was one; in the arena */
 
     /* The response, begun once its head has been sent on the response door. */
+    const char *role;   /* what kind of question it answers, or NULL */
     int status;
     int has_own_status; /* the handler has set it */
     struct door_rt_header *headers;
     struct door_rt_header *trailers;
     struct door_rt_header *log_fields;
-    struct { /* what was set before the handler was called */
+    struct { /* what was set before the handler, or the hook, was called */
         int status;
         int has_own_status;
         struct door_rt_header *headers;

@@ -272,13 +272,15 @@ static void refuse_path(const struct door_app *app, struct door_rt_request *req,
         door_rt_redirect(req, other);
 }
 
-/* Whether one of the hooks has answered. */
-static int is_answered(const struct door_app *app, struct door_app_request *handle)
+/* Whether one of the hooks has answered.  Each keeps what those before it have set. */
+static int is_answered(const struct door_app *app, struct door_rt_request *req)
 {
     const struct door_rt_hook *hook = app->hooks;
 
-    while (hook != NULL && hook->hook(handle, hook->data) == 0)
+    while (hook != NULL && hook->hook(door_rt_handle(req), hook->data) == 0) {
+        door_rt_keep(req);
         hook = hook->next;
+    }
     return hook != NULL;
 }
 
@@ -312,8 +314,6 @@ void door_rt_route(const struct door_app *app, struct door_rt_request *req)
         door_rt_refuse(req, 431, "Too many or too long header fields");
         return;
     }
-    if (is_answered(app, door_rt_handle(req)))
-        return;
-    door_rt_begin_handler(req);
-    dispatch(app, req, path[0] != '\0' ? path : "/");
+    if (!is_answered(app, req))
+        dispatch(app, req, path[0] != '\0' ? path : "/");
 }

@@ -11,6 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "fail.h"
 #include "hooks.h"
 #include "message.h"
@@ -110,7 +111,7 @@ static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
 
     if (door_rt_response(req, &answer->bytes, &answer->len) == 0)
         return 0;
-    if (req->is_begun || !door_rt_has_page(req, 500))
+    if (req->is_begun || errno == ECANCELED || !door_rt_has_page(req, 500))
         return -1;
     door_app_log(handle, LOG_ERR, "the response cannot be made: %m");
     if (door_app_refuse(handle, 500, "Internal server error") == -1)
@@ -132,7 +133,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
     if (!door_rt_hooks_ready(app->thread_hooks, thread))
         refuse_for_now(req);
     else if (!has_waited || is_awaited(req))
-        door_rt_route(app, req);
+        (req->part[DOOR_WIRE_ROLE] != NULL ? door_rt_guard : door_rt_route)(app, req);
     if (respond(req, answer) == 0) {
         answer->fd = req->file.fd;
         req->file.fd = -1;

@@ -88,6 +88,26 @@ struct door_rt_request *door_rt_request(const struct door_app_request *handle)
     return door_rt_none(EINVAL);
 }
 
+void *door_app_lend(struct door_app_request *handle)
+{
+    return door_rt_request(handle) != NULL ? own : NULL;
+}
+
+int door_app_borrow(void *lent)
+{
+    if (own != NULL)
+        return door_rt_fail(EBUSY);
+    own = lent;
+    return 0;
+}
+
+/* A thread that has state of its own has not borrowed any. */
+void door_app_give_back(void)
+{
+    if (own != NULL && pthread_getspecific(key) != own)
+        own = NULL;
+}
+
 unsigned long door_app_thread_number(const struct door_app_request *handle)
 {
     return door_rt_request(handle) != NULL ? own->number : 0;

@@ -28,6 +28,7 @@ struct door_rt_thread {
     int is_hooked;               /* the start hook has succeeded here */
     int is_lacking;              /* it has not, and that is counted */
     int64_t lacking_since_ns;
+    int is_restarting; /* it will be started at once, and that is counted */
     int is_lost; /* what it has set up; the handler says so */
     void (*leave)(struct door_rt_thread *thread); /* when the thread ends, or NULL */
     struct door_rt_arena arena;

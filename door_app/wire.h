@@ -87,8 +87,14 @@ enum door_wire_type {
     DOOR_WIRE_OWN_STATUS,     /* RESPONSE: its status of 200 is meant, and no default */
     DOOR_WIRE_LOG_FIELD,      /* name: value, for the access log alone */
     DOOR_WIRE_WAIT_MS,        /* decimal, milliseconds: how long to wait at most */
+    DOOR_WIRE_ROLE,           /* a question: whether a request may pass; in the answer, too */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
+
+/* What is asked: its values. */
+#define DOOR_WIRE_AUTHENTICATOR  "authenticator"
+#define DOOR_WIRE_AUTHORIZER     "authorizer"
+#define DOOR_WIRE_ACCESS_CHECKER "access-checker"
 
 /* Hexadecimal digits of the random numbers that name doors and requests. */
 #define DOOR_WIRE_ID_LEN 32

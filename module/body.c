@@ -56,7 +56,7 @@ int mod_door_body_init(request_rec *r, struct mod_door_body *body)
 
 /* ----------------------------------------------------------- reading */
 
-static apr_status_t fail(struct mod_door_body *body, apr_status_t error)
+static apr_status_t note_error(struct mod_door_body *body, apr_status_t error)
 {
     body->error = error;
     return error;
@@ -102,13 +102,13 @@ static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_ty
                          apr_size_t len)
 {
     /* Of no request: ap_pass_brigade() would note that this one's response has ended. */
-    ap_filter_t filter = {.frec = &catcher, .ctx = body, .next = r->output_filters,
-                          .c = r->connection};
+    ap_filter_t filter = {
+        .frec = &catcher, .ctx = body, .next = r->output_filters, .c = r->connection};
     apr_status_t error;
 
     r->output_filters = &filter;
-    error = ap_get_brigade(r->input_filters, body->brigade, AP_MODE_READBYTES, block,
-                           (apr_off_t)len);
+    error =
+        ap_get_brigade(r->input_filters, body->brigade, AP_MODE_READBYTES, block, (apr_off_t)len);
     unlink_filter(&r->output_filters, &filter);
     if (body->refused == 0)
         return error;
@@ -169,11 +169,11 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     }
     body->taken += (apr_off_t)*len;
     if (limit > 0 && body->taken > limit) /* what all inputs do is not relied on */
-        return fail(body, APR_ENOSPC);
+        return note_error(body, APR_ENOSPC);
     if (APR_STATUS_IS_EAGAIN(error))
         return *len > 0 ? APR_SUCCESS : APR_EAGAIN;
     if (error != APR_SUCCESS)
-        return fail(body, error);
+        return note_error(body, error);
     return APR_SUCCESS;
 }
 
@@ -185,7 +185,7 @@ int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
         return 1;
     error = fill(r, body, APR_NONBLOCK_READ, LOOK_LEN);
     if (error != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(error))
-        fail(body, error);
+        note_error(body, error);
     return body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade);
 }
 

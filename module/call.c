@@ -139,7 +139,7 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     call->was_taken = 1;
     if (mod_door_is_overdrawn(door->sender))
         return MOD_DOOR_EUNCLOSED;
-    if (!mod_door_is_raw(call)) {
+    if (mod_door_has_token(call)) {
         call->serial = door->serial;
         mod_door_name_response_door(call, door);
         mod_door_open_token(call);
@@ -147,7 +147,7 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     terms.take_by_ns = atomic_load(&call->note->take_by_ns);
     error = mod_door_invoke(door, &args, &terms);
     call->was_taken = terms.was_taken;
-    if (!mod_door_is_raw(call))
+    if (mod_door_has_token(call))
         mod_door_close_token(call);
     if (error == APR_SUCCESS)
         keep_result(&args, call);
@@ -159,7 +159,7 @@ static int asks_for_response_door(const struct mod_door_call *call)
 {
     struct door_wire_reader message;
 
-    return !mod_door_is_raw(call) && mod_door_read_message(call, DOOR_WIRE_WHO, &message) == 0;
+    return mod_door_has_token(call) && mod_door_read_message(call, DOOR_WIRE_WHO, &message) == 0;
 }
 
 /* One try, with a place: EAGAIN, nobody has taken it and another one may help. */

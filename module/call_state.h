@@ -37,6 +37,7 @@ struct mod_door_call {
     const struct mod_door_config *conf;
     struct call_note *note; /* in the table of calls, or own_note: nobody asks for it */
     struct call_note own_note;
+    struct mod_door_question *question; /* that is what the call is for, or NULL: an answer */
     const struct mod_door_limit *limit; /* of the door, or NULL */
     int has_place;                      /* mod_door_enter_limit() has let it in */
     int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
@@ -72,9 +73,24 @@ struct mod_door_call {
     apr_status_t app_error;      /* errno of why the application has failed, as it tells, or 0 */
 };
 
+/* Whether another request may pass; what comes back concerns nobody but who has asked. */
+struct mod_door_question {
+    const char *role;        /* DOOR_WIRE_ROLE's */
+    const char *apache_role; /* FCGI_APACHE_ROLE's */
+    const char *password;    /* or NULL */
+    int passes;              /* the answer */
+    apr_table_t *variables;  /* that the request has then */
+};
+
 static inline int mod_door_is_raw(const struct mod_door_call *call)
 {
     return call->conf->protocol == MOD_DOOR_PROTOCOL_RAW;
+}
+
+/* Whether the application may come back to the request while the call runs. */
+static inline int mod_door_has_token(const struct mod_door_call *call)
+{
+    return !mod_door_is_raw(call) && call->question == NULL;
 }
 
 #endif

@@ -13,7 +13,7 @@
 #include <apr_user.h>
 
 #include "mod_door.h"
-#include "apps.h"
+#include "definitions.h"
 #include "batch.h"
 #include "config.h"
 #include "settings.h"
@@ -29,13 +29,28 @@
 void *mod_door_create_config(apr_pool_t *pool, char *dir)
 {
     struct mod_door_config *conf = apr_pcalloc(pool, sizeof(*conf));
+    int i;
 
     (void)dir;
     conf->timeout = -1;
     conf->error_override = -1;
     conf->limit.queue_len = -1;
     conf->limit.queue_timeout = -1;
+    conf->is_provider = -1;
+    conf->may_fall_through = -1;
+    for (i = 0; i < MOD_DOOR_ROLES; i++)
+        conf->guards[i].is_authoritative = -1;
     return conf;
+}
+
+static void merge_guard(struct mod_door_guard *guard, const struct mod_door_guard *inner)
+{
+    int is_authoritative = guard->is_authoritative;
+
+    if (inner->path != NULL)
+        *guard = *inner;
+    guard->is_authoritative =
+        inner->is_authoritative >= 0 ? inner->is_authoritative : is_authoritative;
 }
 
 void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
@@ -43,7 +58,14 @@ void *mod_door_merge_config(apr_pool_t *pool, void *base, void *add)
     const struct mod_door_config *outer = base;
     const struct mod_door_config *inner = add;
     struct mod_door_config *conf = apr_pmemdup(pool, outer, sizeof(*conf));
+    int i;
 
+    for (i = 0; i < MOD_DOOR_ROLES; i++)
+        merge_guard(&conf->guards[i], &inner->guards[i]);
+    if (inner->is_provider >= 0)
+        conf->is_provider = inner->is_provider;
+    if (inner->may_fall_through >= 0)
+        conf->may_fall_through = inner->may_fall_through;
     if (inner->path != NULL) {
         conf->path = inner->path;
         conf->is_app = inner->is_app;
@@ -306,6 +328,73 @@ static const char *set_error_override(cmd_parms *cmd, void *config, int on)
     return wrong;
 }
 
+/* ---------------------------------------------------------------- access */
+
+const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door_guard *guard)
+{
+    guard->in_htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
+    guard->is_app = ap_strchr_c(arg, '/') == NULL;
+    if (guard->is_app && !mod_door_is_app_name(arg))
+        return apr_psprintf(cmd->pool, "%s: '%s' is neither a door's path nor the name of an"
+                                       " application", cmd->cmd->name, arg);
+    if (guard->is_app && !guard->in_htaccess)
+        mod_door_note_handler(arg, cmd->directive);
+    if (!guard->is_app && guard->in_htaccess && !is_plain_path(arg))
+        return apr_psprintf(cmd->pool, "%s: in .htaccess the path must be absolute, without '.'"
+                                       " or '..'", cmd->cmd->name);
+    guard->path =
+        guard->in_htaccess || guard->is_app ? arg : ap_server_root_relative(cmd->pool, arg);
+    return guard->path != NULL ? NULL : apr_psprintf(cmd->pool, "%s: invalid path '%s'",
+                                                     cmd->cmd->name, arg);
+}
+
+/* Which role a directive is about: its number comes with it. */
+static struct mod_door_guard *guard_of(const cmd_parms *cmd, struct mod_door_config *conf)
+{
+    return &conf->guards[(apr_size_t)cmd->info];
+}
+
+static const char *set_guard(cmd_parms *cmd, void *config, const char *arg)
+{
+    struct mod_door_guard *guard = guard_of(cmd, config);
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
+
+    if (wrong != NULL)
+        return wrong;
+    if (!is_none(arg))
+        return mod_door_read_guard(cmd, arg, guard);
+    guard->path = "";
+    return NULL;
+}
+
+static const char *set_authoritative(cmd_parms *cmd, void *config, int on)
+{
+    guard_of(cmd, config)->is_authoritative = on;
+    return NULL;
+}
+
+/* Beside mod_auth_basic's: where we are its provider, nobody is to be asked twice. */
+static const char *note_provider(cmd_parms *cmd, void *config, const char *args)
+{
+    struct mod_door_config *conf = config;
+
+    conf->is_provider = 0;
+    while (*args != '\0')
+        if (!ap_cstr_casecmp(ap_getword_conf(cmd->temp_pool, &args), "door"))
+            conf->is_provider = 1;
+    return NULL;
+}
+
+/* Beside mod_auth_basic's and mod_auth_form's: then a provider's error would let in. */
+static const char *note_fall_through(cmd_parms *cmd, void *config, int on)
+{
+    struct mod_door_config *conf = config;
+
+    (void)cmd;
+    conf->may_fall_through = !on;
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- limits */
 
 static const char *read_count(cmd_parms *cmd, const char *arg, int min, int *count)
@@ -382,17 +471,37 @@ const command_rec mod_door_commands[] = {
     AP_INIT_FLAG("DoorErrorOverride", set_error_override, NULL, RSRC_CONF | ACCESS_CONF,
                  "On: httpd's own pages (ErrorDocument) for the application's errors"),
     AP_INIT_TAKE1("DoorMaxConcurrent", set_max_concurrent, NULL, RSRC_CONF | ACCESS_CONF,
-                  "how many requests of this door may run at a time"),
+                  "how many threads a launched application may have, or how many calls of another door may run"),
     AP_INIT_TAKE1("DoorQueueLength", set_queue_length, NULL, RSRC_CONF | ACCESS_CONF,
                   "how many more may wait for that"),
     AP_INIT_TAKE1("DoorQueueTimeout", set_queue_timeout, NULL, RSRC_CONF | ACCESS_CONF,
                   "how long they may, in seconds or with a unit"),
+    AP_INIT_TAKE1("DoorAuthenticator", set_guard, (void *)MOD_DOOR_AUTHENTICATOR, OR_AUTHCFG,
+                  "the application, or the path of the door, that checks passwords; or 'none'"),
+    AP_INIT_TAKE1("DoorAuthorizer", set_guard, (void *)MOD_DOOR_AUTHORIZER, OR_AUTHCFG,
+                  "the application, or the path of the door, that says what a user may; or 'none'"),
+    AP_INIT_TAKE1("DoorAccessChecker", set_guard, (void *)MOD_DOOR_ACCESS_CHECKER, OR_AUTHCFG,
+                  "the application, or the path of the door, that is asked whoever comes; or 'none'"),
+    AP_INIT_FLAG("DoorAuthenticatorAuthoritative", set_authoritative,
+                 (void *)MOD_DOOR_AUTHENTICATOR, OR_AUTHCFG,
+                 "Off: whom DoorAuthenticator refuses others may know"),
+    AP_INIT_FLAG("DoorAuthorizerAuthoritative", set_authoritative, (void *)MOD_DOOR_AUTHORIZER,
+                 OR_AUTHCFG, "Off: where DoorAuthorizer refuses others may decide"),
+    AP_INIT_FLAG("DoorAccessCheckerAuthoritative", set_authoritative,
+                 (void *)MOD_DOOR_ACCESS_CHECKER, OR_AUTHCFG,
+                 "Off: where DoorAccessChecker refuses others may decide"),
+    AP_INIT_RAW_ARGS("AuthBasicProvider", note_provider, NULL, OR_AUTHCFG,
+                     "as mod_auth_basic has it; door asks DoorAuthenticator's door"),
+    AP_INIT_FLAG("AuthBasicAuthoritative", note_fall_through, NULL, OR_AUTHCFG,
+                 "as mod_auth_basic has it"),
+    AP_INIT_FLAG("AuthFormAuthoritative", note_fall_through, NULL, OR_AUTHCFG,
+                 "as mod_auth_form has it"),
     AP_INIT_FLAG("DoorBatchScheduling", set_batch, NULL, RSRC_CONF,
                  "On: children that call doors are scheduled as SCHED_BATCH, where there is such a thing"),
     AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
                      "NAME \"COMMAND\" [key=value ...]: an application to launch"),
     AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,
-                  "an application of which no call ends for so long, is replaced; 0: never"),
+                  "an application that takes no calls that wait, and goes on with none, for so long, is replaced; 0: never"),
     AP_INIT_TAKE1("DoorRuntimeDir", mod_door_set_runtime_dir, NULL, RSRC_CONF,
                   "directory for the doors of launched applications"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

@@ -7,6 +7,13 @@
 #define MOD_DOOR_CONFIG_H
 
 #include "mod_door.h"
+#include "settings.h"
+
+/*
+ * Reads the name of an application or of a door's path, as DoorHandler has it, into
+ * the guard: NULL, or what is wrong.
+ */
+const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door_guard *guard);
 
 extern const command_rec mod_door_commands[];
 void *mod_door_create_config(apr_pool_t *pool, char *dir);

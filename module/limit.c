@@ -159,12 +159,26 @@ apr_status_t mod_door_check_wait(struct mod_door_call *call)
     return mod_door_is_better_off(&call->target) ? MOD_DOOR_EMOVE : APR_SUCCESS;
 }
 
+/* Only those that wait are noted of a door at a path that has no limit. */
+static void note_call(struct mod_door_call *call)
+{
+    struct call_note *note = mod_door_calls() != NULL ? calls_take(mod_door_calls()) : NULL;
+
+    if (note == NULL)
+        return;
+    atomic_store(&note->key, calls_path_key(call->conf->path));
+    atomic_store(&note->take_by_ns, atomic_load(&call->note->take_by_ns));
+    call->note = note;
+}
+
 apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
 {
     unsigned queue_len = call->limit != NULL ? (unsigned)call->limit->queue_len : MOD_DOOR_QUEUE_LEN;
     struct calls *calls = mod_door_calls();
 
     note_wait(call, since_ns);
+    if (call->note == &call->own_note && call->target.app == NULL)
+        note_call(call);
     if (atomic_load(&call->note->phase) != CALL_WAITS)
         calls_begin_to_wait(calls, call->note);
     if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
@@ -192,8 +206,6 @@ static apr_status_t wait_for_place(struct mod_door_call *call, unsigned max)
         calls_wait(call->note, LOOK_MS);
         error = mod_door_check_wait(call);
     }
-    /* More than one place may have become free at a time. */
-    calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;
 }
 
@@ -221,6 +233,9 @@ apr_status_t mod_door_enter_limit(struct mod_door_call *call)
     call->has_place = error == APR_SUCCESS;
     atomic_store(&call->note->take_by_ns, CALL_NOT_YET_MADE);
     atomic_store(&call->note->phase, call->has_place ? CALL_MADE : CALL_ENTERED);
+    /* More than one place may have become free at a time, or this one goes without. */
+    if (call->queue_until_ns != 0 && !is_on_threads(call))
+        calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;
 }
 

@@ -22,11 +22,6 @@
 
 #define HANDLER_NAME "door"
 
-static const struct mod_door_config *config_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &door_module);
-}
-
 static int has_door(const struct mod_door_config *conf)
 {
     return conf->path != NULL && *conf->path != '\0';
@@ -34,7 +29,8 @@ static int has_door(const struct mod_door_config *conf)
 
 int mod_door_is_ours(const request_rec *r)
 {
-    return r->handler != NULL && !strcmp(r->handler, HANDLER_NAME) && has_door(config_of(r));
+    return r->handler != NULL && !strcmp(r->handler, HANDLER_NAME) &&
+           has_door(mod_door_config_of(r));
 }
 
 /* ---------------------------------------------------------- SCRIPT_NAME */
@@ -156,8 +152,8 @@ static char is_not_mapped; /* its address: a request's note for itself */
 
 int mod_door_has_no_file(const request_rec *r)
 {
-    return r->filename == NULL || !strncmp(r->filename, MOD_DOOR_FILE_PREFIX,
-                                           strlen(MOD_DOOR_FILE_PREFIX));
+    return r->filename == NULL ||
+           !strncmp(r->filename, MOD_DOOR_FILE_PREFIX, strlen(MOD_DOOR_FILE_PREFIX));
 }
 
 /*
@@ -180,13 +176,13 @@ static int translate(request_rec *r)
         if (status != OK)
             return status;
     }
-    conf = config_of(r);
+    conf = mod_door_config_of(r);
     if (!has_door(conf) ||
         (conf->mount != MOD_DOOR_MOUNT_LOCATION && conf->mount != MOD_DOOR_MOUNT_MATCH))
         return DECLINED;
     len = mod_door_script_len(r, conf);
-    r->filename = apr_pstrcat(r->pool, MOD_DOOR_FILE_PREFIX, apr_pstrmemdup(r->pool, r->uri, len),
-                              NULL);
+    r->filename =
+        apr_pstrcat(r->pool, MOD_DOOR_FILE_PREFIX, apr_pstrmemdup(r->pool, r->uri, len), NULL);
     r->path_info = apr_pstrdup(r->pool, r->uri + len);
     ap_set_module_config(r->request_config, &door_module, &is_not_mapped);
     return OK;
@@ -199,9 +195,9 @@ static int map_to_storage(request_rec *r)
 }
 
 /* After the core's own SetHandler and before mod_rewrite, which may decide otherwise. */
-static int set_handler(request_rec *r)
+static int claim_request(request_rec *r)
 {
-    if (has_door(config_of(r)))
+    if (has_door(mod_door_config_of(r)))
         r->handler = HANDLER_NAME;
     return DECLINED;
 }
@@ -230,6 +226,6 @@ void mod_door_register_mapping(void)
     ap_hook_translate_name(translate, NULL, before_vhost_alias, APR_HOOK_LAST);
     /* TRACE and OPTIONS * are answered before. */
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_fixups(set_handler, after_core, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_fixups(claim_request, after_core, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(show_file, NULL, before_mod_dir, APR_HOOK_LAST);
 }

@@ -31,8 +31,9 @@
  *     response_door.c  what an application does with its request while the call runs
  *     call.c           the call: its tries, its result
  *
- *     apps.c           the applications of a configuration
+ *     definitions.c    the applications of a configuration
  *     config.c         the directives
+ *     access.c         applications that say whether requests may pass
  *     status.c         the applications on mod_status's page
  *     mod_door.c       the handler, the table of failures, the hooks
  *
@@ -79,7 +80,8 @@ enum mod_door_error {
     MOD_DOOR_EOWNER,                         /* somebody else has attached the door */
     MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
     MOD_DOOR_EGONE,                          /* the client has gone while it waited */
-    MOD_DOOR_EMOVE                           /* another process should be called */
+    MOD_DOOR_EMOVE,                          /* another process should be called */
+    MOD_DOOR_EROLE                           /* it does not answer such questions */
 };
 
 /* How many descriptors a call of either side may bring: one has a meaning. */

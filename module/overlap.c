@@ -33,8 +33,8 @@ static apr_array_header_t *all_said; /* struct said, of the configuration that i
 
 /* What somebody may count on for what lies below a directory, beside who may ask for it. */
 static const char *const rules[] = {
-    "Header", "RequestHeader", "SetOutputFilter", "AddOutputFilterByType", "SetInputFilter",
-    "LimitRequestBody",
+    "Header",         "RequestHeader",    "SetOutputFilter", "AddOutputFilterByType",
+    "SetInputFilter", "LimitRequestBody",
 };
 
 void mod_door_forget_locations(apr_pool_t *config_pool)
@@ -110,13 +110,6 @@ static const char *directory_of(apr_pool_t *pool, const ap_directive_t *section)
     return path;
 }
 
-static int is_below(const char *path, const char *directory)
-{
-    apr_size_t len = strlen(directory);
-
-    return !strncmp(path, directory, len) && (path[len] == '/' || path[len] == '\0');
-}
-
 /*
  * The directive of that kind in the <Directory> over the path that is the nearest to
  * it, among this section and those behind it.  Stays as it is if that is farther.
@@ -131,7 +124,7 @@ static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path
         if (at->first_child != NULL && !ap_cstr_casecmp(at->directive, "<Directory"))
             directory = directory_of(pool, at);
         /* "/" is where all is forbidden that a section farther down does not allow. */
-        if (directory != NULL && *directory != '\0' && is_below(path, directory) &&
+        if (directory != NULL && *directory != '\0' && mod_door_is_below(path, directory) &&
             strlen(directory) >= *found_len)
             inner = find_in(at, is_it);
         if (inner != NULL) {

@@ -95,9 +95,11 @@ static const char *path_translated(request_rec *r, const char *path_info)
     return path != NULL ? path : apr_pstrcat(r->pool, ap_document_root(r), path_info, NULL);
 }
 
-static void put_path(request_rec *r, const struct mod_door_config *conf, struct door_wire_writer *w)
+/* A question is about all of the path: nobody has decided who answers it. */
+static void put_path(const struct mod_door_call *call, struct door_wire_writer *w)
 {
-    apr_size_t len = mod_door_script_len(r, conf);
+    request_rec *r = call->r;
+    apr_size_t len = call->question != NULL ? strlen(r->uri) : mod_door_script_len(r, call->conf);
     const char *path_info = r->uri + len;
 
     put_bytes(w, DOOR_WIRE_SCRIPT_NAME, r->uri, len);
@@ -164,14 +166,15 @@ static void put_headers(const struct mod_door_call *call, const core_dir_config 
 {
     const apr_array_header_t *headers = apr_table_elts(call->r->headers_in);
     int pass_auth = core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
-    int hide_length = call->body.is_filtered && !call->body.is_ended;
+    int hide_length = call->question != NULL || (call->body.is_filtered && !call->body.is_ended);
     int i;
 
     for (i = 0; i < headers->nelts; i++) {
         const apr_table_entry_t *header = &APR_ARRAY_IDX(headers, i, apr_table_entry_t);
 
         if (header->key != NULL && !is_withheld(header->key, pass_auth) &&
-            !(hide_length && !ap_cstr_casecmp(header->key, "Content-Length")))
+            !(hide_length && !ap_cstr_casecmp(header->key, "Content-Length")) &&
+            !(call->question != NULL && !ap_cstr_casecmp(header->key, "Transfer-Encoding")))
             put_named(w, DOOR_WIRE_HEADER, header->key, header->val);
     }
 }
@@ -225,6 +228,14 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
         put_redirect(r, core, w);
 }
 
+/* What is asked, and what only a question has: the variables are mod_fcgid's. */
+static void put_question(const struct mod_door_question *question, struct door_wire_writer *w)
+{
+    put(w, DOOR_WIRE_ROLE, question->role);
+    put_named(w, DOOR_WIRE_ENV, "FCGI_APACHE_ROLE", question->apache_role);
+    put_named(w, DOOR_WIRE_ENV, "REMOTE_PASSWD", question->password);
+}
+
 /* First, so that mod_door_name_response_door() knows where it is. */
 static void put_names(const struct mod_door_call *call, struct door_wire_writer *w)
 {
@@ -250,19 +261,21 @@ static void put_limit(const struct mod_door_limit *limit, struct door_wire_write
 static void put_request(const struct mod_door_call *call, struct door_wire_writer *w)
 {
     request_rec *r = call->r;
-    const struct mod_door_config *conf = call->conf;
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
-    put_names(call, w);
+    if (mod_door_has_token(call))
+        put_names(call, w);
     put(w, DOOR_WIRE_METHOD, r->method);
     put_target(r, w);
-    put_path(r, conf, w);
+    put_path(call, w);
     put(w, DOOR_WIRE_QUERY, r->args);
     put(w, DOOR_WIRE_PROTOCOL, r->protocol);
     put(w, DOOR_WIRE_SCHEME, ap_http_scheme(r));
     put_server(r, w);
     put_client(r, w);
     put_headers(call, core, w);
+    if (call->question != NULL)
+        put_question(call->question, w);
     put_env(r, core, w);
     if (call->limit != NULL)
         put_limit(call->limit, w);

@@ -243,7 +243,7 @@ static const char *find_header(const struct mod_door_response *response, const c
 }
 
 /* A Location without a status, as RFC 3875 (6.2.2, 6.2.3) has it. */
-static int redirect(struct mod_door_response *response)
+static int find_local_location(struct mod_door_response *response)
 {
     const char *location = response->status == HTTP_OK ? find_header(response, "Location") : NULL;
 
@@ -291,7 +291,7 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
     if (error != APR_SUCCESS)
         return error;
     response->is_begun = 1;
-    if (redirect(response) || override(call)) {
+    if (find_local_location(response) || override(call)) {
         response->no_body = 1;
         return APR_SUCCESS;
     }
@@ -529,8 +529,7 @@ static void send_now(const struct mod_door_call *call, apr_bucket_brigade *bb)
     apr_brigade_cleanup(bb);
 }
 
-int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb,
-                 struct door_wire_reader fields)
+int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb, struct door_wire_reader fields)
 {
     struct mod_door_response *response = &call->response;
     request_rec *r = call->r;

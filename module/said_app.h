@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * said_app.h: a DoorApp line, between apps.c and app_options.c.
+ * said_app.h: a DoorApp line, between definitions.c and app_options.c.
  */
 #ifndef MOD_DOOR_SAID_APP_H
 #define MOD_DOOR_SAID_APP_H
@@ -21,6 +21,7 @@ struct said_app {
     struct mod_door_needs needs;
     char **argv;
     apr_array_header_t *env; /* char *, "NAME=value" */
+    apr_array_header_t *watched; /* char *, paths, and a NULL */
     unsigned threads;        /* server threads of a process, where DoorMaxConcurrent says nothing */
     struct app_definition numbers;
     struct mod_door_app app;

@@ -15,7 +15,7 @@
 
 #include "mod_door.h"
 #include "shared_calls.h"
-#include "apps.h"
+#include "definitions.h"
 #include "build.h"
 #include "doors.h"
 #include "status.h"

@@ -30,14 +30,6 @@
 
 /* ---------------------------------------------------------------- names */
 
-/* Whether path is prefix or lies below it. */
-static int is_below(const char *path, const char *prefix)
-{
-    apr_size_t len = strlen(prefix);
-
-    return !strncmp(path, prefix, len) && (path[len] == '/' || path[len] == '\0');
-}
-
 apr_status_t mod_door_name_target(request_rec *r, const struct mod_door_config *conf,
                                   struct mod_door_target *target)
 {
@@ -57,7 +49,7 @@ apr_status_t mod_door_name_target(request_rec *r, const struct mod_door_config *
     for (i = 0; conf->allow != NULL && i < conf->allow->nelts; i++) {
         const char *prefix = APR_ARRAY_IDX(conf->allow, i, const char *);
 
-        if (is_below(conf->path, prefix)) {
+        if (mod_door_is_below(conf->path, prefix)) {
             name->trusted_len = strlen(prefix);
             /* No door of the server's configuration: those keys start with a slash. */
             name->key =

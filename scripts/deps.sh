@@ -9,16 +9,20 @@
 #   deps.sh analysis   the sanitizers and valgrind
 #   deps.sh m32        a compiler for 32 bits
 #   deps.sh cross      compilers for aarch64 and for musl, and qemu
+#   deps.sh heavy-python  Python's frameworks, and other servers of their applications
 #   deps.sh bench      the peers, and what asks them
+#   deps.sh heavy      what whole applications need
 set -u
 
 # Apache::Test is in libapache2-mod-perl2.  None of these starts an httpd: the
-# service is in the package apache2, without which what cgit and gitweb have for one is not
-# enabled.  Haproxy's, as Debian configures it, serves no port.
+# service is in the package apache2.  Where that is, what they enable in it is taken out
+# again.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
     fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
-    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev'
+    git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
+    libapache2-mod-fcgid libfcgi-perl
+    python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
@@ -36,11 +40,25 @@ if [ "${1-}" = cross ]; then
     tools='aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
 fi
 
+# None of these has a service: uwsgi's is in the package of that name.
+if [ "${1-}" = heavy-python ]; then
+    packages='python3-flask python3-django python3-psycopg2 libapache2-mod-wsgi-py3 gunicorn uwsgi-core
+        uwsgi-plugin-python3 media-types'
+    tools='gunicorn uwsgi'
+fi
+
 if [ "${1-}" = bench ]; then
     # pgbench is in postgresql-15, as initdb.
     packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
         postgresql-client-15 gnuplot-nox util-linux'
     tools='wrk gnuplot pg_config setpriv'
+fi
+
+# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.
+if [ "${1-}" = heavy ]; then
+    packages='mariadb-server-core mariadb-client-core php8.2-mysql php8.2-gd php8.2-xml php8.2-mbstring
+        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux'
+    tools='mariadbd php-cgi plackup'
 fi
 
 without_dpkg() {
@@ -80,6 +98,27 @@ if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
+# The machine's own httpd, if there is one, stays as it is.
+enabled() {
+    ls -d /etc/apache2/mods-enabled/* /etc/apache2/conf-enabled/* 2>/dev/null
+}
+
+# shellcheck disable=SC2317 # runs at exit
+keep_httpd() {
+    enabled | while read -r link; do
+        case "
+$enabled_before
+" in
+        *"
+$link
+"*) ;;
+        *) rm -f "$link" ;;
+        esac
+    done
+}
+
+enabled_before=$(enabled)
+trap keep_httpd EXIT
 export DEBIAN_FRONTEND=noninteractive
 echo "make deps: $command"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get update </dev/null

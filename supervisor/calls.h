@@ -32,7 +32,8 @@ enum call_phase {
 #define CALL_NOT_YET_MADE (INT64_MAX / 2) /* as take_by_ns: it is made in a moment */
 
 struct call_note {
-    _Atomic uint64_t key;        /* whom it is for: a process's serial, calls_path_key(), or 0 */
+    /* Whom it is for: a process's serial, calls_path_key(), or 0.  No cache line for two threads. */
+    _Alignas(64) _Atomic uint64_t key;
     _Atomic uint64_t ticket;     /* its place in the line; 0: it draws one, or needs none */
     _Atomic int64_t take_by_ns;  /* it was taken if it is still made then */
     _Atomic int64_t deadline_ns; /* of DoorTimeout; 0: none, or it is httpd's turn */

@@ -33,6 +33,7 @@ struct process {
     uint32_t cell;           /* index on the board */
     struct runtime_dir *dir; /* where its door is */
     int is_ready;            /* it has told so: it drains when SIGTERM asks it to */
+    int asks_for_successor;  /* it wants another process in its place */
     int is_told;             /* SIGTERM was sent */
     int is_killed;           /* SIGKILL was */
     int64_t up_ns;
@@ -124,7 +125,7 @@ void process_check_doors(struct supervisor *sv, int64_t now);
 /* It has ended, with that status of waitpid(2): frees it. */
 void process_bury(struct process *p, int status, int64_t now);
 
-/* ----------------------------------------------------------------- app.c */
+/* ----------------------------------------------------------------- wanted.c */
 
 /* What control.c brings; app_define() takes data over.  -1: ENOMEM. */
 void app_begin_definitions(struct supervisor *sv);

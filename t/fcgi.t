@@ -63,24 +63,66 @@ while (my $q = CGI::Fast->new) {
 }
 PERL
 
+# Whatever the query asks for, it says.
+write_file('bin/liar.pl', <<'PERL', 0755);
+#!/usr/bin/perl
+use strict;
+sub record { my ($type, $content, $id) = @_; return pack('CCnnCC', 1, $type, $id // 1, length $content, 0, 0) . $content }
+my $head = "Content-Type: text/plain\r\n\r\n";
+my $end = record(3, pack 'NCx3', 0, 0);
+my %answer = (
+    truth   => record(6, $head . 'true') . $end,
+    http    => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    other   => record(6, $head, 2) . $end,
+    cut     => substr(record(6, $head), 0, 20),
+    unended => record(6, $head . 'not all'),
+    empty   => $end,
+    more    => record(6, $head . 'true') . $end . record(6, 'more'),
+    long    => join('', map { record(6, 'X: ' . 'y' x 60_000 . "\r\n") } 1 .. 40) . record(6, $head) . $end,
+    many    => join('', map { record(6, "X: y\r\n") } 1 .. 1200) . record(6, $head) . $end,
+    overloaded => record(3, pack 'NCx3', 0, 2),
+    role    => record(3, pack 'NCx3', 0, 3),
+    short   => record(6, $head) . record(3, 'abc'),
+    values  => record(10, "\x0e\x7fFCGI_MAX_CONNS", 0) . record(6, $head . 'true') . $end,
+    params  => record(4, 'x'),
+    padded  => pack('CCnnCC', 1, 6, 1, length $head, 200, 0) . $head . "\0" x 200 . record(6, 'true') . $end,
+);
+while (accept my $client, STDIN) {
+    my $got = '';
+    while (sysread $client, $got, 65_536, length $got) {
+        next unless $got =~ /\x01\x05\x00\x01\x00\x00..\z/s;
+        my ($what) = $got =~ /QUERY_STRING([a-z]+)/;
+        syswrite $client, $answer{$what};
+        $got = '';
+        last unless $what =~ /truth|more|values|padded/;
+    }
+    close $client;
+}
+PERL
+
 my $gateway = "$dir/bin/door_fcgi";
 $httpd->configure(<<"CONF");
 LogLevel info
 DoorApp probe "$gateway --processes 2 --abort-timeout 1s --queue-length 2 --queue-timeout 60s --sendfile-root $dir/files $dir/bin/fcgi_probe" env=TMPDIR=$tmp stop-timeout=10s
 DoorApp single "$gateway --processes 1 --abort-timeout 1s --max-requests 3 $dir/bin/fcgi_probe" env=TMPDIR=$tmp
+DoorApp lone "$gateway --processes 1 --abort-timeout 1s $dir/bin/fcgi_probe" env=TMPDIR=$tmp
 DoorApp friends "$gateway --role authorizer --processes 1 $dir/bin/fcgi_probe" env=TMPDIR=$tmp
 DoorApp capitals "$gateway --role filter --processes 1 $dir/bin/fcgi_probe" env=TMPDIR=$tmp
 DoorApp php "$gateway --processes 2 /usr/bin/php-cgi" env=TMPDIR=$tmp
 DoorApp family "$gateway --children 3 /usr/bin/php-cgi" env=TMPDIR=$tmp
 DoorApp fast "$gateway --processes 1 $dir/bin/fast.pl" env=TMPDIR=$tmp
+DoorApp liar "$gateway --processes 1 $dir/bin/liar.pl" env=TMPDIR=$tmp
 DoorApp missing "$gateway --processes 2 $dir/bin/none" env=TMPDIR=$tmp
 DoorApp broken "$gateway --processes 1 /bin/false" env=TMPDIR=$tmp
 <Location /probe>
     DoorHandler probe
 </Location>
 <Location /hasty>
-    DoorHandler single
+    DoorHandler lone
     DoorTimeout 1
+</Location>
+<Location /lone>
+    DoorHandler lone
 </Location>
 <Location /single>
     DoorHandler single
@@ -104,6 +146,9 @@ DoorApp broken "$gateway --processes 1 /bin/false" env=TMPDIR=$tmp
 </Directory>
 <Location /fast>
     DoorHandler fast
+</Location>
+<Location /liar>
+    DoorHandler liar
 </Location>
 <Location /missing>
     DoorHandler missing
@@ -225,28 +270,42 @@ for my $i (1 .. 5) {
     is $httpd->status('/single/pid'), 200, 'one that was killed between two requests is no failure';
 }
 
-my ($before) = split ' ', $httpd->body('/single/pid');
+my ($before) = split ' ', $httpd->body('/lone/pid');
 $mark = $httpd->mark;
 is $httpd->status('/hasty/sleep?600000'), 504, 'a program that goes on and on: its time is over';
 ok $httpd->logs(qr/nobody waits for it/, $mark), '... and so is its life';
 ok $httpd->wait_for(sub { !kill 0, $before }), '... really';
-is $httpd->status('/single/pid'), 200, '... there is another one';
+is $httpd->status('/hasty/pid'), 200, '... there is another one';
 
-($before) = split ' ', $httpd->body('/single/pid');
+($before) = split ' ', $httpd->body('/lone/pid');
 $mark = $httpd->mark;
-{
-    my $socket = begin('/single/sleep?600000');
-    sleep 0.5;
+# The client must not be gone before the program has the request.
+for my $patience (1 .. 5) {
+    my $socket = begin('/lone/sleep?600000');
+    sleep 0.5 * $patience;
     setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
     close $socket;
+    last if $httpd->wait_for(sub { !kill 0, $before }, 10);
 }
-ok $httpd->wait_for(sub { !kill 0, $before }), 'nor does one go on whose client has gone';
-is $httpd->status('/single/pid'), 200, '... the next client has its answer';
+ok !kill(0, $before), 'nor does one go on whose client has gone';
+is $httpd->status('/lone/pid'), 200, '... the next client has its answer';
 
 is $httpd->status('/missing/'), 503, 'a program that is not there';
 ok $httpd->logs(qr/none cannot be started/), '... the log tells';
 is $httpd->status('/broken/'), 503, 'one that ends at once' for 1 .. 2;
 ok $httpd->logs(qr/failed \d times in a row/), '... is not started again and again';
+
+# ---- what is no FastCGI, or not what was asked for
+
+for my $truth (qw(truth values padded more)) {
+    is $httpd->body("/liar?$truth"), 'true', "an answer: $truth";
+}
+for my $lie (qw(http other cut empty long many role short params)) {
+    is $httpd->status("/liar?$lie"), 502, "none: $lie";
+    is $httpd->body('/liar?truth'), 'true', '... and the next request has its own';
+}
+is $httpd->status('/liar?overloaded'), 503, 'a program that is overloaded';
+is $httpd->status('/liar?unended'), 502, 'one that does not end its answer';
 
 # ---- roles
 

@@ -16,7 +16,7 @@ use DoorTest;
 
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
-my @names = qw(alone slow endless said late);
+my @names = qw(alone up down endless said late);
 
 mkdir "$dir/bin/t"; # its libraries are two folders up
 $httpd->install('../t/apps/crowd' => "t/$_") for qw(pair bare);
@@ -24,7 +24,8 @@ $httpd->install(kitchen => $_) for @names;
 
 sub conf {
     my ($umask) = @_;
-    my %options = (alone => 'busy-timeout=1s', slow => 'busy-timeout=1s threads=1', endless => 'threads=1',
+    my %options = (alone => 'busy-timeout=1s', up => 'busy-timeout=1s threads=1',
+        down => 'busy-timeout=1s threads=1', endless => 'threads=1',
         said => 'busy-timeout=1s threads=1 stop-timeout=1s', late => 'busy-timeout=1s threads=1 stop-timeout=1s');
     my %timeout = (endless => 0, said => 0, late => 1);
     return "DoorBusyTimeout 1s\n" . join('', map { "DoorApp $_ $dir/bin/$_ $options{$_}\n"
@@ -64,10 +65,12 @@ my $mark = $httpd->mark;
 
 # One call that may take that long, and nobody else; a time without end, and others that wait.
 my @long = map { start($_) } '/alone/sleep?ms=3500', '/endless/sleep?ms=3500', '/endless/env';
-# A client that sends slowly, and others that wait; then one that receives slowly.
-my $upload = start('/slow/upload?count', 1_000_000, 'x' x 900_000);
+# Clients that send and receive slowly, and others that wait.
+my $upload = start('/up/upload?count', 1_000_000, 'x' x 900_000);
+my $download = start('/down/big?bytes=6000000');
+sysread $download, my $begun, 1000 or die;
 sleep 0.3;
-my $waits = start('/slow/env');
+my @wait = map { start("/$_/env") } qw(up down);
 # Hangs by what is said of it: others wait, and it has no time or has had it.
 my @hang = map { start($_) } '/said/sleep?ms=20000', '/late/sleep?ms=20000';
 sleep 0.3;
@@ -76,22 +79,17 @@ sleep 2.5;
 print $upload 'x' x 100_000;
 $upload->flush;
 like rest($upload), qr/bytes=1000000\b/, 'a slow upload';
-is status_of($waits), 200, '... and who has waited';
-my $download = start('/slow/big?bytes=6000000');
-sysread $download, my $begun, 1000 or die;
-$waits = start('/slow/env');
-sleep 2.5;
 is length(($begun . rest($download)) =~ s/.*?\r\n\r\n//sr), 6_000_000, 'a slow download';
-is status_of($waits), 200, '... and who has waited';
+is status_of($_), 200, '... and who has waited' for @wait;
 is status_of($_), 200, 'a long call is answered' for @long;
-is pid_of($_), $pid{$_}, "... $_ is the process that it was" for qw(alone endless slow);
+is pid_of($_), $pid{$_}, "... $_ is the process that it was" for qw(alone endless up down);
 for my $name (qw(said late)) {
     ok $httpd->logs(qr/$name\[$pid{$name}\]: no call has ended for \d+\.\d s while \d+ wait/, $mark),
         "one that hangs is noticed: $name";
     ok $httpd->wait_for(sub { (pid_of($name) || $pid{$name}) != $pid{$name} }), '... and replaced';
     $httpd->end_load($load{$name});
 }
-unlike $httpd->since($mark), qr/(?:alone|endless|slow)\[\d+\]: no call has ended/, 'nobody else hangs';
+unlike $httpd->since($mark), qr/(?:alone|endless|up|down)\[\d+\]: no call has ended/, 'nobody else hangs';
 
 # ---- httpd's children are killed, each with calls
 

@@ -13,7 +13,7 @@ use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET HEAD POST);
 use DoorTest;
 
-plan tests => 33, need { 'event: it is the same on all' => sub { mpm() eq 'event' } };
+plan tests => 34, need { 'event: it is the same on all' => sub { mpm() eq 'event' } };
 
 Apache::TestRequest::user_agent(requests_redirectable => 0);
 
@@ -56,7 +56,9 @@ unlike $up, qr/^secret/m, 'no way up';
 # ---- around handlers
 
 is GET('/notes/notes')->header('X-Content-Type-Options'), 'nosniff', 'hooks run';
-is POST('/notes/notes', [text => 'x'], 'Sec-Fetch-Site' => 'cross-site')->code, 403, '... and refuse';
+my $foreign = POST '/notes/notes', [text => 'x'], 'Sec-Fetch-Site' => 'cross-site';
+is $foreign->code, 403, '... and refuse';
+is $foreign->header('X-Content-Type-Options'), 'nosniff', '... with what others have set';
 my $added = POST '/notes/notes', [text => 'x'];
 is $added->code, 303, 'a form';
 is $added->header('Location'), '/notes/notes', '... is answered by a page below the location';

@@ -71,6 +71,43 @@ DoorApp bench @PROGRAMS@/@PROGRAM@@DOOR_ENV@
 </Location>
 CONF
 
+my $door_fcgi = <<'CONF';
+LoadModule door_module "@MOD_DOOR@"
+DoorApp bench "@GATEWAYS@/door_fcgi @HOW@ @PROGRAM@"@DOOR_ENV@
+CONF
+
+sub door_fcgi {
+    my ($count, %more) = @_;
+    return {
+        name => "door_fcgi-$count", label => "mod_door, door_fcgi, libfcgi, $count processes",
+        source => ['fcgi.c', 'fcgi_threads.h'],
+        conf => "$door_fcgi<Location />\n    DoorHandler bench\n</Location>\n"
+            =~ s/\@HOW\@/--processes $count/r =~ s{\@PROGRAM\@}{\@PROGRAMS\@/fcgi}r,
+        %more,
+    };
+}
+
+# PHP as Debian has it: the program, its opcode cache, eight processes, for each the same page.
+my $php = '/usr/bin/php-cgi';
+
+sub door_php {
+    my ($how, $name, $label) = @_;
+    return {
+        name => $name, label => $label, works => ['php'], source => [],
+        conf => "$door_fcgi<FilesMatch \"\\.php\$\">\n    DoorHandler bench\n</FilesMatch>\n"
+            =~ s/\@HOW\@/$how/r =~ s/\@PROGRAM\@/$php/r,
+    };
+}
+
+my $fcgid_php = $fcgid =~ s/\@LIMIT\@/8/gr =~ s/^Alias.*//msr . <<"CONF";
+FcgidInitialEnv PHP_FCGI_MAX_REQUESTS 0
+FcgidWrapper $php .php
+<FilesMatch "\\.php\$">
+    SetHandler fcgid-script
+    Options +ExecCGI
+</FilesMatch>
+CONF
+
 my $http_tcp = 'ProxyPass / http://127.0.0.1:@PORT@/ enablereuse=on' . "\n\@BUFFER\@";
 my $http_unix = 'ProxyPass / unix:@DIR@/socket|http://localhost/ enablereuse=on' . "\n\@BUFFER\@";
 my @http = (modules => ['proxy', 'proxy_http'], source => ['http.c', 'http_listen.h']);
@@ -151,6 +188,24 @@ CONF
         works => ['tiny', 'sleep'], program => ['fcgi', '@DIR@/socket', 512],
         conf => $fcgi_reuse =~ s/ enablereuse=on//gr,
     },
+    door_fcgi(8, works => ['tiny', 'sleep', 'cpu']),
+    door_fcgi(32, works => [@requests, @large]),
+    door_php('--processes 8', 'door_fcgi-php', 'mod_door, door_fcgi, php-cgi'),
+    door_php('--children 8', 'door_fcgi-php-children', 'mod_door, door_fcgi, php-cgi with children'),
+    {
+        name => 'mod_fcgid-php', label => 'mod_fcgid, php-cgi', works => ['php'], source => [],
+        modules => ['fcgid'], warm_up => 1, conf => $fcgid_php,
+    },
+    {
+        name => 'proxy_fcgi-php', label => 'mod_proxy_fcgi, php-cgi with children, no reuse',
+        works => ['php'], source => [], modules => ['proxy', 'proxy_fcgi'],
+        program => ['php_pool', '@DIR@/socket', 8], conf => <<'CONF',
+ProxyFCGIBackendType GENERIC
+<FilesMatch "\.php$">
+    SetHandler "proxy:unix:@DIR@/socket|fcgi://localhost"
+</FilesMatch>
+CONF
+    },
     fcgid(8, works => ['tiny', 'sleep', 'cpu']),
     fcgid(32, works => [@requests, @large]),
     fcgid(8, works => ['db'], program => 'fcgi_db', label => 'mod_fcgid, 8 processes'),
@@ -185,7 +240,7 @@ sub peers_of {
 # What is asked for; n, where the path says how much.
 my %path = (
     big => "/big-$large_mib", slow => "/big-$large_mib", upload => '/post',
-    events => "/events-$events_each",
+    events => "/events-$events_each", php => '/page.php',
 );
 
 sub path_of {

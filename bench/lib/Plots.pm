@@ -20,7 +20,7 @@ my %colour = (
     static => '#7f7f7f', 'proxy_http-tcp' => '#1f77b4', 'proxy_http-tcp-epoll' => '#17becf',
     'proxy_http-unix' => '#393b79', 'proxy_http-unix-epoll' => '#9edae5',
     proxy_fcgi => '#2ca02c', 'proxy_fcgi-new' => '#98df8a', 'mod_fcgid-8' => '#c49c94',
-    'mod_fcgid-32' => '#8c564b', mod_cgid => '#e377c2', 'mhd-door' => '#bcbd22',
+    'mod_fcgid-32' => '#8c564b', 'door_fcgi-8' => '#17becf', 'door_fcgi-32' => '#9edae5', mod_cgid => '#e377c2', 'mhd-door' => '#bcbd22',
     pgbench => '#000000',
 );
 

@@ -104,7 +104,7 @@ sub fill {
     my %env = %{$peer->{env}};
     my %value = (
         PORT => $peer->{back_port}, DIR => $peer->{dir}, PROGRAMS => $programs,
-        MOD_DOOR => $mod_door, BUFFER => $peer->{buffer} // '',
+        MOD_DOOR => $mod_door, GATEWAYS => $gateways, BUFFER => $peer->{buffer} // '',
         DOOR_ENV => join('', map { " env=$_=$env{$_}" } sort keys %env),
         FCGID_ENV => join('', map { "FcgidInitialEnv $_ $env{$_}\n" } sort keys %env),
     );
@@ -123,6 +123,7 @@ my %files = (tiny => "Well, hello to you too!\n", '64k' => 'x' x 65536, '1m' => 
 sub write_files {
     my ($peer) = @_;
     spew("$peer->{dir}/htdocs/$_", $files{$_}) for keys %files;
+    spew("$peer->{dir}/htdocs/page.php", "<?php echo \"Well, hello to you too!\\n\";\n");
     link $peer->{env}{BENCH_FILE}, "$peer->{dir}/htdocs/file" if $peer->{env}{BENCH_FILE};
     return;
 }
@@ -195,7 +196,7 @@ sub start {
 # ---------------------------------------------------------------- checking
 
 my %content = (
-    %files, sleep => $files{tiny}, cpu => $files{tiny}, post => "65536\n", upload => "65536\n",
+    %files, php => $files{tiny}, sleep => $files{tiny}, cpu => $files{tiny}, post => "65536\n", upload => "65536\n",
     big => 'x' x 1048576, slow => 'x' x 1048576,
     db => "<!DOCTYPE html>\n<title>Account 123456</title>\n<p>Branch 2, balance 0\n",
 );

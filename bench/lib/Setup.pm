@@ -14,7 +14,7 @@ use File::Path ();
 use File::Temp ();
 use POSIX ();
 
-our @EXPORT = qw($bench $build $programs $mod_door $dir $httpd $modules $user $is_root
+our @EXPORT = qw($bench $build $programs $gateways $mod_door $dir $httpd $modules $user $is_root
     $quick $rounds $seconds $large_mib $events_each %concurrency @works
     rounds_of is_request settle slurp spew median say_now machine);
 
@@ -29,14 +29,15 @@ our $is_root = $> == 0;
 our $user = 'nobody';
 
 # The works, in the order of the tables, and with how many clients each is done.
-my @requests = qw(tiny 64k 1m post sleep cpu);
+my @requests = qw(tiny 64k 1m post sleep cpu php);
 my $all = join ',', @requests, qw(db events big file upload slow);
 our @works = split /,/, $ENV{WORKS} // ($quick ? 'tiny,db,events,big,file,upload' : $all);
+my $for_php = $ENV{CONCURRENCY} // ($quick ? '1,8' : '1,8,32'); # of eight processes
 my $for_requests = $ENV{CONCURRENCY} // ($quick ? '1,32' : '1,8,32,128,512');
 my $for_db = $ENV{CONCURRENCY} // ($quick ? '8' : '1,8,32,64');
 our %concurrency = (
     (map { $_ => [split /,/, $for_requests] } @requests),
-    db => [split /,/, $for_db],
+    db => [split /,/, $for_db], php => [split /,/, $for_php],
     events => [100], slow => [32], big => [1], file => [1], upload => [1],
 );
 for (@works) { die "bench: there is no work $_\n" unless $concurrency{$_} }
@@ -76,7 +77,7 @@ sub median {
 
 # ---------------------------------------------------------------- where things lie
 
-our ($httpd, $modules, $programs, $mod_door, $dir);
+our ($httpd, $modules, $programs, $gateways, $mod_door, $dir);
 
 sub user_can_reach {
     my ($path) = @_;
@@ -91,7 +92,7 @@ sub place {
     my $copy = File::Temp::tempdir('/tmp/mod_door-bench.XXXXXX', CLEANUP => 1);
     chmod 0755, $copy or die "$copy: $!\n";
     File::Path::make_path("$copy/bench");
-    system('cp', '-a', (map { glob "$build/$_" } 'mod_door.so', 'libdoor*.so*'), $copy) == 0 or die;
+    system('cp', '-a', (map { glob "$build/$_" } 'mod_door.so', 'libdoor*.so*', 'gateways'), $copy) == 0 or die;
     system('cp', '-a', "$build/bench/peers", "$copy/bench") == 0 or die;
     return $copy;
 }
@@ -103,6 +104,7 @@ sub settle {
     die "bench: no httpd found with $apxs\n" unless -x $httpd;
     my $place = place();
     ($programs, $mod_door, $dir) = ("$place/bench/peers", "$place/mod_door.so", "$place/bench/run");
+    $gateways = "$place/gateways";
     File::Path::remove_tree($dir);
     File::Path::make_path($dir);
     return;

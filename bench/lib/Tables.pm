@@ -24,6 +24,7 @@ my %title = (
     '1m' => '/1m: 1 MiB from memory', post => '/post: 64 KiB sent by the client',
     sleep => '/sleep: 10 ms asleep', cpu => '/cpu: 1 ms of CPU',
     db => '/db: a page with one row from PostgreSQL',
+    php => '/page.php: 24 bytes from PHP, 8 processes',
     events => '/events: a server-sent event per stream every 100 ms',
     big => "/big: $large_mib MiB from memory, in pieces of 64 KiB",
     file => "/file: a file of $large_mib MiB, by its descriptor",
@@ -34,13 +35,14 @@ my %title = (
 my %about = (
     db => 'The limit is `pgbench -S -M prepared` (its latency is a mean). CPU and PSS have '
         . "PostgreSQL's backends in them.",
+    php => 'There is no limit: the shares are those of mod_fcgid.',
     events => 'From the clock reading in the event, before it is written, to its reading by the '
         . 'client; CPU per event. "Held back": half of the events come later than the next one is '
         . 'written.',
     slow => 'Growth of PSS over the idle servers, divided by the streams.',
 );
 
-sub limit_of { return $_[0] eq 'db' ? 'pgbench' : 'in-process' }
+sub limit_of { return {db => 'pgbench', php => 'mod_fcgid-php'}->{$_[0]} // 'in-process' }
 
 # ---------------------------------------------------------------- summary
 

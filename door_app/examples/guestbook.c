@@ -144,15 +144,11 @@ static int is_closed(void)
     return PQstatus(connection) != CONNECTION_OK;
 }
 
-/* The connection as a request should find it: there, and in no transaction. */
+/* The connection as a request should find it: in no transaction. */
 static int has_connection(void)
 {
-    if (connection != NULL && is_closed())
-        disconnect();
-    if (connection != NULL && PQtransactionStatus(connection) != PQTRANS_IDLE &&
-        !succeeded(PQexec(connection, "ROLLBACK")))
-        disconnect();
-    return connection != NULL || connect_database() == 0;
+    return PQtransactionStatus(connection) == PQTRANS_IDLE ||
+           succeeded(PQexec(connection, "ROLLBACK"));
 }
 
 static int is_bad_input(const PGresult *result)
@@ -195,8 +191,6 @@ static PGresult *query(struct door_app_request *req, const char *statement, ...)
         answer_error(req, 400, "That is not text in UTF-8, or no number.");
     else
         answer_error(req, 503, "The guest book is closed for a moment: the database failed.");
-    if (PQstatus(connection) != CONNECTION_OK)
-        disconnect();
     return NULL;
 }
 
@@ -248,8 +242,14 @@ static void serve(struct door_app_request *req, void *data)
     else
         answer_error(req, 503, "The guest book is closed for a moment: no database.");
     clear_results();
-    if (connection == NULL)
+    if (PQstatus(connection) != CONNECTION_OK)
         door_app_thread_lost(req); /* others take its requests until it has one */
+}
+
+static int check_thread(void *data)
+{
+    (void)data;
+    return is_closed() ? -1 : 0;
 }
 
 static int start_thread(void *data)
@@ -645,6 +645,7 @@ int main(int argc, char **argv)
 
     set_threads(app, argc, argv);
     door_app_on_thread(app, start_thread, stop_thread, NULL);
+    door_app_check_threads(app, check_thread);
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         add_route(app, &routes[i]);
     for (size_t i = 0; getenv("GUESTBOOK_FAULTS") != NULL && i < sizeof(for_tests) / sizeof(for_tests[0]); i++)

@@ -140,13 +140,19 @@ static void not_found(struct door_app_request *req, void *data)
     door_app_printf(req, "<p>But perhaps <a href=\"%s\">here</a>.\n", door_app_url(req, "/notes"));
 }
 
-/* Before all handlers: other sites' pages must not send our forms. */
+/* Before all handlers: what all responses have. */
+static int harden(struct door_app_request *req, void *data)
+{
+    (void)data;
+    return door_app_header_set(req, "X-Content-Type-Options", "nosniff");
+}
+
+/* Then: other sites' pages must not send our forms. */
 static int guard(struct door_app_request *req, void *data)
 {
     const char *from = door_app_header(req, "Sec-Fetch-Site");
 
     (void)data;
-    door_app_header_set(req, "X-Content-Type-Options", "nosniff");
     if (strcmp(door_app_method(req), "POST") != 0 || from == NULL ||
         strcmp(from, "cross-site") != 0)
         return 0;
@@ -160,6 +166,7 @@ int main(int argc, char **argv)
     struct door_app *app = door_app_create();
     const char *files = getenv("NOTES_FILES");
 
+    door_app_before(app, harden, NULL);
     door_app_before(app, guard, NULL);
     door_app_error_page(app, 404, not_found, NULL);
     door_app_route(app, "GET", "/notes", list, NULL);

@@ -289,31 +289,50 @@ static int connect_to(const struct fcgi_pool *pool, uint32_t id)
     return fd;
 }
 
-int fcgi_pool_connect(struct fcgi_pool *pool, struct fcgi_seat *seat)
+/* With the lock held: the seat is with its place's program, if there is one. */
+static void hold_program(struct fcgi_pool *pool, struct fcgi_seat *seat, int is_connected)
 {
-    int is_connected = is_still_connected(seat), error = ECONNREFUSED;
-    struct fcgi_program *program;
+    struct fcgi_program *program = seat->place->current;
 
-    pthread_mutex_lock(&pool->lock);
-    program = seat->place->current;
     if (!is_connected || seat->program != program)
         disconnect(pool, seat);
-    if (seat->fd == -1 && program != NULL) {
-        seat->fd = connect_to(pool, program->id);
-        error = errno;
-        if (seat->fd == -1 && error == ECONNREFUSED) { /* it does not listen, and never will */
-            program->is_up = 0;
-            keeper_stop(&pool->keeper, program->id);
-        }
-    }
-    if (seat->fd != -1 && seat->program == NULL) {
+    if (program == NULL)
+        return;
+    if (seat->program == NULL) {
         seat->program = program;
         program->holders++;
         program->connected++;
     }
-    if (seat->fd != -1)
-        seat->program->served++;
+    program->served++;
+}
+
+/* With the lock held: fd, or -1 and the errno of why the seat's program is not to be had. */
+static void note_connection(struct fcgi_pool *pool, struct fcgi_seat *seat, int fd, int error)
+{
+    seat->fd = fd;
+    if (fd == -1 && (error == ECONNREFUSED || error == ENOENT)) { /* it does not listen any more */
+        seat->program->is_up = 0;
+        keeper_stop(&pool->keeper, seat->program->id);
+    }
+    if (fd == -1)
+        disconnect(pool, seat);
+}
+
+int fcgi_pool_connect(struct fcgi_pool *pool, struct fcgi_seat *seat)
+{
+    int is_connected = is_still_connected(seat), error = ECONNREFUSED;
+
+    pthread_mutex_lock(&pool->lock);
+    hold_program(pool, seat, is_connected);
     pthread_mutex_unlock(&pool->lock);
+    if (seat->fd == -1 && seat->program != NULL) {
+        int fd = connect_to(pool, seat->program->id);
+
+        error = errno;
+        pthread_mutex_lock(&pool->lock);
+        note_connection(pool, seat, fd, error);
+        pthread_mutex_unlock(&pool->lock);
+    }
     errno = error;
     return seat->fd != -1 ? 0 : -1;
 }

@@ -82,6 +82,26 @@ static int refuse_private(struct door_app_request *req, void *data)
     return 1;
 }
 
+static int refuse_anew(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_header_set(req, "X-Mine", "yes");
+    ck_assert_int_eq(door_app_refuse(req, 401, "who are you?"), 0);
+    return 1;
+}
+
+START_TEST(a_hook_that_refuses_keeps_what_others_have_set)
+{
+    door_app_before(app, mark, "a");
+    door_app_before(app, mark, "b");
+    door_app_before(app, refuse_anew, NULL);
+    get("/");
+    assert_answered(401, "who are you?\n");
+    ck_assert_str_eq(answer_header(&answer, "X-Mark", 1), "b");
+    ck_assert_ptr_null(answer_header(&answer, "X-Mine", 0));
+}
+END_TEST
+
 START_TEST(hooks_run_before_handlers)
 {
     door_app_before(app, mark, "a");
@@ -280,6 +300,36 @@ START_TEST(a_response_that_cannot_be_made_has_a_page_too)
 }
 END_TEST
 
+static void give_up(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "some");
+    door_app_fail(req);
+    errno = 0;
+    ck_assert_int_eq(door_app_reset(req), -1);
+    ck_assert_int_eq(errno, ECANCELED);
+    ck_assert_int_eq(door_app_refuse(req, 404, "Not found"), -1);
+}
+
+START_TEST(a_response_that_is_given_up_has_none)
+{
+    struct message message;
+    struct capture capture;
+
+    door_app_error_page(app, 500, show_page, "500");
+    door_app_handle(app, "/", give_up, NULL);
+    message_get(&message, "", "/");
+    begin_capture(&capture);
+    door_rt_answer(app, message.bytes, message.len, -1, &answer.answer);
+    end_capture(&capture);
+    ck_assert_str_eq(capture.text, "");
+    ck_assert_int_eq(door_wire_read(&answer.reader, DOOR_WIRE_END, answer.answer.bytes,
+                                    answer.answer.len), 0);
+    ck_assert_uint_eq(answer.reader.flags, DOOR_WIRE_FAILED);
+    ck_assert_uint_eq(answer.reader.status, ECANCELED);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- where it is */
 
 static void show_place(struct door_app_request *req, void *data)
@@ -333,12 +383,14 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, hooks_run_before_handlers);
+    tcase_add_test(tests, a_hook_that_refuses_keeps_what_others_have_set);
     tcase_add_test(tests, a_handler_can_begin_anew);
     tcase_add_test(tests, a_file_is_taken_back_too);
     tcase_add_test(tests, an_error_in_mid_page_is_an_error);
     tcase_add_test(tests, an_application_has_pages_of_its_own);
     tcase_add_test(tests, a_page_that_refuses_ends_all_the_same);
     tcase_add_test(tests, a_response_that_cannot_be_made_has_a_page_too);
+    tcase_add_test(tests, a_response_that_is_given_up_has_none);
     tcase_add_test(tests, an_application_knows_where_it_is);
     return run_tests(tests);
 }

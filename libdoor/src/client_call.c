@@ -169,6 +169,17 @@ static uint32_t send_descriptors(struct client_seat seat, struct course *course)
     return SLOT_REFUSED;
 }
 
+/* The server has descriptors for a caller of this channel, for the first time. */
+static uint32_t offer_socket(struct client_seat seat, struct course *course)
+{
+    if (atomic_load(&seat.ch->desc_max[seat.slot]) > 0 &&
+        mailbox_offer(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call,
+                      deadline(course)) == 0)
+        return SLOT_SENT;
+    course->error = EMFILE;
+    return SLOT_REFUSED;
+}
+
 /* The reply's descriptors: takes them all, or none. */
 static uint32_t take_descriptors(struct client_seat seat, struct course *course)
 {
@@ -193,6 +204,7 @@ static void serve_server(struct client_seat seat, uint32_t question, struct cour
 {
     uint32_t answer = question == SLOT_IDENTIFY ? identify(seat)
                       : question == SLOT_SEND   ? send_descriptors(seat, course)
+                      : question == SLOT_RECEIVE ? offer_socket(seat, course)
                                                 : take_descriptors(seat, course);
 
     slot_answer(seat.ch->shm, seat.slot, question, answer);

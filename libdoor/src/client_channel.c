@@ -41,7 +41,7 @@ static void destroy(struct client_channel *ch)
         munmap(ch->shm, SHM_MAPPED_SIZE);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
-    mailbox_close_socket(&ch->mailbox);
+    mailbox_close_sockets(&ch->mailbox);
     own_fd_close(&ch->bell);
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
@@ -157,7 +157,7 @@ struct client_channel *client_channel_new(uint64_t cookie, const struct client_e
     ch->control.fd = ch->memory.fd = ch->bell.fd = -1;
     ch->control.ready = control_ready;
     ch->events = events;
-    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, welcome);
+    mailbox_init(&ch->mailbox, -1, -1, (uid_t)-1, NULL, welcome);
     ch->shm = MAP_FAILED;
     ch->cookie = cookie;
     ch->opening = 1;
@@ -187,7 +187,7 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
         return -1;
     ch->desc_limit = desc_limit();
     ch->control.fd = fd_hide(fds[0]);
-    mailbox_init(&ch->mailbox, ch->control.fd, (uid_t)-1, NULL, welcome);
+    mailbox_init(&ch->mailbox, -1, ch->control.fd, (uid_t)-1, NULL, welcome);
     ch->memory = own_fd(fds[1]);
     if (ch->control.fd < 0 || ch->memory.fd < 0)
         return -1;

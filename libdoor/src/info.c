@@ -19,7 +19,6 @@
 #include "thread.h"
 
 #define ANSWER_MAX_NS 1000000000ll /* illumos answers at once; a stopped server does not */
-#define LOAD_MAX_NS 250000000ll    /* who asks for that asks others, too */
 #define KNOWN_COUNT 64
 
 /* The door that the calling thread is bound to. */
@@ -133,7 +132,7 @@ int door_ask_load(int d, struct door_load *load)
         errno = EBADF;
         return -1;
     }
-    if (door_ask(d, MSG_INFO, thread_now_ns() + LOAD_MAX_NS, &answer, NULL, 0) < 0)
+    if (door_ask(d, MSG_INFO, thread_now_ns() + ANSWER_MAX_NS, &answer, NULL, 0) < 0)
         return -1;
     *load = (struct door_load){answer.threads, answer.threads_most, answer.calls};
     return 0;

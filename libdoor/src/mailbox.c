@@ -32,30 +32,59 @@ struct pigeonhole {
     struct credentials credentials;
 };
 
-void mailbox_init(struct mailbox *m, int fd, uid_t peer,
+/* Of one that is hidden already. */
+static struct own_fd own_socket(int fd)
+{
+    return (struct own_fd){.fd = fd, .cookie = fd_cookie(fd)};
+}
+
+void mailbox_init(struct mailbox *m, int in, int out, uid_t peer,
                   void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
                   int (*welcome)(const struct mailbox *m, unsigned slot))
 {
     pthread_mutex_init(&m->lock, NULL);
-    m->fd = fd;
-    m->cookie = fd_cookie(fd);
-    m->account = fd >= 0 ? closer_account_create(peer) : NULL;
+    m->in = own_socket(in);
+    m->out = own_socket(out);
+    m->in_end = own_socket(-1);
+    m->account = in >= 0 || out >= 0 ? closer_account_create(peer) : NULL;
     m->abandoned = abandoned;
     m->welcome = welcome;
 }
 
-void mailbox_close_socket(struct mailbox *m)
+/* The peer may have a copy of what it has made: closing that may wait. */
+static void close_out(struct mailbox *m)
 {
-    own_fd_shut(&(struct own_fd){.fd = m->fd, .cookie = m->cookie}, m->account);
-    m->fd = -1;
+    if (own_fd_check(&m->out))
+        closer_let_go(m->account, m->out.fd);
+    m->out.fd = -1;
+}
+
+static void close_in(struct mailbox *m)
+{
+    own_fd_shut(&m->in, m->account);
+    own_fd_close(&m->in_end);
+    m->in.fd = m->in_end.fd = -1;
+}
+
+void mailbox_close_sockets(struct mailbox *m)
+{
+    close_in(m);
+    close_out(m);
+}
+
+/* Never another one, unlike the rest. */
+static const struct own_fd *control_of(const struct mailbox *m)
+{
+    return m->welcome != NULL ? &m->out : &m->in;
 }
 
 void mailbox_shut(const struct mailbox *m)
 {
+    const struct own_fd *control = control_of(m);
     int saved = errno;
 
-    if (m->fd >= 0 && fd_cookie(m->fd) == m->cookie)
-        shutdown(m->fd, SHUT_RDWR);
+    if (own_fd_check(control))
+        shutdown(control->fd, SHUT_RDWR);
     errno = saved;
 }
 
@@ -90,12 +119,12 @@ void mailbox_destroy(struct mailbox *m)
 static int post(struct mailbox *m, const struct letter *letter, const int *fds, unsigned count,
                 int64_t deadline_ns)
 {
-    if (fd_cookie(m->fd) != m->cookie) {
+    if (!own_fd_check(&m->out)) {
         errno = EPIPE;
         return -1;
     }
-    while (fd_send(m->fd, letter, sizeof(*letter), fds, count) < 0) {
-        struct pollfd p = {.fd = m->fd, .events = POLLOUT};
+    while (fd_send(m->out.fd, letter, sizeof(*letter), fds, count) < 0) {
+        struct pollfd p = {.fd = m->out.fd, .events = POLLOUT};
 
         if (errno == ETOOMANYREFS)
             errno = EMFILE;
@@ -138,11 +167,11 @@ int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
     int pair[2], result = 0;
 
     if (getresuid(&uid[1], &uid[0], &uid[2]) < 0 || getresgid(&gid[1], &gid[0], &gid[2]) < 0 ||
-        fd_cookie(m->fd) != m->cookie || fd_pair(pair) < 0)
+        !own_fd_check(&m->out) || fd_pair(pair) < 0)
         return -1;
     for (letter.which = 0; letter.which < 3 && result == 0; letter.which++) {
         struct ucred ids = {getpid(), uid[letter.which], gid[letter.which]};
-        result = fd_send_as(m->fd, &letter, sizeof(letter), &pair[0], letter.which == 0, &ids);
+        result = fd_send_as(m->out.fd, &letter, sizeof(letter), &pair[0], letter.which == 0, &ids);
     }
     fd_close(pair[0]);
     fd_close(pair[1]);
@@ -154,8 +183,59 @@ void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
     struct letter letter = {
         .magic = MSG_MAGIC, .kind = LETTER_ABANDONED, .slot = (uint16_t)slot, .call = call};
 
-    if (fd_cookie(m->fd) == m->cookie)
-        fd_send(m->fd, &letter, sizeof(letter), NULL, 0);
+    if (own_fd_check(&m->out))
+        fd_send(m->out.fd, &letter, sizeof(letter), NULL, 0);
+}
+
+/* With the lock held: what the client reads; 0, or -1 and errno. */
+static int make_in(struct mailbox *m)
+{
+    int pair[2];
+
+    if (own_fd_check(&m->in) && own_fd_check(&m->in_end))
+        return 0;
+    close_in(m);
+    if (fd_pair(pair) < 0)
+        return -1;
+    m->in = own_fd(pair[0]);
+    m->in_end = own_fd(pair[1]);
+    return m->in.fd >= 0 && m->in_end.fd >= 0 ? 0 : -1;
+}
+
+int mailbox_offer(struct mailbox *m, unsigned slot, uint32_t call, int64_t deadline_ns)
+{
+    int result, end;
+
+    pthread_mutex_lock(&m->lock);
+    result = make_in(m);
+    end = m->in_end.fd;
+    pthread_mutex_unlock(&m->lock);
+    return result == 0 ? mailbox_send(m, slot, call, &end, 1, deadline_ns) : -1;
+}
+
+int mailbox_accept(struct mailbox *m, int fd)
+{
+    int result;
+
+    pthread_mutex_lock(&m->lock);
+    if (!own_fd_check(&m->out) && fd_is_seqpacket(fd, 0)) {
+        m->out = own_fd(fd);
+        fd = -1;
+    }
+    result = own_fd_check(&m->out) ? 0 : -1;
+    pthread_mutex_unlock(&m->lock);
+    closer_let_go(m->account, fd);
+    return result;
+}
+
+int mailbox_can_send(struct mailbox *m)
+{
+    int result;
+
+    pthread_mutex_lock(&m->lock);
+    result = own_fd_check(&m->out);
+    pthread_mutex_unlock(&m->lock);
+    return result;
 }
 
 /* ------------------------------------------------ receiving */
@@ -256,7 +336,7 @@ static int may_read(struct mailbox *m)
 
     if (state == CLOSER_STUCK)
         mailbox_shut(m);
-    errno = state == CLOSER_STUCK || fd_cookie(m->fd) != m->cookie ? ECONNRESET : EAGAIN;
+    errno = state == CLOSER_STUCK || !own_fd_check(&m->in) ? ECONNRESET : EAGAIN;
     return state == CLOSER_FINE && errno == EAGAIN ? 0 : -1;
 }
 
@@ -268,7 +348,7 @@ static int read_letter(struct mailbox *m, struct letter *letter)
     unsigned count;
     int lost = 0;
 
-    if (may_read(m) < 0 || fd_recv_letter(m->fd, letter, sizeof(*letter), fds, BATCH_MAX, &count,
+    if (may_read(m) < 0 || fd_recv_letter(m->in.fd, letter, sizeof(*letter), fds, BATCH_MAX, &count,
                                           m->account, &sender, &lost) < 0)
         return -1;
     if (letter->magic != MSG_MAGIC || letter->slot >= SHM_SLOT_COUNT) {

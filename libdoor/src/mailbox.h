@@ -1,9 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mailbox.h: what travels beside the calls of a channel, on its control
- * socket: descriptors both ways, and from the client credentials and the word
- * that a call was given up.
+ * mailbox.h: what travels beside the calls of a channel: descriptors both ways, and
+ * from the client credentials and the word that a call was given up.  Each side reads
+ * a socket of its own making, whose other end the peer has: who shares a socket can
+ * keep its readers waiting, by reading it into memory that is not there.  The server's
+ * is the channel's control socket; the client makes one when the server first asks.
  *
  * Any thread that waits for a letter empties the socket and puts the letters
  * of other slots aside for their threads.  A letter always goes before the
@@ -19,6 +21,7 @@
 #include <sys/types.h>
 
 #include "closer.h"
+#include "fd.h"
 #include "shm.h"
 
 #define MAILBOX_MAX 4096 /* descriptors that one call or result can carry */
@@ -48,8 +51,9 @@ struct pigeonhole; /* a slot's letters */
 
 struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
-    int fd;               /* the channel's control socket; not owned */
-    uint64_t cookie;      /* of it: the program may close the number and use it again */
+    struct own_fd in;     /* what is read: the server's control socket; the client's own, or none */
+    struct own_fd out;    /* what is written to: the client's control socket; or what it has sent */
+    struct own_fd in_end; /* the client's: the other end of what it reads, for the server */
     /* Told of those letters; or NULL. */
     void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call);
     /* How many descriptors are welcome, -1: no call waits for any; or NULL. */
@@ -60,17 +64,18 @@ struct mailbox {
 };
 
 /*
+ * in, out: descriptors of sockets that are hidden already, or -1, which become the mailbox's.
  * peer: whose letters come, -1 if that is not known; what is let go of is on an account
  * of that user.  The client's has a welcome, since results come unasked; the server says for
  * each letter that it wants with mailbox_expect().
  */
-void mailbox_init(struct mailbox *m, int fd, uid_t peer,
+void mailbox_init(struct mailbox *m, int in, int out, uid_t peer,
                   void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
                   int (*welcome)(const struct mailbox *m, unsigned slot));
 void mailbox_destroy(struct mailbox *m);
 
-/* Closes the socket, if the number still means that. */
-void mailbox_close_socket(struct mailbox *m);
+/* Closes the sockets, if the numbers still mean them. */
+void mailbox_close_sockets(struct mailbox *m);
 
 /* Both ends hear that the channel is done. */
 void mailbox_shut(const struct mailbox *m);
@@ -82,6 +87,21 @@ void mailbox_shut(const struct mailbox *m);
  */
 int mailbox_send(struct mailbox *m, unsigned slot, uint32_t call, const int *fds, unsigned count,
                  int64_t deadline_ns);
+
+/*
+ * The client: sends the other end of the socket that it reads, which is made if there is
+ * none.  Errors as mailbox_send().
+ */
+int mailbox_offer(struct mailbox *m, unsigned slot, uint32_t call, int64_t deadline_ns);
+
+/*
+ * The server: from now on what is sent goes to fd, which came from a client; or there was
+ * one already.  Takes fd over.  -1: that is no such socket.
+ */
+int mailbox_accept(struct mailbox *m, int fd);
+
+/* Whether there is anything to send to. */
+int mailbox_can_send(struct mailbox *m);
 
 /* Sends the calling process's credentials, likewise. */
 int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call);

@@ -715,6 +715,8 @@ static void mark_depleted(struct server_thread *t)
 /* Others take what the thread's channel has: it comes back late, or not at all. */
 static void prepare(struct server_thread *t)
 {
+    if (prepare_still(t))
+        return;
     pool_leave_channel(t);
     pool_check(t->pool);
     prepare_thread(t);
@@ -741,7 +743,7 @@ int pool_take_call(struct server_thread *t)
         if (t->hot == NULL) {
             t->hot = next_channel(t, &is_over, &must_ask);
             t->streak = 0;
-            if (must_ask && !prepare_is_done(t))
+            if (must_ask && !prepare_is_done(t) && !prepare_still(t))
                 continue; /* that it was may be long ago */
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);

@@ -57,6 +57,8 @@ struct pool {
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    _Atomic int takes_turns;      /* its procedures compute one at a time */
+    unsigned still_ticks;         /* in a row without a call taken; loop thread only */
     int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
@@ -73,7 +75,8 @@ struct server_thread {
     unsigned generation;        /* fork_generation() */
     unsigned preparation;       /* it is prepared as of pool->preparation */
     int is_unprepared;          /* in pool->unprepared_count */
-    int ask_ms;                 /* not prepared, it asks again after so long */
+    int is_checked;             /* it is prepared, and asks again before each call */
+    int ask_ms;                 /* it asks again after so long */
     struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */

@@ -32,26 +32,45 @@ void prepare_leave(struct server_thread *t)
 void prepare_undo(struct server_thread *t)
 {
     t->preparation = 0;
+    t->is_checked = 0;
+}
+
+/* What the function says, 0 if there is none; *preparation is which one that was. */
+static int ask(struct pool *pool, unsigned *preparation)
+{
+    int (*function)(void *data);
+    void *data;
+
+    pthread_mutex_lock(&pool->lock);
+    function = pool->prepare;
+    data = pool->prepare_data;
+    *preparation = atomic_load(&pool->preparation);
+    pthread_mutex_unlock(&pool->lock);
+    return function != NULL ? function(data) : 0;
+}
+
+int prepare_still(struct server_thread *t)
+{
+    unsigned preparation;
+
+    t->is_checked = t->is_checked && ask(t->pool, &preparation) < 0;
+    return t->is_checked;
 }
 
 void prepare_thread(struct server_thread *t)
 {
-    struct pool *pool = t->pool;
-    int (*function)(void *data);
     unsigned preparation;
-    void *data;
+    int result;
 
     if (!t->is_unprepared)
-        atomic_fetch_add(&pool->unprepared_count, 1);
+        atomic_fetch_add(&t->pool->unprepared_count, 1);
     t->is_unprepared = 1;
-    pthread_mutex_lock(&pool->lock);
-    function = pool->prepare;
-    data = pool->prepare_data;
-    preparation = atomic_load(&pool->preparation);
-    pthread_mutex_unlock(&pool->lock);
-    t->ask_ms = function != NULL ? function(data) : 0;
-    if (t->ask_ms > 0)
+    result = ask(t->pool, &preparation);
+    t->ask_ms = result < 0 ? -result : result;
+    if (result > 0)
         return;
-    t->preparation = preparation;
+    t->is_checked = result < 0;
+    if (result == 0)
+        t->preparation = preparation;
     prepare_leave(t);
 }

@@ -12,8 +12,11 @@
 /* What threads are prepared with from now on; those that are there, too. */
 void prepare_set(struct pool *pool, int (*function)(void *data), void *data);
 
-/* Whether the thread may take calls without a word. */
+/* Whether the thread may take calls without a word; if not, prepare_still() is to be asked. */
 int prepare_is_done(const struct server_thread *t);
+
+/* Whether it is prepared as it was, which takes no time; if not, it is to prepare itself. */
+int prepare_still(struct server_thread *t);
 
 /* The thread holds nothing that others wait for: this may take long, or end it. */
 void prepare_thread(struct server_thread *t);

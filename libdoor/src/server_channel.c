@@ -76,12 +76,13 @@ static void destroy(struct server_channel *ch)
         munmap(ch->shm, SHM_MAPPED_SIZE);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         shm_window_unmap(&ch->window[slot]);
-    mailbox_close_socket(&ch->mailbox);
+    mailbox_close_sockets(&ch->mailbox);
     if (own_fd_check(&ch->bell))
         closer_let_go(ch->mailbox.account, ch->bell.fd); /* a client may hold its pipe's lock */
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
     quota_give_back(&ch->share);
+    quota_give_back(&ch->delivery_share);
     door_reference_release(ch->reference);
     free(ch);
 }
@@ -144,7 +145,7 @@ static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
         return -1;
     *client_end = pair[1];
     ch->control = (struct watch){.fd = fd_hide(pair[0]), .ready = control_ready};
-    mailbox_init(&ch->mailbox, ch->control.fd, peer, call_abandoned, NULL);
+    mailbox_init(&ch->mailbox, ch->control.fd, -1, peer, call_abandoned, NULL);
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
@@ -192,8 +193,9 @@ struct server_channel *server_channel_create(struct door_reference *reference,
     ch->events = events;
     ch->reference = reference;
     ch->door = reference->door;
+    ch->who = *who;
     door_reference_hold(reference);
-    mailbox_init(&ch->mailbox, -1, (uid_t)-1, NULL, NULL);
+    mailbox_init(&ch->mailbox, -1, -1, (uid_t)-1, NULL, NULL);
     *client_control = -1;
     if (take_bell(ch, bell_fd) == 0 && make_parts(ch, who, client_control) == 0)
         return ch;
@@ -305,14 +307,15 @@ struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
                                 SHM_READ(s->arg_desc_count), SHM_READ(s->call)};
 }
 
-int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t number, int *fds,
-                           unsigned count)
+/* The same for what question asks for. */
+static int collect(struct server_channel *ch, unsigned slot, uint32_t question, uint32_t number,
+                   int *fds, unsigned count)
 {
     int error = EAGAIN; /* it was asked, and does not answer */
 
     if (mailbox_expect(&ch->mailbox, slot, number, count) < 0)
         return -1;
-    if (slot_ask(ch->shm, slot, SLOT_SEND, &ch->gone) == SLOT_SENT) {
+    if (slot_ask(ch->shm, slot, question, &ch->gone) == SLOT_SENT) {
         if (mailbox_take(&ch->mailbox, slot, number, fds, count) == 0)
             return 0;
         error = errno;
@@ -322,7 +325,40 @@ int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t nu
     return -1;
 }
 
-int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds, unsigned count)
+int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t number, int *fds,
+                           unsigned count)
+{
+    return collect(ch, slot, SLOT_SEND, number, fds, count);
+}
+
+/* 0, or -1 with EMFILE: the client has all that it may have here. */
+static int charge_receiver(struct server_channel *ch)
+{
+    if (atomic_exchange(&ch->is_delivery_charged, 1) ||
+        quota_take(&ch->delivery_share, &ch->who, 1) == 0)
+        return 0;
+    atomic_store(&ch->is_delivery_charged, 0);
+    return -1;
+}
+
+/*
+ * Has a socket to send descriptors to: the client's own, so that nobody else can read there.
+ * Several threads may ask at a time, and get the same one.
+ */
+static int find_receiver(struct server_channel *ch, unsigned slot, uint32_t number)
+{
+    int fd;
+
+    if (mailbox_can_send(&ch->mailbox))
+        return 0;
+    if (charge_receiver(ch) < 0)
+        return -1;
+    return collect(ch, slot, SLOT_RECEIVE, number, &fd, 1) == 0 ? mailbox_accept(&ch->mailbox, fd)
+                                                                : -1;
+}
+
+int server_channel_deliver(struct server_channel *ch, unsigned slot, uint32_t number,
+                           const int *fds, unsigned count)
 {
     struct shm_slot *s = shm_slot(ch->shm, slot);
     uint32_t reply = atomic_fetch_add(&ch->reply_count, 1);
@@ -331,7 +367,7 @@ int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *
         s->result_desc_count = 0;
         return 0;
     }
-    if (count <= SHM_READ(s->result_desc_max) &&
+    if (count <= SHM_READ(s->result_desc_max) && find_receiver(ch, slot, number) == 0 &&
         mailbox_send(&ch->mailbox, slot, reply, fds, count, thread_now_ns() + DELIVER_MAX_NS) ==
             0) {
         s->reply = reply;

@@ -50,7 +50,10 @@ struct server_channel {
     _Atomic uint32_t reply_count; /* numbers the replies, for their letters */
     struct own_fd memory;
     struct own_fd bell; /* our end of it; never read: fd_bell() */
-    struct quota_share share; /* whose descriptors it costs */
+    struct ucred who;         /* whose descriptors it costs, */
+    struct quota_share share; /* those that each has, */
+    struct quota_share delivery_share; /* and the one to send replies' to */
+    _Atomic int is_delivery_charged;
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
@@ -147,8 +150,8 @@ int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t nu
  * Has the caller take count descriptors, which belong to the result.  0, or -1
  * with EMFILE: it could not, or takes no more than it said.
  */
-int server_channel_deliver(struct server_channel *ch, unsigned slot, const int *fds,
-                           unsigned count);
+int server_channel_deliver(struct server_channel *ch, unsigned slot, uint32_t number,
+                           const int *fds, unsigned count);
 
 /* Asks the caller of the call in slot who it is; 0, or -1 with EINVAL. */
 int server_channel_identify(struct server_channel *ch, unsigned slot, uint32_t number,

@@ -397,7 +397,7 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
     if (server_channel_result(t->channel, t->slot, data, size) < 0)
         return -1;
     if (count == 0)
-        return server_channel_deliver(t->channel, t->slot, NULL, 0);
+        return server_channel_deliver(t->channel, t->slot, t->call_number, NULL, 0);
     fds = count > MAILBOX_MAX ? NULL : malloc(count * sizeof(*fds));
     if (fds == NULL) {
         errno = EMFILE;
@@ -405,7 +405,7 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
     }
     result = desc_prepare(descs, count, fds);
     if (result == 0) {
-        result = server_channel_deliver(t->channel, t->slot, fds, count);
+        result = server_channel_deliver(t->channel, t->slot, t->call_number, fds, count);
         desc_unprepare(descs, count, fds);
     } else if (errno == EBADF) {
         errno = EINVAL;

@@ -42,7 +42,7 @@
 
 #include "fd.h"
 
-#define SHM_VERSION 6
+#define SHM_VERSION 7
 
 #define SHM_SLOT_COUNT 256u
 #define SHM_WORD_COUNT (SHM_SLOT_COUNT / 64)
@@ -79,7 +79,9 @@ enum slot_state {
     SLOT_SENT,    /* they are on their way */
     SLOT_TAKEN,   /* it has them */
     SLOT_DONE,    /* the reply is here; the server is through with the slot */
-    SLOT_DEAD     /* set by the caller's process: the server is gone */
+    SLOT_DEAD,    /* set by the caller's process: the server is gone */
+    /* Asked like SLOT_SEND, once for a channel: where replies' descriptors are to be sent. */
+    SLOT_RECEIVE
 };
 
 struct shm_slot {

@@ -242,7 +242,8 @@ void slot_refuse(void *shm, unsigned slot)
 {
     uint32_t state = atomic_load(&shm_slot(shm, slot)->state);
 
-    if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER)
+    if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER ||
+        state == SLOT_RECEIVE)
         slot_answer(shm, slot, state, SLOT_REFUSED);
 }
 

@@ -125,6 +125,9 @@ bool door_test_await(bool (*is_so)(void *), void *arg);
 /* Time that only goes forward, in milliseconds. */
 int64_t door_test_now_ms(void);
 
+/* What a client has for a channel once a result has brought descriptors. */
+#define DOOR_TEST_RECEIVER_FDS 2
+
 /*
  * Open descriptors of this process or of another one, without those of a sanitizer that
  * is built in; -1 if the system does not tell.

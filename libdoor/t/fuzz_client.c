@@ -143,10 +143,10 @@ static struct plan plan;
 static struct {
     sem_t begin, end;
     int door; /* the other end of the client's */
-    int control, memory, bell;
+    int control, memory, bell, receiver;
     char *shm;
     unsigned slot; /* of the call that was taken last */
-} server = {.control = -1, .memory = -1, .bell = -1};
+} server = {.control = -1, .memory = -1, .bell = -1, .receiver = -1};
 
 static void take(void *to, size_t len)
 {
@@ -208,7 +208,8 @@ static void close_channel(void)
     fd_close(server.control);
     fd_close(server.memory);
     fd_close(server.bell);
-    server.control = server.memory = server.bell = -1;
+    fd_close(server.receiver);
+    server.control = server.memory = server.bell = server.receiver = -1;
 }
 
 /* The parts for a client, and our ends of them.  Takes its bell over. */
@@ -323,6 +324,51 @@ static void reply(void)
     set_state(s, m.state);
 }
 
+/* Whether a caller sleeps there until we go on. */
+static int is_awaited(unsigned slot)
+{
+    uint32_t state = atomic_load(&shm_slot(server.shm, slot)->state);
+
+    return state == SLOT_WAITING || state == SLOT_SENT || state == SLOT_TAKEN ||
+           state == SLOT_REFUSED;
+}
+
+/* What the client has sent beside the call: where it reads, if it was asked for that. */
+static void read_letters(int asked)
+{
+    struct letter letter;
+    unsigned count;
+    int fds[PASSED_MAX];
+
+    while (fd_recv(server.control, &letter, sizeof(letter), fds, PASSED_MAX, &count) == 0) {
+        replay_require(letter.magic == MSG_MAGIC && letter.slot < SHM_SLOT_COUNT);
+        if (letter.kind == LETTER_DESCRIPTORS)
+            replay_reached(SENT_DESCRIPTORS);
+        if (letter.kind == LETTER_CREDENTIALS)
+            replay_reached(IDENTIFIED);
+        if (asked && letter.kind == LETTER_DESCRIPTORS && count == 1) {
+            fd_close(server.receiver);
+            server.receiver = fds[--count];
+        }
+        while (count > 0)
+            fd_close(fds[--count]);
+    }
+}
+
+/* Where a letter goes to: what the client reads, if it has told us. */
+static int letter_socket(void)
+{
+    struct shm_slot *s = shm_slot(server.shm, server.slot);
+
+    if (server.receiver >= 0 || !is_awaited(server.slot))
+        return server.receiver >= 0 ? server.receiver : server.control;
+    set_state(s, SLOT_RECEIVE);
+    for (int i = 0; i < STEP_MAX_MS && atomic_load(&s->state) == SLOT_RECEIVE; i++)
+        replay_poll(NULL, 0, 1);
+    read_letters(1);
+    return server.receiver >= 0 ? server.receiver : server.control;
+}
+
 /* What a letter brings. */
 static int gift(unsigned which)
 {
@@ -352,7 +398,7 @@ static void send_letter(void)
     fds[0] = gift(m.which);
     for (unsigned i = 1; i < count; i++)
         fds[i] = fds[0];
-    fd_send(server.control, &letter, sizeof(letter), fds, count);
+    fd_send(letter_socket(), &letter, sizeof(letter), fds, count);
     fd_close(fds[0]);
 }
 
@@ -361,7 +407,7 @@ static void send_raw(void)
     char bytes[sizeof(struct letter)];
 
     take(bytes, sizeof(bytes));
-    fd_send(server.control, bytes, sizeof(bytes), &server.memory, 1);
+    fd_send(letter_socket(), bytes, sizeof(bytes), &server.memory, 1);
 }
 
 static void write_window(void)
@@ -450,33 +496,6 @@ static int take_call(void)
     return 1;
 }
 
-/* What the client has sent beside the call. */
-static void read_letters(void)
-{
-    struct letter letter;
-    unsigned count;
-    int fds[PASSED_MAX];
-
-    while (fd_recv(server.control, &letter, sizeof(letter), fds, PASSED_MAX, &count) == 0) {
-        replay_require(letter.magic == MSG_MAGIC && letter.slot < SHM_SLOT_COUNT);
-        if (letter.kind == LETTER_DESCRIPTORS)
-            replay_reached(SENT_DESCRIPTORS);
-        if (letter.kind == LETTER_CREDENTIALS)
-            replay_reached(IDENTIFIED);
-        while (count > 0)
-            fd_close(fds[--count]);
-    }
-}
-
-/* Whether a caller sleeps there until we go on. */
-static int is_awaited(unsigned slot)
-{
-    uint32_t state = atomic_load(&shm_slot(server.shm, slot)->state);
-
-    return state == SLOT_WAITING || state == SLOT_SENT || state == SLOT_TAKEN ||
-           state == SLOT_REFUSED;
-}
-
 /* 1 when the client waits for us, 0 if it has closed the door. */
 static int client_waits(void)
 {
@@ -506,7 +525,7 @@ static void serve_calls(void)
         take(&move, 1);
         if (make_move(move % MOVES) && !client_waits())
             break;
-        read_letters();
+        read_letters(0);
     }
 }
 

@@ -105,7 +105,7 @@ static void ask(struct mailbox *m, unsigned operation, const struct record *r, u
 /* fd: the mailbox's other end. */
 static void play(struct mailbox *m, int fd, const uint8_t *data, size_t size)
 {
-    struct mailbox peer = {.fd = fd, .cookie = fd_cookie(fd)};
+    struct mailbox peer = {.out = {.fd = fd, .cookie = fd_cookie(fd)}};
 
     while (size > 2) {
         unsigned operation = (data[0] & ~RAW) % OPERATIONS, count = data[1];
@@ -135,9 +135,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     replay_require(fd_pair(pair) == 0);
     replay_require(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
     if (desc_max == 0)
-        mailbox_init(&m, pair[1], getuid(), given_up, NULL);
+        mailbox_init(&m, pair[1], -1, getuid(), given_up, NULL);
     else
-        mailbox_init(&m, pair[1], (uid_t)-1, NULL, welcome);
+        mailbox_init(&m, pair[1], -1, (uid_t)-1, NULL, welcome);
     if (size > 1)
         play(&m, pair[0], data + 1, size - 1);
     mailbox_read(&m);

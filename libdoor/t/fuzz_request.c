@@ -299,7 +299,7 @@ static void send_letter(const struct letter_record *r, unsigned count)
 static void answer(unsigned slot, uint32_t question)
 {
     const struct call_record *r = &channel.calls[slot];
-    struct mailbox m = {.fd = channel.control, .cookie = fd_cookie(channel.control)};
+    struct mailbox m = {.out = {.fd = channel.control, .cookie = fd_cookie(channel.control)}};
     struct letter_record letter = {LETTER_DESCRIPTORS, (uint16_t)slot, r->call, 0};
 
     replay_reached(ASKED);
@@ -316,7 +316,8 @@ static void answer_all(void)
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
         uint32_t state = atomic_load(&shm_slot(channel.shm, slot)->state);
 
-        if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER)
+        if (state == SLOT_IDENTIFY || state == SLOT_SEND || state == SLOT_DELIVER ||
+            state == SLOT_RECEIVE)
             answer(slot, state);
     }
 }
@@ -387,7 +388,7 @@ static void play_channel(int door, enum operation operation, unsigned which,
             send_letter(&letter, which);
         else
             mailbox_send_credentials(
-                &(struct mailbox){.fd = channel.control, .cookie = fd_cookie(channel.control)},
+                &(struct mailbox){.out = {.fd = channel.control, .cookie = fd_cookie(channel.control)}},
                 letter.slot % SHM_SLOT_COUNT, letter.call);
     }
 }

@@ -56,7 +56,7 @@ static void make_channel(void)
     channel.shm = mmap(NULL, SHM_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
                        channel.memory.fd, 0);
     replay_require(channel.shm != MAP_FAILED);
-    channel.control.fd = channel.mailbox.fd = -1;
+    channel.control.fd = channel.mailbox.in.fd = channel.mailbox.out.fd = -1;
 }
 
 static size_t take(const uint8_t **data, size_t *size, void *to, size_t len)

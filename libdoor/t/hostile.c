@@ -50,7 +50,7 @@ bool hostile_open_channel(struct hostile_peer *p)
     int pair[2], fds[2], heard;
     unsigned count = 0;
 
-    p->control = p->memory = p->bell = -1;
+    p->control = p->memory = p->bell = p->receiver = -1;
     p->shm = NULL;
     door_test_require(fd_pair(pair) == 0);
     struct own_fd bell = fd_bell(&heard);
@@ -89,7 +89,8 @@ void hostile_close(struct hostile_peer *p)
     fd_close(p->memory);
     fd_close(p->bell);
     fd_close(p->door);
-    *p = (struct hostile_peer){-1, -1, -1, -1, NULL};
+    fd_close(p->receiver);
+    *p = (struct hostile_peer){-1, -1, -1, -1, NULL, -1};
 }
 
 struct shm_head *hostile_head(struct hostile_peer *p)
@@ -164,7 +165,8 @@ bool hostile_letter(struct hostile_peer *p, unsigned kind, unsigned slot, uint32
     struct letter letter = {
         .magic = MSG_MAGIC, .kind = (uint16_t)kind, .slot = (uint16_t)slot, .call = call};
 
-    return fd_send(p->control, &letter, sizeof(letter), fds, count) == 0;
+    return fd_send(p->receiver >= 0 ? p->receiver : p->control, &letter, sizeof(letter), fds,
+                   count) == 0;
 }
 
 int hostile_lingering(int *peer)

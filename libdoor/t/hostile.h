@@ -21,6 +21,7 @@ struct hostile_peer {
     int memory;
     int bell;
     char *shm;
+    int receiver; /* a server's: where the client reads; letters go there, once it is had */
 };
 
 /* A connected socket, as open(2) of a door's name leaves it. */

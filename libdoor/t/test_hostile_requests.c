@@ -248,7 +248,7 @@ enum stage { CONNECTED, ASKED, ASKED_CLOSED, OPENED, FILLED, MARKED, RUNG, RUNNI
 
 static void go_to_stage(enum stage stage)
 {
-    struct hostile_peer p = {-1, -1, -1, -1, NULL};
+    struct hostile_peer p = {-1, -1, -1, -1, NULL, -1};
     struct target_request *r;
     int pair[2], bell[2];
 

@@ -9,10 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -44,6 +47,7 @@ struct plan {
 
 static const char *path;
 static int control = -1; /* the server's end of it */
+static int client_control = -1; /* a copy of the client's, kept by a server that should not */
 
 /* ------------------------------------------------ what it hands out */
 
@@ -54,6 +58,14 @@ static int good_control(void)
     door_test_require(fd_pair(pair) == 0);
     control = pair[0];
     return pair[1];
+}
+
+static int shared_control(void)
+{
+    int fd = good_control();
+
+    client_control = dup(fd);
+    return fd;
 }
 
 static int stream_control(void)
@@ -305,9 +317,23 @@ static void wake_for_nothing(struct hostile_peer *p)
         set_state(p, slot, SLOT_WAITING);
 }
 
-static void announce_descriptors(struct hostile_peer *p, uint32_t count, unsigned sent)
+/* Asks for the socket that the client reads, to which letters go from then on. */
+static void ask_for_receiver(struct hostile_peer *p, unsigned slot)
 {
-    unsigned slot = (unsigned)first_call(p);
+    struct letter letter;
+    unsigned count = 0;
+    int fd;
+
+    set_state(p, slot, SLOT_RECEIVE);
+    if (!hostile_await(p, slot, SLOT_SENT, 10000))
+        return; /* its caller takes none */
+    door_test_require(fd_recv(p->control, &letter, sizeof(letter), &fd, 1, &count) == 0);
+    door_test_require(count == 1 && letter.kind == LETTER_DESCRIPTORS && letter.slot == slot);
+    p->receiver = fd;
+}
+
+static void announce_in(struct hostile_peer *p, unsigned slot, uint32_t count, unsigned sent)
+{
     int fds[200];
 
     for (unsigned i = 0; i < 200; i++)
@@ -321,6 +347,58 @@ static void announce_descriptors(struct hostile_peer *p, uint32_t count, unsigne
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
     hostile_slot(p, slot)->error = 0;
     set_state(p, slot, SLOT_DONE);
+}
+
+static void announce_descriptors(struct hostile_peer *p, uint32_t count, unsigned sent)
+{
+    unsigned slot = (unsigned)first_call(p);
+
+    ask_for_receiver(p, slot);
+    announce_in(p, slot, count, sent);
+}
+
+/* Without asking for the socket that it should go to. */
+static void announce_on_control(struct hostile_peer *p)
+{
+    unsigned slot = (unsigned)first_call(p);
+
+    hostile_letter(p, LETTER_DESCRIPTORS, slot, 1, &p->bell, 1);
+    hostile_slot(p, slot)->result_at = SHM_IN_SLOT;
+    announce_in(p, slot, 1, 0);
+}
+
+/* Memory into which the kernel cannot write before somebody helps; NULL: not for us. */
+static void *memory_that_waits(void)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    area.range.start = (uintptr_t)page;
+    area.range.len = 4096;
+    if (fd < 0 || page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) < 0 ||
+        ioctl(fd, UFFDIO_REGISTER, &area) < 0)
+        return NULL;
+    return page;
+}
+
+static void *read_for_ever(void *page)
+{
+    if (page != NULL)
+        recv(client_control, page, 1, 0);
+    return NULL;
+}
+
+/* Whoever reads a socket keeps all others that do waiting: here, the client. */
+static void announce_and_read(struct hostile_peer *p)
+{
+    pthread_t reader;
+
+    door_test_require(send(p->control, "x", 1, 0) == 1);
+    door_test_require(pthread_create(&reader, NULL, read_for_ever, memory_that_waits()) == 0);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    announce_descriptors(p, 1, 0);
 }
 
 static void announce_what_never_comes(struct hostile_peer *p)
@@ -340,11 +418,15 @@ static void send_too_many(struct hostile_peer *p)
 
 static void send_garbage_letters(struct hostile_peer *p)
 {
+    unsigned slot = (unsigned)first_call(p);
     char garbage[100] = {1};
 
-    for (size_t len = 1; len < sizeof(garbage); len++)
+    ask_for_receiver(p, slot);
+    for (size_t len = 1; len < sizeof(garbage); len++) {
         fd_send(p->control, garbage, len, &p->bell, 1);
-    announce_descriptors(p, 1, 0);
+        fd_send(p->receiver, garbage, len, &p->bell, 1);
+    }
+    announce_in(p, slot, 1, 0);
 }
 
 static void hang_up(struct hostile_peer *p)
@@ -398,7 +480,7 @@ static void answer(const struct plan *plan, struct hostile_peer *p, int reply)
 static void serve_badly(void *arg)
 {
     const struct plan *plan = arg;
-    struct hostile_peer p = {-1, -1, -1, -1, NULL};
+    struct hostile_peer p = {-1, -1, -1, -1, NULL, -1};
     struct msg_request request;
     int came[2], door, listening = listen_at(path);
     unsigned count;
@@ -501,6 +583,9 @@ static const struct plan results[] = {
     {"a result that cannot be mapped", GOOD, memory_to_freeze, 0, give_frozen_result},
     {"descriptors that never come", GOOD, good_memory, 0, announce_what_never_comes},
     {"announces too many descriptors", GOOD, good_memory, 0, announce_too_many},
+    {"a descriptor on the control socket", GOOD, good_memory, 0, announce_on_control},
+    {"reads the client's control socket", sizeof(struct msg_answer), MSG_MAGIC, 0, shared_control,
+     good_memory, 0, announce_and_read},
 };
 
 static const struct plan queues[] = {

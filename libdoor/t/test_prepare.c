@@ -29,6 +29,7 @@ static struct shared {
     sem_t preparing, prepared; /* the same of preparations from block_from on */
     unsigned block_from, block_to; /* which of them block: numbers from 1; 0: none */
     unsigned end_at;               /* which one ends its thread */
+    _Atomic int gone;              /* the next one to be asked has lost it; it blocks then */
     _Atomic int ask_ms;            /* what they return */
     _Atomic unsigned tries;        /* preparations so far */
     _Atomic unsigned unprepared;   /* calls in a thread that was not */
@@ -48,13 +49,17 @@ static int prepare(void *data)
     unsigned number = atomic_fetch_add(&shared->tries, 1) + 1;
 
     door_test_require(data == &own_door);
+    if (shared->ask_ms < 0 && is_prepared) { /* asked, whether it still is */
+        is_prepared = !atomic_exchange(&shared->gone, 0);
+        return is_prepared ? shared->ask_ms : 1;
+    }
     if (number == shared->end_at)
         pthread_exit(NULL);
     if (shared->block_from != 0 && number >= shared->block_from && number <= shared->block_to) {
         sem_post(&shared->preparing);
         door_test_require(door_test_sem_wait(&shared->prepared));
     }
-    is_prepared = shared->ask_ms == 0;
+    is_prepared = shared->ask_ms <= 0;
     return shared->ask_ms;
 }
 
@@ -312,6 +317,53 @@ START_TEST(a_preparation_ends_its_thread)
 }
 END_TEST
 
+/* ------------------------------------------------ asked before each call */
+
+START_TEST(asked_before_each_call)
+{
+    prepare_server();
+    shared->ask_ms = -50;
+    start(4);
+    for (int i = 0; i < 100; i++)
+        call(ANSWER);
+    ck_assert_uint_ge(shared->tries, 100);
+    ck_assert(await_tries(shared->tries + 3)); /* without calls */
+    block(0, 4); /* more of them are started */
+    await_entered(4);
+    release(4);
+    end(0, 4);
+    shared->ask_ms = 0;
+    call(ANSWER);
+    ck_assert_uint_eq(shared->calls, 105);
+}
+END_TEST
+
+/* The call for which it was woken is another one's, while it prepares itself. */
+START_TEST(one_that_finds_it_gone_holds_nobody_up)
+{
+    unsigned tries;
+
+    prepare_server();
+    shared->ask_ms = -10000;
+    start(2);
+    block(0, 2);
+    await_entered(2);
+    release(2);
+    end(0, 2);
+    tries = shared->tries;
+    nanosleep(&(struct timespec){.tv_nsec = 100 * MS}, NULL); /* both sleep */
+    shared->gone = 1;
+    shared->block_from = tries + 1;
+    shared->block_to = tries + 1000;
+    call(ANSWER);
+    ck_assert(door_test_sem_wait(&shared->preparing));
+    for (int i = 0; i < 50; i++)
+        call(ANSWER);
+    ck_assert_uint_eq(shared->calls, 53);
+    sem_post(&shared->prepared);
+}
+END_TEST
+
 /* ------------------------------------------------ what is told */
 
 START_TEST(while_all_are_busy)
@@ -386,6 +438,8 @@ int main(void)
     tcase_add_test(tc, threads_that_lose_it);
     tcase_add_test(tc, one_that_loses_it_holds_nobody_up);
     tcase_add_test(tc, a_preparation_ends_its_thread);
+    tcase_add_test(tc, asked_before_each_call);
+    tcase_add_test(tc, one_that_finds_it_gone_holds_nobody_up);
     tcase_add_test(tc, while_all_are_busy);
     tcase_add_loop_test(tc, what_cannot_be_done, 0, 2);
     return door_test_run(suite);

@@ -165,6 +165,25 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
     unlike $httpd->since($mark), qr/the supervisor has ended|exit signal/, '... nobody has died';
 }
 
+# ---- every byte of the table of calls
+
+# It is as large as no other one, and sparse: its beginning is what is in use.
+for my $byte ("\xff", "\0", 'A') {
+    my $name = sprintf 'the table of calls is 0x%02x', ord $byte;
+    my $mark = $httpd->mark;
+    is scribble(sub { length $_[0] > 10_000_000 ? $byte x 1_000_000 : undef }), 1, $name;
+    for my $app (qw(first second)) {
+        ok $httpd->wait_for(sub { $httpd->status("/$app") == 200 }), "... $app serves";
+        my $pid = pid_of($app);
+        $httpd->install(hello => $app); # the old one ends when it has no call any more
+        ok $httpd->graceful, '... httpd restarts';
+        ok $httpd->wait_for(sub { (pid_of($app) || $pid) != $pid && $httpd->apps($app) == 1 }),
+            '... and it is replaced';
+    }
+    is $httpd->supervisor, $supervisor, '... by the same supervisor';
+    unlike $httpd->since($mark), qr/the supervisor has ended|exit signal/, '... nobody has died';
+}
+
 # ---- the parent's socket, which other modules' processes inherit
 
 # As one of them has it.

@@ -59,6 +59,7 @@ sub declared {
 my %map = (
     'mod_door.so'      => 'module/mod_door.map',
     'libdoor_app.so.1' => 'door_app/libdoor_app.map',
+    'libdoor_fcgi.so.1' => 'door_app/fcgi/libdoor_fcgi.map',
 );
 my %headers = ('libdoor_app.so.1' => ['door_app/door_app.h']);
 if (-e "$build/libdoor.so.1") {

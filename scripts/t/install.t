@@ -43,6 +43,8 @@ is system(@make, 'install'), 0, 'make install';
 
 chomp(my $modules = `$apxs -q LIBEXECDIR`);
 for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.so.1 lib/libdoor.a
+    lib/libdoor_fcgi.so lib/libdoor_fcgi.so.1 lib/libdoor_fcgi.a lib/pkgconfig/libdoor_fcgi.pc
+    include/door_fcgi/fcgiapp.h include/door_fcgi/fcgi_stdio.h lib/mod_door/door_cgi
     lib/libdoor_app.so lib/libdoor_app.so.1 lib/libdoor_app.a lib/pkgconfig/libdoor.pc
     lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
     include/libdoor/sys/door.h

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * apps.c: the launched applications of a configuration.
+ * definitions.c: the launched applications of a configuration.
  */
-#ifndef MOD_DOOR_APPS_H
-#define MOD_DOOR_APPS_H
+#ifndef MOD_DOOR_DEFINITIONS_H
+#define MOD_DOOR_DEFINITIONS_H
 
 #include <apr_hash.h>
 

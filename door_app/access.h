@@ -1,0 +1,15 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * access.h: questions whether requests may pass; access.c.
+ */
+#ifndef DOOR_APP_ACCESS_H
+#define DOOR_APP_ACCESS_H
+
+#include "app.h"
+#include "request.h"
+
+/* Has the handler for the request's role answer it, or says that there is none. */
+void door_rt_guard(const struct door_app *app, struct door_rt_request *req);
+
+#endif

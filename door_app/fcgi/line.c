@@ -1,0 +1,117 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * line.c: see line.h.  A door's procedure cannot be a loop that accepts: door_return()
+ * does not come back.  So a server thread lends its request to a thread of the program
+ * that waits for one, and waits until it has that back.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "line.h"
+
+/* On the server thread's stack. */
+struct line_place {
+    STAILQ_ENTRY(line_place) link;
+    struct door_app_request *req;
+    void *lent;
+    int is_question;
+    sem_t is_back;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    STAILQ_HEAD(, line_place) places; /* that nobody has taken */
+    sem_t count;                      /* of them, and one more once it is over */
+    int is_open;
+    _Atomic int is_over;
+} line = {.lock = PTHREAD_MUTEX_INITIALIZER, .places = STAILQ_HEAD_INITIALIZER(line.places)};
+
+static int is_question;
+
+/* On a server thread. */
+static void serve(struct door_app_request *req, void *kind)
+{
+    struct line_place place = {
+        .req = req, .lent = door_app_lend(req), .is_question = kind == &is_question};
+
+    sem_init(&place.is_back, 0, 0);
+    pthread_mutex_lock(&line.lock);
+    STAILQ_INSERT_TAIL(&line.places, &place, link);
+    pthread_mutex_unlock(&line.lock);
+    sem_post(&line.count);
+    while (sem_wait(&place.is_back) == -1)
+        continue;
+    sem_destroy(&place.is_back);
+}
+
+static void *run(void *app)
+{
+    door_app_run(app, NULL); /* stderr tells what has failed */
+    line_close();
+    return NULL;
+}
+
+static int start(void)
+{
+    struct door_app *app = door_app_create();
+    pthread_t thread;
+    int error;
+
+    door_app_handle(app, "/", serve, NULL);
+    for (int role = DOOR_APP_AUTHENTICATOR; role <= DOOR_APP_ACCESS_CHECKER; role++)
+        door_app_guard(app, (enum door_app_role)role, serve, &is_question);
+    sem_init(&line.count, 0, 0);
+    error = pthread_create(&thread, NULL, run, app);
+    if (error == 0)
+        pthread_detach(thread);
+    return error;
+}
+
+int line_open(void)
+{
+    int error = 0;
+
+    pthread_mutex_lock(&line.lock);
+    if (!line.is_open)
+        error = start();
+    line.is_open = error == 0;
+    pthread_mutex_unlock(&line.lock);
+    return error;
+}
+
+struct line_place *line_enter(struct door_app_request **req, int *question)
+{
+    struct line_place *place;
+
+    while (sem_wait(&line.count) == -1)
+        continue;
+    if (atomic_load(&line.is_over)) {
+        sem_post(&line.count); /* for all others */
+        return NULL;
+    }
+    pthread_mutex_lock(&line.lock);
+    place = STAILQ_FIRST(&line.places);
+    STAILQ_REMOVE_HEAD(&line.places, link);
+    pthread_mutex_unlock(&line.lock);
+    door_app_borrow(place->lent);
+    *req = place->req;
+    *question = place->is_question;
+    return place;
+}
+
+void line_leave(struct line_place *place)
+{
+    door_app_give_back();
+    sem_post(&place->is_back);
+}
+
+void line_close(void)
+{
+    atomic_store(&line.is_over, 1);
+    sem_post(&line.count);
+}

@@ -1,0 +1,28 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * line.h: the door's requests, for threads that wait for them.  It runs the door, and
+ * knows nothing of streams.
+ */
+#ifndef DOOR_FCGI_LINE_H
+#define DOOR_FCGI_LINE_H
+
+#include <door_app.h>
+
+/* A request on its way to a thread of the program and back. */
+struct line_place;
+
+/* Serves the door, from the first call on: 0, or an errno value. */
+int line_open(void);
+
+/*
+ * The next request, which is this thread's until line_leave(): blocks until there is one.
+ * NULL: there will be none.  *is_question: it asks whether another request may pass.
+ */
+struct line_place *line_enter(struct door_app_request **req, int *is_question);
+void line_leave(struct line_place *place);
+
+/* From now on there will be none; may be called by a signal handler. */
+void line_close(void);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_guard.c: whether requests may pass: which handler says so, and what httpd hears.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support.h"
+
+static struct door_app *app;
+
+static void setup(void)
+{
+    app = door_app_create();
+}
+
+/* The status of the answer to that question about /a/b; *role is what it says it answers. */
+static unsigned ask_role(const char *asked, char role[64])
+{
+    struct door_wire_field field;
+    struct message message;
+    static struct answer answer;
+
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_METHOD, "", "GET");
+    message_field(&message, DOOR_WIRE_SCRIPT_NAME, "", "/a/b");
+    message_field(&message, DOOR_WIRE_ROLE, "", asked);
+    message_field(&message, DOOR_WIRE_ENV, "REMOTE_PASSWD", "secret");
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    ask(app, &message, &answer);
+    ck_assert_uint_eq(answer.reader.kind, DOOR_WIRE_RESPONSE);
+    role[0] = '\0';
+    for (struct door_wire_reader reader = answer.reader; door_wire_next(&reader, &field);)
+        if (field.type == DOOR_WIRE_ROLE)
+            snprintf(role, 64, "%s", field.value);
+    return answer.reader.status;
+}
+
+static void let_in(struct door_app_request *req, void *data)
+{
+    ck_assert_str_eq(door_app_path(req), "/a/b");
+    ck_assert_str_eq(door_app_cgi(req, "REMOTE_PASSWD"), "secret");
+    door_app_printf(req, "nobody reads this");
+    ck_assert_int_eq(door_app_status(req, *(int *)data), 0);
+}
+
+static void say_nothing(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "come in");
+}
+
+static void begin_anew(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_status(req, 200);
+    ck_assert_int_eq(door_app_reset(req), 0);
+}
+
+START_TEST(the_role_tells_the_handler)
+{
+    static int in = 200, out = 404;
+    char role[64];
+
+    ck_assert_int_eq(door_app_guard(app, DOOR_APP_AUTHENTICATOR, let_in, &in), 0);
+    ck_assert_int_eq(door_app_guard(app, DOOR_APP_AUTHORIZER, let_in, &out), 0);
+    ck_assert_uint_eq(ask_role(DOOR_WIRE_AUTHENTICATOR, role), 200);
+    ck_assert_str_eq(role, DOOR_WIRE_AUTHENTICATOR);
+    ck_assert_uint_eq(ask_role(DOOR_WIRE_AUTHORIZER, role), 404);
+    ck_assert_str_eq(role, DOOR_WIRE_AUTHORIZER);
+}
+END_TEST
+
+/* Of what does not answer the question httpd must not think that it does. */
+START_TEST(no_handler_is_no_answer)
+{
+    static int in = 200;
+    char role[64];
+
+    door_app_handle(app, "/", say_nothing, NULL);
+    door_app_guard(app, DOOR_APP_AUTHENTICATOR, let_in, &in);
+    ck_assert_uint_eq(ask_role(DOOR_WIRE_ACCESS_CHECKER, role), 501);
+    ck_assert_str_eq(role, "");
+    ck_assert_uint_eq(ask_role("another", role), 501);
+    ck_assert_str_eq(role, "");
+}
+END_TEST
+
+START_TEST(only_a_yes_lets_in)
+{
+    char role[64];
+
+    door_app_guard(app, DOOR_APP_AUTHENTICATOR, say_nothing, NULL);
+    door_app_guard(app, DOOR_APP_AUTHORIZER, begin_anew, NULL);
+    ck_assert_uint_eq(ask_role(DOOR_WIRE_AUTHENTICATOR, role), 403);
+    ck_assert_str_eq(role, DOOR_WIRE_AUTHENTICATOR);
+    ck_assert_uint_eq(ask_role(DOOR_WIRE_AUTHORIZER, role), 403);
+}
+END_TEST
+
+START_TEST(mistakes)
+{
+    ck_assert_int_eq(door_app_guard(app, DOOR_APP_ACCESS_CHECKER, NULL, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_guard(app, (enum door_app_role)3, say_nothing, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(door_app_guard(app, DOOR_APP_ACCESS_CHECKER, say_nothing, NULL), 0);
+    ck_assert_int_eq(door_app_guard(app, DOOR_APP_ACCESS_CHECKER, say_nothing, NULL), -1);
+    ck_assert_int_eq(errno, EEXIST);
+    ck_assert_int_eq(door_app_guard(NULL, DOOR_APP_ACCESS_CHECKER, say_nothing, NULL), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("guard");
+
+    tcase_add_checked_fixture(tests, setup, NULL);
+    tcase_add_test(tests, the_role_tells_the_handler);
+    tcase_add_test(tests, no_handler_is_no_answer);
+    tcase_add_test(tests, only_a_yes_lets_in);
+    tcase_add_test(tests, mistakes);
+    return run_tests(tests);
+}
