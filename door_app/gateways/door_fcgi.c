@@ -202,6 +202,7 @@ int main(int argc, char **argv)
                  .keeper = {.stop_ms = 10000, .tmp_dir = "/tmp"}},
         .exchange = {.role = FCGI_RESPONDER, .abort_ms = 5000},
     };
+    struct fcgi_exchange_config question;
     struct door_app *app;
     int status;
 
@@ -217,6 +218,11 @@ int main(int argc, char **argv)
     }
     app = door_app_create();
     door_app_handle(app, "/", fcgi_exchange, &options.exchange);
+    question = options.exchange;
+    question.role = FCGI_AUTHORIZER;
+    question.is_question = 1;
+    for (int role = DOOR_APP_AUTHENTICATOR; role <= DOOR_APP_ACCESS_CHECKER; role++)
+        door_app_guard(app, (enum door_app_role)role, fcgi_exchange, &question);
     status = door_app_run(app, options.door);
     if (status != 0)
         _exit(status); /* requests may still use the pool: the keeper ends what is left */
