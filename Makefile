@@ -308,10 +308,42 @@ $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ -lfcgi
 
+# ---------------------------------------------------------------- Python
+#
+# The package door_app: the extension module with both libraries beside it, in one wheel
+# for CPython 3.9 and later.  python-dbg is the same for the interpreter that counts.
+
+PYTHON       ?= /usr/bin/python3
+PYTHON_DEBUG ?= /usr/bin/python3-dbg
+PYTHON_FILES := $(wildcard python/*.py python/door_app/* python/src/*)
+PYTHON_BUILD := $(BUILD)/python
+
+# In a copy of python/, as setuptools writes beside its sources.
+define python_stage
+rm -rf $(1) && mkdir -p $(1) && cp -R python/setup.py python/src python/door_app $(1)
+rm -rf $(1)/door_app/__pycache__
+cp -L $(wildcard $(BUILD)/libdoor.so.$(SOVERSION)) $(BUILD)/libdoor_app.so.$(SOVERSION) $(1)/door_app
+endef
+PYTHON_ENV = DOOR_APP_VERSION='$(VERSION)' DOOR_APP_INCLUDE='$(abspath door_app)' WERROR='$(WERROR)'
+
+.PHONY: python python-dbg
+python: $(PYTHON_BUILD)/stamp
+$(PYTHON_BUILD)/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/door_app.h
+	$(call python_stage,$(PYTHON_BUILD)/stage)
+	rm -f $(PYTHON_BUILD)/*.whl
+	cd $(PYTHON_BUILD)/stage && $(PYTHON_ENV) $(PYTHON) setup.py -q bdist_wheel --dist-dir ..
+	touch $@
+
+python-dbg: $(PYTHON_BUILD)/dbg/stamp
+$(PYTHON_BUILD)/dbg/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/door_app.h
+	$(call python_stage,$(PYTHON_BUILD)/dbg)
+	cd $(PYTHON_BUILD)/dbg && $(PYTHON_ENV) $(PYTHON_DEBUG) setup.py -q build_ext --inplace
+	touch $@
+
 # ---------------------------------------------------------------- to run
 
-.PHONY: deps deps-analysis demo check check-c check-tree check-asan check-asan-apps check-tsan \
-	check-valgrind fuzz mutants $(MPMS:%=check-%)
+.PHONY: deps deps-analysis demo check check-c check-tree check-python check-asan check-asan-apps \
+	check-tsan check-valgrind fuzz mutants $(MPMS:%=check-%)
 
 deps:
 	@sh scripts/deps.sh
@@ -327,7 +359,7 @@ demo: deps
 # The groups run one after the other whatever -j says: some measure time.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree $(MPMS); do \
+	@+failed=; for group in c tree python $(MPMS); do \
 		echo "== check-$$group"; \
 		$(MAKE) --no-print-directory WERROR=-Werror check-$$group || failed="$$failed $$group"; \
 	done; \
@@ -335,6 +367,18 @@ check: deps
 
 check-c: tests
 	$(PROVE) $(TESTS) $(FUZZERS)
+
+# Real applications, beside what else serves them.
+.PHONY: check-heavy check-heavy-python
+check-heavy: check-heavy-python
+check-heavy-python: deps all python
+	@sh scripts/deps.sh heavy-python
+	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+
+check-python: all python python-dbg
+	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PROVE) -e '$(PYTHON)' python/t/test_*.py
 
 # The C tests again, in builds of their own below $(BUILD).  A report is a failure, also one
 # of a child process whose end no test looks at.  What is not so is in libdoor/t/*.supp.

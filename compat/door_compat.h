@@ -230,6 +230,18 @@ int door_running_calls(int d);
 int door_set_threads(int d, unsigned max, unsigned idle_ms);
 
 /*
+ * From now on procedures of d, a door of this process that is not private, and all others
+ * like it, are known to compute one at a time, under a lock of the program's such as an
+ * interpreter's.  No thread is started to stand in the queue for that, unless no call is
+ * taken for half a second.
+ *
+ * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
+ * does not let itself be told.
+ * Threads: any.
+ */
+int door_take_turns(int d);
+
+/*
  * Has prepare(data) called in each thread that serves d, a door of this process that is not
  * private, or another one like it: before it takes a call for the first time, or again after
  * door_prepare_again().  Those that are there are no exception.  It returns 0: the thread

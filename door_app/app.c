@@ -99,6 +99,14 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms)
     return 0;
 }
 
+int door_app_take_turns(struct door_app *app)
+{
+    if (app == NULL)
+        return door_rt_mistake(app, ENOMEM, "door_app_take_turns: no application");
+    app->takes_turns = 1;
+    return 0;
+}
+
 int door_app_before(struct door_app *app, door_app_hook *hook, void *data)
 {
     struct door_rt_hook **link = app != NULL ? &app->hooks : NULL;

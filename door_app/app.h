@@ -53,6 +53,7 @@ struct door_app {
     struct door_rt_hooks *thread_hooks; /* held */
     int has_thread_max;                 /* the program says so */
     unsigned thread_max;                /* 0: as many as the doors like */
+    int takes_turns;                    /* handlers compute one at a time */
     unsigned thread_idle_ms;            /* 0: none ends */
     char mistake[200];                  /* why it is incomplete; "" if it is not */
     _Atomic int is_stopping;            /* it was told to end */

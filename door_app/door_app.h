@@ -280,6 +280,17 @@ int door_app_thread_lost(struct door_app_request *req);
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
+ * Says that handlers compute one at a time, as those of a language with an interpreter's
+ * lock do.  Calls then make no threads that would only stand in the queue for that, unless
+ * for half a second no call is taken.  On illumos, where the system decides how many
+ * threads there are, it has no meaning.
+ *
+ * Errors:  ENOMEM app is NULL.
+ * Threads: one at a time, and none once door_app_run() was called.
+ */
+int door_app_take_turns(struct door_app *app);
+
+/*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
  * 0660 less the umask; one that is there keeps its mode and owner.  Who may
@@ -287,7 +298,7 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *
  * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
  * its name, if that is what DOOR_PATH says: it writes a line end to the descriptor whose number is in the
- * environment variable DOOR_READY_FD, and closes it.
+ * environment variable DOOR_READY_FD.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
  * requests are refused and those that run are waited for; a second signal, a
@@ -309,6 +320,18 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
  *          of the one that calls this.
  */
 int door_app_run(struct door_app *app, const char *path);
+
+/*
+ * Asks who has launched the application (mod_door's DoorApp) for another process in its
+ * place, such as when files that it consists of have changed.  The new process starts
+ * first; this one goes on until SIGTERM tells it to stop, and no request is lost.  Asking
+ * again, and sooner than a second after the start, is the same.
+ *
+ * Errors:  ENOTSUP nobody has launched it who could do that, or it does not serve yet; EPIPE
+ *          he has gone.
+ * Threads: any.
+ */
+int door_app_ask_replacement(void);
 
 /*
  * Frees an application that does not run (any more).  Does nothing if app is
@@ -828,6 +851,15 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);
+
+/*
+ * Gives the response up: what follows fails with ECANCELED.  If nothing of it has been
+ * sent the client gets a 502; otherwise it sees that something is missing.
+ *
+ * Errors:  none but EINVAL, of a request that is over.
+ * Threads: the request's.
+ */
+int door_app_abort(struct door_app_request *req);
 
 /* ---------------------------------------------------------------- the log */
 

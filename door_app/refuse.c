@@ -46,6 +46,17 @@ int door_app_reset(struct door_app_request *handle)
     return 0;
 }
 
+int door_app_abort(struct door_app_request *handle)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+
+    if (req == NULL)
+        return -1;
+    if (req->channel.failed == 0)
+        req->channel.failed = ECANCELED;
+    return 0;
+}
+
 /* A page that refuses, too, has no other. */
 static const struct door_rt_page *find_page(const struct door_rt_request *req, int status)
 {

@@ -20,6 +20,7 @@
 #include <door_compat.h>
 
 #include "app.h"
+#include "fail.h"
 #include "serve.h"
 
 #define PLACEHOLDER_MODE 0660
@@ -153,6 +154,8 @@ static void limit_threads(struct door_app *app, int door)
         max = told;
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
+    if (app->takes_turns)
+        door_take_turns(door); /* or there are more threads than are of use */
     door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
 }
 
@@ -266,14 +269,56 @@ static int ready_fd(void)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
+static _Atomic int supervisor_fd = -1; /* where one reads that has been told */
+static _Atomic int has_asked;
+
 /* Unless the door has another name than the one that is waited for. */
 static void report_ready(int fd, const char *path, const char *expected)
 {
-    if (fd == -1)
+    int is_expected = fd != -1 && expected != NULL && strcmp(expected, path) == 0;
+
+    if (is_expected && write(fd, "\n", 1) == 1) {
+        atomic_store(&supervisor_fd, fd);
         return;
-    if (expected != NULL && strcmp(expected, path) == 0 && write(fd, "\n", 1) == -1)
+    }
+    if (is_expected)
         complain(path, "cannot tell that it is ready", errno);
+    if (fd != -1)
+        close(fd);
+}
+
+/* write(2) to a pipe that nobody may read any more, without SIGPIPE. */
+static int tell(int fd)
+{
+    const struct timespec now = {0};
+    sigset_t pipe_signal, before;
+    int result, error;
+
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    result = write(fd, "\n", 1) == 1 ? 0 : -1;
+    error = errno;
+    if (result == -1 && error == EPIPE)
+        sigtimedwait(&pipe_signal, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return result;
+}
+
+int door_app_ask_replacement(void)
+{
+    int fd = atomic_exchange(&supervisor_fd, -1);
+    int result, error;
+
+    if (fd == -1)
+        return atomic_load(&has_asked) ? 0 : door_rt_fail(ENOTSUP);
+    atomic_store(&has_asked, 1);
+    result = tell(fd);
+    error = errno;
     close(fd);
+    errno = error;
+    return result;
 }
 
 static int serve(struct door_app *app, const char *path)

@@ -77,6 +77,7 @@ static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *val
     if (equals == NULL || equals == value)
         return "must be NAME=value";
     if (!strncmp(value, "DOOR_PATH=", 10) || !strncmp(value, "DOOR_READY_FD=", 14) ||
+        !strncmp(value, "DOOR_APP_INSTANCES=", 19) ||
         !strncmp(value, "DOOR_APP_THREADS=", 17))
         return "cannot set what mod_door itself does";
     APR_ARRAY_PUSH(app->env, const char *) = value;
@@ -172,10 +173,20 @@ static const char *set_max_age(cmd_parms *cmd, struct said_app *app, const char 
     return mod_door_read_duration(value, &app->numbers.max_age_ns);
 }
 
+/* A file of its own for each such option; "yes" is none. */
 static const char *set_watch(cmd_parms *cmd, struct said_app *app, const char *value)
 {
-    (void)cmd;
-    return read_flag(value, &app->numbers.is_watched);
+    const char *path = ap_server_root_relative(cmd->pool, value);
+
+    if (read_flag(value, &app->numbers.is_watched) == NULL)
+        return NULL;
+    if (path == NULL || strchr(value, '/') == NULL)
+        return "must be 'on' or 'off', or the path of a file, with a '/' in it";
+    app->numbers.is_watched = 1;
+    APR_ARRAY_IDX(app->watched, app->watched->nelts - 1, const char *) = path;
+    APR_ARRAY_PUSH(app->watched, const char *) = NULL;
+    app->needs.watched = (char *const *)app->watched->elts;
+    return NULL;
 }
 
 static const char *set_overlap(cmd_parms *cmd, struct said_app *app, const char *value)

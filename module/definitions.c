@@ -145,6 +145,8 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
     for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         if (!is_in_env(app->env, defaults[i]))
             APR_ARRAY_PUSH(env, const char *) = defaults[i];
+    APR_ARRAY_PUSH(env, const char *) =
+        apr_psprintf(pool, "DOOR_APP_INSTANCES=%u", (unsigned)app->numbers.instances);
     APR_ARRAY_PUSH(env, const char *) = threads_variable(pool, app);
     APR_ARRAY_PUSH(env, const char *) = NULL;
     return (char **)env->elts;
@@ -163,6 +165,7 @@ static const char *complete(apr_pool_t *pool, struct said_app *app)
     if (!app->numbers.has_own_busy)
         app->numbers.busy_ns = busy_timeout * 1000;
     strings.env = make_env(pool, app);
+    strings.watched = (char **)app->watched->elts;
     def = definition_make(&app->numbers, &strings);
     if (def == NULL)
         return errno == E2BIG ? "is too long" : strerror(errno);
@@ -218,6 +221,8 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     }
     app->where = cmd->directive;
     app->env = apr_array_make(cmd->pool, 4, sizeof(char *));
+    app->watched = apr_array_make(cmd->pool, 1, sizeof(char *));
+    APR_ARRAY_PUSH(app->watched, const char *) = NULL;
     app->needs.directory = "/";
     app->threads = MOD_DOOR_THREADS_DEFAULT;
     app->numbers = (struct app_definition){

@@ -40,15 +40,17 @@ static const char *interpreter_of(apr_pool_t *pool, const char *program)
     return apr_pstrmemdup(pool, at, strcspn(at, " \t\r\n"));
 }
 
-static const char *find_program(apr_pool_t *pool, const char *program, struct app_program_id *id)
+static const char *find_program(apr_pool_t *pool, const struct mod_door_needs *needs,
+                                struct app_program_id *id)
 {
+    const char *program = needs->program;
     struct app_program_id interpreter_id;
     const char *interpreter;
 
-    if (definition_identify(program, id) == -1)
+    if (definition_identify(program, needs->watched, id) == -1)
         return apr_psprintf(pool, "cannot run '%s': %s", program, strerror(errno));
     interpreter = interpreter_of(pool, program);
-    if (interpreter != NULL && definition_identify(interpreter, &interpreter_id) == -1)
+    if (interpreter != NULL && definition_identify(interpreter, NULL, &interpreter_id) == -1)
         return apr_psprintf(pool, "cannot run '%s': its interpreter '%s': %s", program, interpreter,
                             strerror(errno));
     return NULL;
@@ -91,7 +93,7 @@ const char *mod_door_find_needs(apr_pool_t *pool, const struct mod_door_needs *n
                                 struct app_definition *def)
 {
     struct group *group = needs->group != NULL ? getgrnam(needs->group) : NULL;
-    const char *missing = find_program(pool, needs->program, &def->program);
+    const char *missing = find_program(pool, needs, &def->program);
 
     if (missing != NULL)
         return missing;

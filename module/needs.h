@@ -13,6 +13,7 @@
 struct mod_door_needs {
     const char *program, *directory; /* paths */
     const char *user, *group;        /* names, or NULL: httpd's */
+    char *const *watched;            /* paths, with a NULL at the end; or NULL: none */
 };
 
 /*

@@ -21,6 +21,7 @@ struct said_app {
     struct mod_door_needs needs;
     char **argv;
     apr_array_header_t *env; /* char *, "NAME=value" */
+    apr_array_header_t *watched; /* char *, paths, and a NULL */
     unsigned threads;        /* server threads of a process, where DoorMaxConcurrent says nothing */
     struct app_definition numbers;
     struct mod_door_app app;

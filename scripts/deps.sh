@@ -9,6 +9,7 @@
 #   deps.sh analysis   the sanitizers and valgrind
 #   deps.sh m32        a compiler for 32 bits
 #   deps.sh cross      compilers for aarch64 and for musl, and qemu
+#   deps.sh heavy-python  Python's frameworks, and other servers of their applications
 #   deps.sh bench      the peers, and what asks them
 #   deps.sh heavy      what whole applications need
 set -u
@@ -20,7 +21,8 @@ packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl
     libpq-dev libjansson-dev postgresql-15 chromium-driver
     fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
     git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
-    libapache2-mod-fcgid libfcgi-perl'
+    libapache2-mod-fcgid libfcgi-perl
+    python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
@@ -36,6 +38,13 @@ fi
 if [ "${1-}" = cross ]; then
     packages='gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user-static musl-tools'
     tools='aarch64-linux-gnu-gcc qemu-aarch64-static musl-gcc'
+fi
+
+# None of these has a service: uwsgi's is in the package of that name.
+if [ "${1-}" = heavy-python ]; then
+    packages='python3-flask python3-django python3-psycopg2 libapache2-mod-wsgi-py3 gunicorn uwsgi-core
+        uwsgi-plugin-python3 media-types'
+    tools='gunicorn uwsgi'
 fi
 
 if [ "${1-}" = bench ]; then

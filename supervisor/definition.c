@@ -34,7 +34,8 @@ static size_t write_strings(char *to, size_t cap, const struct app_strings *stri
 
     len = append(to, cap, len, strings->command);
     len = append_all(to, cap, len, strings->argv);
-    return append_all(to, cap, len, strings->env);
+    len = append_all(to, cap, len, strings->env);
+    return append_all(to, cap, len, strings->watched);
 }
 
 static uint32_t count(char *const *strings)
@@ -67,19 +68,26 @@ struct app_definition *definition_make(const struct app_definition *numbers,
     return def;
 }
 
+/* How many strings follow the definition, whose size is right. */
+static size_t count_strings(const struct app_definition *def)
+{
+    const char *end = (const char *)def + def->size;
+    size_t strings = 0;
+
+    for (const char *at = (const char *)(def + 1); at < end; at += strlen(at) + 1)
+        strings++;
+    return strings;
+}
+
 int definition_is_whole(const void *data, size_t len)
 {
     const struct app_definition *def = data;
-    size_t strings = 0;
 
     if (len <= sizeof(*def) || len > DEFINITION_MAX || def->size != len ||
         ((const char *)data)[len - 1] != '\0')
         return 0;
-    for (const char *at = (const char *)(def + 1); at < (const char *)data + len;
-         at += strlen(at) + 1)
-        strings++;
     return def->argc > 0 && def->argc < len && def->envc < len &&
-           strings == 2 + (size_t)def->argc + def->envc && def->row < APP_MAX &&
+           count_strings(def) >= 2 + (size_t)def->argc + def->envc && def->row < APP_MAX &&
            def->group_count <= APP_GROUPS_MAX && def->instances >= 1 &&
            def->instances <= APP_INSTANCES_MAX && def->name[0] != '\0' &&
            memchr(def->name, '\0', sizeof(def->name)) != NULL;
@@ -98,9 +106,11 @@ struct app_strings *definition_strings(const struct app_definition *def)
 {
     struct app_strings *strings;
     const char *at = (const char *)(def + 1);
+    uint32_t watched_count = (uint32_t)count_strings(def) - 2 - def->argc - def->envc;
     char **pointers;
 
-    strings = malloc(sizeof(*strings) + (def->argc + def->envc + 2) * sizeof(char *));
+    strings = malloc(sizeof(*strings) +
+                     ((size_t)def->argc + def->envc + watched_count + 3) * sizeof(char *));
     if (strings == NULL)
         return NULL;
     pointers = (char **)(strings + 1);
@@ -110,11 +120,21 @@ struct app_strings *definition_strings(const struct app_definition *def)
     at += strlen(at) + 1;
     strings->argv = pointers;
     strings->env = point(pointers, def->argc, &at);
-    point(strings->env, def->envc, &at);
+    strings->watched = point(strings->env, def->envc, &at);
+    point(strings->watched, watched_count, &at);
     return strings;
 }
 
-int definition_identify(const char *path, struct app_program_id *id)
+static void add_file(struct app_program_id *id, const struct stat *st)
+{
+    id->dev = id->dev * 31 + (uint64_t)st->st_dev;
+    id->ino = id->ino * 31 + (uint64_t)st->st_ino;
+    id->size = id->size * 31 + (uint64_t)st->st_size;
+    id->mtime_ns = id->mtime_ns * 31 + (uint64_t)st->st_mtim.tv_sec * 1000000000 +
+                   (uint64_t)st->st_mtim.tv_nsec;
+}
+
+int definition_identify(const char *path, char *const *watched, struct app_program_id *id)
 {
     struct stat st;
 
@@ -125,9 +145,11 @@ int definition_identify(const char *path, struct app_program_id *id)
         errno = EACCES;
         return -1;
     }
-    id->dev = (uint64_t)st.st_dev;
-    id->ino = (uint64_t)st.st_ino;
-    id->size = (uint64_t)st.st_size;
-    id->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    add_file(id, &st);
+    for (; watched != NULL && *watched != NULL; watched++) {
+        if (stat(*watched, &st) == -1)
+            memset(&st, 0, sizeof(st));
+        add_file(id, &st);
+    }
     return 0;
 }

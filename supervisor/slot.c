@@ -165,7 +165,7 @@ void slot_fill(struct slot *slot, int64_t now)
     strings = definition_strings(def);
     /* The program may be another file by now: what is launched is what is there. */
     if (strings != NULL)
-        definition_identify(strings->argv[0], &def->program);
+        definition_identify(strings->argv[0], strings->watched, &def->program);
     free(strings);
     p = new_process(slot, now);
     if (p == NULL || launch_process(p) == -1) {
@@ -465,6 +465,8 @@ void process_look(struct process *p, int64_t now)
         p->look_ns = p->up_ns + def->max_age_ns;
     if (def->busy_ns > 0 && now + def->busy_ns / 4 < p->look_ns)
         p->look_ns = now + def->busy_ns / 4;
+    if (p->asks_for_successor && p->up_ns + SHORT_LIFE < p->look_ns)
+        p->look_ns = p->up_ns + SHORT_LIFE;
     if (slot->successor != NULL || slot->is_due) {
         p->look_ns = now + S;
         return;
@@ -476,6 +478,8 @@ void process_look(struct process *p, int64_t now)
         slot_replace(slot, "it has had max-requests calls", now);
     } else if (def->max_age_ns > 0 && now - p->up_ns >= def->max_age_ns) {
         slot_replace(slot, "it has reached max-age", now);
+    } else if (p->asks_for_successor && now - p->up_ns >= SHORT_LIFE) {
+        slot_replace(slot, "it has asked for that", now);
     }
 }
 

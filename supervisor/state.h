@@ -33,6 +33,7 @@ struct process {
     uint32_t cell;           /* index on the board */
     struct runtime_dir *dir; /* where its door is */
     int is_ready;            /* it has told so: it drains when SIGTERM asks it to */
+    int asks_for_successor;  /* it wants another process in its place */
     int is_told;             /* SIGTERM was sent */
     int is_killed;           /* SIGKILL was */
     int64_t up_ns;

@@ -166,6 +166,7 @@ static void read_requests(struct supervisor *sv, int64_t now)
     }
 }
 
+/* The first byte says that it is ready, another one that it asks to be replaced. */
 static void read_ready(struct process *p, int64_t now)
 {
     char byte;
@@ -173,9 +174,15 @@ static void read_ready(struct process *p, int64_t now)
 
     if (got == -1 && (errno == EAGAIN || errno == EINTR))
         return;
-    close(p->ready_fd);
-    p->ready_fd = -1;
-    if (got != 1)
+    if (got != 1 || p->is_ready) {
+        close(p->ready_fd);
+        p->ready_fd = -1;
+    }
+    if (got == 1 && p->is_ready) {
+        p->asks_for_successor = 1;
+        p->look_ns = now;
+    }
+    if (got != 1 || p->is_ready)
         return;
     p->is_ready = 1;
     atomic_store(&process_cell(p)->is_ready, 1);

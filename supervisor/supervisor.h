@@ -60,16 +60,17 @@ struct app_rlimit {
     rlim_t soft, hard;
 };
 
-/* Which file a program was: another one is another program. */
+/* Which file a program was, and which ones are watched besides: others are another program. */
 struct app_program_id {
     uint64_t dev, ino, size;
-    int64_t mtime_ns;
+    uint64_t mtime_ns;
 };
 
 /*
  * An application as it is to be launched, in one piece of memory that can be
  * sent, and compared with memcmp(): all padding is zero.  The strings follow
- * the struct, each with its NUL: directory, command, argv, env.
+ * the struct, each with its NUL: directory, command, argv, env, and those that
+ * are left are what is watched.
  */
 struct app_definition {
     uint32_t size; /* bytes, strings included */
@@ -83,7 +84,7 @@ struct app_definition {
     int32_t umask;
     uint32_t instances;
     uint32_t has_overlap;   /* two of it may run for a while */
-    uint32_t is_watched;    /* replaced when its program is another file */
+    uint32_t is_watched;    /* replaced when one of its files is another one */
     uint32_t reload_always; /* replaced at each of httpd's restarts */
     uint32_t has_own_busy;    /* busy_ns is said of it, and not of all */
     uint64_t max_requests;     /* 0: no limit */
@@ -103,6 +104,7 @@ struct app_strings {
     const char *command; /* as it was written, for people */
     char **argv;         /* with a NULL at the end; argv[0] is the program's path */
     char **env;
+    char **watched; /* paths of files, besides the program */
 };
 
 /*
@@ -118,8 +120,11 @@ int definition_is_whole(const void *data, size_t len);
 /* NULL: ENOMEM. */
 struct app_strings *definition_strings(const struct app_definition *def);
 
-/* Which file path is now; -1 also if it cannot be run (EACCES). */
-int definition_identify(const char *path, struct app_program_id *id);
+/*
+ * Which file path is now, and which ones are watched (NULL: none), where a missing one is
+ * one, too; -1 also if the first cannot be run (EACCES).
+ */
+int definition_identify(const char *path, char *const *watched, struct app_program_id *id);
 
 /* --------------------------------------------------------------- board.c */
 

@@ -229,7 +229,10 @@ void app_stop_all(struct supervisor *sv, int64_t now)
 
 /* ---------------------------------------------------------------- programs */
 
-/* Programs that are other files than those that run; twice the same, as copying takes a while. */
+/*
+ * Programs, and what is watched with them, that are other files than those that run; twice
+ * the same, as copying takes a while.
+ */
 void app_watch(struct supervisor *sv, int64_t now)
 {
     if (now < sv->watch_ns)
@@ -245,11 +248,11 @@ void app_watch(struct supervisor *sv, int64_t now)
         strings = definition_strings(app->def);
         if (strings == NULL)
             continue;
-        if (definition_identify(strings->argv[0], &id) == 0 &&
+        if (definition_identify(strings->argv[0], strings->watched, &id) == 0 &&
             memcmp(&id, &app->def->program, sizeof(id)) != 0 &&
             memcmp(&id, &app->seen, sizeof(id)) == 0)
             for (unsigned i = 0; i < app->slot_count; i++)
-                slot_replace(&app->slots[i], "its program is another file", now);
+                slot_replace(&app->slots[i], "a file that is watched is another one", now);
         app->seen = id;
         free(strings);
     }

@@ -36,7 +36,7 @@ my %password = (ann => 'secret of ann', bob => 'secret: of bob', eve => '');
 my $salt = '$5$saltysalt$';
 my $users = join '', map { "user $_ " . crypt($password{$_}, $salt) . ($_ eq 'bob' ? " staff,cooks\n" : " guests\n") }
     sort keys %password;
-my $rules = $users . join '', map { "area /$_/area staff\nshut /$_/shut\n" } qw(d f h);
+my $rules = $users . join '', map { "area /$_/area staff\nshut /$_/shut\n" } qw(d f g h);
 write_file("$dir/rules", $rules);
 # Whom httpd itself knows: another one, and another password of one of them.
 write_file("$dir/users", join '', map { "$_:" . crypt("$_ elsewhere", $salt) . "\n" } qw(zoe ann));
@@ -114,6 +114,12 @@ my $config = "LoadModule auth_digest_module $modules/mod_auth_digest.so\n"
     . "DoorApp blind \"$dir/bin/guard $dir/no-rules\"\n" . places(d => sub { $_[0] });
 $config .= "FcgidIPCDir $dir/run\nFcgidProcessTableFile $dir/run/fcgid\n"
     . "FcgidMinProcessesPerClass 1\nFcgidMaxProcesses 4\n" . places(f => \&twin) if $has_fcgid;
+# The same program, behind the gateway.
+$config .= "DoorApp twin \"$httpd->{build}/gateways/door_fcgi $dir/twin.pl\"\n"
+    . places(g => sub { $_[0] =~ s/ guard$/ twin/gmr }) if $has_fcgid;
+# A program that ends at once, behind it.
+$config .= "DoorApp dead \"$httpd->{build}/gateways/door_fcgi /bin/false\"\n"
+    . at('/h/dead', "DoorTimeout 1\nDoorAccessChecker dead\nDoorAccessCheckerAuthoritative Off\n");
 # What gives no answer, with everybody else ready to let in.
 my %mute = (
     gone    => "$dir/run/nobody",
@@ -202,7 +208,10 @@ SKIP: {
             for my $user (@users) {
                 my $ours = ask("/d/$place$name/env", $user);
                 my $theirs = ask("/f/$place$name/env", $user);
-                delete $_->{body} for $ours, $theirs;
+                my $gateway = ask("/g/$place$name/env", $user);
+                delete $_->{body} for $ours, $theirs, $gateway;
+                push @differ, 'door_fcgi, ' . ($user // 'nobody') . ': ' . eq_deeply_text($gateway)
+                    if eq_deeply_text($ours) ne eq_deeply_text($gateway);
                 # It tells the client its variables, and whom Authoritative Off has let pass a refusal.
                 delete $theirs->{headers}{$_} for grep { /^variable-/ } keys %{$theirs->{headers}};
                 $theirs->{status} = 200 if $theirs->{status} == 403 && $ours->{status} == 200 && $theirs->{passed};
@@ -253,6 +262,8 @@ for my $name (sort keys %mute) {
     is status("/h/provider_off_$name/env", 'zoe:zoe elsewhere'), 401, '... with AuthBasicAuthoritative Off';
     is status("/h/require_$name/env", 'zoe:zoe elsewhere'), 500, '... Require door';
 }
+
+is status('/h/dead/env'), 503, 'a FastCGI program that is not there: DoorAccessChecker';
 
 # ---- providers
 

@@ -109,7 +109,8 @@ my $user = getpwuid $<;
 my $path = delete $env{DOOR_PATH};
 is_deeply \%env, {
     PATH => '/usr/local/bin:/usr/bin:/bin', HOME => (getpwuid $<)[7], USER => $user,
-    LOGNAME => $user, DOOR_APP => 'told', DOOR_APP_THREADS => 256, DOOR_READY_FD => 3, GREETING => 'hello', MORE => 'a=b',
+    LOGNAME => $user, DOOR_APP => 'told', DOOR_APP_THREADS => 256, DOOR_APP_INSTANCES => 1,
+    DOOR_READY_FD => 3, GREETING => 'hello', MORE => 'a=b',
 }, 'a clean environment' or diag explain \%env;
 like $path, qr{^\Q$dir\E/run/mod_door\.\d+/told\.\d+/door$}, '... with the path of its door';
 my ($pwd, $umask, $soft, $hard, $core) = split /\n/, slurp("$dir/told.limits");

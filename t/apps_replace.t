@@ -36,9 +36,10 @@ sub is_replaced {
     }, $seconds // 30);
 }
 
-$httpd->install(hello => $_) for qw(kept changed watched recycled aged alone);
+$httpd->install(hello => $_) for qw(kept changed watched touched recycled aged alone);
 $httpd->install(raw => 'bare');
 my $fixed = app(kept => "$dir/bin/kept") . app(watched => "$dir/bin/watched", 'watch=on')
+    . app(touched => "$dir/bin/touched", "watch=$dir/logs/touch watch=logs/other")
     . app(recycled => "$dir/bin/recycled", 'max-requests=200')
     . app(aged => "$dir/bin/aged", 'max-age=1s instances=2')
     . app(alone => "$dir/bin/alone", 'overlap=off') . app(kitchen => "$dir/bin/kitchen");
@@ -46,7 +47,7 @@ my $changing = app(changed => "$dir/bin/changed") . app(bare => "$dir/bin/bare")
 
 $httpd->configure($fixed . $changing);
 ok $httpd->start, 'httpd starts';
-my @names = qw(kept changed watched recycled aged alone bare);
+my @names = qw(kept changed watched touched recycled aged alone bare);
 is $httpd->status("/$_"), 200, "$_ answers" for @names;
 
 my %load = map { $_ => $httpd->load("/$_", 2, 60) } @names;
@@ -79,6 +80,13 @@ is pid_of('changed'), $changed, '... nothing is replaced';
 my $watched = pid_of('watched');
 $httpd->install(hello => 'watched');
 ok is_replaced(watched => $watched), 'watch=on: another program is noticed';
+for my $file (qw(touch other touch)) {
+    my $touched = pid_of('touched');
+    open my $out, ">>", "$dir/logs/$file" or die $!;
+    print $out "x\n";
+    close $out or die $!;
+    ok is_replaced(touched => $touched), "watch=PATH: $file is noticed";
+}
 ok $httpd->logs(qr/recycled\[\d+\]: is replaced: it has had max-requests calls/, 0, 90), 'max-requests';
 ok $httpd->wait_for(sub { 4 <= (() = $httpd->log_text =~ /aged\[\d+\]: is replaced/g) }, 90),
     'max-age';

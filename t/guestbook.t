@@ -200,7 +200,7 @@ like recovers(), qr/^(?:503)?$/, 'it is up again: requests are answered';
 
 # Full: the others have all the connections that there are.
 cut();
-ok $httpd->wait_for(sub { backends() == 0 }), 'none of its connections is left';
+ok $httpd->wait_for(sub { cut(); backends() == 0 }), 'none of its connections is left';
 my @holders;
 
 # A connection that has just ended may still have its place.
@@ -217,7 +217,7 @@ sub hold {
 }
 
 my $held = q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'};
-ok $httpd->wait_for(sub { hold(); return (sql($held) || 0) == 3 }, 60), 'others have all the connections';
+ok $httpd->wait_for(sub { cut(); hold(); return (sql($held) || 0) == 3 }, 60), 'others have all the connections';
 is ask(GET "$base/entries")->code, 503, 'too many clients: 503';
 ok $httpd->logs(qr/cannot connect: .*(?:too many clients|remaining connection slots)/, $mark),
     '... the log tells';

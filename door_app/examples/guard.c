@@ -88,8 +88,8 @@ static int is_in(const char *groups, const char *group)
     while (groups != NULL && *groups != '\0') {
         if (strncmp(groups, group, len) == 0 && (groups[len] == ',' || groups[len] == '\0'))
             return 1;
-        groups = strchr(groups, ',');
-        groups += groups != NULL;
+        groups += strcspn(groups, ",");
+        groups += *groups == ',';
     }
     return 0;
 }

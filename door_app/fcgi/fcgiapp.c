@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <syslog.h>
 
 #include "fcgiapp.h"
@@ -17,7 +16,7 @@
 /* What a FCGX_Request has besides what programs see of it. */
 struct own {
     struct line_place *place;
-    int is_question, has_status;
+    int is_question;
     FCGX_Stream in, out, err;
 };
 
@@ -114,16 +113,6 @@ char *FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 
 /* ---------------------------------------------------------------- a request */
 
-/* FastCGI's answer to a question is yes if it does not say otherwise; ours is not. */
-static int note_status(void *data, const char *name, const char *value)
-{
-    struct own *own = data;
-
-    (void)value;
-    own->has_status |= strcasecmp(name, "Status") == 0;
-    return 0;
-}
-
 static int begin(FCGX_Request *request, struct own *own, struct door_app_request *req)
 {
     request->envp = make_variables(req, own->is_question);
@@ -134,9 +123,8 @@ static int begin(FCGX_Request *request, struct own *own, struct door_app_request
     stream_open(&own->in, STREAM_IN, req);
     stream_open(&own->out, STREAM_OUT, req);
     stream_open(&own->err, STREAM_ERR, req);
-    own->has_status = 0;
-    own->out.response.take = note_status;
-    own->out.response.data = own;
+    /* FastCGI's answer to a question is yes if it does not say otherwise; ours is not. */
+    own->out.response.status = own->is_question ? 200 : 0;
     request->requestId = 1;
     request->role = own->is_question ? FCGI_AUTHORIZER : FCGI_RESPONDER;
     request->in = &own->in;
@@ -179,8 +167,6 @@ static void end(FCGX_Request *request, struct own *own)
     FCGX_FClose(&own->out);
     if (!own->out.response.has_head)
         refuse(req);
-    else if (own->is_question && !own->has_status)
-        door_app_status(req, 200);
     cgi_response_end(&own->out.response);
     free_variables(request->envp);
     request->envp = NULL;

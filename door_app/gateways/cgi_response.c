@@ -171,6 +171,8 @@ static int set_head(struct cgi_response *response, size_t len)
 
     if (check(response, len) == -1)
         return -1;
+    if (response->status != 0 && door_app_status(response->req, response->status) == -1)
+        return -1;
     if (response->has_status_line && set_status(response, status_of(next_line(&at))) == -1)
         return -1;
     while ((line = next_line(&at)) != NULL) {

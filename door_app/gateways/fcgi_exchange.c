@@ -45,7 +45,6 @@ struct exchange {
 
     /* From the program. */
     struct cgi_response response;
-    int has_status;   /* it says one, or where to go */
     char *sendfile;   /* what X-Sendfile says; malloc()ed, or NULL */
     int is_discarded; /* nobody wants the rest */
     int is_unflushed;
@@ -134,8 +133,6 @@ static int make_head(struct exchange *x)
         if (is_for(x->config->role, name))
             write_variable(x, name, value);
     write_variable(x, "FCGI_ROLE", role_names[x->config->role]);
-    if (x->config->question != NULL)
-        write_variable(x, "FCGI_APACHE_ROLE", x->config->question);
     if (x->config->role == FCGI_FILTER && open_file(x) == -1)
         return -1;
     fcgi_write_end(&x->head, FCGI_PARAMS);
@@ -349,7 +346,6 @@ static int take_field(void *data, const char *name, const char *value)
 {
     struct exchange *x = data;
 
-    x->has_status |= strcasecmp(name, "Status") == 0 || strcasecmp(name, "Location") == 0;
     if (x->config->sendfile_root == NULL || strcasecmp(name, "X-Sendfile") != 0)
         return 0;
     free(x->sendfile);
@@ -487,8 +483,6 @@ static void answer_end(struct exchange *x)
     case FCGI_REQUEST_COMPLETE:
         if (!x->response.has_head)
             answer(x, 502, "the program ended the request without an answer");
-        else if (x->config->question != NULL && !x->has_status)
-            door_app_status(x->req, 200); /* a guard has to say it */
         break;
     case FCGI_OVERLOADED:
         answer(x, 503, "the program is overloaded");
@@ -583,6 +577,7 @@ void fcgi_exchange(struct door_app_request *req, void *data)
     x.response.req = req;
     x.response.take = take_field;
     x.response.data = &x;
+    x.response.status = config->is_question ? 200 : 0;
     x.look_ns = now_ns() + FCGI_TICK_MS * MS;
     if (make_head(&x) == 0)
         add_body(&x);

@@ -16,8 +16,7 @@
 struct fcgi_exchange_config {
     struct fcgi_pool *pool;
     enum fcgi_role role;
-    /* NULL, or what httpd asks of an authorizer (door_app_guard()): FCGI_APACHE_ROLE. */
-    const char *question;
+    int is_question; /* whether another request may pass: yes if the program does not say no */
     int64_t abort_ms;          /* how long a program may go on with what nobody waits for */
     const char *sendfile_root; /* NULL, or where the files are that X-Sendfile may name; a real path */
 };

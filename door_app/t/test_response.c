@@ -399,6 +399,34 @@ START_TEST(an_arena_gives_aligned_memory)
 }
 END_TEST
 
+static void give_up(struct door_app_request *req)
+{
+    ck_assert_int_eq(door_app_printf(req, "a part"), 0);
+    ck_assert_int_eq(door_app_abort(req), 0);
+    ck_assert_int_eq(door_app_printf(req, "more"), -1);
+    ck_assert_int_eq(errno, ECANCELED);
+}
+
+START_TEST(what_is_given_up_is_no_answer)
+{
+    write_function *function = give_up;
+    struct door_app *app = door_app_create();
+    struct message message;
+    struct answer answer;
+
+    door_app_handle(app, "/", call, &function);
+    message_get(&message, "", "/");
+    door_rt_answer(app, message.bytes, message.len, -1, &answer.answer);
+    ck_assert_int_eq(door_wire_read(&answer.reader, DOOR_WIRE_END, answer.answer.bytes,
+                                    answer.answer.len), 0);
+    door_app_destroy(app);
+    ck_assert_uint_eq(answer.reader.status, ECANCELED);
+    ck_assert_uint_eq(answer.reader.flags, DOOR_WIRE_FAILED);
+    ck_assert_int_eq(door_app_abort((struct door_app_request *)1), -1);
+    ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("response");
@@ -412,6 +440,7 @@ int main(void)
     tcase_add_test(tests, the_body_grows);
     tcase_add_test(tests, printf_takes_the_room_it_needs);
     tcase_add_test(tests, long_heads_find_their_place);
+    tcase_add_test(tests, what_is_given_up_is_no_answer);
     tcase_add_test(tests, out_of_memory_is_told);
     tcase_add_test(tests, a_thread_gives_back_what_it_grew);
     tcase_add_test(tests, an_arena_gives_aligned_memory);

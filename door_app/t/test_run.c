@@ -648,6 +648,13 @@ START_TEST(threads_are_counted)
 }
 END_TEST
 
+START_TEST(without_a_supervisor_nobody_is_asked)
+{
+    ck_assert_int_eq(door_app_ask_replacement(), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
+}
+END_TEST
+
 /* What the application was started with, and nothing of the runtime's. */
 START_TEST(programs_have_the_signals_of_the_application)
 {
@@ -722,6 +729,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, nonsense_is_answered);
     tcase_add_test(tests, callers_get_their_own_answers);
     tcase_add_test(tests, threads_are_counted);
+    tcase_add_test(tests, without_a_supervisor_nobody_is_asked);
     tcase_add_test(tests, programs_have_the_signals_of_the_application);
     tcase_add_test(tests, a_blocked_sigterm_ends_it_too);
     return run_tests(tests);

@@ -21,6 +21,7 @@
 #include "fork.h"
 #include "name.h"
 #include "pool.h"
+#include "pool_size.h"
 #include "thread.h"
 #include "watch_name.h"
 

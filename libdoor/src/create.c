@@ -231,6 +231,18 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms)
     return 0;
 }
 
+int door_take_turns(int d)
+{
+    THREAD_UNCANCELLED;
+    struct door *door = find_shared(d);
+
+    if (door == NULL)
+        return -1;
+    atomic_store(&door->pool->takes_turns, 1);
+    door_drop(door);
+    return 0;
+}
+
 int door_prepare_threads(int d, int (*prepare)(void *data), void *data)
 {
     THREAD_UNCANCELLED;

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "pool_size.h"
 #include "thread.h"
 
 #ifdef SYS_futex_time64
@@ -32,6 +33,7 @@
 #define LATE_FACTOR 4       /* so many times as many run at most, if calls wait too long */
 #define LOOK_AGAIN_MS 5     /* if no more would be of use; looking costs time */
 #define ASK_MAX 256         /* threads whose state is asked for */
+#define STILL_MS 500        /* and procedures that take turns in computing do not move */
 
 #define RUNNING 0ull
 #define WAITING 1ull /* for something; or else the address of a futex */
@@ -143,6 +145,14 @@ static int is_held_back(struct pool *pool, unsigned pending)
     return pending > taken - before;
 }
 
+/* What computes, one at a time, may well do so for longer than the time in which others move. */
+static int is_still(struct pool *pool)
+{
+    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
+        return pool->still_ticks >= STILL_MS;
+    return atomic_load(&pool->taken_count) == pool->taken_earlier;
+}
+
 /*
  * How many threads more would be of use.  None if enough for the processors run already, or
  * want to, but for one now and then where that lets calls wait for too long: other
@@ -156,7 +166,7 @@ static unsigned useful_count(struct pool *pool, int is_late)
     unsigned most = is_late ? enough * LATE_FACTOR : enough;
     struct census census = take_census(pool, most);
 
-    if (atomic_load(&pool->taken_count) == pool->taken_earlier) {
+    if (is_still(pool)) {
         census.waiting += census.queued;
         census.queued = 0;
     }
@@ -184,8 +194,10 @@ static unsigned wanted(struct pool *pool)
     uint64_t taken = atomic_load(&pool->taken_count);
     int is_moving = taken != pool->taken_last;
     unsigned pending, useful;
+    int is_late, takes_turns;
 
     pool->taken_last = taken;
+    pool->still_ticks = is_moving ? 0 : pool->still_ticks + 1;
     if (++pool->depleted_ticks < 2)
         return 0; /* a moment only */
     if (atomic_load(&pool->starting_count) > 0)
@@ -197,7 +209,11 @@ static unsigned wanted(struct pool *pool)
         return 0; /* nobody waits, and calls get through */
     if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
         return 0;
-    useful = useful_count(pool, is_held_back(pool, pending));
+    is_late = is_held_back(pool, pending);
+    takes_turns = atomic_load_explicit(&pool->takes_turns, memory_order_relaxed);
+    useful = useful_count(pool, is_late && !takes_turns);
+    if (takes_turns && useful > 1)
+        useful = 1; /* where one too many is of no use at all */
     pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */
@@ -219,7 +235,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
     for (unsigned i = 0; i < count; i++) {
         if (start(pool) < 0)
             break; /* the callers wait for the threads that there are */
-        pool->depleted_ticks = 0;
+        pool->depleted_ticks = pool->still_ticks = 0;
         pool->taken_before = pool->taken_last;
     }
     return 1;

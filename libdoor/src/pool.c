@@ -6,7 +6,6 @@
 #include "pool.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include "fd.h"
 #include "fork.h"
 #include "loop.h"
+#include "pool_size.h"
 #include "prepare.h"
 #include "thread.h"
 
@@ -28,12 +28,9 @@
 #define QUICK_NS 5000
 #define QUICK_MIN 16
 #define PLACES_MIN 16
-#define LOOK_MS 10000 /* an idle thread sees then that the program has closed the set */
 #define LOOK_NS 1000000ll /* for so long what was there is taken for there */
 #define REPAIR_MS 10
-#define IDLE_MS 10000 /* a thread that had nothing to do for so long ends ... */
-#define IDLE_KEPT 2   /* ... unless so many or fewer are idle */
-#define TRIM_MIN 16   /* threads whose end is worth a look at the heap */
+#define IDLE_MS 10000 /* a thread that had nothing to do for so long ends, at first */
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
@@ -445,49 +442,6 @@ static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
     return ch;
 }
 
-/* ------------------------------------------------ how many threads */
-
-static void note_most(struct pool *pool, unsigned count)
-{
-    unsigned most = atomic_load(&pool->thread_most);
-
-    while (count > most && !atomic_compare_exchange_weak(&pool->thread_most, &most, count))
-        continue;
-}
-
-unsigned pool_thread_count(struct pool *pool, unsigned *most)
-{
-    *most = atomic_load(&pool->thread_most);
-    return atomic_load(&pool->thread_count);
-}
-
-int pool_reserve_thread(struct pool *pool)
-{
-    unsigned count = atomic_load(&pool->thread_count), max = atomic_load(&pool->thread_max);
-
-    do {
-        if (max != 0 && count >= max) {
-            errno = EAGAIN;
-            return -1;
-        }
-    } while (!atomic_compare_exchange_weak(&pool->thread_count, &count, count + 1));
-    note_most(pool, count + 1);
-    return 0;
-}
-
-void pool_lose_thread(struct pool *pool)
-{
-    atomic_fetch_sub(&pool->thread_count, 1);
-    atomic_fetch_add(&pool->ended_count, 1);
-}
-
-int pool_is_full(struct pool *pool)
-{
-    unsigned max = atomic_load(&pool->thread_max);
-
-    return max != 0 && atomic_load(&pool->thread_count) >= max;
-}
-
 void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms)
 {
     atomic_store(&pool->thread_max, max);
@@ -502,96 +456,6 @@ void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *d
     kick(pool); /* who sleeps begins with it at once, others before their next call */
 }
 
-/* The program's own threads stay, and those that are bound to a private door. */
-static int may_end(const struct server_thread *t)
-{
-    return t->is_ours && t->pool->door == NULL;
-}
-
-/* The thread is one more than there may be, and is counted no more. */
-static int is_surplus(struct server_thread *t)
-{
-    unsigned count = atomic_load(&t->pool->thread_count), max = atomic_load(&t->pool->thread_max);
-
-    if (max == 0 || !may_end(t))
-        return 0;
-    do {
-        if (count <= max)
-            return 0;
-    } while (!atomic_compare_exchange_weak(&t->pool->thread_count, &count, count - 1));
-    t->is_counted = 0;
-    if (count - 1 > max)
-        kick(t->pool);
-    return 1;
-}
-
-/* How long the thread may sleep, in milliseconds; 0: it has slept for long enough. */
-static int idle_left_ms(struct server_thread *t)
-{
-    unsigned idle_ms = atomic_load(&t->pool->idle_ms);
-    int64_t left_ms;
-
-    if (idle_ms == 0 || !may_end(t))
-        return LOOK_MS;
-    if (t->idle_since_ns == 0)
-        t->idle_since_ns = thread_now_ns();
-    left_ms = (t->idle_since_ns - thread_now_ns()) / 1000000 + idle_ms;
-    if (left_ms > LOOK_MS)
-        return LOOK_MS;
-    return left_ms > 0 ? (int)left_ms : 0;
-}
-
-/* The same of one that is to ask before whether it is prepared. */
-static int wait_left_ms(struct server_thread *t)
-{
-    int left_ms = idle_left_ms(t);
-
-    return prepare_is_done(t) || left_ms < t->ask_ms ? left_ms : t->ask_ms;
-}
-
-/* Counts the thread as idle: what end_idle() gets. */
-static uint64_t begin_idle(struct pool *pool)
-{
-    return atomic_fetch_add(&pool->idle, 1);
-}
-
-static void end_idle(struct pool *pool, uint64_t began)
-{
-    uint64_t now = atomic_load(&pool->idle);
-
-    while (now >> 32 == began >> 32 && !atomic_compare_exchange_weak(&pool->idle, &now, now - 1))
-        continue;
-}
-
-/*
- * Stops counting the thread as idle if enough others are, of which the last to be taken
- * has more started.  So what comes from now on is theirs.
- */
-static int end_idle_for_good(struct pool *pool, uint64_t began)
-{
-    uint64_t now = atomic_load(&pool->idle);
-
-    do {
-        if (now >> 32 != began >> 32 || (uint32_t)now <= IDLE_KEPT)
-            return 0;
-    } while (!atomic_compare_exchange_weak(&pool->idle, &now, now - 1));
-    return 1;
-}
-
-/*
- * After many have ended: what they have left in the heap goes back to the system.  That takes
- * milliseconds, for which somebody who has nothing to do is the right one.
- */
-static void trim(struct pool *pool)
-{
-    if (atomic_load(&pool->ended_count) < TRIM_MIN)
-        return;
-    atomic_store(&pool->ended_count, 0);
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}
-
 /*
  * Waits for a channel that has calls, with a reference; or NULL, and maybe *is_over: the
  * thread has waited for so long that it is to end.  *has_slept: time may have passed.
@@ -600,24 +464,24 @@ static struct server_channel *next_channel(struct server_thread *t, int *is_over
 {
     struct pool *pool = t->pool;
     struct server_channel *ch = NULL;
-    uint64_t began = begin_idle(pool);
-    int wait_ms = wait_left_ms(t);
+    uint64_t began = pool_begin_idle(pool);
+    int wait_ms = pool_wait_left_ms(t);
 
     if (wait_ms == 0) {
-        *is_over = end_idle_for_good(pool, began);
+        *is_over = pool_end_idle_for_good(pool, began);
         if (!*is_over)
-            end_idle(pool, began);
+            pool_end_idle(pool, began);
         *has_slept = 1;
         t->idle_since_ns = 0;
         if (!*is_over)
-            trim(pool); /* one of the last few, which begins to wait anew */
+            pool_trim(pool); /* one of the last few, which begins to wait anew */
         return NULL;
     }
     /* Idle first, then the queues: who fills them looks the other way round. */
     *has_slept = atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed);
     if (*has_slept)
         ch = listen_for_bell(pool, wait_ms);
-    end_idle(pool, began);
+    pool_end_idle(pool, began);
     return ch != NULL ? ch : pop_ready(pool);
 }
 
@@ -730,7 +594,7 @@ int pool_take_call(struct server_thread *t)
     for (;;) {
         int was_woken = t->hot == NULL || t->streak >= STREAK_MAX;
 
-        if (is_over || is_surplus(t))
+        if (is_over || pool_is_surplus(t))
             return -1;
         if (atomic_load(&t->pool->closed)) {
             kick(t->pool); /* and so on, until nobody sleeps there any more */
@@ -766,7 +630,7 @@ void pool_add_thread(struct pool *pool, struct server_thread *thread)
     LIST_INSERT_HEAD(&pool->threads, thread, link);
     pthread_mutex_unlock(&pool->lock);
     if (!thread->is_counted)
-        note_most(pool, atomic_fetch_add(&pool->thread_count, 1) + 1);
+        pool_note_most(pool, atomic_fetch_add(&pool->thread_count, 1) + 1);
     thread->is_counted = 1;
 }
 

@@ -57,6 +57,8 @@ struct pool {
     uint64_t taken_before;        /* some ticks ago; loop thread only */
     uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
+    _Atomic int takes_turns;      /* its procedures compute one at a time */
+    unsigned still_ticks;         /* in a row without a call taken; loop thread only */
     int is_fruitless;             /* no thread more was of use; loop thread only */
 };
 
@@ -151,19 +153,6 @@ int pool_take_call(struct server_thread *thread);
  */
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
-
-/*
- * One more thread is to be started for the pool, which counts as one of it from now on:
- * 0, or -1 with EAGAIN, it has as many as it may.  And it will not come after all.
- */
-int pool_reserve_thread(struct pool *pool);
-void pool_lose_thread(struct pool *pool);
-
-/* Whether it has as many threads as it may. */
-int pool_is_full(struct pool *pool);
-
-/* How many it has, and the most that it has had. */
-unsigned pool_thread_count(struct pool *pool, unsigned *most);
 
 /* Each thread prepares itself before it takes its next call. */
 void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data);

@@ -18,6 +18,7 @@
 #include "desc.h"
 #include "fork.h"
 #include "grow.h"
+#include "pool_size.h"
 #include "prepare.h"
 #include "thread.h"
 

@@ -29,6 +29,7 @@
 #define door_result_buffer portable_result_buffer
 #define door_running_calls portable_running_calls
 #define door_set_threads portable_set_threads
+#define door_take_turns portable_take_turns
 #define door_prepare_threads portable_prepare_threads
 #define door_prepare_again portable_prepare_again
 #define door_ask_load portable_ask_load
@@ -52,6 +53,7 @@
 #undef door_result_buffer
 #undef door_running_calls
 #undef door_set_threads
+#undef door_take_turns
 #undef door_prepare_threads
 #undef door_prepare_again
 #undef door_ask_load

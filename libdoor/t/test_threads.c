@@ -20,7 +20,7 @@
 #define CALLERS 64
 
 struct order {
-    enum { SLEEP, BLOCK, LOCK } op; /* the last one: to sleep with the lock */
+    enum { SLEEP, BLOCK, LOCK, COMPUTE } op; /* LOCK: to sleep with the lock */
     unsigned ms;
 };
 
@@ -31,6 +31,7 @@ static struct shared {
     int others; /* threads that the server had before it had a door */
     sem_t limit, limited;
     unsigned max, idle_ms; /* what door_set_threads() gets at each limit */
+    int takes_turns;       /* whether door_take_turns() is called then */
 } *shared;
 
 static pid_t server;
@@ -48,6 +49,40 @@ static void thread_ends(void *unused)
     atomic_fetch_add(&shared->ended, 1);
 }
 
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t next;
+    unsigned taken, given; /* turns */
+} turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+
+static int64_t computed_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * 1000 * MS + now.tv_nsec;
+}
+
+/* One at a time, who waits longest comes next, as an interpreter's lock has it. */
+static void compute_in_turn(int64_t ns)
+{
+    int64_t end;
+    unsigned turn;
+
+    pthread_mutex_lock(&turns.lock);
+    turn = turns.taken++;
+    while (turns.given != turn)
+        pthread_cond_wait(&turns.next, &turns.lock);
+    pthread_mutex_unlock(&turns.lock);
+    end = computed_ns() + ns;
+    while (computed_ns() < end)
+        continue;
+    pthread_mutex_lock(&turns.lock);
+    turns.given++;
+    pthread_cond_broadcast(&turns.next);
+    pthread_mutex_unlock(&turns.lock);
+}
+
 static void run(const struct order *order)
 {
     unsigned running = atomic_fetch_add(&shared->running, 1) + 1, most = shared->most;
@@ -57,6 +92,9 @@ static void run(const struct order *order)
     if (order->op == BLOCK) {
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
+    } else if (order->op == COMPUTE) {
+        for (unsigned i = 0; i < order->ms; i++)
+            compute_in_turn(MS);
     } else {
         if (order->op == LOCK)
             pthread_mutex_lock(&one_lock);
@@ -113,6 +151,7 @@ static void serve_all(void *unused)
         while (sem_wait(&shared->limit) < 0)
             continue;
         door_test_require(door_set_threads(own_door, shared->max, shared->idle_ms) == 0);
+        door_test_require(!shared->takes_turns || door_take_turns(own_door) == 0);
         sem_post(&shared->limited);
     }
 }
@@ -297,7 +336,29 @@ static void *call_for_a_while(void *until_ns)
     return NULL;
 }
 
+static void *compute_for_a_while(void *until_ns)
+{
+    while (door_now_ns() < *(int64_t *)until_ns)
+        call((struct order){.op = COMPUTE, .ms = 30});
+    return NULL;
+}
+
 /* More threads would stand in the same queue. */
+START_TEST(callers_that_compute_in_turns)
+{
+    int64_t until_ns;
+
+    start(0, 0);
+    shared->takes_turns = 1;
+    limit(0, 0);
+    until_ns = door_now_ns() + 3000 * MS;
+    for (int i = 0; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, compute_for_a_while, &until_ns), 0);
+    end(CALLERS);
+    ck_assert_uint_le(shared->started, 24);
+}
+END_TEST
+
 START_TEST(callers_of_one_lock)
 {
     int64_t until_ns;
@@ -437,6 +498,10 @@ START_TEST(what_cannot_be_set)
     ck_assert_int_eq(errno, ENOTSUP);
     ck_assert_int_eq(forms[_i](own, 1, 1), _i == 0 ? 0 : -1);
     ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq((_i == 0 ? door_take_turns : portable_take_turns)(-1), -1);
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_eq((_i == 0 ? door_take_turns : portable_take_turns)(private), -1);
+    ck_assert_int_eq(errno, ENOTSUP);
 }
 END_TEST
 
@@ -450,7 +515,10 @@ int main(void)
     tcase_add_test(tc, what_waits_is_untaken);
     tcase_add_test(tc, a_maximum_that_is_raised);
     tcase_add_test(tc, a_maximum_that_is_lowered);
+    tc = door_test_tcase(suite, "use", 60);
     tcase_add_test(tc, callers_of_one_lock);
+    tcase_add_test(tc, callers_that_compute_in_turns);
+    tc = door_test_tcase(suite, "ends", 60);
     tcase_add_test(tc, threads_that_have_nothing_to_do);
     tcase_add_test(tc, calls_while_threads_end);
     tcase_add_test(tc, no_threads_to_and_fro);

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A project of Django on PostgreSQL behind a door: its admin in a browser, static files by
+httpd, uploads, migrations, and a connection per thread."""
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "t"))
+import support
+
+POSTGRES = os.path.join(HERE, "..", "..", "scripts", "postgres.sh")
+WHO = {"user": "nobody"} if os.getuid() == 0 else {}
+
+
+def run(*command, **more):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **WHO, **more).stdout.strip()
+
+
+def setUpModule():
+    global httpd
+    httpd = support.Httpd().__enter__()
+    shutil.copytree(os.path.join(HERE, "project"), httpd.path("project"))
+    shutil.copy(POSTGRES, httpd.dir)
+    for name in ("scratch", "project/notes/migrations"):
+        os.makedirs(httpd.path(name), exist_ok=True)
+        os.chmod(httpd.path(name), 0o777)
+    python = httpd.make_environment("--system-site-packages")
+    host = run("bash", httpd.path("postgres.sh"), "start", httpd.path("scratch/pg"), cwd=httpd.dir)
+    env = {"PATH": os.environ["PATH"], "PGHOST": host, "SCRATCH": httpd.path("scratch"),
+           "HOME": httpd.path("scratch"), "DJANGO_SUPERUSER_PASSWORD": "secret"}
+    for command in (["makemigrations", "notes"], ["migrate"], ["collectstatic", "--noinput"],
+                    ["createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.org"]):
+        run(python, "manage.py", *command, cwd=httpd.path("project"), env=env)
+    httpd.configure(
+        f'DoorApp site "{python} -m door_app wsgi --chdir {httpd.dir}/project" '
+        f"env=PGHOST={host} env=SCRATCH={env['SCRATCH']}\n"
+        f"Alias /static {env['SCRATCH']}/static\nAlias /media {env['SCRATCH']}/media\n"
+        "<Directory /tmp>\nRequire all granted\n</Directory>\n"
+        "<Location />\nDoorHandler site\n</Location>\n"
+        "<LocationMatch ^/(static|media)/>\nDoorHandler none\n</LocationMatch>\n"
+        "TypesConfig /etc/mime.types\n",
+        modules=("alias", "mime"),
+    )
+    httpd.start()
+
+
+def tearDownModule():
+    httpd.stop()
+    run("bash", httpd.path("postgres.sh"), "stop", httpd.path("scratch/pg"), cwd=httpd.dir)
+    httpd.__exit__()
+
+
+class Browser:
+    """Chromium without a screen, by chromedriver (WebDriver, W3C)."""
+
+    def __init__(self, directory):
+        self.port = support.free_port()
+        self.log = open(os.path.join(directory, "driver.log"), "wb")
+        self.driver = subprocess.Popen(["chromedriver", f"--port={self.port}"], stdin=subprocess.DEVNULL,
+                                       stdout=self.log, stderr=self.log)
+        support.wait_for(self.is_there)
+        options = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                   f"--user-data-dir={directory}/profile"] + (["--no-sandbox"] if os.getuid() == 0 else [])
+        session = self.command("POST", "/session", {"capabilities": {"alwaysMatch": {
+            "browserName": "chrome", "goog:chromeOptions": {"args": options}}}})
+        self.at = "/session/" + session["sessionId"]
+
+    def is_there(self):
+        try:
+            return self.command("GET", "/status")
+        except OSError:
+            return None
+
+    def command(self, method, path, arguments=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=support.PATIENCE)
+        body = json.dumps(arguments or {}) if method == "POST" else None
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())["value"]
+        connection.close()
+        if isinstance(answer, dict) and "error" in answer:
+            raise RuntimeError(f"{path}: {answer['error']}: {answer['message']}")
+        return answer
+
+    def go(self, url):
+        self.command("POST", self.at + "/url", {"url": url})
+
+    def element(self, css):
+        found = self.command("POST", self.at + "/element", {"using": "css selector", "value": css})
+        return self.at + "/element/" + next(iter(found.values()))
+
+    def fill(self, css, text):
+        self.command("POST", self.element(css) + "/value", {"text": text})
+
+    def click(self, css):
+        self.command("POST", self.element(css) + "/click")
+
+    def script(self, text):
+        return self.command("POST", self.at + "/execute/sync", {"script": text, "args": []})
+
+    def shows(self, text):
+        return support.wait_for(lambda: text in (self.script("return document.body.innerText") or ""))
+
+    def close(self):
+        self.command("DELETE", self.at)
+        self.driver.terminate()
+        self.driver.wait(support.PATIENCE)
+        self.log.close()
+
+
+class TestDjango(unittest.TestCase):
+    def test_the_admin_in_a_browser(self):
+        directory = httpd.path("browser")
+        os.mkdir(directory)
+        with open(os.path.join(directory, "upload.txt"), "w") as file:
+            file.write("uploaded\n")
+        browser = Browser(directory)
+        self.addCleanup(browser.close)
+        base = f"http://127.0.0.1:{httpd.port}"
+        browser.go(base + "/admin/")
+        browser.fill("#id_username", "ada")
+        browser.fill("#id_password", "secret")
+        browser.click("input[type=submit]")
+        self.assertTrue(browser.shows("Site administration"))
+        self.assertEqual(browser.script("return getComputedStyle(document.getElementById('header')).backgroundColor"),
+                         "rgb(65, 118, 144)", "its style sheet, which httpd serves")
+        browser.go(base + "/admin/notes/note/add/")
+        browser.fill("#id_title", "A door")
+        browser.fill("#id_text", "is a procedure call \u2013 it returns")
+        browser.fill("#id_file", os.path.join(directory, "upload.txt"))
+        browser.click("input[name=_save]")
+        self.assertTrue(browser.shows("was added successfully"))
+        browser.click("#result_list th a")
+        self.assertTrue(browser.shows("Change note"))
+        href = browser.script("return document.querySelector('.file-upload a').getAttribute('href')")
+        self.assertEqual(httpd.ask(href).body, b"uploaded\n")
+        page = httpd.ask("/")
+        self.assertEqual(page.body.decode(), "A door: is a procedure call \u2013 it returns\n")
+        browser.click(".deletelink")
+        self.assertTrue(browser.shows("Are you sure?"))
+        browser.click("input[type=submit]")
+        self.assertTrue(browser.shows("was deleted successfully"))
+        if os.environ.get("SCREENSHOTS"):
+            with open(os.path.join(os.environ["SCREENSHOTS"], "django.png"), "wb") as file:
+                file.write(base64.b64decode(browser.command("GET", browser.at + "/screenshot")))
+
+    def test_a_connection_per_thread(self):
+        seen = {}
+        for _ in range(3):
+            with concurrent.futures.ThreadPoolExecutor(10) as pool:
+                for answer in pool.map(lambda _: httpd.get("/backend"), range(30)):
+                    thread, pid, _ = answer.split()
+                    self.assertEqual(seen.setdefault(thread, pid), pid)
+        self.assertGreater(len(seen), 1)
+        self.assertEqual(len(set(seen.values())), len(seen))
+
+    def test_csrf(self):
+        self.assertEqual(httpd.ask("/admin/login/", "POST", b"username=ada").status, 403)
+
+
+if __name__ == "__main__":
+    support.main()
