@@ -20,6 +20,8 @@ DESTDIR    ?=
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
 PROVE      ?= prove --failures --timer
+# C tests at a time: most of them wait more than they compute.
+C_JOBS     ?= 2
 INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy
@@ -356,17 +358,21 @@ demo: deps
 	@+$(MAKE) --no-print-directory all
 	@APXS='$(APXS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
 
-# The groups run one after the other whatever -j says: some measure time.
+# The groups run one after the other whatever -j says, as some measure time, but for the other
+# MPMs' suites: these go together, and do little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree python $(MPMS); do \
-		echo "== check-$$group"; \
-		$(MAKE) --no-print-directory WERROR=-Werror check-$$group || failed="$$failed $$group"; \
+	@+failed=; for group in c tree python $(firstword $(MPMS)) \
+			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
+		test -n "$$group" || continue; \
+		echo "== check: $$group"; \
+		$(MAKE) --no-print-directory -k -j2 --output-sync WERROR=-Werror \
+			$$(printf ' check-%s' $$group) || failed="$$failed $$group"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "make check: failed in$$failed" >&2; exit 1; fi
 
 check-c: tests
-	$(PROVE) $(TESTS) $(FUZZERS)
+	$(PROVE) -j$(C_JOBS) $(TESTS) $(FUZZERS)
 
 # Real applications, beside what else serves them.
 .PHONY: check-heavy check-heavy-python
@@ -396,7 +402,7 @@ SYMBOLIZER = external_symbolizer_path=$(shell command -v llvm-symbolizer-19)
 # Builds these targets with these flags, and runs the C tests; $(1) is the name of the build.
 build_analysed = $(MAKE) --no-print-directory BUILD='$(BUILD)/$(1)' CC='$(ANALYSIS_CC)' \
 	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' $(3)
-run_analysed = $(PROVE) $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+run_analysed = $(PROVE) -j$(C_JOBS) $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
 report = $(abspath $(BUILD))/$(1)/report
 
 ASAN_CFLAGS := -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
@@ -457,7 +463,7 @@ VALGRIND_TESTS := $(addprefix $(BUILD)/t/,test_attach test_attributes test_cred 
 	test_info test_param test_revoke test_request test_response test_wire \
 	$(notdir $(FUZZERS)))
 check-valgrind: deps-analysis all c-tests
-	DOOR_TEST_EMULATED=1 $(PROVE) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' \
+	DOOR_TEST_EMULATED=1 $(PROVE) -j$(C_JOBS) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' \
 		$(VALGRIND_TESTS)
 	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
@@ -474,7 +480,7 @@ check-m32: $(BUILD)/foreign/i386/libcheck_pic.a $(BUILD)/t/aux_call
 	@sh scripts/deps.sh m32
 	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/m32' CC='gcc-12 $(M32)' CXX='g++-12 $(M32)' \
 		$(call foreign_check,i386) c-tests
-	$(PROVE) $(call foreign_tests,m32)
+	$(PROVE) -j$(C_JOBS) $(call foreign_tests,m32)
 	$(PROVE) -e '' $(BUILD)/t/aux_call :: $(BUILD)/m32/t/aux_call
 	$(PROVE) -e '' $(BUILD)/m32/t/aux_call :: $(BUILD)/t/aux_call
 

@@ -14,8 +14,9 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
-use File::Basename qw(basename dirname);
-use File::Path qw(make_path remove_tree);
+use File::Basename qw(dirname);
+use File::Find qw(find);
+use File::Path qw(make_path);
 use FindBin;
 
 my $tree = abs_path("$FindBin::Bin/..");
@@ -81,7 +82,11 @@ sub make_copy {
     open my $files, '-|', 'git', '-C', $tree, 'ls-files', '-z', '-co', '--exclude-standard' or die;
     my @files = do { local $/ = "\0"; map { chomp; $_ } <$files> };
     close $files or die "git ls-files failed\n";
-    for my $name (grep { -f "$tree/$_" } @files) {
+    @files = grep { -f "$tree/$_" } @files;
+    my %is_there = map { ("$copy/$_" => 1) } @files;
+    find({ no_chdir => 1, preprocess => sub { grep { "$File::Find::dir/$_" ne "$copy/build" } @_ },
+        wanted => sub { unlink if -f && !$is_there{$_} } }, $copy) if -d $copy;
+    for my $name (@files) {
         make_path("$copy/" . dirname($name));
         my $text = read_file("$tree/$name");
         next if -f "$copy/$name" && read_file("$copy/$name") eq $text;

@@ -6,7 +6,7 @@
 # unprivileged user if we are root (Apache::Test refuses root).
 #
 #   SUITE_USER  who that is, nobody by default
-#   TEST_PORT   first of ten ports, by default ten that are free
+#   TEST_PORT   first of ten ports, by default ten that are free, others for each MPM
 #   SUITE_APPS  the build to take the applications from, BUILD by default
 #
 # Without tests named, all of them run on the event MPM, and these on any other one: their
@@ -110,11 +110,12 @@ chmod -R u+rwX,go+rX "$stage"
 [ -z "$user" ] || chown -R "$user:$(id -g "$user")" "$stage"
 
 port=${TEST_PORT:-$(perl -MIO::Socket::INET -e '
+    my %first = (worker => 6_600, prefork => 13_200);
     for (1 .. 100) {
-        my $base = 10_240 + 20 * int rand 1_000;
+        my $base = 10_240 + ($first{$ARGV[0]} // 0) + 20 * int rand 330;
         my @free = grep { IO::Socket::INET->new(LocalPort => $_, Listen => 1) } $base .. $base + 9;
         print($base), exit if @free == 10;
-    }')}
+    }' "$mpm")}
 [ -n "$port" ] || fail "no free ports"
 
 cd "$stage" || exit 1

@@ -64,10 +64,12 @@ is $httpd->body('/harmful/x'), "fine\n", 'the application can answer well';
 is $httpd->status('/kitchen/env'), 200, 'so can another one';
 
 # A request that nobody waits for longer than that: what has come of the answer.
+my %asked; # its handle: curl's pid
 sub ask {
     my ($path, $seconds) = @_;
-    open my $curl, '-|', 'curl', '-sN', '--max-time', $seconds,
+    my $pid = open my $curl, '-|', 'curl', '-sN', '--max-time', $seconds,
         "http://127.0.0.1:$httpd->{port}$path" or die $!;
+    $asked{$curl} = $pid;
     return $curl;
 }
 
@@ -175,6 +177,7 @@ for my $bytes (10, 20_000) {
     }
     is length $text, $wanted, "500 files of $bytes bytes: all of it comes";
     cmp_ok most('fd'), '<=', $descriptors + 60, '... their descriptors are not kept';
+    kill TERM => $asked{$curl};
     close $curl;
 }
 

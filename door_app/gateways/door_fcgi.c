@@ -193,6 +193,18 @@ static void set_environment(const struct fcgi_pool_config *config)
     unsetenv("FCGI_WEB_SERVER_ADDRS"); /* of another web server */
 }
 
+/* httpd's questions, which FCGI_APACHE_ROLE tells apart, go to the program as an authorizer. */
+static void add_guards(struct door_app *app, const struct fcgi_exchange_config *config)
+{
+    static struct fcgi_exchange_config question;
+
+    question = *config;
+    question.role = FCGI_AUTHORIZER;
+    question.is_question = 1;
+    for (int role = DOOR_APP_AUTHENTICATOR; role <= DOOR_APP_ACCESS_CHECKER; role++)
+        door_app_guard(app, (enum door_app_role)role, fcgi_exchange, &question);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {
@@ -202,7 +214,6 @@ int main(int argc, char **argv)
                  .keeper = {.stop_ms = 10000, .tmp_dir = "/tmp"}},
         .exchange = {.role = FCGI_RESPONDER, .abort_ms = 5000},
     };
-    struct fcgi_exchange_config question;
     struct door_app *app;
     int status;
 
@@ -218,11 +229,7 @@ int main(int argc, char **argv)
     }
     app = door_app_create();
     door_app_handle(app, "/", fcgi_exchange, &options.exchange);
-    question = options.exchange;
-    question.role = FCGI_AUTHORIZER;
-    question.is_question = 1;
-    for (int role = DOOR_APP_AUTHENTICATOR; role <= DOOR_APP_ACCESS_CHECKER; role++)
-        door_app_guard(app, (enum door_app_role)role, fcgi_exchange, &question);
+    add_guards(app, &options.exchange);
     status = door_app_run(app, options.door);
     if (status != 0)
         _exit(status); /* requests may still use the pool: the keeper ends what is left */

@@ -13,7 +13,7 @@
  *     /borrow/DOOR    asks with the token in the file of that door, on its own response door
  *     /twice   asks while it reads a body that does not come, makes the file DOOR.twice, and
  *              answers with what it got once the body has come
- *     /descriptors    asks with a descriptor, 20 times, and once with two
+ *     /descriptors    asks with a descriptor, four times, and once with two
  *
  *     tokens DOOR
  */
@@ -232,7 +232,7 @@ static int pass_descriptors(int door, const struct request *request, char *text,
     for (int i = 0; i < 2; i++)
         descs[i] = (door_desc_t){.d_attributes = DOOR_DESCRIPTOR,
                                  .d_data.d_desc.d_descriptor = STDIN_FILENO};
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 4; i++)
         wrong += call_with_descs(door, DOOR_WIRE_ASK, request->token, descs, 1) != 0;
     return snprintf(text, size, "wrong=%d two=%d\n", wrong,
                     call_with_descs(door, DOOR_WIRE_ASK, request->token, descs, 2));
