@@ -20,6 +20,7 @@ my $build = abs_path($ENV{BUILD} // 'build');
 my $apxs = $ENV{APXS} // 'apxs';
 chomp(my ($modules, $sbin, $progname) = map { `$apxs -q $_` } qw(LIBEXECDIR SBINDIR PROGNAME));
 my @pids;
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
 
 END {
     local $?;

@@ -24,9 +24,12 @@ my $apxs = $ENV{APXS} // 'apxs';
 chomp(my ($modules, $sbin, $progname) = map { `$apxs -q $_` } qw(LIBEXECDIR SBINDIR PROGNAME));
 my $user = $> == 0 ? 'nobody' : scalar getpwuid $>;
 my @pids;
+my $close_browser;
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
 
 END {
     local $?;
+    eval { $close_browser->() } if $close_browser;
     kill 'TERM', reverse @pids;
     waitpid $_, 0 for @pids;
 }
@@ -191,6 +194,7 @@ push @arguments, '--no-sandbox' if $> == 0;
 my $session = command(POST => '/session', {capabilities => {alwaysMatch =>
     {browserName => 'chrome', 'goog:chromeOptions' => {args => \@arguments}}}});
 my $at = "/session/$session->{sessionId}";
+$close_browser = sub { command(DELETE => $at); undef $close_browser };
 command(POST => "$at/timeouts", {script => 120_000, pageLoad => 120_000});
 
 sub go { command(POST => "$at/url", {url => "$base$_[0]"}) }
@@ -238,7 +242,7 @@ ok comes(sub { -s "$root/.htaccess" }), '... and turns pretty permalinks on';
 my $page;
 ok wait_for(sub { $page = get('/hello-from-chromium/'); $page->{status} == 200 }, 20), 'the post has such a one';
 like $page->{content}, qr{Written <b>here</b>}, '... and is there';
-command(DELETE => $at);
+$close_browser->();
 
 # ---- the others say the same
 
