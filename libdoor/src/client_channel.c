@@ -21,6 +21,8 @@
 #include "ask.h"
 #include "slot.h"
 
+#define SLOTS_KEPT 8 /* their pages stay: they are the ones that are used most */
+
 /* ------------------------------------------------ making it, and its end */
 
 /* The slot is some thread's, so the server may send what belongs to its reply. */
@@ -270,7 +272,7 @@ void client_abandon(struct client_seat seat)
     client_channel_release(seat.ch);
 }
 
-/* ------------------------------------------------ windows */
+/* ------------------------------------------------ memory of slots */
 
 static char *map_window(struct client_channel *ch, unsigned slot, size_t size)
 {
@@ -310,30 +312,45 @@ char *client_result(struct client_seat seat, uint64_t size)
 }
 
 /*
- * Pages are dear to get and to lose, so a window is kept for the slot's next call,
- * unless it is huge or that does not come.  Both sides' memory: the server's mapping of
- * it stays, without pages.
+ * Pages are dear to get and to lose, so those of a slot and its window are kept for its
+ * next call, unless they are many or that does not come; and those of the first few slots
+ * stay.  It is both sides' memory: the server's mapping stays, without pages.
  */
+static void punch(struct client_channel *ch, off_t at, size_t size)
+{
+    if (own_fd_check(&ch->memory))
+        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)size);
+}
+
 static void give_back_window(struct client_channel *ch, unsigned slot)
 {
     struct shm_window *w = &ch->window[slot];
 
-    if (own_fd_check(&ch->memory))
-        fallocate(ch->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  shm_window_offset(slot), (off_t)w->size);
+    punch(ch, shm_window_offset(slot), w->size);
     shm_window_unmap(w);
     w->written = 0;
 }
 
+/* A slot of zeros is one that has had no call. */
+static void give_back_memory(struct client_channel *ch, unsigned slot)
+{
+    if (ch->window[slot].size > 0)
+        give_back_window(ch, slot);
+    if (slot >= SLOTS_KEPT)
+        punch(ch, (off_t)(SHM_SLOTS + slot * SHM_SLOT_SIZE), SHM_SLOT_SIZE);
+}
+
 /* The call is over, and the slot about to be free. */
-static void release_window(struct client_channel *ch, unsigned slot)
+static void release_memory(struct client_channel *ch, unsigned slot)
 {
     if (ch->window[slot].size > SHM_WINDOW_KEEP)
         give_back_window(ch, slot);
-    if (ch->window[slot].size == 0)
+    if (ch->window[slot].size == 0 && slot < SLOTS_KEPT)
         return;
-    atomic_fetch_or(&ch->used_windows[slot / 64], shm_bit(slot));
-    ch->events->window_used();
+    ch->has_memory[slot] = 1;
+    if ((atomic_load(&ch->used_slots[slot / 64]) & shm_bit(slot)) == 0)
+        atomic_fetch_or(&ch->used_slots[slot / 64], shm_bit(slot));
+    ch->events->memory_used();
 }
 
 /* Takes the slot, so that no call begins in it meanwhile. */
@@ -344,10 +361,12 @@ static int trim_if_idle(struct client_channel *ch, unsigned slot)
 
     if ((atomic_fetch_and(free_slots, ~shm_bit(slot)) & shm_bit(slot)) == 0)
         return 1; /* a call has it */
-    if ((atomic_fetch_and(&ch->used_windows[slot / 64], ~shm_bit(slot)) & shm_bit(slot)) == 0 &&
-        ch->window[slot].size > 0)
-        give_back_window(ch, slot);
-    is_left = ch->window[slot].size > 0;
+    if ((atomic_fetch_and(&ch->used_slots[slot / 64], ~shm_bit(slot)) & shm_bit(slot)) == 0 &&
+        ch->has_memory[slot]) {
+        give_back_memory(ch, slot);
+        ch->has_memory[slot] = 0;
+    }
+    is_left = ch->has_memory[slot];
     atomic_fetch_or(free_slots, shm_bit(slot));
     return is_left;
 }
@@ -364,7 +383,7 @@ int client_channel_trim(struct client_channel *ch)
 void client_give_back(struct client_seat seat)
 {
     close_letters(seat);
-    release_window(seat.ch, seat.slot);
+    release_memory(seat.ch, seat.slot);
     free_slot(seat.ch, seat.slot);
     client_channel_release(seat.ch);
 }

@@ -26,7 +26,7 @@ struct client_channel;
 /* What the table does. */
 struct client_events {
     void (*ended)(struct client_channel *ch); /* no more calls: forget it */
-    void (*window_used)(void);                /* look again in a while: it may be idle */
+    void (*memory_used)(void);                /* look again in a while: it may be idle */
 };
 
 struct client_channel {
@@ -48,7 +48,8 @@ struct client_channel {
     _Atomic uint64_t abandoned[SHM_WORD_COUNT];
     _Atomic uint16_t desc_max[SHM_SLOT_COUNT]; /* descriptors that the slot's caller takes */
     struct shm_window window[SHM_SLOT_COUNT];
-    _Atomic uint64_t used_windows[SHM_WORD_COUNT]; /* since they were last looked at */
+    char has_memory[SHM_SLOT_COUNT]; /* to be given back; who has the slot owns it */
+    _Atomic uint64_t used_slots[SHM_WORD_COUNT]; /* since they were last looked at */
 };
 
 /* The right to make one call: a channel, referred to, and a slot in it. */
@@ -89,7 +90,7 @@ char *client_buffer(struct client_seat seat, size_t size);
  */
 char *client_result(struct client_seat seat, uint64_t size);
 
-/* Gives back windows that nobody has used since the last time; non-zero if some are left. */
+/* Gives back memory that nobody has used since the last time; non-zero if some is left. */
 int client_channel_trim(struct client_channel *ch);
 
 #endif

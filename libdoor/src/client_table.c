@@ -73,15 +73,15 @@ static int trim_all(void)
     return is_left;
 }
 
-static void window_used(void)
+static void memory_used(void)
 {
-    loop_repeat(LOOP_WINDOWS, trim_all);
+    loop_repeat(LOOP_MEMORY, trim_all);
 }
 
 /* Called and left with table_lock held; lets go of it while the server answers. */
 static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
 {
-    static const struct client_events events = {forget, window_used};
+    static const struct client_events events = {forget, memory_used};
     struct client_channel *ch = client_channel_new(cookie, &events);
     int result, error;
 

@@ -33,7 +33,7 @@ static struct timer {
     int64_t last_ns;               /* when it was called last; loop thread only */
 } timers[LOOP_TIMER_COUNT] = {
     [LOOP_GROW] = {.period_ms = 1},
-    [LOOP_WINDOWS] = {.period_ms = 1000},
+    [LOOP_MEMORY] = {.period_ms = 1000},
     [LOOP_BATCH] = {.period_ms = 1000},
     [LOOP_CLOSER] = {.period_ms = 100},
 };

@@ -56,7 +56,7 @@ void loop_pause(struct watch *w);
 /* What the loop does again and again, each of them with one function. */
 enum loop_timer {
     LOOP_GROW,    /* every millisecond */
-    LOOP_WINDOWS, /* every second */
+    LOOP_MEMORY, /* every second */
     LOOP_BATCH,   /* every second */
     LOOP_CLOSER,  /* every tenth of a second */
     LOOP_TIMER_COUNT

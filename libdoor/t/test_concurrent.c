@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -204,6 +205,49 @@ START_TEST(blocked_calls_get_a_thread_each)
     count = door_test_thread_count(server);
     ck_assert(count == -1 || count >= BLOCKED);
     release(threads, BLOCKED);
+    ck_assert_int_eq(shared->most_running, BLOCKED);
+}
+END_TEST
+
+/* Bytes that the memory files of this process's channels have. */
+static long channel_memory(void)
+{
+    char path[64], name[64];
+    struct stat st;
+    long bytes = 0;
+    ssize_t len;
+
+    for (int fd = 0; fd < 1024; fd++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        len = readlink(path, name, sizeof(name) - 1);
+        if (len <= 0)
+            continue;
+        name[len] = '\0';
+        if (strstr(name, "memfd:door") != NULL && fstat(fd, &st) == 0)
+            bytes += (long)st.st_blocks * 512;
+    }
+    return bytes;
+}
+
+static bool has_little_memory(void *pages)
+{
+    return channel_memory() <= *(long *)pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Many calls at a time take memory that is given back; slots without it serve on. */
+START_TEST(memory_of_slots_goes_back)
+{
+    enum { BLOCKED = 40 };
+    pthread_t threads[BLOCKED];
+    long pages = BLOCKED / 2;
+
+    start(block);
+    for (int round = 0; round < 2; round++) {
+        block_callers(threads, BLOCKED);
+        ck_assert_int_ge(channel_memory(), BLOCKED * sysconf(_SC_PAGESIZE));
+        release(threads, BLOCKED);
+        ck_assert(door_test_await(has_little_memory, &pages));
+    }
     ck_assert_int_eq(shared->most_running, BLOCKED);
 }
 END_TEST
@@ -423,6 +467,7 @@ int main(void)
     tcase_add_test(tc, threads_through_a_dup);
     tcase_add_test(tc, many_descriptors_of_one_door);
     tcase_add_test(tc, blocked_calls_get_a_thread_each);
+    tcase_add_test(tc, memory_of_slots_goes_back);
     tcase_add_test(tc, a_second_wave_needs_no_more_threads);
     tcase_add_test(tc, a_blocked_call_delays_no_other);
     tcase_add_test(tc, one_caller_needs_few_threads);
