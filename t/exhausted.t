@@ -23,10 +23,11 @@ my $apps = '';
 for my $limit (@limits) {
     $httpd->install(kitchen => "kitchen$limit");
     $apps .= "DoorApp kitchen$limit $dir/bin/kitchen$limit RLimitNOFILE=$limit start-timeout=5s\n"
-        . "<Location /kitchen$limit>\n DoorHandler kitchen$limit\n</Location>\n";
+        . "<Location /kitchen$limit>\n DoorHandler kitchen$limit\n"
+        . " DoorMaxConcurrent 200\n DoorQueueTimeout 60\n</Location>\n"; # however slow it is
 }
 # Each is called first when httpd has no descriptors left.
-my @late = map { "late$_" } 0 .. 15;
+my @late = map { "late$_" } 0 .. 23;
 $httpd->install(kitchen => 'late');
 $apps .= "DoorApp $_ $dir/bin/late\n<Location /$_>\n DoorHandler $_\n</Location>\n" for @late;
 $httpd->configure(<<"CONF");

@@ -86,10 +86,11 @@ static void begin_record(struct fcgi_writer *writer, enum fcgi_type type)
 /* Its length is known: it is written into its header. */
 static void end_record(struct fcgi_writer *writer)
 {
-    unsigned char *header = writer->bytes + writer->record;
+    unsigned char *header;
 
     if (writer->error != 0 || !writer->is_open)
         return;
+    header = writer->bytes + writer->record;
     fcgi_header(header, header[AT_TYPE], record_len(writer));
     writer->is_open = 0;
 }

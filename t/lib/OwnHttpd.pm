@@ -149,8 +149,25 @@ sub graceful {
     my @old = $self->children;
     kill 'USR1', $self->{pid};
     return $self->wait_for(sub { $self->since($mark) =~ /resuming normal operations/ })
-        && $self->wait_for(sub { my $socket = $self->listening_socket;
-            !grep { my $pid = $_; grep { (readlink // '') eq $socket } glob "/proc/$pid/fd/*" } @old });
+        && $self->wait_for(sub { !grep { $self->takes_requests($_) } @old });
+}
+
+# Whether that child may take a connection.  One with a single thread that has one does not,
+# though it has the listening socket until it ends.
+sub takes_requests {
+    my ($self, $pid) = @_;
+    my %has = map { (readlink // '') => 1 } glob "/proc/$pid/fd/*";
+    return 0 unless $has{$self->listening_socket};
+    my @threads = glob "/proc/$pid/task/*";
+    return @threads > 1 || !grep { $has{$_} } $self->connections;
+}
+
+# How /proc calls the sockets of httpd's connections.
+sub connections {
+    my ($self) = @_;
+    my $address = sprintf ':%04X', $self->{port};
+    open my $file, '<', '/proc/net/tcp' or return;
+    return map { (split)[1] =~ /$address$/ && (split)[3] ne '0A' ? 'socket:[' . (split)[9] . ']' : () } <$file>;
 }
 
 # How /proc calls the socket at which httpd listens.
