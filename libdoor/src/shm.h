@@ -86,7 +86,7 @@ enum slot_state {
 
 struct shm_slot {
     alignas(64) _Atomic uint32_t state; /* enum slot_state; the caller's futex */
-    uint32_t error;                     /* reply: errno, 0 for success */
+    _Atomic uint32_t error;             /* reply: errno, 0 for success */
     uint64_t arg_size;                  /* bytes; 0: argp is NULL */
     uint64_t arg_at;                    /* where in the window; SHM_IN_SLOT: in data */
     uint64_t result_size;               /* bytes */

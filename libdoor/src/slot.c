@@ -149,7 +149,7 @@ static unsigned leave_line(void *shm, unsigned slot, const _Atomic uint64_t *unu
 
 static void end_as_revoked(struct shm_slot *s)
 {
-    s->error = EBADF;
+    atomic_store_explicit(&s->error, EBADF, memory_order_relaxed);
     if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
         futex_wake(&s->state);
 }
@@ -259,7 +259,8 @@ int slot_finish(void *shm, unsigned slot, int error, int follow)
     struct shm_slot *s = shm_slot(shm, slot);
     int is_followed;
 
-    s->error = (uint32_t)error;
+    /* A client that calls in a slot which it has not got back yet has two threads here. */
+    atomic_store_explicit(&s->error, (uint32_t)error, memory_order_relaxed);
     thread_publish();
     is_followed = start_next(shm, s, follow);
     if (atomic_exchange(&s->state, SLOT_DONE) != SLOT_CALLING)
