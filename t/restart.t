@@ -15,7 +15,7 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 18;
+plan tests => 20;
 
 my $httpd = Apache::Test::config()->server->pid;
 stop_app('victim');    # a new one has no threads yet
@@ -117,3 +117,31 @@ wait_for_app('victim');
 is GET('/victim/threads')->code, 200, 'a name that was moved to another process is followed';
 kill 'TERM', $old;
 is GET('/victim/echo')->code, 200, '... also when the old one ends';
+
+# ---- a name that has changed may be another door's, though its inode number is the same
+
+# The Unix sockets that httpd's children have: their ends of doors among them.
+sub unix_sockets {
+    open my $file, '<', '/proc/net/unix' or die $!;
+    my %is_unix = map { ("socket:[" . ((split)[6] // '') . ']' => 1) } <$file>;
+    return map { ($_ => 1) } grep { $is_unix{$_} }
+        map { readlink // () } map { glob "/proc/$_/fd/*" } DoorTest::httpd_children();
+}
+
+my %before;
+# Until the old process's have gone from every child.
+wait_for(sub {
+    %before = unix_sockets();
+    GET('/victim/echo') for 1 .. 30;
+    my %now = unix_sockets();
+    return !grep { !$now{$_} } keys %before;
+});
+my $is_anew = sub {
+    GET('/victim/echo')->code == 200 or return 0;
+    my %now = unix_sockets();
+    return grep { !$now{$_} } keys %before;
+};
+ok !wait_for($is_anew, 2), 'while a name stays as it is, its door stays open';
+my $mode = (stat app_path('victim'))[2];
+chmod $mode & 07777, app_path('victim') or die $!;
+ok wait_for($is_anew), '... when it has changed, it is opened anew';
