@@ -554,8 +554,8 @@ bench-pool: $(BUILD)/bench/pool
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
 # minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
-PEERS      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
+PEERS_DIR      := $(BUILD)/bench/peers
+PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
 	php_pool)
 define peer_build
 @mkdir -p $(@D)
@@ -565,25 +565,25 @@ PEER_PATH  := -Wl,-rpath,'$$ORIGIN/../..'
 PQ_CPP      = $(shell $(PKG_CONFIG) --cflags libpq)
 
 $(PEER_FILES): $(wildcard bench/peers/*.h) $(BUILD)/flags
-$(PEERS)/door $(PEERS)/door_db: $(BUILD)/libdoor_app.so $(LIBDOOR)
-$(PEERS)/raw $(PEERS)/http_door: $(LIBDOOR)
-$(PEERS)/door_db $(PEERS)/fcgi_db: PEER_LIBS = $(PQ_CPP) -lpq
-$(PEERS)/http_door: PEER_LIBS = -lmicrohttpd
+$(PEERS_DIR)/door $(PEERS_DIR)/door_db: $(BUILD)/libdoor_app.so $(LIBDOOR)
+$(PEERS_DIR)/raw $(PEERS_DIR)/http_door: $(LIBDOOR)
+$(PEERS_DIR)/door_db $(PEERS_DIR)/fcgi_db: PEER_LIBS = $(PQ_CPP) -lpq
+$(PEERS_DIR)/http_door: PEER_LIBS = -lmicrohttpd
 
-$(PEERS)/mod_inprocess.so: bench/peers/mod_inprocess.c
+$(PEERS_DIR)/mod_inprocess.so: bench/peers/mod_inprocess.c
 	$(call peer_build,-shared $(HTTPD_SYSTEM))
-$(PEERS)/door $(PEERS)/door_db: $(PEERS)/%: bench/peers/%.c
+$(PEERS_DIR)/door $(PEERS_DIR)/door_db: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,$(DOOR_CPP) -Idoor_app $(PEER_PATH) $(BUILD)/libdoor_app.so $(LIBDOOR) \
 		$(SYSTEM_LIBS) $(PEER_LIBS))
-$(PEERS)/raw $(PEERS)/http_door: $(PEERS)/%: bench/peers/%.c
+$(PEERS_DIR)/raw $(PEERS_DIR)/http_door: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,$(DOOR_CPP) $(PEER_PATH) $(LIBDOOR) $(SYSTEM_LIBS) $(PEER_LIBS))
-$(PEERS)/http: bench/peers/http.c
+$(PEERS_DIR)/http: bench/peers/http.c
 	$(call peer_build,-lmicrohttpd)
-$(PEERS)/fcgi $(PEERS)/fcgi_db: $(PEERS)/%: bench/peers/%.c
+$(PEERS_DIR)/fcgi $(PEERS_DIR)/fcgi_db: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
-$(PEERS)/cgi: bench/peers/cgi.c
+$(PEERS_DIR)/cgi: bench/peers/cgi.c
 	$(call peer_build)
-$(PEERS)/php_pool: bench/peers/php_pool.sh
+$(PEERS_DIR)/php_pool: bench/peers/php_pool.sh
 	@mkdir -p $(@D)
 	$(INSTALL) $< $@
 $(BUILD)/bench/client: bench/client.c $(BUILD)/flags
@@ -607,7 +607,7 @@ $(BUILD)/bench/results.md:
 # BUILD/bench/scale.md.  QUICK=1 is under a minute, FILL=1 puts it into bench/SCALE.md.
 .PHONY: bench-scale
 bench-scale: deps deps-bench
-	@+$(MAKE) --no-print-directory all $(addprefix $(PEERS)/,mod_inprocess.so door)
+	@+$(MAKE) --no-print-directory all $(addprefix $(PEERS_DIR)/,mod_inprocess.so door)
 	@APXS='$(APXS)' perl bench/scale.pl '$(BUILD)'
 
 # ---------------------------------------------------------------- to install
