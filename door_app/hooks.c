@@ -268,7 +268,8 @@ static void stop_to_restart(struct door_rt_hooks *hooks, struct door_rt_thread *
     pthread_mutex_unlock(&hooks->lock);
 }
 
-void door_rt_hooks_leave(struct door_rt_thread *thread)
+/* The thread ends. */
+static void leave(struct door_rt_thread *thread)
 {
     struct door_rt_hooks *hooks = thread->hooks;
 
@@ -289,12 +290,12 @@ static void enter(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     if (thread->hooks == hooks)
         return;
-    door_rt_hooks_leave(thread);
+    leave(thread);
     pthread_mutex_lock(&hooks->lock);
     hooks->holds++;
     pthread_mutex_unlock(&hooks->lock);
     thread->hooks = hooks;
-    thread->leave = door_rt_hooks_leave;
+    thread->leave = leave;
 }
 
 /* ------------------------------------------------ before it takes calls */

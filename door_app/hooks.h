@@ -36,7 +36,4 @@ int door_rt_hooks_ready(struct door_rt_hooks *hooks, struct door_rt_thread *thre
 /* After the handler: if that has called door_app_thread_lost(), the thread starts anew. */
 void door_rt_hooks_settle(struct door_rt_thread *thread);
 
-/* The thread ends. */
-void door_rt_hooks_leave(struct door_rt_thread *thread);
-
 #endif

@@ -141,7 +141,8 @@ static void note_wait(struct mod_door_call *call, int64_t since_ns)
         board_note_wait(mod_door_board(), call->target.cell, since_ns);
 }
 
-apr_status_t mod_door_check_wait(struct mod_door_call *call)
+/* While nobody has taken the call: APR_SUCCESS, or why it waits no longer. */
+static apr_status_t check_wait(struct mod_door_call *call)
 {
     int64_t now_ns = door_now_ns();
 
@@ -183,7 +184,7 @@ apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
         calls_begin_to_wait(calls, call->note);
     if (!mod_door_is_raw(call) && calls_waiting_ahead(calls, call->note) >= queue_len)
         return MOD_DOOR_EBUSY;
-    return mod_door_check_wait(call);
+    return check_wait(call);
 }
 
 /* -------------------------------------------------------------- a place */
@@ -204,7 +205,7 @@ static apr_status_t wait_for_place(struct mod_door_call *call, unsigned max)
 
     while (error == APR_SUCCESS && calls_ahead(mod_door_calls(), call->note) >= max) {
         calls_wait(call->note, LOOK_MS);
-        error = mod_door_check_wait(call);
+        error = check_wait(call);
     }
     return error;
 }

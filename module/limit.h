@@ -22,7 +22,9 @@ const struct mod_door_limit *mod_door_find_limit(const char *path);
 
 /*
  * Until the call has a place, if its door has a limit; it is to leave then.  Errors:
- * MOD_DOOR_EBUSY too many wait already; those of mod_door_check_wait().
+ * MOD_DOOR_EBUSY too many wait already, or its time is up; ETIMEDOUT where that is
+ * DoorTimeout; MOD_DOOR_EGONE; MOD_DOOR_ECUT httpd stops; MOD_DOOR_EMOVE it should go to
+ * another process.
  */
 apr_status_t mod_door_enter_limit(struct mod_door_call *call);
 void mod_door_leave_limit(struct mod_door_call *call);
@@ -32,12 +34,5 @@ void mod_door_leave_limit(struct mod_door_call *call);
  * again; the errors are the same ones.
  */
 apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns);
-
-/*
- * While nobody has taken the call: APR_SUCCESS, or why it waits no longer:
- * MOD_DOOR_EBUSY its time is up, or ETIMEDOUT where that is DoorTimeout; MOD_DOOR_EGONE;
- * MOD_DOOR_ECUT httpd stops; MOD_DOOR_EMOVE it should go to another process.
- */
-apr_status_t mod_door_check_wait(struct mod_door_call *call);
 
 #endif

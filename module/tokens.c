@@ -96,7 +96,8 @@ void mod_door_give_turn(struct mod_door_call *call)
     atomic_store(&call->note->phase, CALL_MADE);
 }
 
-void mod_door_take_turn(struct mod_door_call *call)
+/* It is httpd's. */
+static void take_turn(struct mod_door_call *call)
 {
     atomic_store(&call->note->phase, CALL_PAUSED);
     atomic_store(&call->note->deadline_ns, 0);
@@ -156,7 +157,7 @@ apr_status_t mod_door_enter_call(unsigned long serial, const char *token, struct
     if (error == APR_SUCCESS) {
         call->paused_ns = atomic_load(&call->note->deadline_ns);
         call->keeps_deadline = 0;
-        mod_door_take_turn(call);
+        take_turn(call);
     }
     pthread_mutex_unlock(&lock);
     *entered = call;

@@ -23,9 +23,8 @@ apr_status_t mod_door_random_id(char id[DOOR_WIRE_ID_LEN + 1]);
 /* How long the application may take: for the call, or until it goes on; 0 for ever. */
 apr_interval_time_t mod_door_timeout(const struct mod_door_call *call);
 
-/* It is the application's turn, and it has that time from now on; or it is httpd's. */
+/* It is the application's turn, and it has that time from now on. */
 void mod_door_give_turn(struct mod_door_call *call);
-void mod_door_take_turn(struct mod_door_call *call);
 
 /* From open to close door threads are let in; close waits for the one that is in. */
 void mod_door_open_token(struct mod_door_call *call);

@@ -114,8 +114,11 @@ static unsigned list_instances(struct board *board, const struct board_app *app,
     return count;
 }
 
-/* Of the instances that are up the one with the fewest calls, from another one on each time. */
-uint32_t board_choose(struct board *board, struct calls *calls, uint32_t row)
+/*
+ * Of the instances that are up the one with the fewest calls, from another one on each
+ * time: 1 + its cell; 0 if none is.
+ */
+static uint32_t choose(struct board *board, struct calls *calls, uint32_t row)
 {
     struct board_app *app = &board->apps[row];
     uint32_t first = atomic_load(&app->instances[0]);
@@ -169,7 +172,7 @@ uint32_t board_enter(struct board *board, struct calls *calls, uint32_t row,
     uint32_t number;
 
     atomic_store(&note->phase, CALL_ENTERED);
-    while ((number = board_choose(board, calls, row)) != 0) {
+    while ((number = choose(board, calls, row)) != 0) {
         struct board_cell *cell = &board->cells[number - 1];
 
         *serial = atomic_load(&cell->serial);

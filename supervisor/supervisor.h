@@ -189,9 +189,6 @@ void board_name_row(struct board *board, uint32_t row, const char *name);
 /* No process is up. */
 void board_clear(struct board *board);
 
-/* The least busy process that is up: 1 + its cell; 0 if none is. */
-uint32_t board_choose(struct board *board, struct calls *calls, uint32_t row);
-
 /* Whether a call that waits for the process with that serial should go to another one. */
 int board_is_better(struct board *board, struct calls *calls, uint32_t row, uint64_t serial);
 
