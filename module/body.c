@@ -122,9 +122,9 @@ static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_ty
 /* Where bytes of the body go. */
 struct sink {
     char *buf;
-    apr_size_t copied;           /* bytes in it */
+    apr_size_t copied;              /* bytes in it */
     struct mod_door_pieces *pieces; /* or NULL: all of them are copied */
-    apr_size_t len, room;        /* bytes that it has, and may have */
+    apr_size_t len, room;           /* bytes that it has, and may have */
 };
 
 /* 1 if the bucket stays, as a piece; 0: its bytes are to be copied. */
