@@ -15,7 +15,7 @@ use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 48 + 9 + 4 * 7 + 3 + 12 + 2 + 4;
+plan tests => 52 + 9 + 4 * 7 + 3 + 12 + 2 + 4;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -37,7 +37,8 @@ sub chunks {
     return $text;
 }
 
-for my $bytes (0, 1, 65_535, 65_536, 65_537, 79_000, 300_000, 5_000_000) {
+# 327,680 is what comes with a call and one whole part of the rest.
+for my $bytes (0, 1, 65_535, 65_536, 65_537, 79_000, 300_000, 327_680, 589_824, 5_000_000) {
     my $body = pattern($bytes);
     is POST('/kitchen/upload', content => $body)->content, digest($body), "upload of $bytes bytes";
     my $answer = parse_response(raw_request(head_of('/kitchen/upload', 'Connection: close',
