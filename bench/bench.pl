@@ -67,7 +67,14 @@ sub all_of {
     return ($work->{limit} eq 'pgbench' ? $pgbench : (), peers_of($work));
 }
 
-for my $work (@works) { $total += samples_of($work, $_) for all_of($work) }
+my $takes_s = 0; # a sample has some work around it
+for my $work (@works) {
+    for my $peer (all_of($work)) {
+        $total += samples_of($work, $peer);
+        $takes_s += samples_of($work, $peer) * (seconds_of($work) + 0.3);
+    }
+}
+say_now(sprintf "bench: %d samples, about %.0f minutes\n", $total, $takes_s / 60);
 
 sub progress {
     my ($work, $clients, $name) = @_;

@@ -66,7 +66,8 @@ my %column = (
 my @sizes = ('switches', 'PSS MiB', 'application\'s', 'threads', 'processes');
 my @of_requests = ('requests/s', 'of the limit', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us',
     'CPU of the limit', @sizes);
-my @of_bodies = ('MiB/s', 'of the limit', 'CPU us/MiB', 'CPU of the limit', 'errors');
+my @of_bodies = ('MiB/s', 'of the limit', 'CPU us/MiB', 'CPU of the limit', 'PSS MiB',
+    'application\'s', 'errors');
 my %columns = (
     requests => [@of_requests, 'errors'],
     rate => ['requests/s', 'p50 ms', 'p90 ms', 'p99 ms', 'p99.9 ms', 'max ms', 'p50 of the limit',
