@@ -49,8 +49,11 @@ sub style {
 sub plot {
     my ($file, $settings, $points, $value) = @_;
     my %seen;
-    my @lines = grep { $_->[1] } map { my $name = $_; [$name, data($points, sub { $value->($name, @_) })] }
-        grep { !$seen{$_}++ } (map { $_->{name} } all_peers()), 'pgbench';
+    my @names = grep { !$seen{$_}++ } (map { $_->{name} } all_peers()), 'pgbench';
+    my @lines = grep { $_->[1] } map {
+        my $name = $_;
+        [$name, data($points, sub { $value->($name, @_) })];
+    } @names;
     return 0 unless @lines;
     open my $gnuplot, '|-', 'gnuplot' or return 0;
     print $gnuplot "set terminal svg size 860,480 font 'sans-serif,12' background '#ffffff'\n"
@@ -88,17 +91,16 @@ sub plot_clients {
 
 # ---------------------------------------------------------------- latencies at a rate
 
-my @percentiles = ([50, 'p50'], [90, 'p90'], [99, 'p99'], [99.9, 'p999'], [100, 'max']);
+my @percentiles = (['50', 'p50'], ['90', 'p90'], ['99', 'p99'], ['99.9', 'p999'], ['all', 'max']);
 
-# The axis is the logarithm of how many are slower, as latencies are usually drawn.
+# The percentiles are as far from one another as the text needs.
 sub plot_rate {
-    my ($work, $rate, $of_rate) = @_;
-    my $file = "latency-$work->{name}-$rate.svg";
+    my ($work, $i, $rate, $of_rate) = @_;
+    my $file = "latency-$work->{name}" . ($i ? "-$i" : '') . '.svg';
     my $title = "$work->{name}: latency at $rate requests/s";
     my $settings = "set title '$title'\nset logscale y\nset xlabel 'percentile'\n"
         . "set ylabel 'ms'\nset xrange [0.8:5.2]\nset xtics ("
-        . join(',', map { my $i = $_; "'" . ($i == 4 ? 'max' : $percentiles[$i][0]) . "' " . ($i + 1) }
-            0 .. $#percentiles) . ")\n";
+        . join(',', map { "'$percentiles[$_][0]' " . ($_ + 1) } 0 .. $#percentiles) . ")\n";
     my $is_there = plot($file, $settings, [1 .. @percentiles], sub {
         my ($name, $i) = @_;
         my $us = $of_rate->{$name} && $of_rate->{$name}{$percentiles[$i - 1][1]};
@@ -116,7 +118,8 @@ sub plots {
         my $of_work = $run->{summary}{$work->{name}} or next;
         my @points = sort { $a <=> $b } keys %$of_work;
         my @kinds = $work->{beside} ? qw(rate p99 memory) : qw(rate memory);
-        my @made = $work->{by} eq 'rate' ? map { plot_rate($work, $_, $of_work->{$_}) } @points
+        my @made = $work->{by} eq 'rate'
+            ? map { plot_rate($work, $_, $points[$_], $of_work->{$points[$_]}) } 0 .. $#points
             : @points > 1 ? map { plot_clients($work, $_, $of_work) } @kinds : ();
         $pictures{$work->{name}} = \@made if @made;
     }
