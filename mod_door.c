@@ -372,6 +372,7 @@ static apr_status_t make_call(struct mod_door_call *call)
     /* Not kept while a slow client takes the answer. */
     free(call->long_arg);
     call->long_arg = NULL;
+    mod_door_body_free_pieces(&call->pieces);
     return error;
 }
 
