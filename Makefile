@@ -554,7 +554,7 @@ bench-pool: $(BUILD)/bench/pool
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes some
 # minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
-# bench-publish puts the last run's into bench/.
+# bench-publish puts the last run's into bench/ and the README.
 PEERS_DIR      := $(BUILD)/bench/peers
 PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
 	php_pool)
@@ -604,6 +604,7 @@ bench-publish: $(BUILD)/bench/results.md
 	rm -f bench/*.svg
 	cp $(BUILD)/bench/results.md bench/RESULTS.md
 	cp $(BUILD)/bench/results.json $(BUILD)/bench/*.svg bench
+	perl bench/quote.pl bench/results.json README.md
 $(BUILD)/bench/results.md:
 	@echo 'make bench-publish: there is no result yet: make bench' >&2; exit 1
 
