@@ -77,8 +77,7 @@ static const char *find_program(apr_pool_t *pool, const struct mod_door_needs *n
         return NULL;
     if (program.has_return && program.is_bare)
         return apr_psprintf(pool, "cannot run '%s': its first line ends with CR LF, as on Windows, "
-                                  "and so the interpreter '%s\\r' does not exist: "
-                                  "sed -i 's/\\r$//' %s",
+                                  "and so '%s' with a CR at its end is the interpreter: dos2unix %s",
                             needs->program, interpreter, needs->program);
     if (definition_identify(interpreter, NULL, &interpreter_id) == 0)
         return NULL;
@@ -135,7 +134,7 @@ static void doubt_kind(apr_pool_t *pool, const struct mod_door_needs *needs,
                                         "behind #!", needs->program));
     else if (program->kind == PROGRAM_SCRIPT && program->has_return)
         doubt(hints, apr_psprintf(pool, "'%s' will hardly run: its first line ends with CR LF, as on "
-                                        "Windows: sed -i 's/\\r$//' %s",
+                                        "Windows: dos2unix %s",
                                   needs->program, needs->program));
 }
 

@@ -247,7 +247,7 @@ static const char *program_hint(const char *path, const struct program *program,
         return program->kind == PROGRAM_TEXT ? "; it is no binary, and has no line that begins with #!"
                                              : "; it is a binary for another system, or broken";
     if (error == ENOENT && program->kind == PROGRAM_SCRIPT && program->has_return)
-        return "; its first line ends with CR LF, as on Windows: sed -i 's/\\r$//' mends it";
+        return "; its first line ends with CR LF, as on Windows: dos2unix mends it";
     if (error == ENOENT && access(path, F_OK) == 0)
         return program->kind == PROGRAM_SCRIPT ? "; its interpreter is not there"
                                                : "; the loader that it names (readelf -l) is not there";

@@ -119,7 +119,7 @@ my %script = (missing => '#!/bin/nothing', windows => "#!/bin/sh\r", option => "
     bare => '#!', env => '#!/usr/bin/env nothing');
 script($_ => $script{$_}) for keys %script;
 warned("DoorApp a $dir/bin/missing", qr{its interpreter '/bin/nothing': it does not exist}, 'no interpreter');
-warned("DoorApp a $dir/bin/windows", qr{ends with CR LF.*interpreter '/bin/sh\\+r' does not exist: sed -i},
+warned("DoorApp a $dir/bin/windows", qr{cannot run .*: its first line ends with CR LF.*'/bin/sh' with a CR at its end is the interpreter: dos2unix},
     'CR LF behind the interpreter');
 warned("DoorApp a $dir/bin/option", qr{will hardly run: its first line ends with CR LF}, '... behind its option');
 warned("DoorApp a $dir/bin/none", qr{will hardly run: .*does not begin with #!}, 'no #!');
