@@ -247,12 +247,13 @@ void app_stop_all(struct supervisor *sv, int64_t now)
 
 /* ------------------------------------------------------ what doorctl asks for */
 
+/* Not if it waits for its next try: that is made at once then. */
 static int is_being_replaced(const struct app *app)
 {
     for (unsigned i = 0; i < app->slot_count; i++) {
         const struct slot *slot = &app->slots[i];
 
-        if (slot->successor != NULL || slot->is_due ||
+        if (slot->successor != NULL ||
             (slot->current != NULL ? slot->current->state == STARTING
                                    : !app->def->has_overlap && app_process_count(app) > 0))
             return 1;

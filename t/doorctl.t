@@ -100,10 +100,16 @@ $httpd->script(shop => 'exit 4');
 like doorctl('restart', 'shop'), qr/shop has not come up: exit code 4; the old process stays/, 'a new program that is wrong';
 ok kill(0, $old), '... it is there';
 is $httpd->status('/shop/env'), 200, '... it answers';
-like doorctl('restart', 'shop'), qr/shop is being started or replaced already/, '... which goes on to be tried';
+$httpd->install(kitchen => 'late');
+$httpd->script(shop => "sleep 3\nexec $dir/bin/late");
+is doorctl('-n', 'restart', 'shop'), '', '... another one, which takes its time';
+is $code, 0, '... is not waited for with -n';
+like doorctl('restart', 'shop'), qr/shop is being started or replaced already/, '... one at a time';
 is $code, 1, '... exit status';
+ok $httpd->wait_for(sub { my $app = listed()->{shop}; @{$app->{processes}} == 1 && $app->{processes}[0]{state} eq 'up' && !kill 0, $old }),
+    '... until it has come up';
 $httpd->install(kitchen => 'shop');
-ok $httpd->wait_for(sub { my $app = listed()->{shop}; @{$app->{processes}} == 1 && !$app->{failures} }), '... until it is right';
+is doorctl('restart', 'shop'), '', '... and the first program again';
 like doorctl('-n', 'restart', 'alone'), qr/^$/, 'without waiting';
 ok $httpd->wait_for(sub { $httpd->status('/alone/env') == 200 }), '... it comes up';
 
