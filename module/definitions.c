@@ -94,7 +94,7 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
             wrong = mod_door_set_app_option(cmd, app, word);
     }
     if (wrong == NULL && app->numbers.backoff_max_ns < app->numbers.backoff_min_ns)
-        wrong = "backoff-max must not be less than backoff-min";
+        wrong = "backoff-max must not be less than backoff-min (500ms, if it is not said)";
     return wrong;
 }
 

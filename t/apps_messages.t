@@ -149,7 +149,7 @@ write_file(late => "#!/bin/sh\nexec $dir/bin/later\n");
 write_file(failing => "#!/bin/sh\nexit 3\n");
 mkdir "$dir/closed" or die $!;
 chmod 0, "$dir/closed" or die $!;
-$httpd->configure(join "\n", (map { "DoorApp $_ $dir/bin/$_ backoff-max=400ms" } qw(none late failing)),
+$httpd->configure(join "\n", (map { "DoorApp $_ $dir/bin/$_ backoff-min=200ms backoff-max=400ms" } qw(none late failing)),
     "DoorApp closed $hello directory=$dir/closed", 'DoorAllow nowhere');
 ok $httpd->start, 'httpd starts';
 my $ended = qr/DOOR0403: none\[\d+\]: ended before it was up:/;
