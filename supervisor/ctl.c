@@ -89,6 +89,11 @@ static int is_asked_for(const struct app *app, const struct ctl_request *request
     return !app->is_removed && (request->name[0] == '\0' || strcmp(app->def->name, request->name) == 0);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct ctl_app *)a)->name, ((const struct ctl_app *)b)->name);
+}
+
 /* All applications, or that one, with their processes; its size, or 0: ENOMEM. */
 static size_t fill(const struct supervisor *sv, const struct ctl_request *request, int64_t now)
 {
@@ -104,6 +109,7 @@ static size_t fill(const struct supervisor *sv, const struct ctl_request *reques
     for (const struct app *app = sv->apps; app != NULL && reply->app_count < APP_MAX; app = app->next)
         if (is_asked_for(app, request))
             describe_app(app, &apps[reply->app_count++], now);
+    qsort(apps, reply->app_count, sizeof(*apps), compare_names);
     processes = (struct ctl_process *)(apps + reply->app_count);
     for (const struct process *p = sv->processes; p != NULL; p = p->next) {
         uint32_t i = 0;
