@@ -45,6 +45,16 @@ int door_attached_by(int d, uid_t *uid);
  */
 void door_close_received(int fd);
 
+/*
+ * The least RLIMIT_FSIZE with which a process can serve doors.  On Linux the memory that
+ * it shares with a client is a sparse file of that size.
+ */
+#ifdef __linux__
+#define DOOR_FSIZE_MIN 1103806595072u
+#else
+#define DOOR_FSIZE_MIN 0u
+#endif
+
 /* The present time on the clock that deadlines are in, in nanoseconds. */
 int64_t door_now_ns(void);
 
