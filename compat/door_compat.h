@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * door_compat.h: the few things that mod_door and door_app need beside the
- * doors API.  On Linux libdoor has them; on illumos compat/illumos.c does, on
- * top of what the system offers.
+ * doors API.  On Linux libdoor has them; on illumos compat/door_compat.c
+ * does, on top of what the system offers.
  */
 #ifndef DOOR_COMPAT_H
 #define DOOR_COMPAT_H
@@ -44,6 +44,16 @@ int door_attached_by(int d, uid_t *uid);
  * Threads: any.
  */
 void door_close_received(int fd);
+
+/*
+ * The least RLIMIT_FSIZE with which a process can serve doors.  On Linux the memory that
+ * it shares with a client is a sparse file of that size.
+ */
+#ifdef __linux__
+#define DOOR_FSIZE_MIN 1103806595072u
+#else
+#define DOOR_FSIZE_MIN 0u
+#endif
 
 /* The present time on the clock that deadlines are in, in nanoseconds. */
 int64_t door_now_ns(void);
