@@ -117,7 +117,7 @@ sub apart {
     my ($script) = @_;
     my $outside = File::Temp->new;
     print $outside $copy, "exec chroot . env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
-        . "HOME=/tmp LANG=C.UTF-8 bash -e -o pipefail -c 'cd $here && . /tmp/commands' </dev/null\n";
+        . "HOME=/tmp LANG=C.UTF-8 bash -e -o pipefail -c 'cd $here; umask 022; . /tmp/commands' </dev/null\n";
     $outside->flush;
     my $inside = File::Temp->new;
     binmode $inside, ':encoding(UTF-8)';
