@@ -509,9 +509,9 @@ check-musl:
 		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
 	done
 
-check-tree: all man
+check-tree: all man $(BUILD)/bench/open_loop
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
-		$(PROVE) scripts/t/*.t
+		$(PROVE) scripts/t/*.t bench/t/*.t
 
 # The documents: beside the code, their commands, configurations and links.
 .PHONY: check-docs
@@ -557,8 +557,9 @@ $(BUILD)/bench/pool: $(OBJ)/bench/pool.o $(LIBDOOR)
 bench-pool: $(BUILD)/bench/pool
 	@$(BUILD)/bench/pool $(CALLERS:%=-c %)
 
-# mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
-# minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
+# mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes some
+# minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
+# bench-publish puts the last run's into bench/.
 PEERS_DIR      := $(BUILD)/bench/peers
 PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
 	php_pool)
@@ -591,13 +592,16 @@ $(PEERS_DIR)/cgi: bench/peers/cgi.c
 $(PEERS_DIR)/php_pool: bench/peers/php_pool.sh
 	@mkdir -p $(@D)
 	$(INSTALL) $< $@
-$(BUILD)/bench/client: bench/client.c $(BUILD)/flags
-	$(call peer_build)
+
+BENCH_CLIENTS := $(addprefix $(BUILD)/bench/,client open_loop)
+$(BENCH_CLIENTS): $(BUILD)/bench/%: $(OBJ)/bench/%.o $(OBJ)/bench/response.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^
 
 .PHONY: bench bench-peers bench-publish deps-bench
 deps-bench:
 	@sh scripts/deps.sh bench
-bench-peers: $(PEER_FILES) $(BUILD)/bench/client
+bench-peers: $(PEER_FILES) $(BENCH_CLIENTS)
 bench: deps deps-bench
 	@+$(MAKE) --no-print-directory all bench-peers
 	@APXS='$(APXS)' perl bench/bench.pl '$(BUILD)'

@@ -25,7 +25,6 @@
 #include "module/mod_door.h"
 #include "module/access.h"
 #include "module/definitions.h"
-#include "module/batch.h"
 #include "module/body.h"
 #include "module/call.h"
 #include "module/call_state.h"
@@ -458,7 +457,6 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
     mod_door_forget_locations(pool);
-    mod_door_want_batch(1);
     mod_door_find_supervisor(pool);
     return OK;
 }

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * door_compat.h: the few things that mod_door and door_app need beside the
- * doors API.  On Linux libdoor has them; on illumos
- * compat/door_compat.c makes them from what the system offers.
+ * doors API.  On Linux libdoor has them; on illumos compat/door_compat.c
+ * does, on top of what the system offers.
  */
 #ifndef DOOR_COMPAT_H
 #define DOOR_COMPAT_H

@@ -159,9 +159,9 @@ int door_app_before(struct door_app *app, door_app_hook *hook, void *data);
 int door_app_error_page(struct door_app *app, int status, door_app_handler *handler, void *data);
 
 /*
- * Serves the files of a directory below prefix, which is one as for door_app_handle().
- * It answers GET and HEAD, with type, Last-Modified and ETag; httpd does conditional
- * requests and ranges.  A path that ends in "/" stands for its "index.html"; a directory's
+ * Serves the files of a directory below prefix: GET and HEAD, with type, Last-Modified
+ * and ETag.  The prefix is one as for door_app_handle().  httpd does conditional requests
+ * and ranges.  A path that ends in "/" stands for its "index.html"; a directory's
  * path without the "/" is sent there.  Names that begin with a dot, and symbolic links, get
  * a 404, directories too.  Nothing outside the directory is reached, and only regular files
  * that the application may read.

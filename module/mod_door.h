@@ -13,7 +13,6 @@
  *     outputs.c        where what applications print goes
  *     needs.c          what an application needs from the system
  *     app_options.c    the options of a DoorApp
- *     batch.c          how the threads that call doors are scheduled
  *     overlap.c        rules for the disk that do not apply to a door
  *     mapping.c        which requests are a door's, and how their URLs are split
  *

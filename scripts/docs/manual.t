@@ -34,7 +34,7 @@ for my $source (map { slurp($_) } 'mod_door.c', glob 'module/*.c') {
         $code{$2} = {kind => $1, where => {map { $_ => 1 } split / *\| */, $3}};
     }
 }
-cmp_ok scalar(keys %code), '>=', 18, 'the code has directives';
+cmp_ok scalar(keys %code), '>=', 17, 'the code has directives';
 is_deeply [grep { /^Door/ } sort keys %manual], [sort keys %code], '... and the manual has the same';
 my $access = slurp('module/access.c');
 for (['Require door', 'AUTHZ_PROVIDER_GROUP'], ['AuthBasicProvider door', 'AUTHN_PROVIDER_GROUP']) {
@@ -174,8 +174,6 @@ for my $name (sort keys %default) {
     my $said = $name =~ /^(.*)=$/ ? $described{$1} : $manual{$name}{field}{Default};
     is number($said // ''), $default{$name}, "$name: the default is the code's";
 }
-like slurp('mod_door.c') . slurp('module/config.c'), qr/mod_door_want_batch\(1\)/,
-    'DoorBatchScheduling is on' if $manual{DoorBatchScheduling}{field}{Default} =~ /On`/;
 like slurp($definitions), qr/\.has_overlap = 1/, 'overlap= is on' if $described{overlap} eq '`on`';
 
 # ---- what is made of it
