@@ -134,8 +134,9 @@ sub lines_of_table {
 sub man {
     my ($document) = @_;
     my $text = slurp($document);
-    # Its list of contents is for links alone.
+    # Its list of contents is for links alone, and its first words are about this page.
     $text =~ s/^\*\*[^\n]*:\*\*\n(?:\[.*\n)+\n//mg;
+    $text =~ s/^This is the reference\..*?\n\n//ms;
     $text =~ s/\A# .*\n/# NAME\n\nmod_door - web applications behind Apache httpd, called through doors\n\n# DESCRIPTION\n/;
     my $has_directives = 0;
     $text = join '', map {
@@ -151,8 +152,9 @@ sub man {
         $_[0] =~ s/!?\[((?:[^\[\]]|\n)*)\]\([^()\s]+\)/$1/gr =~ s/^((?:\|.*\|\n)+)/lines_of_table($1)/gemr;
     });
     $text .= "\n# SEE ALSO\n\ndoor-call(1), door_app(3), apache2(8)\n\nThe whole manual is in share/doc/mod_door.\n";
+    # Not every man(1) knows the font of code.
     return lowdown($text, '-s', '-Tman', '--out-no-smarty', '-mtitle=mod_door', '-msection=8', "-mdate=$date",
-        "-msource=mod_door $version", '-mvolume=System Manager\'s Manual');
+        "-msource=mod_door $version", '-mvolume=System Manager\'s Manual') =~ s/\\fC/\\fB/gr;
 }
 
 write_file("$dir/$page{$_}", html($_)) for sort keys %page;

@@ -99,7 +99,8 @@ sub sections {
     for (split /^(?=## )/m, slurp($path)) {
         my ($name) = /^## (.*)$/m or next;
         my ($table) = /^## .*\n\n((?:\|.*\n)+)/;
-        my %field = map { /^\| (\w+) \| (.*?) \|$/ ? ($1 => $2 =~ s/\\\|/|/gr) : () } split /\n/, $table // '';
+        my %field = ($table // '') =~ /^\| (\w+) \| (.*?) \|$/mg;
+        s/\\\|/|/g for values %field;
         push @sections, {name => $name, field => \%field, text => $_};
     }
     return @sections;
