@@ -105,6 +105,7 @@ sub html {
         my $plain = $heading =~ s/<[^>]*>//gr =~ s/&\w+;//gr;
         sprintf '<h%d id="%s">%s</h%d>', $level, slug($plain), $heading, $level;
     }gse;
+    $body =~ s/\\\|/|/g; # lowdown leaves a table's bars in code as they were written
     my $up = '../' x ($page{$document} =~ tr{/}{});
     my $plain = $title =~ s/[<&`]//gr;
     return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
