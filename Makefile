@@ -12,6 +12,7 @@ RELEASED   := November 28, 2026
 BUILD      ?= build
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
@@ -109,7 +110,7 @@ module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
 fcgi: $(FCGI_ALL)
-tools: $(BUILD)/door-call
+tools: $(BUILD)/door-call $(BUILD)/doorctl
 
 # ---------------------------------------------------------------- compiling
 
@@ -135,6 +136,8 @@ $(OBJ)/door_app/examples/guestbook.o: \
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
 	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
 $(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
+$(OBJ)/supervisor/tools/%.o: LOCAL = $(DOOR_CPP) -Icompat -Isupervisor \
+	-DDOOR_RUNTIME_DIR='"$(shell $(APXS) -q RUNTIMEDIR)"'
 
 COMPILE = $(CC) $(BASE) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
@@ -232,6 +235,9 @@ $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUEST
 # A tool has what it needs inside.
 $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(DOOR_OBJ) \
 		$(call objs,$(COMPAT_SRC))
+	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
+
+$(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(call objs,$(COMPAT_SRC))
 	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
 
 # ---------------------------------------------------------------- C tests
@@ -417,7 +423,7 @@ check-asan: deps-analysis
 # The suite on a real httpd, with applications that have been built so; without the tests
 # in which httpd and the supervisor do the work.
 ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
-	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
+	apps_messages.t apps_missing.t apps_restart.t apps_settings.t doorctl.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
@@ -559,7 +565,7 @@ bench-pool: $(BUILD)/bench/pool
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes some
 # minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
-# bench-publish puts the last run's into bench/.
+# bench-publish puts the last run's into bench/ and the README.
 PEERS_DIR      := $(BUILD)/bench/peers
 PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
 	php_pool)
@@ -609,6 +615,7 @@ bench-publish: $(BUILD)/bench/results.md
 	rm -f bench/*.svg
 	cp $(BUILD)/bench/results.md bench/RESULTS.md
 	cp $(BUILD)/bench/results.json $(BUILD)/bench/*.svg bench
+	perl bench/quote.pl bench/results.json README.md
 $(BUILD)/bench/results.md:
 	@echo 'make bench-publish: there is no result yet: make bench' >&2; exit 1
 
@@ -660,6 +667,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
+		$(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
@@ -674,6 +682,8 @@ install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) && \
 		$(INSTALL) -m 644 $(BUILD)/man/mod_door.8 $(DESTDIR)$(MANDIR)/man8 && \
@@ -709,6 +719,7 @@ uninstall: $(CONF_FILES)
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
+		$(DESTDIR)$(SBINDIR)/doorctl $(DESTDIR)$(MANDIR)/man8/doorctl.8 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi

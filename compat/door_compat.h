@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <door.h>
 
@@ -43,6 +44,16 @@ int door_attached_by(int d, uid_t *uid);
  * Threads: any.
  */
 void door_close_received(int fd);
+
+/*
+ * The least RLIMIT_FSIZE with which a process can serve doors.  On Linux the memory that
+ * it shares with a client is a sparse file of that size.
+ */
+#ifdef __linux__
+#define DOOR_FSIZE_MIN 1103806595072u
+#else
+#define DOOR_FSIZE_MIN 0u
+#endif
 
 /* The present time on the clock that deadlines are in, in nanoseconds. */
 int64_t door_now_ns(void);
@@ -105,6 +116,14 @@ struct door_terms {
     unsigned desc_max; /* descriptors that are taken with the result */
 
     /*
+     * Where the argument goes on behind params' data_ptr, in this order: an argument that
+     * lies in pieces need not be put together first.  They stay as they are until the call
+     * has ended.  params must be there.
+     */
+    const struct iovec *more;
+    unsigned more_count;
+
+    /*
      * If not NULL: a result that does not fit into rbuf is lent, and comes in no new mapping.
      * Then rbuf and rsize stay as they are, and data_ptr points to the result, which is
      * shared and stays there until door_end_loan().  Its descriptors are the caller's own.
@@ -124,8 +143,9 @@ struct door_terms {
  * than desc_max is refused: the server's door_return() says EMFILE and it may reply again,
  * or the descriptors are closed here and the call says EMFILE.
  *
- * Errors: ETIMEDOUT, the call was given up (if a server thread had taken it, that goes on to
- * its end, and its result is thrown away); all of door_call()'s.  Signals that the
+ * Errors: EFAULT, a piece of more is at NULL and not empty; ETIMEDOUT, the call was given up
+ * (if a server thread had taken it, that goes on to its end, and its result is thrown
+ * away); all of door_call()'s.  Signals that the
  * calling thread handles end it with EINTR.
  */
 int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door_terms *terms);

@@ -271,6 +271,7 @@ static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
         apr_array_clear(allow);
     } else if (ap_strchr_c(arg, '/') == NULL && mod_door_is_app_name(arg)) {
         APR_ARRAY_PUSH(allow, const char *) = arg;
+        mod_door_note_allowed(arg, cmd->directive);
     } else {
         prefix = ap_server_root_relative(cmd->pool, arg);
         if (prefix == NULL)

@@ -34,7 +34,7 @@ struct counts {
 
 static const char *const state_names[] = {
     [APP_FREE] = "free", [APP_DOWN] = "down",           [APP_STARTING] = "starting",
-    [APP_UP] = "up",     [APP_BACKOFF] = "backing off",
+    [APP_UP] = "up",     [APP_BACKOFF] = "backing off", [APP_DRAINED] = "drained",
 };
 
 /* -------------------------------------------------------- asking a process */
@@ -181,7 +181,7 @@ static const char *time_of(request_rec *r, apr_int64_t seconds)
 static void write_app(request_rec *r, int flags, const char *name, const struct board_app *row)
 {
     enum app_state state = atomic_load(&row->state);
-    const char *state_name = state <= APP_BACKOFF ? state_names[state] : "unknown";
+    const char *state_name = state <= APP_DRAINED ? state_names[state] : "unknown";
     apr_int64_t restarts = (apr_int64_t)atomic_load(&row->restarts);
     apr_int64_t crashes = (apr_int64_t)atomic_load(&row->crashes);
     const char *crash = time_of(r, atomic_load(&row->crash_time));

@@ -119,7 +119,7 @@ sub goal_bound {
     my %clients;
     push @{$clients{$bound->{$_}}}, $_ for sort { $a <=> $b } keys %$bound;
     my @bounds = sort { $clients{$a}[0] <=> $clients{$b}[0] } keys %clients;
-    return "$word " . join(', ', map { "$_ at " . join(' ', @{$clients{$_}}) } @bounds);
+    return "$word " . join(', ', map { "$_ (" . join(', ', @{$clients{$_}}) . ')' } @bounds);
 }
 
 sub goals {

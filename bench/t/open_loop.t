@@ -29,7 +29,7 @@ END {
 # a request's number is sent; after undef the connection is closed.
 sub serve {
     my ($listener, $answer) = @_;
-    my ($select, %said, $number) = (IO::Select->new($listener), (), 0);
+    my ($select, $number, %said) = (IO::Select->new($listener), 0);
     alarm 60;
     while (1) {
         for my $ready ($select->can_read) {

@@ -37,6 +37,8 @@ my @documents = (
 # Why a block cannot be run: its document and first line.
 my %cannot = (
     'README.md: make demo' => 'it stays in the foreground, and tests run these; see scripts/t/demo.t',
+    'README.md: sudo install -d -o shop' => 'there is no user shop; t/ has doors of other users',
+    'docs/applications.md: sudo install -d -o shop' => 'the same',
     'CONTRIBUTING.md: make check' => 'this test is a part of it',
     'docs/tutorial.md: sudo gdb' => 'gdb is not among the packages, and a container may forbid it',
     'docs/tutorial.md: sudo adduser' => 'there is no systemd here; scripts/docs/config.t has the configuration',
