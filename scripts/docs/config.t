@@ -19,7 +19,7 @@ chomp(my $httpd = `. scripts/httpd.sh && httpd_program`);
 chomp(my $modules = `$apxs -q LIBEXECDIR`);
 
 my $root = File::Temp->newdir('/tmp/mod_door-docs.XXXXXX');
-mkdir "$root/htdocs" or die $!;
+mkdir "$root/$_" or die $! for qw(htdocs logs);
 my $base = base_config($root, $modules, "$build/mod_door.so");
 
 # What httpd -t says; its exit status is in $?.
