@@ -322,6 +322,14 @@ int door_app_take_turns(struct door_app *app);
 int door_app_run(struct door_app *app, const char *path);
 
 /*
+ * Has door_app_run() stop as SIGTERM does, also if it has yet to begin.  For programs that
+ * handle that signal themselves, or end for a reason of their own.
+ *
+ * Threads: any; a signal handler may call it.
+ */
+void door_app_stop(void);
+
+/*
  * Asks who has launched the application (mod_door's DoorApp) for another process in its
  * place, such as when files that it consists of have changed.  The new process starts
  * first; this one goes on until SIGTERM tells it to stop, and no request is lost.  Asking
