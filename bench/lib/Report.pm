@@ -106,9 +106,13 @@ sub who_is_first {
 sub goal_point {
     my ($goal, $point) = @_;
     my $at = $point->{clients} . (work($goal->{work})->{by} eq 'rate' ? '/s' : '');
-    my $against = $goal->{against} eq 'best' ? " ($point->{against})" : '';
+    my @notes = $goal->{against} eq 'best' ? $point->{against} : ();
     my $value = sprintf '%.2f', $point->{value};
-    return "$at: " . ($point->{is_met} ? $value : "**$value missed**") . $against;
+    unless ($point->{is_met}) {
+        $value = "**$value missed**";
+        push @notes, sprintf '%.2f–%.2f', @$point{qw(min max)} if $rounds > 1;
+    }
+    return "$at: $value" . (@notes ? ' (' . join(', ', @notes) . ')' : '');
 }
 
 sub goal_bound {
@@ -128,7 +132,8 @@ sub goals {
     my @points = map { @{$_->{points}} } @goals;
     my $met = grep { $_->{is_met} } @points;
     my $md = "## Goals\n\nRatios of mod_door's figures to those of the handler in httpd, or of the "
-        . "best peer (in brackets);\nmedians of the rounds. $met of " . @points . " are met.\n\n"
+        . "best peer (in brackets);\nmedians of the rounds. Where one is missed its spread is said. "
+        . "$met of " . @points . " are met.\n\n"
         . row('work', 'what', 'goal', 'with how many clients: measured') . "|---|---|---|---|\n";
     for my $goal (@goals) {
         my $of = $goal->{of} eq 'mod_door' ? '' : "$goal->{of}: ";

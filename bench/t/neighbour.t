@@ -36,7 +36,8 @@ sub stat_of {
 
 sub children_of {
     my ($pid) = @_;
-    return grep { my (undef, $parent) = stat_of($_); ($parent // 0) == $pid } map { m{(\d+)} } glob '/proc/[0-9]*';
+    return grep { my (undef, $parent) = stat_of($_); ($parent // 0) == $pid }
+        map { m{(\d+)} } glob '/proc/[0-9]*';
 }
 
 sub wait_until {
