@@ -155,7 +155,7 @@ sub preface {
     return <<"MD" . ($failed ? "\nLeft out, because they do not work here:\n\n$failed" : '') . "\n";
 # Results
 
-Made by `make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
+Made by `${asked}make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
 $machine->{processors} processors ($machine->{processor}), $machine->{memory_gib} GiB, $machine->{kernel};
 load average before it $machine->{load}. $machine->{httpd}, event MPM; $versions.
 MD

@@ -100,6 +100,9 @@ like $page, qr/^\| \*\*ours\*\*, of all \| 2 of 2 \|/m, 'and how often it is our
 like report($beside, {}), qr/^## \/tiny: 24 bytes, beside two busy loops$/m,
     'beside a neighbour it is a work of its own';
 
+$asked = 'QUICK=1 ';
+like report($beside, {}), qr/^Made by `QUICK=1 make bench` on /m, 'a run that is not whole says so';
+
 eval { work('tiny-sleepy') };
 like $@, qr/there is no work tiny-sleepy/, 'there are no other neighbours';
 
