@@ -96,7 +96,8 @@ sub who_is_first {
     } @disciplines);
     return "## Who is first\n\nAmong those that do the same task: not httpd's own handlers, nor a bare "
         . "door. What is ours is bold. With\nhow many clients (at how many requests/s) is in brackets "
-        . "where it is not the same for all; who is no more than\n5 % behind the best is level with it.\n\n"
+        . "where it is not the same for all; who is no more than\n5 % behind the best is level with it. Who has errors is "
+        . "not counted.\n\n"
         . row('work', map { $_->[0] } @disciplines) . '|---' x (1 + @disciplines) . "|\n"
         . join('', @rows) . "\n";
 }

@@ -11,6 +11,8 @@ use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+plan skip_all => 'it is for Linux' if $^O ne 'linux';
+
 my $here = dirname(__FILE__);
 my %neighbours = (
     busy => ["$here/../neighbour.pl", 'busy'],
