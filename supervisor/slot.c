@@ -169,7 +169,10 @@ void slot_fill(struct slot *slot, int64_t now)
     free(strings);
     p = new_process(slot, now);
     if (p == NULL || launch_process(p) == -1) {
-        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
+        int error = errno;
+
+        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(error));
+        app_show_event(slot->app, 0, "cannot be launched: %s", strerror(error));
         if (p != NULL)
             free_process(p);
         note_failure(slot, now);
@@ -212,6 +215,8 @@ static void look_at_leaving(struct process *p, int64_t now)
         if (!p->is_killed)
             output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %u calls",
                        p->def->name, (long)p->pid, calls.inside);
+        if (!p->is_killed)
+            app_show_event(p->app, p->pid, "killed, it has not ended in time");
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
@@ -263,6 +268,7 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
         output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
                    reason);
         atomic_fetch_add(&app_row(app)->restarts, 1);
+        app_show_event(slot->app, slot->current->pid, "replaced: %s", reason);
     }
     slot->is_due = 1;
     slot->due_reason = reason;
@@ -292,6 +298,7 @@ void process_come_up(struct process *p, int64_t now)
     }
     slot->is_due = 0;
     output_log(LOG_NOTICE, "%s[%ld]: is up", p->def->name, (long)p->pid);
+    app_show_event(p->app, p->pid, "up");
     app_show(p->app);
     if (old != NULL)
         process_leave(old, now);
@@ -342,6 +349,7 @@ static void crash(struct process *p, const char *how, int64_t now)
                slot->successor == p ? "; the old process stays" : "");
     atomic_fetch_add(&row->crashes, 1);
     atomic_store(&row->crash_time, (int64_t)time(NULL));
+    app_show_event(p->app, p->pid, "ended%s: %s", was_up ? "" : " before it was up", how);
     lose(slot, p, now);
 }
 
@@ -355,6 +363,7 @@ static void lose_door(struct process *p, int64_t now)
     output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started", p->def->name,
                (long)p->pid);
     lose(p->slot, p, now);
+    app_show_event(p->app, p->pid, "replaced: its door is gone");
     p->slot = NULL;
     p->is_ready = 0;
     p->quiet_ns = S;
@@ -428,6 +437,8 @@ static void look_at_starting(struct process *p, int64_t now)
     output_log(LOG_ERR, "%s[%ld]: has no door after %.1f s, is stopped%s", p->def->name,
                (long)p->pid, (double)p->def->start_ns / 1e9,
                p->slot->successor == p ? "; the old process stays" : "");
+    app_show_event(p->app, p->pid, "stopped: it has no door after %.1f s",
+                   (double)p->def->start_ns / 1e9);
     note_failure(p->slot, now);
     process_leave(p, now);
 }

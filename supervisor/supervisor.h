@@ -43,7 +43,7 @@
 #include "calls.h"
 
 /* Has parted from an earlier one when messages, the board or definitions change their form. */
-#define SUPERVISOR_VERSION 3
+#define SUPERVISOR_VERSION 4
 
 /* ---------------------------------------------------------- definition.c */
 
@@ -152,6 +152,16 @@ struct board_cell {
     char padding[68];          /* no cache line for two processes */
 };
 
+#define BOARD_EVENTS     8
+#define BOARD_EVENT_SIZE 104 /* bytes of its text, with a NUL */
+
+/* Something that has happened to an application, for people: "ended: signal 11 ...". */
+struct board_event {
+    _Atomic int64_t time_ms; /* since the epoch; 0: nothing yet */
+    _Atomic int64_t pid;     /* of the process; 0: none */
+    char text[BOARD_EVENT_SIZE]; /* while it is written, some of each of two */
+};
+
 struct board_app {
     char name[APP_NAME_MAX + 1]; /* written by httpd's parent when the row is free */
     _Atomic uint32_t state;      /* enum app_state */
@@ -163,6 +173,7 @@ struct board_app {
     _Atomic uint64_t crashes;   /* that ended unasked */
     _Atomic int64_t crash_time; /* of the last, in seconds since the epoch; 0: never */
     _Atomic uint32_t turn;      /* which instance is looked at first */
+    struct board_event events[BOARD_EVENTS]; /* the last ones, in any order */
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
