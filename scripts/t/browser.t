@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demo's guest book in a real browser: Chromium without a screen, driven by
+# The demo's guest book and its status page in a real browser: Chromium without a screen, driven by
 # chromedriver (WebDriver, W3C).  SCREENSHOTS=DIR keeps pictures there.
 
 use strict;
@@ -119,6 +119,24 @@ sub picture {
     close $file;
 }
 
+# A client that goes on until it is stopped, at a pace that leaves the browser some time.
+sub ask_always {
+    my ($path) = @_;
+    my $pid = fork // die $!;
+    if ($pid == 0) {
+        $SIG{TERM} = 'DEFAULT';
+        while (getppid != 1) {
+            $http->get("http://127.0.0.1:$port$path");
+            sleep 0.005;
+        }
+        POSIX::_exit(0);
+    }
+    push @pids, $pid;
+    return $pid;
+}
+
+sub raw_get { $http->get("http://127.0.0.1:$port$_[0]") }
+
 sub size { command(POST => "$at/window/rect", {width => $_[0], height => $_[1]}) }
 
 sub sign {
@@ -175,6 +193,58 @@ ok wait_for(sub {
 }, 20), 'threads have the connections that there are';
 cmp_ok scalar(split ' ', column('thread', 1)), '>', 1, '... several';
 picture('guestbook-connections');
+
+# ---- the status page
+
+sub fact { script(qq{return document.querySelector('[data-door="$_[0]"] [data-fact="$_[1]"]').textContent}) }
+sub media { command(POST => "$at/goog/cdp/execute", {cmd => 'Emulation.setEmulatedMedia',
+    params => {features => [{name => 'prefers-color-scheme', value => $_[0]}]}}) }
+sub errors { join "\n", map { $_->{message} } @{command(POST => "$at/se/log", {type => 'browser'})} }
+
+my @load = map { ask_always($_) } '/hello', '/hello', '/kitchen/sleep?ms=20';
+errors();
+size(1100, 1200);
+command(POST => "$at/url", {url => "http://127.0.0.1:$port/door-status"});
+is command(GET => "$at/title"), 'Doors', 'the status page';
+my $requests = sub { (eval { fact('hello', 'requests') } // '0') =~ tr/0-9//cdr || 0 };
+ok wait_for(sub { $requests->() > 0 }, 30), '... has figures';
+script('window.isTheSame = true');
+my $first = $requests->();
+ok wait_for(sub { $requests->() > $first + 100 }, 30), '... which move under load';
+ok wait_for(sub { fact('hello', 'now') =~ /[1-9]/ && fact('hello', 'p50') =~ /s$/ }, 30), '... rates and times, too';
+ok script('return window.isTheSame === true'), '... without a reload';
+like script(q{return document.querySelector('[data-door="hello"] svg').getAttribute('aria-label')}),
+    qr{^requests/s in the last 10 minutes, at most}, '... a chart can be read aloud';
+raw_get('/kitchen/%3Cimg%20src=x%20onerror=%22document.title=1%22%3E');
+raw_get('/kitchen/sleep?ms=1500');
+ok wait_for(sub { script(q{return document.querySelector('[data-door="kitchen"]').textContent}) =~ m{/kitchen/sleep.*?1\.5 s} }, 30),
+    'a slow request is shown';
+is script(q{return document.querySelectorAll('#doors img, #doors script').length}), 0, '... as text is';
+is command(GET => "$at/title"), 'Doors', '... and does nothing';
+command(POST => element('#pause') . '/click');
+my $paused;
+sleep 3;
+sleep 3; # what was asked for may still come
+$paused = $requests->();
+sleep 3;
+is $requests->(), $paused, 'Pause: nothing moves';
+command(POST => element('#pause') . '/click');
+ok wait_for(sub { $requests->() > $paused }, 30), '... until it is told to go on';
+kill 'TERM', @load;
+waitpid $_, 0 for @load;
+@pids = grep { my $pid = $_; !grep { $_ == $pid } @load } @pids;
+picture('door-status');
+media('dark');
+my $background = sub { script('return getComputedStyle(document.body).backgroundColor') };
+my $dark = $background->();
+picture('door-status-dark');
+media('light');
+isnt $background->(), $dark, 'dark and light differ';
+size(400, 900);
+cmp_ok script('return document.documentElement.scrollWidth'), '<=',
+    script('return window.innerWidth'), 'a narrow window: nothing sticks out';
+picture('door-status-phone');
+is errors(), '', 'the browser has nothing to complain of';
 
 command(DELETE => $at);
 done_testing;
