@@ -12,6 +12,7 @@ RELEASED   := November 28, 2026
 BUILD      ?= build
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
@@ -109,7 +110,7 @@ module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
 fcgi: $(FCGI_ALL)
-tools: $(BUILD)/door-call
+tools: $(BUILD)/door-call $(BUILD)/doorctl
 
 # ---------------------------------------------------------------- compiling
 
@@ -135,6 +136,8 @@ $(OBJ)/door_app/examples/guestbook.o: \
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
 	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
 $(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
+$(OBJ)/supervisor/tools/%.o: LOCAL = $(DOOR_CPP) -Icompat -Isupervisor \
+	-DDOOR_RUNTIME_DIR='"$(shell $(APXS) -q RUNTIMEDIR)"'
 
 COMPILE = $(CC) $(BASE) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
@@ -240,6 +243,9 @@ $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUEST
 # A tool has what it needs inside.
 $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(DOOR_OBJ) \
 		$(call objs,$(COMPAT_SRC))
+	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
+
+$(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(call objs,$(COMPAT_SRC))
 	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
 
 # ---------------------------------------------------------------- C tests
@@ -427,7 +433,7 @@ check-asan: deps-analysis
 # The suite on a real httpd, with applications that have been built so; without the tests
 # in which httpd and the supervisor do the work.
 ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
-	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
+	apps_messages.t apps_missing.t apps_restart.t apps_settings.t doorctl.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
@@ -519,9 +525,9 @@ check-musl:
 		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
 	done
 
-check-tree: all man
+check-tree: all man $(BUILD)/bench/open_loop
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
-		$(PROVE) scripts/t/*.t
+		$(PROVE) scripts/t/*.t bench/t/*.t
 
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
@@ -562,8 +568,9 @@ $(BUILD)/bench/pool: $(OBJ)/bench/pool.o $(LIBDOOR)
 bench-pool: $(BUILD)/bench/pool
 	@$(BUILD)/bench/pool $(CALLERS:%=-c %)
 
-# mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes two
-# minutes, otherwise it is about twenty-five.  bench-publish puts the last run's into bench/.
+# mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes some
+# minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
+# bench-publish puts the last run's into bench/ and the README.
 PEERS_DIR      := $(BUILD)/bench/peers
 PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
 	php_pool)
@@ -596,13 +603,16 @@ $(PEERS_DIR)/cgi: bench/peers/cgi.c
 $(PEERS_DIR)/php_pool: bench/peers/php_pool.sh
 	@mkdir -p $(@D)
 	$(INSTALL) $< $@
-$(BUILD)/bench/client: bench/client.c $(BUILD)/flags
-	$(call peer_build)
+
+BENCH_CLIENTS := $(addprefix $(BUILD)/bench/,client open_loop)
+$(BENCH_CLIENTS): $(BUILD)/bench/%: $(OBJ)/bench/%.o $(OBJ)/bench/response.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^
 
 .PHONY: bench bench-peers bench-publish deps-bench
 deps-bench:
 	@sh scripts/deps.sh bench
-bench-peers: $(PEER_FILES) $(BUILD)/bench/client
+bench-peers: $(PEER_FILES) $(BENCH_CLIENTS)
 bench: deps deps-bench
 	@+$(MAKE) --no-print-directory all bench-peers
 	@APXS='$(APXS)' perl bench/bench.pl '$(BUILD)'
@@ -610,6 +620,7 @@ bench-publish: $(BUILD)/bench/results.md
 	rm -f bench/*.svg
 	cp $(BUILD)/bench/results.md bench/RESULTS.md
 	cp $(BUILD)/bench/results.json $(BUILD)/bench/*.svg bench
+	perl bench/quote.pl bench/results.json README.md
 $(BUILD)/bench/results.md:
 	@echo 'make bench-publish: there is no result yet: make bench' >&2; exit 1
 
@@ -651,6 +662,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 install: all man $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
+		$(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
@@ -665,6 +677,8 @@ install: all man $(CONF_FILES)
 	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
@@ -697,6 +711,7 @@ uninstall: $(CONF_FILES)
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
+		$(DESTDIR)$(SBINDIR)/doorctl $(DESTDIR)$(MANDIR)/man8/doorctl.8 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi

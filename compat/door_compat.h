@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * door_compat.h: the few things that mod_door and door_app need beside the
- * doors API.  On Linux libdoor has them; on illumos compat/illumos.c does, on
- * top of what the system offers.
+ * doors API.  On Linux libdoor has them; on illumos compat/door_compat.c
+ * does, on top of what the system offers.
  */
 #ifndef DOOR_COMPAT_H
 #define DOOR_COMPAT_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <door.h>
 
@@ -43,6 +44,16 @@ int door_attached_by(int d, uid_t *uid);
  * Threads: any.
  */
 void door_close_received(int fd);
+
+/*
+ * The least RLIMIT_FSIZE with which a process can serve doors.  On Linux the memory that
+ * it shares with a client is a sparse file of that size.
+ */
+#ifdef __linux__
+#define DOOR_FSIZE_MIN 1103806595072u
+#else
+#define DOOR_FSIZE_MIN 0u
+#endif
 
 /* The present time on the clock that deadlines are in, in nanoseconds. */
 int64_t door_now_ns(void);
@@ -105,6 +116,14 @@ struct door_terms {
     unsigned desc_max; /* descriptors that are taken with the result */
 
     /*
+     * Where the argument goes on behind params' data_ptr, in this order: an argument that
+     * lies in pieces need not be put together first.  They stay as they are until the call
+     * has ended.  params must be there.
+     */
+    const struct iovec *more;
+    unsigned more_count;
+
+    /*
      * NULL, or: a result that does not fit into rbuf does not come as a new mapping, it is
      * lent.  rbuf and rsize stay, data_ptr is where it is, and it is there, shared, until
      * door_end_loan().  Its descriptors are the caller's own.  loan->owner and ->mapping
@@ -124,7 +143,7 @@ struct door_terms {
  * than desc_max is refused: the server's door_return() says EMFILE and it may reply again,
  * or the descriptors are closed here and the call says EMFILE.
  *
- * Errors: ETIMEDOUT, the call was given up (if it was taken, the server thread goes on to
+ * Errors: EFAULT, a piece of more is at NULL and not empty; ETIMEDOUT, the call was given up (if it was taken, the server thread goes on to
  * its own end and its result is discarded); all of door_call()'s.  Signals that the
  * calling thread handles end it with EINTR.
  */

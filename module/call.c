@@ -77,6 +77,7 @@ void mod_door_free_call(struct mod_door_call *call)
 {
     free_result(call);
     free(call->long_arg);
+    mod_door_body_free_pieces(&call->pieces);
     if (call->buffer != NULL)
         apr_bucket_free(call->buffer);
     if (call->note != NULL && call->note != &call->own_note)
@@ -136,7 +137,9 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     };
     struct door_terms terms = {.deadline_ns = &call->note->deadline_ns,
                                .desc_max = MOD_DOOR_DESC_MAX,
-                               .loan = &call->loan};
+                               .loan = &call->loan,
+                               .more = call->pieces.count > 0 ? call->pieces.at : NULL,
+                               .more_count = call->pieces.count};
     apr_status_t error;
 
     call->sender = door->sender;

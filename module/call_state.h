@@ -61,6 +61,7 @@ struct mod_door_call {
     apr_size_t arg_len;   /* bytes at arg */
     apr_size_t arg_cap;   /* bytes that have room there */
     char *long_arg;       /* malloc()ed when buffer is too small, otherwise NULL */
+    struct mod_door_pieces pieces; /* of the body, behind the argument */
     const char *result;   /* the result: in buffer, or lent */
     apr_size_t result_len;
     struct door_loan loan;

@@ -14,7 +14,6 @@
 
 #include "mod_door.h"
 #include "definitions.h"
-#include "batch.h"
 #include "config.h"
 #include "settings.h"
 #include "limit.h"
@@ -272,6 +271,7 @@ static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
         apr_array_clear(allow);
     } else if (ap_strchr_c(arg, '/') == NULL && mod_door_is_app_name(arg)) {
         APR_ARRAY_PUSH(allow, const char *) = arg;
+        mod_door_note_allowed(arg, cmd->directive);
     } else {
         prefix = ap_server_root_relative(cmd->pool, arg);
         if (prefix == NULL)
@@ -446,16 +446,6 @@ static const char *set_queue_timeout(cmd_parms *cmd, void *config, const char *a
     return NULL;
 }
 
-static const char *set_batch(cmd_parms *cmd, void *config, int on)
-{
-    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-
-    (void)config;
-    if (wrong == NULL)
-        mod_door_want_batch(on);
-    return wrong;
-}
-
 const command_rec mod_door_commands[] = {
     AP_INIT_TAKE12("DoorHandler", set_handler, NULL, OR_FILEINFO,
                    "the application, or the path of the door, that answers requests here; or 'none';"
@@ -496,8 +486,6 @@ const command_rec mod_door_commands[] = {
                  "as mod_auth_basic has it"),
     AP_INIT_FLAG("AuthFormAuthoritative", note_fall_through, NULL, OR_AUTHCFG,
                  "as mod_auth_form has it"),
-    AP_INIT_FLAG("DoorBatchScheduling", set_batch, NULL, RSRC_CONF,
-                 "On: children that call doors are scheduled as SCHED_BATCH, where there is such a thing"),
     AP_INIT_RAW_ARGS("DoorApp", mod_door_add_app, NULL, RSRC_CONF,
                      "NAME \"COMMAND\" [key=value ...]: an application to launch"),
     AP_INIT_TAKE1("DoorBusyTimeout", mod_door_set_busy_timeout, NULL, RSRC_CONF,

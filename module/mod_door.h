@@ -14,9 +14,11 @@
  *     shared_figures.c  the figures, as old as the server
  *
  *     outputs.c        where what applications print goes
+ *     suggest.c        which of some names was meant
+ *     reach.c          what a user may do in the file system
  *     needs.c          what an application needs from the system
  *     app_options.c    the options of a DoorApp
- *     batch.c          how the threads that call doors are scheduled
+ *     hints.c          what is right in a DoorApp line, and hardly meant
  *     overlap.c        rules for the disk that do not apply to a door
  *     mapping.c        which requests are a door's, and how their URLs are split
  *
@@ -90,6 +92,7 @@ enum mod_door_error {
     MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
     MOD_DOOR_EGONE,                          /* the client has gone while it waited */
     MOD_DOOR_EMOVE,                          /* another process should be called */
+    MOD_DOOR_EDRAINED,                       /* nobody runs it until doorctl starts it */
     MOD_DOOR_EROLE                           /* it does not answer such questions */
 };
 

@@ -97,7 +97,7 @@ static const char *state_name(uint32_t state)
 {
     static const char *const names[] = {
         [APP_FREE] = "free", [APP_DOWN] = "down",           [APP_STARTING] = "starting",
-        [APP_UP] = "up",     [APP_BACKOFF] = "backing off",
+        [APP_UP] = "up",     [APP_BACKOFF] = "backing off", [APP_DRAINED] = "drained",
     };
 
     return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";

@@ -35,7 +35,7 @@ struct mod_door_event {
 struct mod_door_report {
     const char *name; /* "": all those that had no room for figures of their own */
     int is_app;
-    const char *state; /* "up", "starting", "backing off", "down", "unknown" */
+    const char *state; /* "up", "starting", "backing off", "drained", "down", "unknown" */
     const struct figures_seen *seen;
     apr_array_header_t *processes; /* struct mod_door_process; those that are up */
 

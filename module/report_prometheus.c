@@ -21,7 +21,7 @@
 #define FIRST_LE_US 64u
 #define LE_COUNT    21
 
-static const char *const states[] = {"up", "starting", "backing off", "down", "unknown"};
+static const char *const states[] = {"up", "starting", "backing off", "drained", "down", "unknown"};
 
 /* A label's value, in quotes. */
 static const char *quote(apr_pool_t *pool, const char *text)

@@ -21,7 +21,7 @@
 
 static const char *const state_names[] = {
     [APP_FREE] = "free", [APP_DOWN] = "down",           [APP_STARTING] = "starting",
-    [APP_UP] = "up",     [APP_BACKOFF] = "backing off",
+    [APP_UP] = "up",     [APP_BACKOFF] = "backing off", [APP_DRAINED] = "drained",
 };
 
 /* ---------------------------------------------------------------- the page */
@@ -80,7 +80,7 @@ static void write_app(request_rec *r, int flags, const char *name, const struct 
                       int64_t until_ns)
 {
     enum app_state state = atomic_load(&row->state);
-    const char *state_name = state <= APP_BACKOFF ? state_names[state] : "unknown";
+    const char *state_name = state <= APP_DRAINED ? state_names[state] : "unknown";
     apr_int64_t restarts = (apr_int64_t)atomic_load(&row->restarts);
     apr_int64_t crashes = (apr_int64_t)atomic_load(&row->crashes);
     const char *crash = time_of(r, atomic_load(&row->crash_time));

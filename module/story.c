@@ -48,6 +48,8 @@ static enum figures_outcome failed(apr_status_t failure)
     case MOD_DOOR_EOWNER:
     case MOD_DOOR_ESTART:
     case MOD_DOOR_EDOWN:
+    case MOD_DOOR_EDRAINED:
+    case EACCES:
         return FIGURES_NOT_RUNNING;
     case EINTR:
         return FIGURES_CRASHED;

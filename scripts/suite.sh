@@ -87,7 +87,7 @@ fi
 cp -R t "$stage/t"
 cp scripts/postgres.sh "$stage/postgres.sh"
 mkdir -p "$stage/build/t"
-cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
+cp -R "$build"/mod_door.so "$build"/doorctl "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
 cp -R "$apps/t/apps" "$apps/t/door_fcgi" "$build/t/mod_door.so" "$stage/build/t"
 [ ! -d "$apps/t/fcgi" ] || cp -R "$apps/t/fcgi" "$stage/build/t"
 # What Apache::Test takes for the system's configuration.  Only the MPM is there:

@@ -49,7 +49,7 @@ for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.
     lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
     include/libdoor/sys/door.h
     include/libdoor/thread.h include/libdoor/door_compat.h include/door_app.h
-    bin/door-call share/man/man1/door-call.1
+    bin/door-call share/man/man1/door-call.1 sbin/doorctl share/man/man8/doorctl.8
     share/man/man3/door_create.3 share/man/man3/door_unbind.3)) {
     ok -s "$root$_", $_;
 }
