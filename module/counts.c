@@ -93,6 +93,15 @@ static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t en
     }
 }
 
+/* Before the process was asked, and afterwards: calls may have begun meanwhile, or ended. */
+static apr_int64_t count_abandoned(apr_int64_t running, const struct calls_seen *before,
+                                   const struct calls_seen *after)
+{
+    apr_int64_t awaited = before->running > after->running ? before->running : after->running;
+
+    return running > awaited ? running - awaited : 0;
+}
+
 struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t number,
                                               uint64_t serial, int64_t until_ns)
 {
@@ -100,7 +109,7 @@ struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, 
     struct mod_door_counts counts = {-1, -1, -1, -1, -1};
     struct mod_door_name door_name;
     struct mod_door *door;
-    struct calls_seen seen;
+    struct calls_seen seen, later;
 
     calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
     if (door_now_ns() < until_ns &&
@@ -109,10 +118,11 @@ struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, 
         find_counts(door, atomic_load(&cell->is_ready), seen.running + seen.waiting, &counts);
         mod_door_release(door);
     }
+    calls_look(mod_door_calls(), serial, door_now_ns(), &later);
     if (counts.running < 0)
         counts.running = seen.running;
     else
-        counts.abandoned = counts.running > seen.running ? counts.running - seen.running : 0;
+        counts.abandoned = count_abandoned(counts.running, &seen, &later);
     if (counts.waiting < seen.waiting) /* threads may run calls whose request is gone */
         counts.waiting = seen.waiting;
     return counts;

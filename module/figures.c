@@ -21,7 +21,8 @@
 #define MINUTES       5 /* histograms of recent latencies, one for each */
 #define TEXT_WORDS    (FIGURES_TEXT_SIZE / 8)
 #define NS_PER_S      1000000000ll
-#define WRITE_MAX_NS  NS_PER_S /* who writes for longer is dead */
+#define PLACE_TRIES   4 /* for a slow request, where others are in the way */
+#define WRITE_MAX_NS  1000000000ull /* who writes for longer is dead */
 
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "the words are shared between processes");
 static_assert(FIGURES_RECENT_S == MINUTES * 60, "a histogram is a minute's");
@@ -42,11 +43,13 @@ struct stripe {
     timed_count recent[MINUTES][HISTOGRAM_BUCKETS];
 };
 
-/* A slow request.  turn is odd while somebody writes, and another one afterwards. */
+/*
+ * A slow request.  turn says when somebody has begun to write it, in nanoseconds, and is
+ * odd for as long as he does so.
+ */
 struct slow {
     _Atomic uint64_t turn;
-    _Atomic int64_t written_ns; /* when somebody began to */
-    _Atomic int64_t ended_ns;   /* 0: there is none */
+    _Atomic int64_t ended_ns; /* 0: there is none */
     _Atomic uint32_t total_us, wait_us;
     _Atomic int32_t status, pid;
     struct text path;
@@ -307,14 +310,17 @@ static struct slow *find_place(struct figures_door *door, int64_t now_ns, uint32
 static int begin_to_write(struct slow *slow, int64_t now_ns)
 {
     uint64_t turn = load(&slow->turn);
-    uint64_t since_ns = (uint64_t)now_ns - (uint64_t)atomic_load(&slow->written_ns);
 
-    if (turn % 2 != 0 && since_ns < WRITE_MAX_NS)
+    if (turn % 2 != 0 && (uint64_t)now_ns - turn + WRITE_MAX_NS < 2 * WRITE_MAX_NS)
         return 0;
-    if (!atomic_compare_exchange_strong(&slow->turn, &turn, turn + (turn % 2 != 0 ? 2 : 1)))
-        return 0;
-    atomic_store(&slow->written_ns, now_ns);
-    return 1;
+    return atomic_compare_exchange_strong(&slow->turn, &turn, (uint64_t)now_ns | 1);
+}
+
+static void end_writing(struct slow *slow, int64_t now_ns)
+{
+    uint64_t turn = (uint64_t)now_ns | 1;
+
+    atomic_compare_exchange_strong(&slow->turn, &turn, turn - 1);
 }
 
 static void write_slow(struct slow *slow, const struct figures_call *call)
@@ -325,24 +331,37 @@ static void write_slow(struct slow *slow, const struct figures_call *call)
     atomic_store(&slow->status, call->status);
     atomic_store(&slow->pid, (int32_t)call->pid);
     atomic_store(&slow->ended_ns, call->ended_ns);
-    atomic_fetch_add(&slow->turn, 1);
+}
+
+/* 1: it has its place, or none is left for it; 0: another one was in the way. */
+static int place_slow(struct figures_door *door, const struct figures_call *call)
+{
+    uint32_t least_us, ousted_us;
+    int64_t until_ns, now_ns = call->ended_ns;
+    struct slow *slow = find_place(door, now_ns, &least_us, &until_ns);
+
+    if (call->total_us <= least_us) {
+        atomic_store(&door->slow_least, timed(seconds(until_ns), least_us));
+        return 1;
+    }
+    if (!begin_to_write(slow, now_ns))
+        return 0;
+    ousted_us = is_late(atomic_load(&slow->ended_ns), now_ns) ? atomic_load(&slow->total_us) : 0;
+    if (call->total_us > ousted_us) /* another one may have come first */
+        write_slow(slow, call);
+    end_writing(slow, now_ns);
+    return call->total_us > ousted_us;
 }
 
 static void note_slow(struct figures_door *door, const struct figures_call *call)
 {
     uint64_t least = load(&door->slow_least);
-    int64_t until_ns, now_ns = call->ended_ns;
-    uint32_t least_us;
-    struct slow *slow;
+    unsigned i;
 
-    if (call->total_us <= (uint32_t)least && seconds(now_ns) < (uint32_t)(least >> 32))
+    if (call->total_us <= (uint32_t)least && seconds(call->ended_ns) < (uint32_t)(least >> 32))
         return;
-    slow = find_place(door, now_ns, &least_us, &until_ns);
-    if (call->total_us > least_us && begin_to_write(slow, now_ns)) {
-        write_slow(slow, call);
-        find_place(door, now_ns, &least_us, &until_ns);
-    }
-    atomic_store(&door->slow_least, timed(seconds(until_ns), least_us));
+    for (i = 0; i < PLACE_TRIES && !place_slow(door, call); i++)
+        continue;
 }
 
 static int read_slow(const struct slow *slow, int64_t now_ns, struct figures_slow *seen)
