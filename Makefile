@@ -57,6 +57,9 @@ GUESTBOOK_PC := libpq jansson
 ifeq ($(shell $(PKG_CONFIG) --exists $(GUESTBOOK_PC) 2>/dev/null && echo yes),)
 EXAMPLE_SRC := $(filter-out %/guestbook.c,$(EXAMPLE_SRC))
 endif
+ifeq ($(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes),)
+EXAMPLE_SRC := $(filter-out %/guard_db.c,$(EXAMPLE_SRC))
+endif
 
 ifeq ($(UNAME),SunOS)
 DOOR_SRC    :=
@@ -85,12 +88,14 @@ EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SR
 GATEWAY_DIR := door_app/gateways
 CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
 FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
-	fcgi_protocol.c keeper.c)
+	fcgi_protocol.c fcgi_role.c keeper.c)
 GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
 # FastCGI programs are linked with this, and find our headers in place of libfcgi's.
 FCGI_DIR    := door_app/fcgi
-FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) $(GATEWAY_DIR)/cgi_response.c)
+FCGI_HEADERS := $(addprefix $(FCGI_DIR)/,fastcgi.h fcgi_stdio.h fcgiapp.h fcgio.h)
+FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) \
+	$(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_role.c))
 FCGI_MAP    := $(FCGI_DIR)/libdoor_fcgi.map
 FCGI_ALL    := $(addprefix $(BUILD)/,libdoor_fcgi.so.$(SOVERSION) libdoor_fcgi.so libdoor_fcgi.a)
 
@@ -133,6 +138,8 @@ $(OBJ)/$(GATEWAY_DIR)/%.o $(OBJ)/$(FCGI_DIR)/%.o: LOCAL := -Idoor_app
 $(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
+$(OBJ)/door_app/examples/guard_db.o: \
+	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags libpq)
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
 	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
 $(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
@@ -230,6 +237,7 @@ $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guard: EXAMPLE_LIBS := -lcrypt
+$(BUILD)/examples/guard_db: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs libpq) -lcrypt
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # A tool has what it needs inside.
@@ -260,7 +268,7 @@ T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
 # FastCGI programs of one source, with our library and with libfcgi where that is.
 HAVE_FCGI := $(wildcard /usr/include/fcgiapp.h)
 T_FCGI    := $(foreach lib,door_fcgi $(if $(HAVE_FCGI),fcgi),\
-	$(patsubst t/fcgi/%.c,$(BUILD)/t/$(lib)/%,$(wildcard t/fcgi/*.c)))
+	$(addprefix $(BUILD)/t/$(lib)/,$(basename $(notdir $(wildcard t/fcgi/*.c t/fcgi/*.cc)))))
 STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
@@ -304,13 +312,24 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
 
-$(BUILD)/t/door_fcgi/%: t/fcgi/%.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(BUILD)/flags
+T_FCGI_CXX = $(CXX) -std=gnu++17 $(filter-out -std=%,$(BASE)) $(WERROR) $(CXXFLAGS) $(LDFLAGS)
+T_FCGI_OURS = -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< $(BUILD)/libdoor_fcgi.so \
+	$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+$(filter $(BUILD)/t/door_fcgi/%,$(T_FCGI)): $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so \
+	$(LIBDOOR) $(FCGI_HEADERS)
+$(T_FCGI): $(BUILD)/flags
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' \
-		-o $@ $< $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
-$(BUILD)/t/fcgi/%: t/fcgi/%.c $(BUILD)/flags
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) $(T_FCGI_OURS)
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.cc
+	@mkdir -p $(@D)
+	$(T_FCGI_CXX) $(T_FCGI_OURS)
+$(BUILD)/t/fcgi/%: t/fcgi/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
+$(BUILD)/t/fcgi/%: t/fcgi/%.cc
+	@mkdir -p $(@D)
+	$(T_FCGI_CXX) -o $@ $< -lfcgi++ -lfcgi
 # The same suite's FastCGI program: it knows nothing of doors.
 $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 	@mkdir -p $(@D)
@@ -567,8 +586,8 @@ bench-pool: $(BUILD)/bench/pool
 # minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
 # bench-publish puts the last run's into bench/ and the README.
 PEERS_DIR      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
-	php_pool)
+PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db \
+	fcgi_relinked cgi php_fpm)
 define peer_build
 @mkdir -p $(@D)
 $(CC) $(BASE) -O2 -o $@ $< $(1)
@@ -595,8 +614,16 @@ $(PEERS_DIR)/fcgi $(PEERS_DIR)/fcgi_db: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
 $(PEERS_DIR)/cgi: bench/peers/cgi.c
 	$(call peer_build)
-$(PEERS_DIR)/php_pool: bench/peers/php_pool.sh
+# The same source, with our headers in front of libfcgi's.
+$(PEERS_DIR)/fcgi_relinked: bench/peers/fcgi.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(FCGI_HEADERS)
+	$(call peer_build,-I$(FCGI_DIR) $(PEER_PATH) $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so \
+		$(LIBDOOR) $(SYSTEM_LIBS))
+# php-fpm's package would start a service: its program is taken out.  Without it that peer is
+# left out.
+$(PEERS_DIR)/php_fpm: bench/peers/php_fpm.sh
 	@mkdir -p $(@D)
+	-sh scripts/debian_apps.sh '$(abspath $(BUILD))/heavy/fpm' php8.2-fpm && \
+		$(INSTALL) $(BUILD)/heavy/fpm/usr/sbin/php-fpm8.2 $(@D)/php-fpm
 	$(INSTALL) $< $@
 
 BENCH_CLIENTS := $(addprefix $(BUILD)/bench/,client open_loop)
@@ -679,7 +706,7 @@ install: all man $(DOCS) $(CONF_FILES)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR)/door_fcgi
-	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	$(INSTALL) -m 644 $(FCGI_HEADERS) $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
@@ -721,7 +748,7 @@ uninstall: $(CONF_FILES)
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
 		$(DESTDIR)$(SBINDIR)/doorctl $(DESTDIR)$(MANDIR)/man8/doorctl.8 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
-	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,$(notdir $(FCGI_HEADERS)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	rm -f $(DESTDIR)$(MANDIR)/man8/mod_door.8
 	rm -rf $(DESTDIR)$(DOCDIR)

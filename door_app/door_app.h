@@ -323,6 +323,14 @@ int door_app_take_turns(struct door_app *app);
 int door_app_run(struct door_app *app, const char *path);
 
 /*
+ * Has door_app_run() stop as SIGTERM does, also if it has yet to begin.  For programs that
+ * handle that signal themselves, or end for a reason of their own.
+ *
+ * Threads: any; a signal handler may call it.
+ */
+void door_app_stop(void);
+
+/*
  * Asks mod_door, which has launched the process (DoorApp), for another one in its place,
  * as when files of the application have changed.  The new process starts first.  This one
  * goes on until SIGTERM tells it to stop, and no request is lost.  Asking again changes

@@ -50,14 +50,17 @@ fi
 if [ "${1-}" = bench ]; then
     # pgbench is in postgresql-15, as initdb.
     packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
-        postgresql-client-15 gnuplot-nox util-linux'
+        postgresql-client-15 gnuplot-nox util-linux php8.2-cgi php8.2-pgsql libapparmor1 libacl1
+        libsystemd0'
     tools='wrk gnuplot pg_config setpriv'
 fi
 
-# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.
+# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.  That one
+# has its program, too, and is not installed (debian_apps.sh): only what it needs.
 if [ "${1-}" = heavy ]; then
     packages='mariadb-server-core mariadb-client-core php8.2-mysql php8.2-gd php8.2-xml php8.2-mbstring
-        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux'
+        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux
+        libapparmor1 libacl1 libsystemd0'
     tools='mariadbd php-cgi plackup'
 fi
 

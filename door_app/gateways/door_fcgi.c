@@ -16,6 +16,7 @@
 #include <door_app.h>
 
 #include "fcgi_exchange.h"
+#include "fcgi_role.h"
 
 #define SEATS_MAX 10000
 
@@ -79,14 +80,10 @@ static int take_time(const char *option, const char *text, int64_t *ms)
 
 static int take_role(const char *text, enum fcgi_role *role)
 {
-    static const char *const names[] = {"responder", "authorizer", "filter"};
+    int number = fcgi_role_number(text);
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strcmp(text, names[i]) == 0) {
-            *role = (enum fcgi_role)(FCGI_RESPONDER + i);
-            return 0;
-        }
-    return complain("--role", "responder, authorizer or filter");
+    *role = (enum fcgi_role)number;
+    return number != 0 ? 0 : complain("--role", "responder, authorizer or filter");
 }
 
 static int take_root(const char *text, const char **root)
