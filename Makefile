@@ -387,7 +387,7 @@ demo: deps
 # MPMs' suites: these go together, and do little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree python $(firstword $(MPMS)) \
+	@+failed=; for group in c tree docs python $(firstword $(MPMS)) \
 			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
 		test -n "$$group" || continue; \
 		echo "== check: $$group"; \
@@ -538,6 +538,11 @@ check-tree: all man $(BUILD)/bench/open_loop
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t bench/t/*.t
 
+# The documents: beside the code, their commands, configurations and links.
+.PHONY: check-docs
+check-docs: all man docs
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/docs/*.t
+
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
 
@@ -663,6 +668,16 @@ $(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
 	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
+# The manual as HTML, and of its directives a manual page, from docs/*.md.
+DOCDIR     ?= $(PREFIX)/share/doc/mod_door
+$(BUILD)/docs/mod_door.html: $(wildcard docs/* docs/python/*) CHANGELOG.md scripts/docs.pl \
+		scripts/docs/Docs.pm Makefile
+	rm -rf $(@D) && mkdir -p $(@D) $(BUILD)/man
+	perl scripts/docs.pl $(@D) $(BUILD)/man '$(VERSION)' '$(RELEASED)'
+.PHONY: docs
+docs: $(BUILD)/docs/mod_door.html
+# Installed where lowdown(1) is, which makes them.
+DOCS       := $(if $(shell command -v lowdown),$(BUILD)/docs/mod_door.html)
 LIBS       := $(if $(DOOR_SRC),door) door_app door_fcgi
 CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
 # What the administrator has changed is his: neither written over nor removed.
@@ -677,7 +692,7 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 .PHONY: install uninstall clean
 
-install: all man $(CONF_FILES)
+install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
 		$(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
@@ -697,6 +712,9 @@ install: all man $(CONF_FILES)
 	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
+	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) && \
+		$(INSTALL) -m 644 $(BUILD)/man/mod_door.8 $(DESTDIR)$(MANDIR)/man8 && \
+		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR))
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
@@ -732,6 +750,8 @@ uninstall: $(CONF_FILES)
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,$(notdir $(FCGI_HEADERS)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	rm -f $(DESTDIR)$(MANDIR)/man8/mod_door.8
+	rm -rf $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

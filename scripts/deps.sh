@@ -19,7 +19,7 @@ set -u
 # again.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
-    fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
+    fonts-dejavu-core check wrk nghttp2-client curl mandoc lowdown openssl perl iproute2 haproxy
     git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
     libapache2-mod-fcgid libfcgi-perl
     python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
