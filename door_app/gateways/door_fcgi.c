@@ -234,10 +234,10 @@ int main(int argc, char **argv)
     add_guards(app, &options.exchange);
     /*
      * Who waits in httpd costs nothing, and the thread that has just answered takes the next
-     * one without anybody being woken.  One thread more, as one may just hand over its answer.
+     * one without anybody being woken.
      */
     if (!options.has_line)
-        door_app_set_threads(app, options.pool.seats + 1, IDLE_MS);
+        door_app_set_threads(app, options.pool.seats, IDLE_MS);
     status = door_app_run(app, options.door);
     if (status != 0)
         _exit(status); /* requests may still use the pool: the keeper ends what is left */
