@@ -79,7 +79,7 @@ endif
 
 DOOR_OBJ    := $(call objs,$(DOOR_SRC))
 APP_OBJ     := $(call objs,$(APP_SRC) $(COMPAT_SRC))
-MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
+MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c) $(OBJ)/module/status_html.o
 # Interposing open() is for programs; loaded into httpd it would be a surprise.
 MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
 EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
@@ -209,6 +209,14 @@ $(OBJ)/module/build.c: $(MODULE_ALL)
 	@sum=$$(cat $(MODULE_ALL) | cksum) && \
 		echo "const char mod_door_build[] = \"$(VERSION)-$${sum%% *}\";" >$@
 
+# The page for people, as a string.
+$(OBJ)/module/status_html.c: module/status_page.html
+	@mkdir -p $(@D)
+	@{ echo 'extern const char mod_door_status_html[];'; echo 'const char mod_door_status_html[] ='; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';'; } >$@
+$(OBJ)/module/status_html.o: $(OBJ)/module/status_html.c $(BUILD)/flags
+	$(COMPILE) -c -o $@ $<
+
 # One file to load: libdoor and the wire code are inside, nothing of them shows, and nothing
 # binds to another build of it.  httpd's parent unloads it at each restart.
 $(BUILD)/mod_door.so: $(MODULE_ALL) $(OBJ)/module/build.c $(MODULE_MAP)
@@ -250,11 +258,11 @@ $(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(ca
 
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t, door_app/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# In libdoor/t, door_app/t, module/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
 # TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t supervisor/t $(GATEWAY_DIR)/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t module/t supervisor/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -289,6 +297,7 @@ $(OBJ)/%.a:
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor $(CHECK_CPP)
+$(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor $(CHECK_CPP)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -299,6 +308,7 @@ define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
 		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
+		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
@@ -534,7 +544,7 @@ check-musl:
 		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
 	done
 
-check-tree: all man $(BUILD)/bench/open_loop
+check-tree: all man $(if $(DOOR_SRC),$(BUILD)/bench/open_loop)
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t bench/t/*.t
 
@@ -712,9 +722,9 @@ install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
-	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) && \
+	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR)/html && \
 		$(INSTALL) -m 644 $(BUILD)/man/mod_door.8 $(DESTDIR)$(MANDIR)/man8 && \
-		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR))
+		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR)/html)
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
@@ -751,7 +761,8 @@ uninstall: $(CONF_FILES)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,$(notdir $(FCGI_HEADERS)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	rm -f $(DESTDIR)$(MANDIR)/man8/mod_door.8
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR)/html
+	-rmdir $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

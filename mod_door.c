@@ -39,7 +39,10 @@
 #include "module/request.h"
 #include "module/response.h"
 #include "module/shared_calls.h"
+#include "module/shared_figures.h"
 #include "module/status.h"
+#include "module/status_page.h"
+#include "module/story.h"
 #include "module/supervision.h"
 #include "module/target.h"
 #include "module/tokens.h"
@@ -213,6 +216,7 @@ static int fail(struct mod_door_call *call, apr_status_t error)
         known = APR_SUCCESS;
     if (target->pid > 0)
         process = apr_psprintf(call->r->pool, ", server pid %ld", (long)target->pid);
+    call->failure = is_cut(error) ? MOD_DOOR_ECUT : error;
     set_retry_after(call, error);
     ap_log_rerror(APLOG_MARK, level, known, call->r, "%.*s%s %s%s: %s%s%s", (int)TAG_LEN,
                   failure->reason, target->app != NULL ? "application" : "door",
@@ -256,6 +260,7 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return MOD_DOOR_EHEAD;
     if (message->kind == DOOR_WIRE_RESPONSE || message->kind == DOOR_WIRE_END)
         mod_door_take_log_fields(call->r, *message);
+    mod_door_take_served(call, *message);
     if ((message->kind == DOOR_WIRE_BUSY && !call->response.is_begun) ||
         (message->kind == DOOR_WIRE_END && message->flags & DOOR_WIRE_FAILED))
         return read_failure(call, message);
@@ -343,6 +348,8 @@ static int take_answer(struct mod_door_call *call, apr_status_t error)
     if (error == APR_SUCCESS && mod_door_read_message(call, DOOR_WIRE_ANY, &message) == -1)
         error = errno;
     if (error == APR_SUCCESS)
+        mod_door_take_served(call, message);
+    if (error == APR_SUCCESS)
         error = message.kind == DOOR_WIRE_RESPONSE
                     ? mod_door_read_answer(call->r, message, call->question)
                 : message.kind == DOOR_WIRE_BUSY || message.kind == DOOR_WIRE_END
@@ -420,6 +427,7 @@ static apr_status_t make_call(struct mod_door_call *call)
 {
     apr_status_t error = mod_door_call_application(call);
 
+    call->ended_ns = door_now_ns();
     mod_door_leave_limit(call);
     mod_door_leave_process(&call->target, call->note, how_it_ended(error));
     /* Not kept while a slow client takes the answer. */
@@ -454,6 +462,7 @@ static int handle(request_rec *r)
     if (status == OK)
         status = answer(&call, make_call(&call));
     mod_door_release_target(&call.target, call.note);
+    mod_door_tell_story(&call, status);
     mod_door_free_call(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
@@ -473,6 +482,7 @@ static int ask(request_rec *r, const struct mod_door_config *conf,
     if (status == OK)
         status = take_answer(&call, make_call(&call));
     mod_door_release_target(&call.target, call.note);
+    mod_door_tell_story(&call, status);
     mod_door_free_call(&call);
     return status;
 }
@@ -519,6 +529,8 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 {
     apr_status_t error = mod_door_make_calls();
 
+    if (error == APR_SUCCESS)
+        error = mod_door_make_figures();
     (void)pool;
     (void)log_pool;
     (void)temp_pool;
@@ -577,6 +589,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     mod_door_register_status();
+    mod_door_register_status_page();
     mod_door_register_mapping();
     mod_door_register_access(pool, ask);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);

@@ -22,7 +22,7 @@ packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl
     fonts-dejavu-core check wrk nghttp2-client curl mandoc lowdown openssl perl iproute2 haproxy
     git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
     libapache2-mod-fcgid libfcgi-perl
-    python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
+    python3-prometheus-client python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'

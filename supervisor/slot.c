@@ -213,6 +213,7 @@ void slot_fill(struct slot *slot, int64_t now)
         char why[REASON_MAX], text[REASON_MAX + 128];
 
         describe_error(errno, why, sizeof(why));
+        app_show_event(slot->app, 0, "cannot be launched: %s", why);
         if (p != NULL)
             free_process(p);
         note_failure(slot, why, now);
@@ -261,6 +262,8 @@ static void look_at_leaving(struct process *p, int64_t now)
         if (!p->is_killed)
             output_log(LOG_ERR, DOORNO(0402) "%s[%ld]: has not ended in time, killed with %u calls",
                        p->def->name, (long)p->pid, calls.inside);
+        if (!p->is_killed)
+            app_show_event(p->app, p->pid, "killed, it has not ended in time");
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
@@ -315,6 +318,7 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
         output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
                    reason);
         atomic_fetch_add(&app_row(app)->restarts, 1);
+        app_show_event(slot->app, slot->current->pid, "replaced: %s", reason);
     }
     slot->is_due = 1;
     slot->due_reason = reason;
@@ -344,6 +348,7 @@ void process_come_up(struct process *p, int64_t now)
     }
     slot->is_due = 0;
     output_log(LOG_NOTICE, "%s[%ld]: is up", p->def->name, (long)p->pid);
+    app_show_event(p->app, p->pid, "up");
     app_show(p->app);
     if (old != NULL)
         process_leave(old, now);
@@ -392,6 +397,7 @@ static void crash(struct process *p, const char *how, int64_t now)
     const char *stays = slot->successor == p ? "; the old process stays" : "";
     char text[REASON_MAX + 128];
 
+    app_show_event(p->app, p->pid, "ended%s: %s", when, how);
     if (lose(slot, p, how, now))
         how = tell_failure(slot, text, sizeof(text));
     output_log(LOG_ERR, DOORNO(0403) "%s[%ld]: ended%s: %s%s", p->def->name, (long)p->pid, when,
@@ -410,6 +416,7 @@ static void lose_door(struct process *p, int64_t now)
     output_log(LOG_WARNING, DOORNO(0404) "%s[%ld]: its door is gone, the next process is started", p->def->name,
                (long)p->pid);
     lose(p->slot, p, "its door was gone", now);
+    app_show_event(p->app, p->pid, "replaced: its door is gone");
     p->slot = NULL;
     p->is_ready = 0;
     p->quiet_ns = S;
@@ -486,6 +493,7 @@ static void look_at_starting(struct process *p, int64_t now)
         snprintf(times, sizeof(times), "; failed %u times%s", p->slot->failures, p->slot->plan);
     output_log(LOG_ERR, DOORNO(0405) "%s[%ld]: has %s (start-timeout=), is stopped%s%s", p->def->name,
                (long)p->pid, why, times, p->slot->successor == p ? "; the old process stays" : "");
+    app_show_event(p->app, p->pid, "stopped: %s", why);
     process_leave(p, now);
 }
 

@@ -4,7 +4,10 @@
  * state.c: finding one's way in what the supervisor knows, and showing it on the
  * board.  Decides nothing.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "state.h"
 
@@ -89,4 +92,19 @@ void app_show(const struct app *app)
     atomic_store(&row->start_ns, app->def->start_ns);
     atomic_store(&row->retry_ns, app_retry_ns(app));
     atomic_store(&row->state, app_state_of(app));
+}
+
+void app_show_event(struct app *app, pid_t pid, const char *format, ...)
+{
+    struct board_app *row = app_row(app);
+    struct board_event *event = &row->events[app->event_count++ % BOARD_EVENTS];
+    struct timespec now;
+    va_list args;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    va_start(args, format);
+    vsnprintf(event->text, sizeof(event->text), format, args);
+    va_end(args);
+    atomic_store(&event->pid, pid);
+    atomic_store(&event->time_ms, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 }

@@ -70,6 +70,7 @@ struct app {
     int is_drained;             /* the same, until doorctl starts it */
     int has_row;                /* def->row is its own, and not that of one that came later */
     struct app_program_id seen; /* which file its program was when it was looked at last */
+    uint32_t event_count; /* that have been shown */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
 };
@@ -111,6 +112,10 @@ struct board_app *app_row(const struct app *app);
 
 /* Brings that up to date. */
 void app_show(const struct app *app);
+
+/* Shows what has happened to it, or to a process of it (pid; or 0). */
+void app_show_event(struct app *app, pid_t pid, const char *format, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
 
 /* ---------------------------------------------------------------- slot.c */
 

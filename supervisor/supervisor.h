@@ -158,6 +158,16 @@ struct board_cell {
     char padding[68];          /* no cache line for two processes */
 };
 
+#define BOARD_EVENTS     8
+#define BOARD_EVENT_SIZE 160 /* bytes of its text, with a NUL */
+
+/* Something that has happened to an application, for people: "ended: signal 11 ...". */
+struct board_event {
+    _Atomic int64_t time_ms; /* since the epoch; 0: nothing yet */
+    _Atomic int64_t pid;     /* of the process; 0: none */
+    char text[BOARD_EVENT_SIZE]; /* while it is written, some of each of two */
+};
+
 struct board_app {
     char name[APP_NAME_MAX + 1]; /* written by httpd's parent when the row is free */
     _Atomic uint32_t state;      /* enum app_state */
@@ -169,6 +179,7 @@ struct board_app {
     _Atomic uint64_t crashes;   /* that ended unasked */
     _Atomic int64_t crash_time; /* of the last, in seconds since the epoch; 0: never */
     _Atomic uint32_t turn;      /* which instance is looked at first */
+    struct board_event events[BOARD_EVENTS]; /* the last ones, in any order */
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
