@@ -168,7 +168,10 @@ export DEBIAN_FRONTEND=noninteractive
 echo "make deps: $command"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get update </dev/null
 # Old lists name versions that the mirror no longer has: then once more, renewed.
-$command </dev/null && exit 0
-apt-get update </dev/null && $command </dev/null && exit 0
+# Somebody else may be installing.
+waiting="-o DPkg::Lock::Timeout=600"
+# shellcheck disable=SC2086 # options are words
+$command $waiting </dev/null && exit 0
+apt-get update </dev/null && $command $waiting </dev/null && exit 0
 echo "make deps: could not install:$missing" >&2
 exit 1
