@@ -136,7 +136,7 @@ for (["LIBDIR=$prefix/lib/x86_64-linux-gnu", "$prefix/lib/x86_64-linux-gnu", "$r
 {
     my ($other, $object) = ("$root/apxs", "$root/module/obj/module/status.o");
     open my $script, '>', $other or die $!;
-    chomp(my $real = `command -v $apxs`);
+    chomp(my $real = `command -v $apxs 2>/dev/null`);
     print $script "#!/bin/sh\nexec $real \"\$@\"\n";
     close $script or die $!;
     chmod 0755, $other;
