@@ -7,12 +7,15 @@
 # else the machine does meets all of them.  What is compared are ratios within
 # a round.
 #
-#   QUICK=1        two minutes instead of twenty-five: a few works, one round
-#   ROUNDS, SECONDS, WORKS, CONCURRENCY, PEERS, LARGE_MIB    other than the
-#                  default; lists with commas
+#   QUICK=1        some minutes instead of fifty: a few works, one round
+#   WORKS, PEERS   only these; any work is also measured beside neighbours: WORKS=64k-busy has two
+#                  loops that compute, 64k-uneven bursts of short processes
+#   CONCURRENCY, RATES   how many clients ask; how many requests are due each second, or half
+#   ROUNDS, SECONDS, LARGE_MIB    other than the default
 #
-# Writes BUILD/bench/results.json, results.md, and pictures if gnuplot is there.
-# This file is the order of a run; the parts are in lib/.
+# Lists are with commas.  Writes BUILD/bench/results.json, results.md, and pictures if gnuplot is
+# there.  This file is the order of a run; the parts are in lib/, works and peers of other
+# languages in lib/Rows/.
 
 use strict;
 use warnings FATAL => 'all';
@@ -23,17 +26,24 @@ use Time::HiRes qw(sleep time);
 
 use lib dirname(__FILE__) . '/lib';
 use Setup;
+use Works;
 use Peers;
 use Servers;
+use Neighbours;
 use Costs;
 use Database;
 use Samples;
-use Tables;
+use Figures;
+use Goals;
+use Report;
 use Plots;
 
+require $_ for sort glob "$bench/lib/Rows/*.pm";
+
+my @works = chosen_works();
 settle();
 my $began = time;
-my %run = (machine => machine(), samples => {}, idle => {}, failed => []);
+my %run = (machine => machine(), works => \@works, samples => {}, idle => {}, failed => []);
 
 # ---------------------------------------------------------------- progress
 
@@ -41,32 +51,44 @@ my ($done, $total) = (0, 0);
 
 sub takes_part {
     my ($peer, $clients) = @_;
-    return !$peer->{concurrency} || grep { $_ == $clients } @{$peer->{concurrency}};
+    return !$peer->{concurrency} || grep { $_ eq $clients } @{$peer->{concurrency}};
 }
 
 sub samples_of {
     my ($work, $peer) = @_;
-    return rounds_of($work) * grep { takes_part($peer, $_) } @{$concurrency{$work}};
+    return rounds_of($work) * grep { takes_part($peer, $_) } clients_of($work);
 }
 
 my $pgbench = {name => 'pgbench', is_pgbench => 1};
-for my $work (@works) {
-    $total += samples_of($work, $_) for peers_of($work), $work eq 'db' ? $pgbench : ();
+
+# With pgbench where it is the limit.
+sub all_of {
+    my ($work) = @_;
+    return ($work->{limit} eq 'pgbench' ? $pgbench : (), peers_of($work));
 }
+
+my $takes_s = 0; # a sample has some work around it
+for my $work (@works) {
+    for my $peer (all_of($work)) {
+        $total += samples_of($work, $peer);
+        $takes_s += samples_of($work, $peer) * (seconds_of($work) + 0.3);
+    }
+}
+say_now(sprintf "bench: %d samples, about %.0f minutes\n", $total, $takes_s / 60);
 
 sub progress {
     my ($work, $clients, $name) = @_;
-    my $text = sprintf '%d of %d samples, %.1f min: /%s, %d clients', $done, $total,
-        (time - $began) / 60, $work, $clients;
+    my $text = sprintf '%d of %d samples, %.1f min: %s, %s', $done, $total,
+        (time - $began) / 60, $work->{name}, point_of($work, $clients);
     say_now(-t STDERR ? sprintf("\r\e[K%s, %s", $text, $name) : $name ? '' : "$text\n");
     return;
 }
 
 sub leave_out {
     my ($work, $peer, $reason) = @_;
-    say_now((-t STDERR ? "\r\e[K" : '') . "/$work: $peer->{name} is left out: $reason\n");
+    say_now((-t STDERR ? "\r\e[K" : '') . "$work->{name}: $peer->{name} is left out: $reason\n");
     $total -= samples_of($work, $peer);
-    push @{$run{failed}}, {work => $work, name => $peer->{name}, reason => $reason};
+    push @{$run{failed}}, {work => $work->{name}, name => $peer->{name}, reason => $reason};
     return;
 }
 
@@ -83,7 +105,9 @@ sub large_file {
 
 sub environment_of {
     my ($work, $peer) = @_;
-    return $work eq 'db' ? environment($peer) : $work eq 'file' ? {BENCH_FILE => large_file()} : {};
+    my $needs = $work->{needs} // '';
+    return $needs eq 'database' ? environment($peer)
+        : $needs eq 'file' ? {BENCH_FILE => large_file()} : {};
 }
 
 # Those that answer rightly, started, and looked at while they have nothing to do.
@@ -104,7 +128,7 @@ sub prepare {
             push @ready, $peer;
         }
     }
-    $run{idle}{$work}{$_->{name}} = size($_) for @ready;
+    $run{idle}{$work->{name}}{$_->{name}} = size($_) for @ready;
     return @ready;
 }
 
@@ -118,27 +142,42 @@ sub rounds {
             progress($work, $clients, $peer->{name}) if -t STDERR;
             my $sample = eval { sample($peer, $work, $clients) }
                 // {rate => 0, errors => 1, failed => $@};
-            push @{$run{samples}{$work}{$clients}{$peer->{name}}}, $sample;
+            push @{$run{samples}{$work->{name}}{$clients}{$peer->{name}}}, $sample;
             $done++;
         }
     }
     return;
 }
 
+# Half of what the limit can is known when that runs, beside nothing else.
+my $half;
+
+sub points {
+    my ($work, @peers) = @_;
+    my ($limit) = grep { $_->{name} eq $work->{limit} } @peers;
+    return map {
+        $_ ne 'half' ? $_ : $half //= $limit ? half_of($limit, $work) : undef
+    } clients_of($work);
+}
+
 sub measure {
     my ($work) = @_;
-    if ($work eq 'db' && (my $reason = start_database())) {
-        leave_out($work, $_, $reason) for $pgbench, peers_of($work);
+    my $is_db = ($work->{needs} // '') eq 'database';
+    if ($is_db && (my $reason = start_database())) {
+        leave_out($work, $_, $reason) for all_of($work);
         return;
     }
     my @peers = prepare($work);
-    my @all = $work eq 'db' ? ($pgbench, @peers) : @peers;
-    for my $clients (@{$concurrency{$work}}) {
+    my @all = ($work->{limit} eq 'pgbench' ? $pgbench : (), @peers);
+    my @points = grep { defined } points($work, @peers);
+    start_neighbour($work->{neighbour}) if $work->{neighbour};
+    for my $clients (@points) {
         progress($work, $clients, '') unless -t STDERR;
         rounds($work, $clients, grep { takes_part($_, $clients) } @all);
     }
+    stop_neighbour();
     stop_all(@peers);
-    stop_database() if $work eq 'db';
+    stop_database() if $is_db;
     return;
 }
 
@@ -148,14 +187,15 @@ for my $work (@works) { measure($work) }
 say_now("\n") if -t STDERR;
 
 $run{minutes} = sprintf '%.0f', (time - $began) / 60;
-my $summary = summarise(\%run);
+$run{summary} = summarise(\%run);
 unlink glob "$build/bench/*.svg"; # an earlier run's
-my $md = markdown(\%run, $summary, plots($summary));
+my $md = report(\%run, plots(\%run));
 spew("$build/bench/results.md", $md);
 spew("$build/bench/results.json", JSON::PP->new->canonical->pretty->encode({
-    machine => $run{machine}, minutes => $run{minutes}, rounds => $rounds, seconds => $seconds,
+    machine => $run{machine}, asked => $asked, minutes => $run{minutes}, rounds => $rounds,
+    seconds => $seconds,
     large_mib => $large_mib, settings => [split /\n/, $settings], failed => $run{failed},
-    results => $summary,
+    results => $run{summary}, goals => [judge(\%run)],
     applications => [map { +{name => $_->{name}, works => $_->{works},
         source_lines => source_lines($_), configuration_lines => conf_lines($_)} } all_peers()],
 }));

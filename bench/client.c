@@ -10,7 +10,6 @@
  *
  * It prints one line for bench.pl: RESULT and numbers, that of errors last.  An
  * event's text is the CLOCK_MONOTONIC time at which the handler wrote it.
- * It knows of HTTP only what httpd sends to it.
  */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -20,6 +19,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "response.h"
 
 #define BUF_LEN     (256 * 1024)
 #define PIECE       65536
@@ -83,120 +84,16 @@ static int ask(int fd, const char *method, const char *path, long body_len)
 
 /* ---------------------------------------------------------------- a response */
 
-enum part { HEAD, CHUNK_LENGTH, CHUNK, CHUNK_END, BODY, TO_CLOSE, DONE };
-
-struct line {
-    char text[256]; /* what of it has come so far */
-    int len;
-};
-
-struct response {
-    enum part part;
-    struct line frame; /* of the head, or a chunk's length */
-    struct line body;  /* its last line */
-    int is_right, is_chunked, has_length;
-    long left; /* in the chunk or the body */
-    long sum;  /* of the body's bytes */
-    long events;
-};
-
-static long long *latencies; /* ns */
-static long latency_count, latency_max;
-
-static void body_line(struct response *response)
-{
-    long seconds, ns;
-
-    if (sscanf(response->body.text, "data: %ld.%9ld", &seconds, &ns) != 2)
-        return;
-    response->events++;
-    if (latency_count < latency_max)
-        latencies[latency_count++] = now_ns() - (seconds * 1000000000LL + ns);
-}
-
-static void head_line(struct response *response, const char *line)
-{
-    if (strncmp(line, "HTTP/1.1 200 ", 13) == 0)
-        response->is_right = 1;
-    if (strcasecmp(line, "Transfer-Encoding: chunked") == 0)
-        response->is_chunked = 1;
-    if (strncasecmp(line, "Content-Length: ", 16) == 0) {
-        response->has_length = 1;
-        response->left = atol(line + 16);
-    }
-    if (line[0] == 0)
-        response->part = response->is_chunked   ? CHUNK_LENGTH
-                         : response->has_length ? BODY
-                                                : TO_CLOSE;
-}
-
-static void frame_line(struct response *response, const char *line)
-{
-    if (response->part == HEAD) {
-        head_line(response, line);
-    } else if (response->part == CHUNK_LENGTH) {
-        response->left = strtol(line, NULL, 16);
-        response->part = response->left > 0 ? CHUNK : DONE;
-    } else {
-        response->part = CHUNK_LENGTH; /* the line end behind a chunk */
-    }
-}
-
-/* Returns whether that ends a line. */
-static int add(struct line *line, char c)
-{
-    if (c != '\n') {
-        if (c != '\r' && line->len < (int)sizeof(line->text) - 1)
-            line->text[line->len++] = c;
-        return 0;
-    }
-    line->text[line->len] = 0;
-    line->len = 0;
-    return 1;
-}
-
-/* Lines are looked for in small bodies only: the large ones are one line that never ends. */
-static void take_body(struct response *response, const char *data, long len)
-{
-    response->sum += len;
-    for (long i = 0; latency_max > 0 && i < len; i++)
-        if (add(&response->body, data[i]))
-            body_line(response);
-    if (response->part == TO_CLOSE)
-        return;
-    response->left -= len;
-    if (response->left == 0)
-        response->part = response->part == CHUNK ? CHUNK_END : DONE;
-}
-
-static void take(struct response *response, const char *data, long len)
-{
-    while (len > 0 && response->part != DONE) {
-        long n = 1;
-
-        if (response->part == CHUNK || response->part == BODY)
-            n = len < response->left ? len : response->left;
-        else if (response->part == TO_CLOSE)
-            n = len;
-        if (response->part == CHUNK || response->part == BODY || response->part == TO_CLOSE)
-            take_body(response, data, n);
-        else if (add(&response->frame, *data))
-            frame_line(response, response->frame.text);
-        data += n;
-        len -= n;
-    }
-}
-
 /* All of it; the last bytes that came stay in buf, with a NUL behind them. */
 static void read_response(int fd, struct response *response)
 {
     ssize_t got;
 
     while ((got = recv(fd, buf, sizeof(buf) - 1, 0)) > 0) {
-        take(response, buf, got);
+        response_take(response, buf, got);
         buf[got] = 0;
     }
-    if (response->part != DONE && response->part != TO_CLOSE)
+    if (response->part != RESPONSE_DONE && response->part != RESPONSE_TO_CLOSE)
         response->is_right = 0;
 }
 
@@ -276,6 +173,35 @@ static int slow(const char *port, const char *path, int streams, int seconds)
 
 /* ---------------------------------------------------------------- server-sent events */
 
+struct stream {
+    struct response response;
+    struct line line; /* the body's last one */
+    long events;
+};
+
+static long long *latencies; /* ns */
+static long latency_count, latency_max;
+
+static void event_line(struct stream *stream)
+{
+    long seconds, ns;
+
+    if (sscanf(stream->line.text, "data: %ld.%9ld", &seconds, &ns) != 2)
+        return;
+    stream->events++;
+    if (latency_count < latency_max)
+        latencies[latency_count++] = now_ns() - (seconds * 1000000000LL + ns);
+}
+
+static void take_events(void *data, const char *bytes, long len)
+{
+    struct stream *stream = data;
+
+    for (long i = 0; i < len; i++)
+        if (line_add(&stream->line, bytes[i]))
+            event_line(stream);
+}
+
 static int compare(const void *a, const void *b)
 {
     long long x = *(const long long *)a, y = *(const long long *)b;
@@ -289,9 +215,12 @@ static double percentile_us(double share)
 }
 
 /* One beside the other within the time of an event, so that they do not beat in step. */
-static void open_streams(const char *port, const char *path, struct pollfd *fds, int count)
+static void open_streams(const char *port, const char *path, struct pollfd *fds,
+                         struct stream *streams, int count)
 {
     for (int i = 0; i < count; i++) {
+        streams[i].response.on_body = take_events;
+        streams[i].response.data = &streams[i];
         fds[i] = (struct pollfd){.fd = connect_to(port, 0), .events = POLLIN};
         if (fds[i].fd != -1)
             ask(fds[i].fd, "GET", path, -1);
@@ -302,13 +231,13 @@ static void open_streams(const char *port, const char *path, struct pollfd *fds,
 static int events(const char *port, const char *path, int count, long each)
 {
     struct pollfd *fds = calloc((size_t)count, sizeof(*fds));
-    struct response *responses = calloc((size_t)count, sizeof(*responses));
+    struct stream *streams = calloc((size_t)count, sizeof(*streams));
     long missing = 0, open = count;
     int ready = 1;
 
     latency_max = count * each;
     latencies = calloc((size_t)latency_max, sizeof(*latencies));
-    open_streams(port, path, fds, count);
+    open_streams(port, path, fds, streams, count);
     while (open > 0 && ready > 0) {
         ready = poll(fds, (nfds_t)count, TIMEOUT_MS);
         open = 0;
@@ -317,7 +246,7 @@ static int events(const char *port, const char *path, int count, long each)
 
             if (fds[i].revents != 0) {
                 got = recv(fds[i].fd, buf, sizeof(buf), 0);
-                take(&responses[i], buf, got);
+                response_take(&streams[i].response, buf, got);
             }
             if (got <= 0 || fds[i].fd == -1)
                 fds[i] = (struct pollfd){.fd = -1};
@@ -326,7 +255,7 @@ static int events(const char *port, const char *path, int count, long each)
         }
     }
     for (int i = 0; i < count; i++)
-        missing += responses[i].is_right ? each - responses[i].events : each;
+        missing += streams[i].response.is_right ? each - streams[i].events : each;
     qsort(latencies, (size_t)latency_count, sizeof(*latencies), compare);
     printf("RESULT %ld %.0f %.0f %.0f %ld\n", latency_count, percentile_us(0.5),
            percentile_us(0.99), percentile_us(0.999), missing);

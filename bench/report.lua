@@ -6,10 +6,11 @@ if wrk.path:match("/post$") then
 end
 
 -- An account of pgbench's at scale 10, another one for each request.
-if wrk.path:match("/db$") then
+local page = wrk.path:match("^(.*%?aid=)%d+$")
+if page then
   math.randomseed(os.time())
   request = function()
-    return wrk.format(nil, "/db?aid=" .. math.random(1, 1000000))
+    return wrk.format(nil, page .. math.random(1, 1000000))
   end
 end
 

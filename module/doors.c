@@ -28,7 +28,6 @@
 #include <apr_thread_mutex.h>
 
 #include "mod_door.h"
-#include "batch.h"
 #include "settings.h"
 #include "doors.h"
 #include "received.h"
@@ -534,7 +533,6 @@ apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
     apr_status_t error = APR_SUCCESS;
     sigset_t before;
 
-    mod_door_schedule_caller();
     if (!doors.is_threaded)
         pthread_sigmask(SIG_BLOCK, &doors.graceful, &before);
     if (door_handle_call(door->handle, args, terms) == -1)

@@ -141,7 +141,7 @@ write_files() {
     printf '%s\n' "text/html html" "text/css css" >"$root/conf/mime.types"
     fill_in SERVER_ROOT="$root" AT="$at" RUN="$run" MORE="$(php_conf)" \
         MODULE="$build/mod_door.so" APPS="$app_dir" PGHOST="$pg_host" USER="$user_lines" \
-        MODULES="$(load_modules mpm_event unixd authz_core log_config mime dir status http2)" \
+        MODULES="$(load_modules mpm_event unixd authz_core authz_host log_config mime dir status http2)" \
         <conf/demo.conf.in >"$root/conf/httpd.conf"
     write_pages
 }
@@ -176,6 +176,7 @@ mod_door demo: httpd $httpd_pid, logs in $root/logs
 
     $base/                    # for a browser: all that there is
     $base/guestbook/
+    $base/door-status         # what the applications do, as it happens
     curl $base/hello
     curl $base/kitchen/env
     curl --data-binary @README.md $base/kitchen/echo

@@ -29,9 +29,9 @@ tools='cc pkg-config apxs curl perl'
 # Apache::Test is in libapache2-mod-perl2.
 if [ "$kind" = check ]; then
     packages="$demo
-        libapache2-mod-perl2 libwww-perl chromium-driver fonts-dejavu-core check wrk nghttp2-client mandoc
+        libapache2-mod-perl2 libwww-perl chromium-driver fonts-dejavu-core check wrk nghttp2-client mandoc lowdown
         openssl iproute2 haproxy git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
-        libapache2-mod-fcgid libfcgi-perl
+        libapache2-mod-fcgid libfcgi-perl python3-prometheus-client
         python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel"
     tools="$tools prove wrk nghttp mandoc"
 fi
@@ -62,19 +62,22 @@ fi
 if [ "$kind" = bench ]; then
     # pgbench is in postgresql-15, as initdb.
     packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
-        postgresql-client-15 gnuplot-nox util-linux'
+        postgresql-client-15 gnuplot-nox util-linux php8.2-cgi php8.2-pgsql libapparmor1 libacl1
+        libsystemd0'
     tools='wrk gnuplot pg_config setpriv'
 fi
 
-# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.
+# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.  That one
+# has its program, too, and is not installed (debian_apps.sh): only what it needs.
 if [ "$kind" = heavy ]; then
     packages='mariadb-server-core mariadb-client-core php8.2-mysql php8.2-gd php8.2-xml php8.2-mbstring
-        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux'
+        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux
+        libapparmor1 libacl1 libsystemd0'
     tools='mariadbd php-cgi plackup'
 fi
 
 if [ "$kind" = deb ]; then
-    packages='build-essential pkg-config apache2-dev chrpath debhelper dh-python fakeroot git lintian mmdebstrap
+    packages='build-essential pkg-config apache2-dev chrpath debhelper dh-python fakeroot git lintian lowdown mmdebstrap
         python3-dev python3-setuptools xz-utils'
     tools='dpkg-buildpackage lintian mmdebstrap'
 fi

@@ -157,6 +157,7 @@ static size_t take_fds(struct msghdr *message, int fds[FDS_MAX], pid_t *sender)
     struct cmsghdr *header;
     size_t count = 0;
 
+    (void)sender; /* where the system does not tell it */
     for (header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level != SOL_SOCKET)
             continue;

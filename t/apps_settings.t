@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Settings that no other test needs: every limit of a launched application, the
-# server's DoorBusyTimeout, and DoorBatchScheduling.
+# Settings that no other test needs: every limit of a launched application, and the
+# server's DoorBusyTimeout.  And httpd's scheduling, which is left alone.
 
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +9,6 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use POSIX ();
 use Test::More;
 use DoorTest;
 
@@ -30,46 +29,23 @@ DoorApp patient $dir/bin/patient busy-timeout=0
 DoorTimeout 30
 CONF
 
-# The scheduling policies (sched(7), 0 other, 3 batch) of these processes' first threads.
+# The scheduling policies (sched(7); 0 is the default) of all threads of these processes.
 sub policies {
     my %seen;
-    for my $pid (@_) {
-        open my $file, '<', "/proc/$pid/stat" or next;
+    for my $stat (map { glob "/proc/$_/task/*/stat" } @_) {
+        open my $file, '<', $stat or next;
         $seen{(split ' ', (<$file> // '') =~ s/.*\) //r)[38] // next} = 1;
     }
     return join ' ', sort keys %seen;
 }
 
-# Those of httpd's children that have called a door.
-sub callers {
-    my ($of) = (@_, $httpd);
-    return grep { my $pid = $_; grep { (readlink // '') =~ /memfd:door/ } glob "/proc/$pid/fd/*" } children($of);
-}
-
-sub children { (@_, $httpd)[0]->children }
-
-# What it prints is its own scheduling policy, in the place of what it reads.
-$httpd->script(policy => "cat >/dev/null\nsed 's/.*) //' /proc/self/stat | cut -d ' ' -f 39");
-my ($mod_ext_filter) = map { m{LoadModule mime_module "(.*)/} } $httpd->{modules};
-$apps .= <<"CONF";
-LoadModule ext_filter_module $mod_ext_filter/mod_ext_filter.so
-ExtFilterDefine policy mode=output cmd=$dir/bin/policy
-<Location /hung/env>
-    SetOutputFilter policy
-</Location>
-CONF
-
 $httpd->configure("DoorBusyTimeout 1s\n$apps");
 like $httpd->check, qr/Syntax OK/, 'httpd takes the configuration';
 ok $httpd->start, 'httpd starts';
 is $httpd->status('/static.txt'), 200, 'a file is answered';
-is policies(children()), 0, "httpd's children are scheduled as they were, if no door is called";
-is $httpd->body('/hung/env'), "0\n", '... what is started by one that has called a door, too';
-is policies(callers()), 3, '... which itself is scheduled as SCHED_BATCH';
-my %calls = map { $_ => 1 } callers();
-is policies((grep { !$calls{$_} } children()), $httpd->pid, $httpd->supervisor, $httpd->apps('hung')), 0,
-    '... as nobody else is';
 is $httpd->status("/$_"), 200, "$_ answers" for qw(limited hung/env patient/env);
+is policies($httpd->children, $httpd->pid, $httpd->supervisor, $httpd->apps('hung')), 0,
+    'who calls a door, and who answers, is scheduled as it was';
 
 # ---- limits
 
@@ -97,42 +73,6 @@ unlike $httpd->since($mark), qr/patient\[\d+\]: no call has ended/, '... of whic
 kill 'CONT', $patient;
 $httpd->end_load($_) for @loads;
 is $httpd->status('/patient/env'), 200, '... and which goes on';
-ok $httpd->stop, 'httpd stops';
-
-# ---- beside a program that only computes
-
-SKIP: {
-    # Its listener does the waiting, and only threads that call look.
-    skip 'not on event', 3 if mpm() eq 'event';
-    skip 'needs two processors and taskset', 3 if (`nproc` // 1) < 2 || system 'taskset -c 1 true';
-    my $modest = own_httpd(under => [qw(taskset -c 1 nice -n 19)], has_children => 1);
-    $modest->configure("DoorApp app $modest->{dir}/bin/hello\n<Location /app>\nDoorHandler app\n</Location>\n");
-    ok $modest->start, 'httpd has one processor, and gets little of it';
-    my $hog = fork // die $!;
-    if ($hog == 0) {
-        my $test = getppid;
-        alarm 300;
-        exec 'taskset', '-c', 1, $^X, '-e', "1 while getppid == $test" or POSIX::_exit(127);
-    }
-    my $load = $modest->load('/app', 4);
-    my %was_batch; # children; each decides for itself
-    ok $modest->wait_for(sub {
-        my @callers = callers($modest);
-        $was_batch{$_} ||= policies($_) eq '3' for @callers;
-        return grep { $was_batch{$_} && policies($_) eq '0' } @callers;
-    }, 120), '... as one has to wait for somebody who computes, it has the default policy again';
-    kill 'KILL', $hog;
-    waitpid $hog, 0;
-    $modest->end_load($load);
-    ok $modest->stop, '... httpd stops';
-}
-
-# ---- the other way
-
-$httpd->configure("DoorBatchScheduling Off\nDoorBusyTimeout 0\n$apps");
-ok $httpd->start, 'DoorBatchScheduling Off';
-is $httpd->status('/hung/env'), 200, '... an application answers';
-is policies(children()), 0, "... httpd's children are scheduled as they were";
 ok $httpd->stop, 'httpd stops';
 
 done_testing;

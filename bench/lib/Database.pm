@@ -72,10 +72,10 @@ sub backends {
 }
 
 sub pgbench_command {
-    my ($clients) = @_;
+    my ($clients, $for_s) = @_;
     my $jobs = $clients > 1 ? 2 : 1;
     return "$bin/pgbench -h $sockets -U postgres -n -S -M prepared -s @{[SCALE]}"
-        . " -c $clients -j $jobs -T $seconds postgres";
+        . " -c $clients -j $jobs -T $for_s postgres";
 }
 
 1;

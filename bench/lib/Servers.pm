@@ -14,8 +14,8 @@ use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
-use Peers;
 use Setup;
+use Works;
 
 our @EXPORT = qw($settings start stop_all why_wrong spawn end_processes conf_lines free_port);
 
@@ -118,12 +118,10 @@ sub conf_lines {
     return $lines + @{$peer->{modules} // []};
 }
 
-my %files = (tiny => "Well, hello to you too!\n", '64k' => 'x' x 65536, '1m' => 'x' x 1048576);
-
 sub write_files {
-    my ($peer) = @_;
+    my ($peer, $work) = @_;
+    my %files = (%{$work->{files} // {}}, %{$peer->{files} // {}});
     spew("$peer->{dir}/htdocs/$_", $files{$_}) for keys %files;
-    spew("$peer->{dir}/htdocs/page.php", "<?php echo \"Well, hello to you too!\\n\";\n");
     link $peer->{env}{BENCH_FILE}, "$peer->{dir}/htdocs/file" if $peer->{env}{BENCH_FILE};
     return;
 }
@@ -173,20 +171,22 @@ sub start {
     for (@{$peer->{modules} // []}) {
         return "mod_$_ is not installed" unless -e "$modules/mod_$_.so";
     }
-    @$peer{qw(dir env roots back_port)} = ("$dir/$work/$peer->{name}", $env, [], free_port());
+    @$peer{qw(dir roots back_port)} = ("$dir/$work->{name}/$peer->{name}", [], free_port());
+    $peer->{env} = {%$env, %{$peer->{env} // {}}};
     File::Path::make_path("$peer->{dir}/run", "$peer->{dir}/htdocs");
     chown +(getpwnam $user)[2, 3], $peer->{dir} if $is_root;
     if ($peer->{bare}) {
         start_bare($peer);
         return;
     }
-    my $how = {log => "$peer->{dir}/log", env => $env};
-    if ($peer->{program}) {
-        my ($program, @arguments) = fill($peer, @{$peer->{program}});
-        push @{$peer->{roots}}, spawn($how, "$programs/$program", @arguments);
+    my $how = {log => "$peer->{dir}/log", env => $peer->{env}};
+    for ($peer->{program} // (), @{$peer->{programs} // []}) {
+        my ($program, @arguments) = fill($peer, @$_);
+        $program = "$programs/$program" unless $program =~ m{^/};
+        push @{$peer->{roots}}, spawn($how, $program, @arguments);
     }
     $peer->{port} = free_port();
-    write_files($peer);
+    write_files($peer, $work);
     write_conf($peer);
     push @{$peer->{roots}}, spawn($how, $httpd, '-d', $peer->{dir}, '-f',
         "$peer->{dir}/httpd.conf", '-DFOREGROUND');
@@ -195,26 +195,19 @@ sub start {
 
 # ---------------------------------------------------------------- checking
 
-my %content = (
-    %files, php => $files{tiny}, sleep => $files{tiny}, cpu => $files{tiny}, post => "65536\n", upload => "65536\n",
-    big => 'x' x 1048576, slow => 'x' x 1048576,
-    db => "<!DOCTYPE html>\n<title>Account 123456</title>\n<p>Branch 2, balance 0\n",
-);
-
 sub ask {
     my ($peer, $work) = @_;
-    if ($work eq 'file') {
+    if (($work->{needs} // '') eq 'file') {
         my $said = `$build/bench/client get $peer->{port} /file $large_mib`;
         return $said =~ /^RESULT .* 0$/m ? '' : "not all of it came";
     }
-    my $url = "http://127.0.0.1:$peer->{port}"
-        . ($work eq 'db' ? '/db?aid=123456' : path_of($work, $work eq 'events' ? 3 : 1));
+    my $url = "http://127.0.0.1:$peer->{port}" . path_of($work, $work->{check_n});
     my $http = HTTP::Tiny->new(timeout => 10);
-    my $answer = $work =~ /^(post|upload)$/ ? $http->post($url, {content => 'p' x 65536})
+    my $answer = ($work->{method} // 'GET') eq 'POST' ? $http->post($url, {content => 'p' x 65536})
         : $http->get($url);
     return "status $answer->{status}" unless $answer->{success};
-    my $is_right = $work eq 'events' ? $answer->{content} =~ /\A(data: \d+\.\d{9}\n\n){3}\z/
-        : $answer->{content} eq $content{$work};
+    my $is_right = ref $work->{answer} ? $answer->{content} =~ $work->{answer}
+        : $answer->{content} eq $work->{answer};
     return $is_right ? '' : length($answer->{content}) . ' bytes that are not the answer';
 }
 

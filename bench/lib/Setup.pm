@@ -15,41 +15,22 @@ use File::Temp ();
 use POSIX ();
 
 our @EXPORT = qw($bench $build $programs $gateways $mod_door $dir $httpd $modules $user $is_root
-    $quick $rounds $seconds $large_mib $events_each %concurrency @works
-    rounds_of is_request settle slurp spew median say_now machine);
+    $asked $quick $rounds $seconds $large_mib $events_each $rate_connections
+    settle slurp spew median say_now machine);
 
 our $bench = abs_path(dirname(__FILE__) . '/..');
 our $build = abs_path($ARGV[0] // 'build');
+# What was said to have other than a whole run: "QUICK=1 PEERS=mod_door ".
+our $asked = join '', map { "$_=$ENV{$_} " } grep { ($ENV{$_} // '') ne '' }
+    qw(QUICK WORKS PEERS CONCURRENCY RATES ROUNDS SECONDS LARGE_MIB);
 our $quick = $ENV{QUICK};
 our $rounds = int($ENV{ROUNDS} || ($quick ? 1 : 3));
 our $seconds = int($ENV{SECONDS} || 1);
 our $large_mib = int($ENV{LARGE_MIB} || ($quick ? 128 : 1024));
 our $events_each = $quick ? 10 : 30; # in a stream: one or three seconds
+our $rate_connections = 32; # of what is asked at a fixed rate
 our $is_root = $> == 0;
 our $user = 'nobody';
-
-# The works, in the order of the tables, and with how many clients each is done.
-my @requests = qw(tiny 64k 1m post sleep cpu php);
-my $all = join ',', @requests, qw(db events big file upload slow);
-our @works = split /,/, $ENV{WORKS} // ($quick ? 'tiny,db,events,big,file,upload' : $all);
-my $for_php = $ENV{CONCURRENCY} // ($quick ? '1,8' : '1,8,32'); # of eight processes
-my $for_requests = $ENV{CONCURRENCY} // ($quick ? '1,32' : '1,8,32,128,512');
-my $for_db = $ENV{CONCURRENCY} // ($quick ? '8' : '1,8,32,64');
-our %concurrency = (
-    (map { $_ => [split /,/, $for_requests] } @requests),
-    db => [split /,/, $for_db], php => [split /,/, $for_php],
-    events => [100], slow => [32], big => [1], file => [1], upload => [1],
-);
-for (@works) { die "bench: there is no work $_\n" unless $concurrency{$_} }
-
-# What grows when bodies are slow has grown after the first round; one fast body is soon over.
-sub rounds_of {
-    my ($work) = @_;
-    return $work eq 'slow' ? 1 : $work =~ /^(big|file|upload)$/ ? 3 * $rounds : $rounds;
-}
-
-# Those that wrk asks for again and again.
-sub is_request { return scalar grep { $_ eq $_[0] } @requests }
 
 sub say_now { local $| = 1; print STDERR @_; return }
 
@@ -96,6 +77,7 @@ sub place {
     system('cp', '-a', "$build/bench/peers", "$copy/bench") == 0 or die;
     return $copy;
 }
+
 # Fills in the names of httpd, its modules, what was built, and an empty folder to run in.
 sub settle {
     my $apxs = $ENV{APXS} // 'apxs';

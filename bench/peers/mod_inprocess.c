@@ -1,7 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mod_inprocess.c: the limit: the same answers, made inside httpd.
+ * mod_inprocess.c: the limit: the same answers, made inside httpd.  The handler
+ * inprocess-flush has each sent at once, as mod_door has short ones: how much of
+ * a difference is that and not the way to the application.
  */
 #include <httpd.h>
 #include <http_config.h>
@@ -64,8 +66,9 @@ static void events(request_rec *r, long count)
 static int answer(request_rec *r)
 {
     struct work todo;
+    int is_flushed = r->handler != NULL && strcmp(r->handler, "inprocess-flush") == 0;
 
-    if (r->handler == NULL || strcmp(r->handler, "inprocess") != 0)
+    if (r->handler == NULL || (!is_flushed && strcmp(r->handler, "inprocess") != 0))
         return DECLINED;
     todo = work(strrchr(r->uri, '/'));
     ap_set_content_type(r, "text/plain");
@@ -77,6 +80,8 @@ static int answer(request_rec *r)
         events(r, todo.len);
     else
         bytes(r, todo.len, todo.kind == WORK_PIECES ? WORK_PIECE : todo.len);
+    if (is_flushed)
+        ap_rflush(r);
     return OK;
 }
 

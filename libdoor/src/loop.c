@@ -34,7 +34,6 @@ static struct timer {
 } timers[LOOP_TIMER_COUNT] = {
     [LOOP_GROW] = {.period_ms = 1},
     [LOOP_MEMORY] = {.period_ms = 1000},
-    [LOOP_BATCH] = {.period_ms = 1000},
     [LOOP_CLOSER] = {.period_ms = 100},
 };
 

@@ -57,7 +57,6 @@ void loop_pause(struct watch *w);
 enum loop_timer {
     LOOP_GROW,    /* every millisecond */
     LOOP_MEMORY, /* every second */
-    LOOP_BATCH,   /* every second */
     LOOP_CLOSER,  /* every tenth of a second */
     LOOP_TIMER_COUNT
 };

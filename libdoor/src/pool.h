@@ -18,7 +18,6 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "batch.h"
 #include "server_channel.h"
 #include "wait_set.h"
 
@@ -77,7 +76,6 @@ struct server_thread {
     int is_unprepared;          /* in pool->unprepared_count */
     int is_checked;             /* it is prepared, and asks again before each call */
     int ask_ms;                 /* it asks again after so long */
-    struct batch_thread batch;
     struct server_channel *hot; /* where the next call is looked for first */
     unsigned streak;            /* calls in a row from there */
     int looks_out;              /* its callers do not ring: this thread will look */

@@ -357,7 +357,6 @@ static void serve(struct server_thread *t)
         pthread_cleanup_push(nothing, NULL);
         if (_setjmp(t->base) == 0) {
             park(t);
-            batch_follow(&t->batch);
             if (pool_take_call(t) < 0)
                 pthread_exit(NULL); /* the private door that it served is gone, or it is idle */
             if (t->unreferenced != NULL)

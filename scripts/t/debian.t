@@ -59,7 +59,8 @@ my $root = File::Temp->newdir("$build/debian.XXXXXX");
 local $ENV{MAKEFLAGS};
 delete $ENV{$_} for qw(MAKEFLAGS MAKELEVEL MFLAGS);
 is system($make, '-s', "BUILD=$build", "DESTDIR=$root", 'PREFIX=/usr', 'LIBDIR=/usr/lib/x', 'PC_PREFIX=/usr',
-    'MODULE_DIR=/usr/lib/apache2/modules', 'CONF_DIR=/usr/share/mod_door', 'install'), 0, 'make install';
+    'MODULE_DIR=/usr/lib/apache2/modules', 'CONF_DIR=/usr/share/mod_door',
+    'DOCDIR=/usr/share/doc/libapache2-mod-door', 'install'), 0, 'make install';
 my %missed;
 File::Find::find({no_chdir => 1, wanted => sub { $missed{$_} = 1 unless -d }}, "$root");
 for my $pattern (taken()) {
