@@ -44,7 +44,7 @@ for (['libdoor1', 'libdoor/libdoor.map', @open], ['libdoor-app1', 'door_app/libd
     ['libdoor-fcgi1', 'door_app/fcgi/libdoor_fcgi.map']) {
     my ($package, $map, @more) = @$_;
     my @said = map { /^ (\S+) / ? $1 : () } split /\n/, slurp("debian/$package.symbols");
-    is_deeply [sort @said], [sort @more, promised(slurp($map))], "debian/$package.symbols has the names of $map";
+    is_deeply [sort @said], [sort @more, promised(slurp($map))], "debian/$package.symbols has the names of $map: scripts/symbols.pl adds them";
 }
 
 # ---- the files

@@ -189,7 +189,7 @@ like scalar(qx{@make BUILD=$root/old CPPFLAGS=-DMODULE_MAGIC_NUMBER_MAJOR=201202
     qr/error.*needs httpd 2\.4\.47/, 'the module does not build for an httpd before 2.4.47';
 system 'rm', '-rf', "$root/old";
 
-unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
+unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello streams lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';
 
