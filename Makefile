@@ -544,7 +544,7 @@ check-musl:
 		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
 	done
 
-check-tree: all man $(BUILD)/bench/open_loop
+check-tree: all man $(if $(DOOR_SRC),$(BUILD)/bench/open_loop)
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t bench/t/*.t
 
@@ -722,9 +722,9 @@ install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
-	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) && \
+	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR)/html && \
 		$(INSTALL) -m 644 $(BUILD)/man/mod_door.8 $(DESTDIR)$(MANDIR)/man8 && \
-		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR))
+		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR)/html)
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
@@ -761,7 +761,8 @@ uninstall: $(CONF_FILES)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,$(notdir $(FCGI_HEADERS)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	rm -f $(DESTDIR)$(MANDIR)/man8/mod_door.8
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR)/html
+	-rmdir $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

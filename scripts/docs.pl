@@ -152,7 +152,7 @@ sub man {
     $text = outside_blocks($text, sub {
         $_[0] =~ s/!?\[((?:[^\[\]]|\n)*)\]\([^()\s]+\)/$1/gr =~ s/^((?:\|.*\|\n)+)/lines_of_table($1)/gemr;
     });
-    $text .= "\n# SEE ALSO\n\ndoor-call(1), door_app(3), apache2(8), doorctl(8)\n\nThe whole manual is in share/doc/mod_door.\n";
+    $text .= "\n# SEE ALSO\n\ndoor-call(1), door_app(3), apache2(8), doorctl(8)\n\nThe whole manual is in share/doc/mod_door/html.\n";
     # Not every man(1) knows the font of code.
     return lowdown($text, '-s', '-Tman', '--out-no-smarty', '-mtitle=mod_door', '-msection=8', "-mdate=$date",
         "-msource=mod_door $version", '-mvolume=System Manager\'s Manual') =~ s/\\fC/\\fB/gr;

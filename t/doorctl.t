@@ -181,9 +181,17 @@ my $second = own_httpd();
 $second->configure("DoorRuntimeDir $dir/run\nDoorApp other $second->{dir}/bin/hello\n");
 ok $second->start, 'another httpd shares the directory';
 ok $httpd->wait_for(sub { doorctl('list') =~ /several httpds have applications in .* -s: ?\d+ \d+/ }), '... and one is to be named';
-like doorctl('-s', $httpd->supervisor, 'list'), qr/^shop: /m, '... as with -s';
+like doorctl('-s', $before, 'list'), qr/^shop: /m, '... as with -s';
 ok $second->stop, '... it stops';
+my $long = $httpd->load('/shop/sleep?ms=60000', 1);
+ok $httpd->wait_for(sub { listed()->{shop}{processes}[0]{running} == 1 }), 'a call that takes a minute';
+is doorctl('-n', 'drain', 'shop'), '', '... is drained';
+sleep 3; # longer than its stop-timeout
+is listed()->{shop}{processes}[0]{running}, 1, '... and goes on';
+$began = time;
 ok $httpd->stop, 'httpd stops';
+cmp_ok time - $began, '<', 20, '... does not wait for it';
+$httpd->end_load($long);
 doorctl('list');
 is $code, 1, '... nobody answers';
 is_deeply [glob "$dir/run/mod_door.*"], [], '... nothing is left';

@@ -15,6 +15,8 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $client = ($ENV{BUILD} // 'build') . '/bench/open_loop';
+plan skip_all => 'it is for Linux' if $^O ne 'linux';
+
 my @servers;
 my $test = $$;
 

@@ -52,7 +52,7 @@ for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.
     include/libdoor/thread.h include/libdoor/door_compat.h include/door_app.h
     bin/door-call share/man/man1/door-call.1 sbin/doorctl share/man/man8/doorctl.8
     share/man/man3/door_create.3 share/man/man3/door_unbind.3
-    share/man/man8/mod_door.8 share/doc/mod_door/mod_door.html share/doc/mod_door/python/index.html)) {
+    share/man/man8/mod_door.8 share/doc/mod_door/html/mod_door.html share/doc/mod_door/html/python/index.html)) {
     ok -s "$root$_", $_;
 }
 my @references = grep { !-l && `grep -c -F '$root' '$_'` > 0 } grep { !/\.a$/ } files();
