@@ -145,6 +145,8 @@ my $pid = slurp("$dir/demo/logs/httpd.pid") + 0;
 ok $pid != $$ && kill(0, $pid), 'the pid file is where it should be';
 like slurp("/proc/$pid/cmdline"), qr/FOREGROUND/, "... and names the demo's httpd";
 
+like get($port, '/door-status?format=json'), qr{"name":"guestbook","kind":"application","state":"up"}, 'the status page';
+
 # ---- the guest book
 
 like get($port, '/guestbook/'), qr{<form class="new"}, 'the guest book';
