@@ -232,14 +232,24 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms);
 /*
  * From now on procedures of d, a door of this process that is not private, and all others
  * like it, are known to compute one at a time, under a lock of the program's such as an
- * interpreter's.  No thread is started to stand in the queue for that, unless no call is
- * taken for half a second.
+ * interpreter's.  While one waits for that lock, as door_wait_turn() tells, no thread is
+ * started: it would only wait as well.  Where they wait for something else, for half a second
+ * in which no call is taken, there may be more.
  *
  * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
  * does not let itself be told.
  * Threads: any.
  */
 int door_take_turns(int d);
+
+/*
+ * In a procedure of such a door: with 1 before it waits for its turn to compute, with 0 once it
+ * has that.  If it gives the lock back and takes it again without saying so, that is noticed:
+ * the locks that procedures have waited for in between these two calls are known.
+ *
+ * 0, or -1: EINVAL the thread runs no call; ENOTSUP the system does not let itself be told.
+ */
+int door_wait_turn(int is_waiting);
 
 /*
  * Has prepare(data) called in each thread that serves d, a door of this process that is not

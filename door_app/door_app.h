@@ -281,14 +281,23 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
  * Says that handlers compute one at a time, as those of a language with an interpreter's
- * lock do.  Calls then make no threads that would only stand in the queue for that, unless
- * for half a second no call is taken.  On illumos, where the system decides how many
+ * lock do.  While one waits for that lock, as door_app_wait_turn() tells, calls make no
+ * threads, which would only wait as well.  On illumos, where the system decides how many
  * threads there are, it has no meaning.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
  */
 int door_app_take_turns(struct door_app *app);
+
+/*
+ * In a handler, or what it calls: with 1 before the thread waits for its turn to compute, with
+ * 0 once it has that.  A lock that was waited for in between is known from then on: the
+ * interpreter may give it away and take it back without saying so.
+ *
+ * Threads: any; of those that serve no request nothing is noted.
+ */
+void door_app_wait_turn(int is_waiting);
 
 /*
  * Serves requests at the door called path, or at the one that the environment
