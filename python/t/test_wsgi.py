@@ -308,7 +308,8 @@ class TestPackage(unittest.TestCase):
                    "stub = next(n for n in tree.body if getattr(n, 'name', '') == 'Request')\n"
                    "there = {n for n in vars(door_app.Request) if not n.startswith('_')}\n"
                    "assert names(stub.body) == there, names(stub.body) ^ there\n")
-        subprocess.run([python, "-c", program], check=True, cwd=httpd.dir)
+        more = dict(option[len("env="):].split("=", 1) for option in support.APP_ENV.split())
+        subprocess.run([python, "-c", program], check=True, cwd=httpd.dir, env={**os.environ, **more})
 
 
 class TestProcess(unittest.TestCase):
