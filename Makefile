@@ -454,7 +454,7 @@ TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_m
 # leaves things behind at its end: python/t/test_references.py looks for leaks.
 PYTHON_REPORTS = $(abspath $(BUILD))/asan-python/reports
 PYTHON_ASAN = env=LD_PRELOAD=$(shell $(ANALYSIS_CC) -print-file-name=libclang_rt.asan-x86_64.so) \
-	env=ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$(PYTHON_REPORTS)/report \
+	env=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$(PYTHON_REPORTS)/report \
 	env=UBSAN_OPTIONS=print_stacktrace=1:log_path=$(PYTHON_REPORTS)/report env=PYTHONMALLOC=malloc
 .PHONY: check-asan-python
 check-asan-python: deps-analysis all
