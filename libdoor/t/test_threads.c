@@ -49,11 +49,41 @@ static void thread_ends(void *unused)
     atomic_fetch_add(&shared->ended, 1);
 }
 
+/* An interpreter's lock: who gives it away while others wait does not have it back at once. */
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t next;
-    unsigned taken, given; /* turns */
-} turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    pthread_cond_t free, taken;
+    int is_taken;
+    unsigned waiting, count; /* threads; and how often it was taken */
+} turns = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .free = PTHREAD_COND_INITIALIZER,
+           .taken = PTHREAD_COND_INITIALIZER};
+
+static void take_turn(void)
+{
+    pthread_mutex_lock(&turns.lock);
+    turns.waiting++;
+    while (turns.is_taken)
+        pthread_cond_wait(&turns.free, &turns.lock);
+    turns.waiting--;
+    turns.is_taken = 1;
+    turns.count++;
+    pthread_cond_signal(&turns.taken);
+    pthread_mutex_unlock(&turns.lock);
+}
+
+static void give_turn(void)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&turns.lock);
+    turns.is_taken = 0;
+    count = turns.count;
+    pthread_cond_signal(&turns.free);
+    while (turns.waiting > 0 && turns.count == count)
+        pthread_cond_wait(&turns.taken, &turns.lock);
+    pthread_mutex_unlock(&turns.lock);
+}
 
 static int64_t computed_ns(void)
 {
@@ -63,33 +93,20 @@ static int64_t computed_ns(void)
     return now.tv_sec * 1000 * MS + now.tv_nsec;
 }
 
-/* One at a time, who waits longest comes next, as an interpreter's lock has it. */
-static void compute_in_turn(int64_t ns, int says_so)
-{
-    int64_t end;
-    unsigned turn;
-
-    door_test_require(!says_so || door_wait_turn(1) == 0);
-    pthread_mutex_lock(&turns.lock);
-    turn = turns.taken++;
-    while (turns.given != turn)
-        pthread_cond_wait(&turns.next, &turns.lock);
-    pthread_mutex_unlock(&turns.lock);
-    door_test_require(!says_so || door_wait_turn(0) == 0);
-    end = computed_ns() + ns;
-    while (computed_ns() < end)
-        continue;
-    pthread_mutex_lock(&turns.lock);
-    turns.given++;
-    pthread_cond_broadcast(&turns.next);
-    pthread_mutex_unlock(&turns.lock);
-}
-
 /* It says the first time that it waits for its turn, as an interpreter's caller can. */
 static void compute(unsigned ms)
 {
-    for (unsigned i = 0; i < ms; i++)
-        compute_in_turn(MS, i == 0);
+    for (unsigned i = 0; i < ms; i++) {
+        int64_t end;
+
+        door_test_require(i > 0 || door_wait_turn(1) == 0);
+        take_turn();
+        door_test_require(i > 0 || door_wait_turn(0) == 0);
+        end = computed_ns() + MS;
+        while (computed_ns() < end)
+            continue;
+        give_turn();
+    }
 }
 
 static void run(const struct order *order)
@@ -360,7 +377,7 @@ static void *compute_for_a_while(void *arg)
     return NULL;
 }
 
-static const unsigned computing_ms[] = {2, 30, 300};
+static const unsigned computing_ms[] = {2, 30, 3000};
 
 /* More threads would stand in the same queue, also where no call ends for seconds. */
 START_TEST(callers_that_compute_in_turns)
@@ -371,10 +388,10 @@ START_TEST(callers_that_compute_in_turns)
     shared->takes_turns = 1;
     limit(0, 0);
     call((struct order){.op = COMPUTE, .ms = 1});
-    computing.until_ns = door_now_ns() + (_i == 2 ? 8000 : 2000) * MS;
+    computing.until_ns = door_now_ns() + (_i == 2 ? 10000 : 2000) * MS;
     for (int i = 0; i < CALLERS; i++)
         ck_assert_int_eq(pthread_create(&callers[i], NULL, compute_for_a_while, &computing), 0);
-    nanosleep(&(struct timespec){.tv_sec = _i == 2 ? 8 : 2}, NULL);
+    nanosleep(&(struct timespec){.tv_sec = _i == 2 ? 10 : 2}, NULL);
     ck_assert_uint_le(shared->started, 16);
     door_test_stop(server); /* what waits for its turn would take long */
     end(CALLERS);
