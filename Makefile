@@ -12,6 +12,7 @@ RELEASED   := November 28, 2026
 BUILD      ?= build
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
@@ -56,6 +57,9 @@ GUESTBOOK_PC := libpq jansson
 ifeq ($(shell $(PKG_CONFIG) --exists $(GUESTBOOK_PC) 2>/dev/null && echo yes),)
 EXAMPLE_SRC := $(filter-out %/guestbook.c,$(EXAMPLE_SRC))
 endif
+ifeq ($(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes),)
+EXAMPLE_SRC := $(filter-out %/guard_db.c,$(EXAMPLE_SRC))
+endif
 
 ifeq ($(UNAME),SunOS)
 DOOR_SRC    :=
@@ -75,7 +79,7 @@ endif
 
 DOOR_OBJ    := $(call objs,$(DOOR_SRC))
 APP_OBJ     := $(call objs,$(APP_SRC) $(COMPAT_SRC))
-MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c)
+MODULE_OBJ  := $(call objs,$(MODULE_SRC) $(COMPAT_SRC) door_app/wire.c) $(OBJ)/module/status_html.o
 # Interposing open() is for programs; loaded into httpd it would be a surprise.
 MODULE_DOOR := $(filter-out %/interpose.o,$(DOOR_OBJ))
 EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SRC))
@@ -84,12 +88,14 @@ EXAMPLES    := $(patsubst door_app/examples/%.c,$(BUILD)/examples/%,$(EXAMPLE_SR
 GATEWAY_DIR := door_app/gateways
 CGI_SRC     := $(addprefix $(GATEWAY_DIR)/,door_cgi.c cgi_program.c cgi_relay.c cgi_response.c)
 FCGI_SRC    := $(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_ask.c fcgi_exchange.c fcgi_pool.c \
-	fcgi_protocol.c keeper.c)
+	fcgi_protocol.c fcgi_role.c keeper.c)
 GATEWAYS    := $(addprefix $(BUILD)/gateways/,door_cgi door_fcgi)
 
 # FastCGI programs are linked with this, and find our headers in place of libfcgi's.
 FCGI_DIR    := door_app/fcgi
-FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) $(GATEWAY_DIR)/cgi_response.c)
+FCGI_HEADERS := $(addprefix $(FCGI_DIR)/,fastcgi.h fcgi_stdio.h fcgiapp.h fcgio.h)
+FCGI_OBJ    := $(call objs,$(sort $(wildcard $(FCGI_DIR)/*.c)) \
+	$(addprefix $(GATEWAY_DIR)/,cgi_response.c fcgi_role.c))
 FCGI_MAP    := $(FCGI_DIR)/libdoor_fcgi.map
 FCGI_ALL    := $(addprefix $(BUILD)/,libdoor_fcgi.so.$(SOVERSION) libdoor_fcgi.so libdoor_fcgi.a)
 
@@ -109,7 +115,7 @@ module: $(BUILD)/mod_door.so
 examples: $(EXAMPLES)
 gateways: $(GATEWAYS)
 fcgi: $(FCGI_ALL)
-tools: $(BUILD)/door-call
+tools: $(BUILD)/door-call $(BUILD)/doorctl
 
 # ---------------------------------------------------------------- compiling
 
@@ -132,9 +138,13 @@ $(OBJ)/$(GATEWAY_DIR)/%.o $(OBJ)/$(FCGI_DIR)/%.o: LOCAL := -Idoor_app
 $(OBJ)/door_app/tools/%.o:   LOCAL := $(DOOR_CPP) -Icompat -Idoor_app
 $(OBJ)/door_app/examples/guestbook.o: \
 	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags $(GUESTBOOK_PC))
+$(OBJ)/door_app/examples/guard_db.o: \
+	LOCAL = $(DOOR_CPP) -Idoor_app $(shell $(PKG_CONFIG) --cflags libpq)
 $(OBJ)/mod_door.o $(OBJ)/module/%.o: \
 	LOCAL = -fvisibility=hidden $(DOOR_CPP) -Icompat -Idoor_app -Imodule -Isupervisor $(HTTPD_SYSTEM)
 $(OBJ)/supervisor/%.o: LOCAL := -fvisibility=hidden $(DOOR_CPP) -Icompat
+$(OBJ)/supervisor/tools/%.o: LOCAL = $(DOOR_CPP) -Icompat -Isupervisor \
+	-DDOOR_RUNTIME_DIR='"$(shell $(APXS) -q RUNTIMEDIR)"'
 
 COMPILE = $(CC) $(BASE) $(WERROR) $(LOCAL) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
@@ -199,6 +209,14 @@ $(OBJ)/module/build.c: $(MODULE_ALL)
 	@sum=$$(cat $(MODULE_ALL) | cksum) && \
 		echo "const char mod_door_build[] = \"$(VERSION)-$${sum%% *}\";" >$@
 
+# The page for people, as a string.
+$(OBJ)/module/status_html.c: module/status_page.html
+	@mkdir -p $(@D)
+	@{ echo 'extern const char mod_door_status_html[];'; echo 'const char mod_door_status_html[] ='; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';'; } >$@
+$(OBJ)/module/status_html.o: $(OBJ)/module/status_html.c $(BUILD)/flags
+	$(COMPILE) -c -o $@ $<
+
 # One file to load: libdoor and the wire code are inside, nothing of them shows, and nothing
 # binds to another build of it.  httpd's parent unloads it at each restart.
 $(BUILD)/mod_door.so: $(MODULE_ALL) $(OBJ)/module/build.c $(MODULE_MAP)
@@ -227,6 +245,7 @@ $(GATEWAYS): $(BUILD)/libdoor_app.so $(LIBDOOR)
 
 $(BUILD)/examples/kitchen: EXAMPLE_LIBS := -lcrypto
 $(BUILD)/examples/guard: EXAMPLE_LIBS := -lcrypt
+$(BUILD)/examples/guard_db: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs libpq) -lcrypt
 $(BUILD)/examples/guestbook: EXAMPLE_LIBS = $(shell $(PKG_CONFIG) --libs $(GUESTBOOK_PC))
 
 # A tool has what it needs inside.
@@ -234,13 +253,16 @@ $(BUILD)/door-call: $(OBJ)/door_app/tools/door-call.o $(OBJ)/door_app/wire.o $(D
 		$(call objs,$(COMPAT_SRC))
 	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
 
+$(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(call objs,$(COMPAT_SRC))
+	$(LINK) -o $@ $^ $(SYSTEM_LIBS)
+
 # ---------------------------------------------------------------- C tests
 #
-# In libdoor/t, door_app/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
+# In libdoor/t, door_app/t, module/t, supervisor/t and door_app/gateways/t a test_*.c or .cc is a program that prints
 # TAP, fuzz_*.c a fuzz target that here replays its corpus, aux_*.c a program that tests run,
 # and any other *.c is linked into each of its neighbours.
 
-TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t supervisor/t $(GATEWAY_DIR)/t
+TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t module/t supervisor/t $(GATEWAY_DIR)/t
 TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
@@ -254,7 +276,7 @@ T_APPS    := $(patsubst t/apps/%.c,$(BUILD)/t/apps/%,$(wildcard t/apps/*.c))
 # FastCGI programs of one source, with our library and with libfcgi where that is.
 HAVE_FCGI := $(wildcard /usr/include/fcgiapp.h)
 T_FCGI    := $(foreach lib,door_fcgi $(if $(HAVE_FCGI),fcgi),\
-	$(patsubst t/fcgi/%.c,$(BUILD)/t/$(lib)/%,$(wildcard t/fcgi/*.c)))
+	$(addprefix $(BUILD)/t/$(lib)/,$(basename $(notdir $(wildcard t/fcgi/*.c t/fcgi/*.cc)))))
 STATIC    := $(OBJ)/libdoor_app.a $(if $(DOOR_SRC),$(OBJ)/libdoor.a)
 
 .PHONY: t-apps
@@ -275,6 +297,7 @@ $(OBJ)/%.a:
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor $(CHECK_CPP)
+$(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor $(CHECK_CPP)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -285,6 +308,7 @@ define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
 		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
+		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
@@ -298,13 +322,24 @@ $(BUILD)/t/apps/%: $(OBJ)/t/apps/%.o $(OBJ)/door_app/wire.o $(LIBDOOR)
 	@mkdir -p $(@D)
 	$(LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $^ $(SYSTEM_LIBS)
 
-$(BUILD)/t/door_fcgi/%: t/fcgi/%.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(BUILD)/flags
+T_FCGI_CXX = $(CXX) -std=gnu++17 $(filter-out -std=%,$(BASE)) $(WERROR) $(CXXFLAGS) $(LDFLAGS)
+T_FCGI_OURS = -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $< $(BUILD)/libdoor_fcgi.so \
+	$(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
+$(filter $(BUILD)/t/door_fcgi/%,$(T_FCGI)): $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so \
+	$(LIBDOOR) $(FCGI_HEADERS)
+$(T_FCGI): $(BUILD)/flags
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -I$(FCGI_DIR) -Wl,-rpath,'$$ORIGIN/../..' \
-		-o $@ $< $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(LIBDOOR) $(SYSTEM_LIBS)
-$(BUILD)/t/fcgi/%: t/fcgi/%.c $(BUILD)/flags
+	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) $(T_FCGI_OURS)
+$(BUILD)/t/door_fcgi/%: t/fcgi/%.cc
+	@mkdir -p $(@D)
+	$(T_FCGI_CXX) $(T_FCGI_OURS)
+$(BUILD)/t/fcgi/%: t/fcgi/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(WERROR) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
+$(BUILD)/t/fcgi/%: t/fcgi/%.cc
+	@mkdir -p $(@D)
+	$(T_FCGI_CXX) -o $@ $< -lfcgi++ -lfcgi
 # The same suite's FastCGI program: it knows nothing of doors.
 $(BUILD)/t/apps/fcgi_%: $(OBJ)/t/apps/fcgi_%.o
 	@mkdir -p $(@D)
@@ -375,7 +410,7 @@ demo: deps
 # MPMs' suites: these go together, and do little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree python $(firstword $(MPMS)) \
+	@+failed=; for group in c tree docs python $(firstword $(MPMS)) \
 			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
 		test -n "$$group" || continue; \
 		echo "== check: $$group"; \
@@ -437,7 +472,7 @@ check-asan: deps-analysis
 # The suite on a real httpd, with applications that have been built so; without the tests
 # in which httpd and the supervisor do the work.
 ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
-	apps_missing.t apps_restart.t apps_settings.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
+	apps_messages.t apps_missing.t apps_restart.t apps_settings.t doorctl.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
@@ -543,9 +578,14 @@ check-musl:
 		echo "$$how"; ./doors ./name | grep -x 'hello, client'; \
 	done
 
-check-tree: all man $(BUILD)/bench/open_loop
+check-tree: all man $(if $(DOOR_SRC),$(BUILD)/bench/open_loop)
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
 		$(PROVE) scripts/t/*.t bench/t/*.t
+
+# The documents: beside the code, their commands, configurations and links.
+.PHONY: check-docs
+check-docs: all man docs
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/docs/*.t
 
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
@@ -588,10 +628,10 @@ bench-pool: $(BUILD)/bench/pool
 
 # mod_door beside its peers: BUILD/bench/results.md, .json and pictures.  QUICK=1 takes some
 # minutes, otherwise it is about fifty; what else may be said is in bench/bench.pl.
-# bench-publish puts the last run's into bench/.
+# bench-publish puts the last run's into bench/ and the README.
 PEERS_DIR      := $(BUILD)/bench/peers
-PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db cgi \
-	php_pool)
+PEER_FILES := $(addprefix $(PEERS_DIR)/,mod_inprocess.so door door_db raw http http_door fcgi fcgi_db \
+	fcgi_relinked cgi php_fpm)
 define peer_build
 @mkdir -p $(@D)
 $(CC) $(BASE) -O2 -o $@ $< $(1)
@@ -618,8 +658,16 @@ $(PEERS_DIR)/fcgi $(PEERS_DIR)/fcgi_db: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,-lfcgi $(PEER_LIBS))
 $(PEERS_DIR)/cgi: bench/peers/cgi.c
 	$(call peer_build)
-$(PEERS_DIR)/php_pool: bench/peers/php_pool.sh
+# The same source, with our headers in front of libfcgi's.
+$(PEERS_DIR)/fcgi_relinked: bench/peers/fcgi.c $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so $(FCGI_HEADERS)
+	$(call peer_build,-I$(FCGI_DIR) $(PEER_PATH) $(BUILD)/libdoor_fcgi.so $(BUILD)/libdoor_app.so \
+		$(LIBDOOR) $(SYSTEM_LIBS))
+# php-fpm's package would start a service: its program is taken out.  Without it that peer is
+# left out.
+$(PEERS_DIR)/php_fpm: bench/peers/php_fpm.sh
 	@mkdir -p $(@D)
+	-sh scripts/debian_apps.sh '$(abspath $(BUILD))/heavy/fpm' php8.2-fpm && \
+		$(INSTALL) $(BUILD)/heavy/fpm/usr/sbin/php-fpm8.2 $(@D)/php-fpm
 	$(INSTALL) $< $@
 
 BENCH_CLIENTS := $(addprefix $(BUILD)/bench/,client open_loop)
@@ -638,6 +686,7 @@ bench-publish: $(BUILD)/bench/results.md
 	rm -f bench/*.svg
 	cp $(BUILD)/bench/results.md bench/RESULTS.md
 	cp $(BUILD)/bench/results.json $(BUILD)/bench/*.svg bench
+	perl bench/quote.pl bench/results.json README.md
 $(BUILD)/bench/results.md:
 	@echo 'make bench-publish: there is no result yet: make bench' >&2; exit 1
 
@@ -663,6 +712,16 @@ $(BUILD)/man/door_app.3: door_app/door_app.h scripts/man.pl Makefile
 	perl scripts/man.pl $< $(@D) '$(RELEASED)'
 .PHONY: man
 man: $(BUILD)/man/door_app.3
+# The manual as HTML, and of its directives a manual page, from docs/*.md.
+DOCDIR     ?= $(PREFIX)/share/doc/mod_door
+$(BUILD)/docs/mod_door.html: $(wildcard docs/* docs/python/*) CHANGELOG.md scripts/docs.pl \
+		scripts/docs/Docs.pm Makefile
+	rm -rf $(@D) && mkdir -p $(@D) $(BUILD)/man
+	perl scripts/docs.pl $(@D) $(BUILD)/man '$(VERSION)' '$(RELEASED)'
+.PHONY: docs
+docs: $(BUILD)/docs/mod_door.html
+# Installed where lowdown(1) is, which makes them.
+DOCS       := $(if $(shell command -v lowdown),$(BUILD)/docs/mod_door.html)
 LIBS       := $(if $(DOOR_SRC),door) door_app door_fcgi
 CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
 # What the administrator has changed is his: neither written over nor removed.
@@ -677,8 +736,9 @@ PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 
 .PHONY: install uninstall clean
 
-install: all man $(CONF_FILES)
+install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
+		$(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
 	for lib in $(LIBS); do \
 		$(INSTALL) -m 644 $(BUILD)/lib$$lib.so.$(SOVERSION) $(BUILD)/lib$$lib.a \
@@ -690,10 +750,15 @@ install: all man $(CONF_FILES)
 	$(if $(SYS_HEADERS),$(INSTALL) -m 644 $(SYS_HEADERS) $(DESTDIR)$(INCLUDEDIR)/libdoor/sys)
 	$(INSTALL) -m 644 door_app/door_app.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR)/door_fcgi
-	$(INSTALL) -m 644 $(FCGI_DIR)/fcgiapp.h $(FCGI_DIR)/fcgi_stdio.h $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	$(INSTALL) -m 644 $(FCGI_HEADERS) $(DESTDIR)$(INCLUDEDIR)/door_fcgi
 	$(INSTALL) -m 755 $(BUILD)/door-call $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 door_app/tools/door-call.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 755 $(BUILD)/doorctl $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 644 supervisor/tools/doorctl.8 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 644 $(MAN3) $(BUILD)/man/*.3 $(DESTDIR)$(MANDIR)/man3
+	$(if $(DOCS),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR)/html && \
+		$(INSTALL) -m 644 $(BUILD)/man/mod_door.8 $(DESTDIR)$(MANDIR)/man8 && \
+		cp -R $(BUILD)/docs/. $(DESTDIR)$(DOCDIR)/html)
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
@@ -725,9 +790,13 @@ uninstall: $(CONF_FILES)
 		$(addprefix $(DESTDIR)$(INCLUDEDIR)/libdoor/sys/,$(notdir $(SYS_HEADERS))) \
 		$(DESTDIR)$(INCLUDEDIR)/door_app.h $(DESTDIR)$(MODULE_DIR)/mod_door.so \
 		$(DESTDIR)$(BINDIR)/door-call $(DESTDIR)$(MANDIR)/man1/door-call.1 \
+		$(DESTDIR)$(SBINDIR)/doorctl $(DESTDIR)$(MANDIR)/man8/doorctl.8 \
 		$(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(MAN3)) door_app*.3)
-	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,fcgiapp.h fcgi_stdio.h)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/door_fcgi/,$(notdir $(FCGI_HEADERS)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/door_fcgi
+	rm -f $(DESTDIR)$(MANDIR)/man8/mod_door.8
+	rm -rf $(DESTDIR)$(DOCDIR)/html
+	-rmdir $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/mod_door/,$(notdir $(GATEWAYS)))
 	-rmdir $(DESTDIR)$(LIBDIR)/mod_door
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor

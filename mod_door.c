@@ -39,65 +39,116 @@
 #include "module/request.h"
 #include "module/response.h"
 #include "module/shared_calls.h"
+#include "module/shared_figures.h"
 #include "module/status.h"
+#include "module/status_page.h"
+#include "module/story.h"
 #include "module/supervision.h"
 #include "module/target.h"
 #include "module/tokens.h"
+#include "tag.h"
 #include "wire.h"
 
 APLOG_USE_MODULE(door);
 
 /* -------------------------------------------------------------- failures */
 
+#define TAG_LEN (sizeof(DOORNO(0101)) - 1)
+
 static const struct failure {
     apr_status_t error;
     int status;
-    const char *reason;
+    const char *reason; /* with its tag */
 } failures[] = {
-    {EBADF, HTTP_SERVICE_UNAVAILABLE, "its application is not running"},
-    {ENOENT, HTTP_SERVICE_UNAVAILABLE, "no such door"},
-    {ENXIO, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
-    {EINVAL, HTTP_SERVICE_UNAVAILABLE, "that is not a door"},
-    {ELOOP, HTTP_SERVICE_UNAVAILABLE, "its name is a symbolic link, which is not followed there"},
+    {EBADF, HTTP_SERVICE_UNAVAILABLE, DOORNO(0101) "its application is not running"},
+    {ENOENT, HTTP_SERVICE_UNAVAILABLE, DOORNO(0102) "no such door"},
+    {ENXIO, HTTP_SERVICE_UNAVAILABLE, DOORNO(0103) "that is not a door, or its application has ended"},
+    {EINVAL, HTTP_SERVICE_UNAVAILABLE, DOORNO(0104) "that is not a door"},
+    {ELOOP, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0105) "its name is a symbolic link, which is not followed there"},
+    {EACCES, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0106) "httpd's user may not call it: it must be allowed to write to the door (on illumos, "
+                  "to read it), and to search each directory above"},
     {MOD_DOOR_EOWNER, HTTP_SERVICE_UNAVAILABLE,
-     "not called: another user has attached the door that has its name"},
-    {EPROTO, HTTP_SERVICE_UNAVAILABLE, "its application has another version of the doors library"},
-    {EINTR, HTTP_BAD_GATEWAY, "the application ended during the call"},
-    {ETIMEDOUT, HTTP_GATEWAY_TIME_OUT, "no answer within DoorTimeout"},
-    {ENOBUFS, HTTP_REQUEST_ENTITY_TOO_LARGE, "the application takes no request of this size"},
-    {E2BIG, HTTP_REQUEST_ENTITY_TOO_LARGE, "the request is larger than a call can carry"},
-    {EOVERFLOW, HTTP_BAD_GATEWAY, "the answer is larger than a call can carry"},
-    {EBADMSG, HTTP_BAD_GATEWAY, "the answer is no complete message"},
-    {EPROTONOSUPPORT, HTTP_BAD_GATEWAY, "the answer is in another version of the protocol"},
-    {EPERM, HTTP_BAD_GATEWAY, "the answer ends a response that has not begun, or begins a second"},
-    {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, "the application gave up in mid-response"},
-    {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT, "its pipe or socket paused for over DoorTimeout"},
+     DOORNO(0107) "not called: another user has attached the door that has its name (owner= of "
+                  "DoorHandler)"},
+    {EPROTO, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0108) "its application has another version of the doors library"},
+    {EINTR, HTTP_BAD_GATEWAY, DOORNO(0109) "the application ended during the call"},
+    {ETIMEDOUT, HTTP_GATEWAY_TIME_OUT, DOORNO(0110) "no answer within DoorTimeout"},
+    {ENOBUFS, HTTP_REQUEST_ENTITY_TOO_LARGE,
+     DOORNO(0111) "the application takes no request of this size"},
+    {E2BIG, HTTP_REQUEST_ENTITY_TOO_LARGE,
+     DOORNO(0112) "the request is larger than a call can carry"},
+    {EOVERFLOW, HTTP_BAD_GATEWAY, DOORNO(0113) "the answer is larger than a call can carry"},
+    {EBADMSG, HTTP_BAD_GATEWAY,
+     DOORNO(0114) "the answer is no complete message (a program without the runtime needs "
+                  "DoorProtocol raw)"},
+    {EPROTONOSUPPORT, HTTP_BAD_GATEWAY,
+     DOORNO(0115) "the answer is in another version of the protocol"},
+    {EPERM, HTTP_BAD_GATEWAY,
+     DOORNO(0116) "the answer ends a response that has not begun, or begins a second"},
+    {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, DOORNO(0117) "the application gave up in mid-response"},
+    {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT,
+     DOORNO(0118) "its pipe or socket paused for over DoorTimeout"},
     {MOD_DOOR_EROLE, HTTP_BAD_GATEWAY,
-     "the answer is none to whether a request may pass: it has no handler for that, or failed"},
+     DOORNO(0119) "the answer is none to whether a request may pass: it has no handler for that, or "
+                  "failed"},
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
-     "what the application asks for makes no sense: a part before the beginning, a second"
-     " beginning, or a descriptor with nothing to send"},
+     DOORNO(0120) "what the application asks for makes no sense: a part before the beginning, a "
+                  "second beginning, or a descriptor with nothing to send"},
     {MOD_DOOR_EEXHAUSTED, HTTP_SERVICE_UNAVAILABLE,
-     "not answered: the application cannot get what that takes"},
+     DOORNO(0121) "not answered: the application cannot get what that takes"},
     {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
-     "not called: too many descriptors that it has sent cannot be read or closed"},
-    {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE, "too many requests run and wait already"},
-    {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE, "it has not come up within its start-timeout"},
-    {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE, "it is not running, and will not be at once"},
-    {MOD_DOOR_EGONE, HTTP_SERVICE_UNAVAILABLE, "its client has gone while it waited"},
-    {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE, "this process of httpd ends, and waits no longer"},
-    {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, "the answer's status is not in 200..599"},
+     DOORNO(0122) "not called: too many descriptors that it has sent cannot be read or closed"},
+    {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0123) "too many requests run and wait already (DoorMaxConcurrent, DoorQueueLength, "
+                  "DoorQueueTimeout; threads= of DoorApp)"},
+    {MOD_DOOR_ESTART, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0124) "it has not come up within its start-timeout"},
+    {MOD_DOOR_EDOWN, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0125) "it is not running, and will not be at once; an earlier line tells why"},
+    {MOD_DOOR_EDRAINED, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0126) "it has been drained, until doorctl start"},
+    {MOD_DOOR_EGONE, HTTP_SERVICE_UNAVAILABLE, DOORNO(0127) "its client has gone while it waited"},
+    {MOD_DOOR_ECUT, HTTP_SERVICE_UNAVAILABLE,
+     DOORNO(0128) "this process of httpd ends, and waits no longer"},
+    {MOD_DOOR_ESTATUS, HTTP_BAD_GATEWAY, DOORNO(0129) "the answer's status is not in 200..599"},
     {MOD_DOOR_EHEADER, HTTP_BAD_GATEWAY,
-     "the answer has an invalid header, or over 8,190 bytes of Connection or Vary"},
-    {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY, "the answer has over 1,000 header fields, or 1 MiB of them"},
-    {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY, "the answer's Content-Length is invalid or repeated"},
-    {MOD_DOOR_ESHORT, 0, "the answer is shorter than its Content-Length; connection closed"},
-    {MOD_DOOR_ELONG, 0, "the answer is longer than its Content-Length; cut"},
+     DOORNO(0130) "the answer has an invalid header, or over 8,190 bytes of Connection or Vary"},
+    {MOD_DOOR_EHEAD, HTTP_BAD_GATEWAY,
+     DOORNO(0131) "the answer has over 1,000 header fields, or 1 MiB of them"},
+    {MOD_DOOR_ELENGTH, HTTP_BAD_GATEWAY,
+     DOORNO(0132) "the answer's Content-Length is invalid or repeated"},
+    {MOD_DOOR_ESHORT, 0,
+     DOORNO(0133) "the answer is shorter than its Content-Length; connection closed"},
+    {MOD_DOOR_ELONG, 0, DOORNO(0134) "the answer is longer than its Content-Length; cut"},
 };
 
-/* EACCES, EMFILE, ENOMEM, EAGAIN and the like say it themselves. */
+/* ENOSPC, ECONNREFUSED and the like say it themselves. */
 static const struct failure other_failure = {0, HTTP_SERVICE_UNAVAILABLE,
-                                             "it cannot be opened or called"};
+                                             DOORNO(0135) "it cannot be opened or called"};
+
+/* What has run out, of which side is not always known, and what says how much there is. */
+static const char *what_is_short(apr_status_t error)
+{
+    switch (error) {
+    case EAGAIN:
+        return "; its threads or memory are at their limit (RLimitNPROC= and RLimitMEM= of DoorApp, "
+               "TasksMax= of a systemd unit)";
+    case ENOMEM:
+        return "; its memory is at its limit (RLimitMEM= of DoorApp, MemoryMax= of a systemd unit)";
+    case EMFILE:
+        return "; its descriptors, or those of httpd's child, are at their limit (RLimitNOFILE= of "
+               "DoorApp, LimitNOFILE= of a systemd unit)";
+    case ENFILE:
+        return "; the system has no descriptors left (fs.file-max)";
+    case EFBIG:
+        return "; its files may not be large enough (RLimitFSIZE= of DoorApp)";
+    default:
+        return "";
+    }
+}
 
 static const struct failure *find_failure(apr_status_t error)
 {
@@ -155,16 +206,22 @@ static int fail(struct mod_door_call *call, apr_status_t error)
     const struct mod_door_target *target = &call->target;
     const struct failure *failure = find_failure(is_cut(error) ? MOD_DOOR_ECUT : error);
     apr_status_t known = failure == &other_failure || error == ENOENT ? error : call->app_error;
-    int level = is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO : APLOG_ERR;
+    int level = is_cut(error) || error == MOD_DOOR_EGONE ? APLOG_INFO
+                : error == MOD_DOOR_EDRAINED             ? APLOG_WARNING
+                                                         : APLOG_ERR;
+    const char *reason = failure->reason + TAG_LEN;
     const char *process = "";
 
+    if (known == EINTR) /* of a call, which tells nobody anything */
+        known = APR_SUCCESS;
     if (target->pid > 0)
         process = apr_psprintf(call->r->pool, ", server pid %ld", (long)target->pid);
+    call->failure = is_cut(error) ? MOD_DOOR_ECUT : error;
     set_retry_after(call, error);
-    ap_log_rerror(APLOG_MARK, level, known, call->r, "%s %s%s: %s%s",
-                  target->app != NULL ? "application" : "door",
-                  target->app != NULL ? target->app->name : target->name.path, process,
-                  failure->reason, hint(target->name.path, error));
+    ap_log_rerror(APLOG_MARK, level, known, call->r, "%.*s%s %s%s: %s%s%s", (int)TAG_LEN,
+                  failure->reason, target->app != NULL ? "application" : "door",
+                  target->app != NULL ? target->app->name : target->name.path, process, reason,
+                  what_is_short(known), hint(target->name.path, error));
     return failure->status;
 }
 
@@ -203,6 +260,7 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
         return MOD_DOOR_EHEAD;
     if (message->kind == DOOR_WIRE_RESPONSE || message->kind == DOOR_WIRE_END)
         mod_door_take_log_fields(call->r, *message);
+    mod_door_take_served(call, *message);
     if ((message->kind == DOOR_WIRE_BUSY && !call->response.is_begun) ||
         (message->kind == DOOR_WIRE_END && message->flags & DOOR_WIRE_FAILED))
         return read_failure(call, message);
@@ -290,6 +348,8 @@ static int take_answer(struct mod_door_call *call, apr_status_t error)
     if (error == APR_SUCCESS && mod_door_read_message(call, DOOR_WIRE_ANY, &message) == -1)
         error = errno;
     if (error == APR_SUCCESS)
+        mod_door_take_served(call, message);
+    if (error == APR_SUCCESS)
         error = message.kind == DOOR_WIRE_RESPONSE
                     ? mod_door_read_answer(call->r, message, call->question)
                 : message.kind == DOOR_WIRE_BUSY || message.kind == DOOR_WIRE_END
@@ -327,7 +387,7 @@ static int choose_target(struct mod_door_call *call)
         return HTTP_NOT_FOUND;
     if (mod_door_name_target(r, conf, &call->target) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
+                      DOORNO(0136) "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
         return HTTP_FORBIDDEN;
     }
     if (conf->is_app && (call->target.app = mod_door_find_app(conf->path)) == NULL)
@@ -367,11 +427,13 @@ static apr_status_t make_call(struct mod_door_call *call)
 {
     apr_status_t error = mod_door_call_application(call);
 
+    call->ended_ns = door_now_ns();
     mod_door_leave_limit(call);
     mod_door_leave_process(&call->target, call->note, how_it_ended(error));
     /* Not kept while a slow client takes the answer. */
     free(call->long_arg);
     call->long_arg = NULL;
+    mod_door_body_free_pieces(&call->pieces);
     return error;
 }
 
@@ -400,6 +462,7 @@ static int handle(request_rec *r)
     if (status == OK)
         status = answer(&call, make_call(&call));
     mod_door_release_target(&call.target, call.note);
+    mod_door_tell_story(&call, status);
     mod_door_free_call(&call);
     if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
         mod_door_body_abandon(r, &call.body);
@@ -419,6 +482,7 @@ static int ask(request_rec *r, const struct mod_door_config *conf,
     if (status == OK)
         status = take_answer(&call, make_call(&call));
     mod_door_release_target(&call.target, call.note);
+    mod_door_tell_story(&call, status);
     mod_door_free_call(&call);
     return status;
 }
@@ -446,7 +510,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
-    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no table of open doors");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, DOORNO(0301) "door: no table of open doors");
     exit(APEXIT_CHILDFATAL);
 }
 
@@ -465,12 +529,14 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
 {
     apr_status_t error = mod_door_make_calls();
 
+    if (error == APR_SUCCESS)
+        error = mod_door_make_figures();
     (void)pool;
     (void)log_pool;
     (void)temp_pool;
     if (error == APR_SUCCESS)
         return OK;
-    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no memory shared by all children");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, DOORNO(0302) "door: no memory shared by all children");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -504,7 +570,8 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
                                                           .find_again = mod_door_find_apps_again});
     if (error == APR_SUCCESS)
         return OK;
-    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, "door: no supervisor for the applications");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
+                 DOORNO(0303) "door: no supervisor for the applications");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -522,6 +589,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     mod_door_register_child_end();
     mod_door_register_status();
+    mod_door_register_status_page();
     mod_door_register_mapping();
     mod_door_register_access(pool, ask);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);

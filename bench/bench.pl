@@ -192,7 +192,8 @@ unlink glob "$build/bench/*.svg"; # an earlier run's
 my $md = report(\%run, plots(\%run));
 spew("$build/bench/results.md", $md);
 spew("$build/bench/results.json", JSON::PP->new->canonical->pretty->encode({
-    machine => $run{machine}, minutes => $run{minutes}, rounds => $rounds, seconds => $seconds,
+    machine => $run{machine}, asked => $asked, minutes => $run{minutes}, rounds => $rounds,
+    seconds => $seconds,
     large_mib => $large_mib, settings => [split /\n/, $settings], failed => $run{failed},
     results => $run{summary}, goals => [judge(\%run)],
     applications => [map { +{name => $_->{name}, works => $_->{works},

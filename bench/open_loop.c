@@ -32,10 +32,10 @@
 
 #include "response.h"
 
-#define SECOND_NS   1000000000LL
-#define DRAIN_NS    (2 * SECOND_NS) /* how long answers may come after the last request was due */
-#define CONNECT_S   5
-#define EVENTS      64
+#define SECOND_NS       1000000000LL
+#define DRAIN_NS        (2 * SECOND_NS) /* how long answers may come after the last request was due */
+#define CONNECT_S       5
+#define EVENTS          64
 #define CONNECTIONS_MAX 10000
 #define REQUESTS_MAX    100000000.0
 
@@ -49,7 +49,8 @@ enum state {
 struct connection {
     enum state state;
     int fd;
-    long next; /* the number of the request at the head of its queue; each count-th one is its own */
+    long
+        next; /* the number of the request at the head of its queue; each count-th one is its own */
     struct response response;
 };
 
@@ -135,8 +136,8 @@ static void fail(struct load *load, struct connection *connection)
 
 static int send_request(const struct load *load, struct connection *connection)
 {
-    ssize_t sent = send(connection->fd, load->request, load->request_len,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent =
+        send(connection->fd, load->request, load->request_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     connection->response = (struct response){0};
     connection->state = BUSY;
@@ -148,8 +149,8 @@ static void go_on(struct load *load, struct connection *connection)
 {
     while (connection->next < load->due &&
            (connection->state == CLOSED || connection->state == FREE)) {
-        int is_done = connection->state == CLOSED ? reopen(load, connection)
-                                                  : send_request(load, connection);
+        int is_done =
+            connection->state == CLOSED ? reopen(load, connection) : send_request(load, connection);
 
         if (is_done == -1) {
             lose(connection);
@@ -351,22 +352,34 @@ static int prepare(struct load *load, char **argv)
     return load->connections && load->latencies.ns && load->late.ns && load->epoll != -1 ? 0 : -1;
 }
 
+static void clean_up(struct load *load)
+{
+    free(load->connections);
+    free(load->latencies.ns);
+    free(load->late.ns);
+    close(load->epoll);
+}
+
 int main(int argc, char **argv)
 {
-    struct load load = {0};
+    struct load load = {.epoll = -1};
+    int status = 1;
 
     if (argc != 6 || prepare(&load, argv) == -1) {
         fprintf(stderr, "usage: open_loop PORT PATH RATE CONNECTIONS SECONDS\n");
+        clean_up(&load);
         return 2;
     }
     prctl(PR_SET_TIMERSLACK, 1UL);
     if (open_all(&load) == -1) {
         fprintf(stderr, "open_loop: cannot connect to 127.0.0.1:%s: %s\n", argv[1],
                 strerror(errno));
-        return 1;
+    } else {
+        run(&load);
+        give_up(&load);
+        print_result(&load);
+        status = 0;
     }
-    run(&load);
-    give_up(&load);
-    print_result(&load);
-    return 0;
+    clean_up(&load);
+    return status;
 }

@@ -33,8 +33,8 @@ struct response {
     struct line frame; /* of the head, or a chunk's length */
     int is_right;      /* the status is 200 */
     int is_chunked, has_length;
-    long left; /* in the chunk or the body */
-    long sum;  /* of the body's bytes */
+    long left;                                                /* in the chunk or the body */
+    long sum;                                                 /* of the body's bytes */
     void (*on_body)(void *data, const char *bytes, long len); /* or NULL: nobody looks at it */
     void *data;
 };

@@ -296,6 +296,67 @@ static int take_result(door_arg_t *params, const door_arg_t *before, const struc
     return 0;
 }
 
+/* Bytes of the argument and all that is behind it; -1 and errno. */
+static int measure(const door_arg_t *params, const struct door_terms *terms, size_t *size)
+{
+    int is_nowhere = params->data_ptr == NULL && params->data_size > 0;
+
+    *size = params->data_size;
+    for (unsigned i = 0; i < terms->more_count && !is_nowhere; i++) {
+        const struct iovec *piece = &terms->more[i];
+
+        is_nowhere = piece->iov_base == NULL && piece->iov_len > 0;
+        if (piece->iov_len > SIZE_MAX - *size) {
+            errno = E2BIG;
+            return -1;
+        }
+        *size += piece->iov_len;
+    }
+    if (is_nowhere)
+        errno = EFAULT;
+    return is_nowhere ? -1 : 0;
+}
+
+/* The argument is one piece from now on, that is to be freed; NULL and errno. */
+static char *join(door_arg_t *params, const struct door_terms *terms)
+{
+    size_t size, len = params->data_size;
+    char *whole = measure(params, terms, &size) == 0 ? malloc(size > 0 ? size : 1) : NULL;
+
+    if (whole == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(whole, params->data_ptr, len);
+    for (unsigned i = 0; i < terms->more_count; i++) {
+        const struct iovec *piece = &terms->more[i];
+
+        if (piece->iov_len > 0)
+            memcpy(whole + len, piece->iov_base, piece->iov_len);
+        len += piece->iov_len;
+    }
+    params->data_ptr = size > 0 ? whole : NULL;
+    params->data_size = size;
+    return whole;
+}
+
+/* Where the call fails, params stay. */
+static int call_joined(int d, door_arg_t *params, const struct door_terms *terms)
+{
+    door_arg_t joined = *params;
+    char *whole = join(&joined, terms);
+    int result, error;
+
+    if (whole == NULL)
+        return -1;
+    result = call_until(d, &joined, terms->deadline_ns);
+    error = errno;
+    free(whole);
+    if (result == 0)
+        *params = joined;
+    errno = error;
+    return result;
+}
+
 /* take_by_ns has no meaning: nobody here can tell whether a call was taken. */
 int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door_terms *terms)
 {
@@ -307,7 +368,9 @@ int door_handle_call(struct door_handle *handle, door_arg_t *params, struct door
         terms = &none;
     if (terms->loan != NULL)
         *terms->loan = (struct door_loan){NULL, 0, NULL, 0};
-    result = call_until(handle->d, params, terms->deadline_ns);
+    result = params != NULL && terms->more != NULL
+                 ? call_joined(handle->d, params, terms)
+                 : call_until(handle->d, params, terms->deadline_ns);
     terms->was_taken = result == 0 || may_be_taken(errno);
     return result == 0 && params != NULL ? take_result(params, &before, terms) : result;
 }

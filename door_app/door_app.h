@@ -38,9 +38,8 @@
  * Threads: handlers run on several threads at once, so what they share needs
  * the usual care; what is _Thread_local to a handler stays from one request of
  * that thread to the next.  A request belongs to the thread that its handler
- * was called on.  Server threads have the signal mask with which
- * door_app_run() was called, and so have programs that a handler starts.  A C++ handler must not let an
- * exception out.
+ * was called on.  Server threads, and programs that a handler starts, have the signal
+ * mask with which door_app_run() was called.  A C++ handler must not let an exception out.
  *
  * Fork: a child serves nothing.  It may exec or _exit; the application goes on
  * in the parent.
@@ -91,10 +90,10 @@ typedef int door_app_hook(struct door_app_request *req, void *data);
 struct door_app *door_app_create(void);
 
 /*
- * Has handler answer the paths that are prefix or lie below it: "/big" stands
- * for "/big", "/big/" and "/big/x", not for "/bigger"; "/" stands for all.  The
- * longest prefix wins; a path that has none gets a 404.  What is compared is the
- * decoded path below httpd's <Location> (door_app_path_info()), "/" if that is empty.
+ * Adds a handler for the path prefix and all paths below it: "/big" is for "/big",
+ * "/big/" and "/big/x", but not for "/bigger"; "/" is for all.  The longest prefix
+ * wins; a path that has none gets a 404.  What is compared is the decoded path below
+ * httpd's <Location> (door_app_path_info()), or "/" if that is empty.
  *
  * Owner:   prefix is copied; data stays the caller's and must live as long as
  *          app.
@@ -108,17 +107,18 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
                     void *data);
 
 /*
- * Has handler answer requests with that method (GET's answers HEAD, too) whose
- * path below httpd's <Location> is pattern: "/entries", "/entries/{id}",
- * "/files/{name...}".  A segment in braces stands for any segment that is not
- * empty; with "...", at the pattern's end, for all that is left of the path, with
- * its slashes, even if that is nothing.  door_app_param() gives it.  Of several
- * patterns the one that was added first wins, before all prefixes.  A path that has
- * patterns, but none with the method, gets a 405 with the methods in its Allow.
+ * Adds a handler for requests with that method whose path matches a pattern:
+ * "/entries", "/entries/{id}", "/files/{name...}".  The path is the one below httpd's
+ * <Location>.  A handler for GET also answers HEAD.  A segment in braces stands for any
+ * segment that is not empty.  With "...", at the pattern's end, it stands for all that is
+ * left of the path, with its slashes, even if that is nothing.  door_app_param() gives it.
+ * Of several patterns the one that was added first wins, and patterns come before
+ * prefixes.  A path that has patterns, but none with the method, gets a 405 with the
+ * methods in its Allow.
  *
- * "/notes" and "/notes/" are two paths.  Where only one of them has a pattern with
- * the method, and the other has no pattern and no prefix, who asks for the other is
- * sent there (308, which keeps method and body).
+ * "/notes" and "/notes/" are two paths.  If one of them has a pattern with the method, and
+ * the other has neither a pattern nor a prefix, a client that asks for the other is sent
+ * to the first (308, which keeps method and body).
  *
  * Owner:   method and pattern are copied; data as with door_app_handle().
  * Errors:  EINVAL it is no pattern; EEXIST it is there already; ENOMEM.
@@ -129,10 +129,10 @@ int door_app_route(struct door_app *app, const char *method, const char *pattern
                    door_app_handler *handler, void *data);
 
 /*
- * Has hook look at each request before its handler, to ask who the client is, to
+ * Adds a hook that sees each request before its handler, to ask who the client is, to
  * write a log, or to set headers that all responses have.  Hooks run in the order in
- * which they were added, also for paths that have no handler.  One that returns
- * another value than 0 has answered the request itself: nothing else runs for it.
+ * which they were added, also for paths that have no handler.  A hook that does not
+ * return 0 has answered the request itself: nothing else runs for it.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EINVAL hook is NULL; ENOMEM, also if app is NULL.  door_app_run() refuses
@@ -143,12 +143,12 @@ int door_app_route(struct door_app *app, const char *method, const char *pattern
 int door_app_before(struct door_app *app, door_app_hook *hook, void *data);
 
 /*
- * Has handler make the page for an error: for what door_app_refuse() answers with
- * that status, and for what the runtime refuses itself.  That is 404 and 405 (no
+ * Sets the handler that makes the page for an error: for what door_app_refuse() answers
+ * with that status, and for what the runtime refuses itself.  That is 404 and 405 (no
  * handler for the path or the method), 413, 415, 400 and 503 (a form that cannot be
- * read), 431 (too many header fields), and 500 (the response cannot be made, for want
- * of memory; the log says why).  The status is set when handler is called.  A page
- * that refuses the request in its turn gets no other page, but the line of text.
+ * read), 431 (too many header fields), and 500 (there was no memory for the response;
+ * the log says why).  The status is set when handler is called.  If the page itself
+ * refuses the request, the client gets the line of text and no other page.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EINVAL status is not in 400..599, or handler is NULL; EEXIST the status
@@ -159,16 +159,16 @@ int door_app_before(struct door_app *app, door_app_hook *hook, void *data);
 int door_app_error_page(struct door_app *app, int status, door_app_handler *handler, void *data);
 
 /*
- * Answers the paths below prefix, as door_app_handle() understands it, with the files
- * of a directory: GET and HEAD, with type, Last-Modified and ETag, by which httpd
- * answers conditional requests and ranges.  "/" at the end stands for "index.html";
- * a directory without it is sent there.  There is no file (404) whose name, or whose
- * directory's, begins with a dot, or is a symbolic link; nothing outside the directory
- * is reached, nor anything but regular files that the application may read.
+ * Serves the files of a directory below prefix: GET and HEAD, with type, Last-Modified
+ * and ETag.  The prefix is one as for door_app_handle().  httpd does conditional requests
+ * and ranges.  A path that ends in "/" stands for its "index.html"; a directory's
+ * path without the "/" is sent there.  Names that begin with a dot, and symbolic links, get
+ * a 404, directories too.  Nothing outside the directory is reached, and only regular files
+ * that the application may read.
  *
- * The directory is opened now: where another one takes its name, as links to releases
- * do, that is not seen.  A file that changes should be replaced (rename(2)) and not
- * written into.
+ * The directory is opened now.  If another one takes its name later, as with links to
+ * releases, that is not noticed.  A file that changes should be replaced (rename(2)) and
+ * not written into.
  *
  * Owner:   prefix and path are copied.
  * Errors:  those of door_app_handle(), and of open(2) for the directory.
@@ -185,12 +185,12 @@ enum door_app_role {
 };
 
 /*
- * Has handler answer httpd's questions whether a request may pass (DoorAuthenticator and
- * the like).  It sees that request without its body: door_app_path() is its whole path.
- * Only door_app_status() with 200 lets it pass; a handler that does not say so refuses.
- * A header "Variable-NAME" is a variable NAME of the request then.  What is written
- * goes to nobody.  A status from 500 up says that there is no answer: the client gets
- * a 503.
+ * Adds a handler for httpd's question whether a request may pass (DoorAuthenticator and
+ * the like).  It sees that request without its body; door_app_path() is the whole path.
+ * Only door_app_status() with 200 lets the request pass; a handler that does not call it
+ * refuses.  A header "Variable-NAME" sets the variable NAME of the request.  Nobody gets
+ * what is written.  A status of 500 or more says that there is no answer: the client
+ * gets a 503.
  *
  * Owner:   data as with door_app_handle().
  * Errors:  EINVAL no such role, or handler is NULL; EEXIST the role has a handler already;
@@ -201,19 +201,19 @@ int door_app_guard(struct door_app *app, enum door_app_role role, door_app_handl
                    void *data);
 
 /*
- * Has start run on each server thread before that takes its first request, and stop
- * when the thread ends; either may be NULL.  What they set up, such as a
+ * Sets hooks for server threads: start runs on each one before it takes its first
+ * request, and stop when it ends.  Either may be NULL.  What they set up, such as a
  * _Thread_local database connection, belongs to the thread.
  *
- * start returns 0, or -1 with errno, after which stop does not run: the thread takes no
- * requests then, others do that, and it tries again after a pause that grows to a second.
- * While no thread could start, one answers the requests with 503 and Retry-After.  A line
- * on stderr tells when that begins and ends; see door_app_thread_failed().  A thread that
- * has not been able to start for as long as an idle one stays ends.
+ * start returns 0, or -1 with errno.  If it fails, stop does not run and the thread takes
+ * no requests; others do.  It tries again after a pause that grows to a second.  While no
+ * thread could start, one of them answers requests with 503 and Retry-After.  A line on
+ * stderr tells when that begins and when it ends; see door_app_thread_failed().  A thread
+ * that could not start for as long as an idle one stays ends.
  *
  * Threads that are still there when the process exits, or when app is destroyed, run no
- * stop.  Where the doors cannot say when a thread begins (illumos), start runs with its
- * first request, and each that is to run there meanwhile gets 503.
+ * stop.  Where the doors cannot tell when a thread begins (illumos), start runs with the
+ * thread's first request; while it fails, requests on that thread get 503.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EEXIST the application has such hooks already; ENOMEM app is NULL.
@@ -226,11 +226,11 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
                        door_app_thread_stop *stop, void *data);
 
 /*
- * Has check run on a server thread that has been started, before each request that it takes
- * and now and then while there is none: whether what start has set up is still good.  It
- * must not take long, as a request may wait.  It returns 0, or -1: then stop and start run,
- * as if it were a new thread, and the request is another thread's meanwhile.  So one that
- * has lost its connection, say, is not the one to find out by a request that it cannot serve.
+ * Sets a check for server threads: whether what start has set up is still good.  It runs
+ * before each request and now and then while there is none.  It must not take long, as a
+ * request may wait.  It returns 0, or -1: then stop and start run, as for a new thread,
+ * and another thread takes the request.  So a thread that has lost its connection, say,
+ * notices that before it has a request that it cannot serve.
  *
  * It gets door_app_on_thread()'s data.
  *
@@ -240,7 +240,8 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
 int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
 
 /*
- * In a start hook that fails: why, in one line for the log.  Not said, errno tells.
+ * Says, in a start hook that fails, why: one line for the log.  Without it the log has
+ * errno.
  *
  * Returns: -1 with EAGAIN, for the hook to return.
  * Threads: the hook's.
@@ -248,9 +249,9 @@ int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
 int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 
 /*
- * In a handler: what the thread's start hook has set up is lost.  After the answer, for
- * which the handler goes on to care, stop runs on this thread, and then start, as if
- * it were a new one.
+ * Says, in a handler, that what the thread's start hook has set up is lost.  The handler
+ * still makes its answer.  After that stop runs on this thread, and then start, as for a
+ * new thread.
  *
  * Errors:  EINVAL another thread runs the request, or none.
  * Threads: the request's.
@@ -258,21 +259,21 @@ int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 int door_app_thread_lost(struct door_app_request *req);
 
 /*
- * Sets how many server threads there are at most, and for how many milliseconds one stays
- * that has nothing to do; two of them always stay.  0: no maximum; none ends.  Unless it
- * is called that is 256, and 10,000.
+ * Sets the most server threads, and for how many milliseconds an idle one stays; two
+ * always stay.  0 means no maximum, and that none ends.  Without this call there are at
+ * most 256, and idle ones stay for 10,000 ms.
  *
- * A handler keeps its thread, so at most max run at a time, and there are at most max of
- * what a thread holds, whatever becomes of who has called; what comes beyond waits, in
+ * A handler keeps its thread.  So at most max handlers run at a time, and there are at most
+ * max of what a thread holds, even if callers have given up.  Further requests wait in
  * httpd.  A program that httpd starts finds a maximum in the environment variable
- * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), which takes the place of
- * the 256; of that and what is set here the lower one holds.
- * A thread costs some 60 KiB of memory, and what its handlers keep.  A handler that calls
- * a door of its own process which the same threads serve may wait for itself if all of
- * them do: such a door must be DOOR_PRIVATE, with threads of its own.
+ * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), in place of the 256.  The
+ * lower one of that and max counts.  A thread costs some 60 KiB of memory, and what its
+ * handlers keep.  A handler that calls a door of its own process, served by the same
+ * threads, waits for itself if all of them do so: such a door must be DOOR_PRIVATE, with
+ * threads of its own.
  *
- * Where the doors have no maximum (illumos) this has no meaning: DoorMaxConcurrent has
- * requests stand in line in the application then, each on a thread.
+ * Where the doors have no maximum (illumos) this has no meaning.  There DoorMaxConcurrent
+ * makes requests wait in the application, each on a thread.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
@@ -280,10 +281,9 @@ int door_app_thread_lost(struct door_app_request *req);
 int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
- * Says that handlers compute one at a time, as those of a language with an interpreter's
- * lock do.  While one waits for that lock, as door_app_wait_turn() tells, calls make no
- * threads, which would only wait as well.  On illumos, where the system decides how many
- * threads there are, it has no meaning.
+ * Says that handlers compute one at a time, as in a language whose interpreter has one
+ * lock.  Then no thread is started while one waits for that lock, as door_app_wait_turn()
+ * tells.  On illumos the system decides how many threads there are, and this has no meaning.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
@@ -292,8 +292,8 @@ int door_app_take_turns(struct door_app *app);
 
 /*
  * In a handler, or what it calls: with 1 before the thread waits for its turn to compute, with
- * 0 once it has that.  A lock that was waited for in between is known from then on: the
- * interpreter may give it away and take it back without saying so.
+ * 0 once it has that.  The locks that are waited for in between are remembered: so the
+ * interpreter may give its lock away and take it back without saying so.
  *
  * Threads: any; of those that serve no request nothing is noted.
  */
@@ -302,18 +302,18 @@ void door_app_wait_turn(int is_waiting);
 /*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
- * 0660 less the umask; one that is there keeps its mode and owner.  Who may
+ * 0660 less the umask; one that is there keeps its mode and owner.  Whoever may
  * read it may call the application.
  *
- * Started by a supervisor (mod_door's DoorApp), it tells that when the door has
- * its name, if that is what DOOR_PATH says: it writes a line end to the descriptor whose number is in the
- * environment variable DOOR_READY_FD.
+ * mod_door's DoorApp, which sets DOOR_PATH, also sets DOOR_READY_FD to the number of a
+ * descriptor.  When the door that DOOR_PATH names is there, a line end is written to that
+ * descriptor.
  *
  * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
- * requests are refused and those that run are waited for; a second signal, a
- * second or more later, ends the wait.  Handlers that the program had set for the two
- * do not run meanwhile; programs that a handler starts, and children that it forks, have
- * the dispositions from before.
+ * requests are refused, and running ones are waited for.  A second signal, a
+ * second or more later, ends the wait.  Signal handlers that the program had set for the
+ * two do not run meanwhile.  Programs that a handler starts, and children that it forks,
+ * have the dispositions from before.
  *
  * What the program prints on stdout goes out line by line, also where that is no
  * terminal, so that a crash does not lose it.
@@ -331,13 +331,21 @@ void door_app_wait_turn(int is_waiting);
 int door_app_run(struct door_app *app, const char *path);
 
 /*
- * Asks who has launched the application (mod_door's DoorApp) for another process in its
- * place, such as when files that it consists of have changed.  The new process starts
- * first; this one goes on until SIGTERM tells it to stop, and no request is lost.  Asking
- * again, and sooner than a second after the start, is the same.
+ * Has door_app_run() stop as SIGTERM does, also if it has yet to begin.  For programs that
+ * handle that signal themselves, or end for a reason of their own.
  *
- * Errors:  ENOTSUP nobody has launched it who could do that, or it does not serve yet; EPIPE
- *          he has gone.
+ * Threads: any; a signal handler may call it.
+ */
+void door_app_stop(void);
+
+/*
+ * Asks mod_door, which has launched the process (DoorApp), for another one in its place,
+ * as when files of the application have changed.  The new process starts first.  This one
+ * goes on until SIGTERM tells it to stop, and no request is lost.  Asking again changes
+ * nothing.  A question within a second of the start is answered after that second.
+ *
+ * Errors:  ENOTSUP it was not launched so, or does not serve yet; EPIPE mod_door's
+ *          supervisor has gone.
  * Threads: any.
  */
 int door_app_ask_replacement(void);
@@ -379,9 +387,9 @@ const char *door_app_remote_user(const struct door_app_request *req);
 const char *door_app_scheme(const struct door_app_request *req);
 
 /*
- * The host that the client has asked, with its port if that is not the scheme's: the
- * Host header, or where there is none httpd's own name.  The client says it: it may be
- * another name than the site's unless httpd's configuration sees to that.
+ * The host that the client asked for, with its port unless that is the scheme's own: the
+ * Host header or, without one, httpd's own name.  It is the client's choice, and may be any
+ * name unless httpd's configuration checks it.
  *
  * Owner:   the request.
  * Returns: a text, never NULL, empty if nobody said anything.
@@ -582,10 +590,9 @@ int door_app_part_next(struct door_app_request *req, struct door_app_part *part)
 ssize_t door_app_part_read(struct door_app_request *req, void *buf, size_t len);
 
 /*
- * The value of the first cookie of that name, without quotes.  Two Cookie fields
- * over HTTP/1.1 come from httpd as one, joined by ", ": what follows that, and
- * looks like a cookie, is one if there is no other of its name, and the name does
- * not begin with __Host- or __Secure-.
+ * The value of the first cookie of that name, without quotes.  Over HTTP/1.1, httpd joins
+ * two Cookie fields by ", ".  What follows that and looks like a cookie is taken as one,
+ * if there is no other of its name and the name does not begin with __Host- or __Secure-.
  *
  * Owner:   the request.
  * Returns: the value, or NULL: there is none, or ENOMEM.
@@ -654,8 +661,8 @@ int door_app_stopping(const struct door_app_request *req);
 /*
  * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
  * REQUEST_URI, HTTP_ACCEPT ..., and what SetEnv and httpd's modules have set.
- * They are computed when one is asked for.  Headers become HTTP_* if their name has
- * letters, digits and '-' only; repeated ones are joined by ", ", cookies by "; ".
+ * They are made when one is asked for.  A header becomes HTTP_* if its name has only
+ * letters, digits and '-'.  Repeated ones are joined by ", ", cookies by "; ".
  * There is no HTTP_PROXY from a client, and HTTP_AUTHORIZATION only where
  * CGIPassAuth is on.
  *
@@ -692,11 +699,11 @@ int door_app_cgi_next(struct door_app_request *req, size_t *position, const char
 int door_app_status(struct door_app_request *req, int status);
 
 /*
- * Sets a response header: instead of all of that name (in any case of letters)
- * that were set before, where NULL as value takes them away; or, with
- * door_app_header_add(), besides them: for Set-Cookie, Link ...  httpd takes no
- * response with more than DOOR_APP_FIELDS_MAX headers, or more than
- * DOOR_APP_HEADERS_MAX bytes of them: its client gets a 502.
+ * Sets a response header, in place of all of that name that were set before; upper and
+ * lower case are the same.  NULL as value only removes them.  door_app_header_add() adds
+ * one beside them, as for Set-Cookie or Link.  httpd takes no response with more than
+ * DOOR_APP_FIELDS_MAX headers, or more than DOOR_APP_HEADERS_MAX bytes of them: its client
+ * gets a 502.
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another
@@ -765,9 +772,9 @@ int door_app_write_json(struct door_app_request *req, const char *text);
 int door_app_redirect(struct door_app_request *req, int status, const char *location);
 
 /*
- * Throws away what the handler has set and written, so that it can begin anew: what
- * hooks (door_app_before()) had set before is there again, log fields stay.  In a hook
- * it is what the hook has set and written.
+ * Throws away what the handler has set and written, so that it can begin anew.  What
+ * hooks (door_app_before()) had set before the handler stays, and so do log fields.  In a
+ * hook, it throws away what that hook has set and written.
  *
  * Errors:  EALREADY something was sent, by a flush or much writing; ECANCELED
  *          door_app_fail() was called; ENOMEM.  Nothing has changed then.
@@ -904,10 +911,10 @@ int door_app_log_field(struct door_app_request *req, const char *name, const cha
 /* ---------------------------------------------------------------- server threads */
 
 /*
- * Lends the request to another thread, for programs that have it worked on elsewhere: a
- * handler lends it, has the other thread borrow it by what this returns, and waits until
- * that one has given it back; meanwhile the request is the other thread's, and the
- * handler must not use it.  A thread borrows one request at a time.
+ * Lends the request to another thread.  The handler lends it and passes the result to the
+ * other thread, which borrows the request with it, uses it, and gives it back.  The handler
+ * waits for that, and must not use the request meanwhile.  A thread borrows one request at
+ * a time.
  *
  * Returns: door_app_lend() what door_app_borrow() takes, or NULL; door_app_borrow() 0, or
  *          -1.

@@ -37,6 +37,7 @@ struct door_rt_request {
     const char *part[DOOR_WIRE_TYPE_END]; /* first value of each type, or NULL */
     const char *path;
     const char *pattern; /* that led to the handler, or NULL */
+    int64_t begun_ns;    /* when it was its turn */
     int is_oversized;    /* more header fields, or longer ones, than are served */
     const struct door_rt_fields *query;     /* NULL: nobody has asked for them yet */
     const struct door_rt_fields *variables; /* likewise */

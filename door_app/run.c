@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ static const int stop_signals[] = {SIGTERM, SIGINT};
 static struct {
     pid_t pid; /* who is told; not what it has forked */
     sem_t told;
+    _Atomic int is_listening, is_asked; /* told can be posted; door_app_stop() was called */
     struct sigaction before[STOP_SIGNALS];
     sigset_t mask; /* before */
 } stop;
@@ -96,13 +98,25 @@ static void begin_listening(void)
         sigaddset(&set, stop_signals[i]);
     }
     pthread_sigmask(SIG_UNBLOCK, &set, &stop.mask);
+    atomic_store(&stop.is_listening, 1);
+    if (atomic_load(&stop.is_asked))
+        sem_post(&stop.told);
 }
 
 static void end_listening(void)
 {
+    atomic_store(&stop.is_listening, 0);
+    atomic_store(&stop.is_asked, 0);
     for (size_t i = 0; i < STOP_SIGNALS; i++)
         sigaction(stop_signals[i], &stop.before[i], NULL);
     pthread_sigmask(SIG_SETMASK, &stop.mask, NULL);
+}
+
+void door_app_stop(void)
+{
+    atomic_store(&stop.is_asked, 1);
+    if (atomic_load(&stop.is_listening) && getpid() == stop.pid)
+        sem_post(&stop.told);
 }
 
 /* Whether there was another signal since. */

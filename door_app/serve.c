@@ -129,6 +129,7 @@ static void answer_request(struct door_app *app, struct door_rt_thread *thread,
         answer_bare(answer, DOOR_WIRE_BUSY, 0);
         return;
     }
+    req->begun_ns = door_now_ns();
     thread->serving = app;
     if (!door_rt_hooks_ready(app->thread_hooks, thread))
         refuse_for_now(req);

@@ -88,6 +88,7 @@ enum door_wire_type {
     DOOR_WIRE_LOG_FIELD,      /* name: value, for the access log alone */
     DOOR_WIRE_WAIT_MS,        /* decimal, milliseconds: how long to wait at most */
     DOOR_WIRE_ROLE,           /* a question: whether a request may pass; in the answer, too */
+    DOOR_WIRE_SERVED,         /* a result: who has run the request, and since when */
     DOOR_WIRE_TYPE_END        /* one more than the last */
 };
 

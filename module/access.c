@@ -23,6 +23,7 @@
 #include "config.h"
 #include "response.h"
 #include "settings.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
@@ -115,7 +116,7 @@ static int put_question(request_rec *r, const struct mod_door_guard *guard, int 
     if (*passes)
         apr_table_do(copy_variable, r->subprocess_env, question.variables, NULL);
     if (status != OK) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "door %s, %s: no answer, nobody passes",
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, DOORNO(0137) "door %s, %s: no answer, nobody passes",
                       guard->path, roles[role].name);
         return status == HTTP_FORBIDDEN ? HTTP_FORBIDDEN : HTTP_SERVICE_UNAVAILABLE;
     }
@@ -189,7 +190,7 @@ static authn_status check_password(request_rec *r, const char *user, const char 
 
     if (guard == NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "AuthBasicProvider door: there is no DoorAuthenticator to ask");
+                      DOORNO(0138) "AuthBasicProvider door: there is no DoorAuthenticator to ask");
     } else {
         r->user = apr_pstrdup(r->pool, user);
         status = put_question(r, guard, MOD_DOOR_AUTHENTICATOR, password, &passes);

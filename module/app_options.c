@@ -16,6 +16,7 @@
 
 #include "mod_door.h"
 #include "said_app.h"
+#include "suggest.h"
 
 typedef const char *option_setter(cmd_parms *cmd, struct said_app *app, const char *value);
 
@@ -262,7 +263,26 @@ static const char *read_limit(const char *value, const char **end, rlim_t *limit
                                                  : "must be numbers or 'max', as SOFT or SOFT:HARD";
 }
 
-static const char *set_rlimit(struct said_app *app, int index, const char *value)
+static const char *show_limit(apr_pool_t *pool, rlim_t limit)
+{
+    return limit == RLIM_INFINITY ? "max" : apr_psprintf(pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)limit);
+}
+
+static const char *check_rlimit(apr_pool_t *pool, const struct app_rlimit *limit)
+{
+    const apr_uint64_t least = DOOR_FSIZE_MIN;
+
+    if (limit->soft > limit->hard)
+        return apr_psprintf(pool, "is wrong: the soft limit, %s, is higher than the hard limit, %s",
+                            show_limit(pool, limit->soft), show_limit(pool, limit->hard));
+    if (limit->resource == RLIMIT_FSIZE && limit->soft < least)
+        return apr_psprintf(pool, "is too small: the memory that a door shares with its callers is a "
+                                  "sparse file, and no call works below %" APR_UINT64_T_FMT,
+                            least);
+    return NULL;
+}
+
+static const char *set_rlimit(cmd_parms *cmd, struct said_app *app, int index, const char *value)
 {
     struct app_rlimit *limit = &app->numbers.rlimits[index];
     const char *wrong = read_limit(value, &value, &limit->soft);
@@ -270,30 +290,111 @@ static const char *set_rlimit(struct said_app *app, int index, const char *value
     limit->resource = rlimits[index].resource;
     limit->is_set = 1;
     limit->hard = limit->soft;
+    apr_cpystrn(limit->name, rlimits[index].name, sizeof(limit->name));
     if (wrong == NULL && *value == ':') {
         wrong = read_limit(value + 1, &value, &limit->hard);
         if (wrong == NULL && *value != '\0')
             wrong = "must be SOFT or SOFT:HARD";
     }
-    if (wrong == NULL && limit->soft > limit->hard)
-        wrong = "must not be higher than its hard limit";
-    return wrong;
+    return wrong != NULL ? wrong : check_rlimit(cmd->pool, limit);
+}
+
+/* ---------------------------------------------------------------- an option */
+
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+#define RLIMIT_COUNT (sizeof(rlimits) / sizeof(rlimits[0]))
+
+/* Options first, then limits: the number of that name, or -1. */
+static int find_option(const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < OPTION_COUNT; i++)
+        if (!ap_cstr_casecmp(name, options[i].name))
+            return (int)i;
+    for (i = 0; i < RLIMIT_COUNT; i++)
+        if (!ap_cstr_casecmp(name, rlimits[i].name))
+            return (int)(OPTION_COUNT + i);
+    return -1;
+}
+
+int mod_door_is_app_option(const char *name)
+{
+    return find_option(name) != -1;
+}
+
+static const char *suggest(apr_pool_t *pool, const char *name)
+{
+    apr_array_header_t *names = apr_array_make(pool, OPTION_COUNT + RLIMIT_COUNT, sizeof(char *));
+    apr_size_t i;
+
+    for (i = 0; i < OPTION_COUNT; i++)
+        APR_ARRAY_PUSH(names, const char *) = options[i].name;
+    for (i = 0; i < RLIMIT_COUNT; i++)
+        APR_ARRAY_PUSH(names, const char *) = rlimits[i].name;
+    return mod_door_suggest(pool, name, names, "=");
+}
+
+/* A word that is no option: most often an argument of the program without its quotes. */
+static const char *refuse(cmd_parms *cmd, const struct said_app *app, const char *word,
+                          const char *name)
+{
+    if (strchr(word, '=') == NULL && mod_door_is_app_option(name))
+        return apr_psprintf(cmd->pool, "'%s' must be key=value: %s=...", word, name);
+    if (*word == '-' || strchr(word, '=') == NULL)
+        return apr_psprintf(cmd->pool, "'%s' must be key=value; if it is an argument of the program, "
+                                       "that and its arguments need quotes: \"%s %s\"",
+                            word, app->command, word);
+    return apr_psprintf(cmd->pool, "%s is no option of DoorApp%s", word, suggest(cmd->pool, name));
+}
+
+const char *mod_door_check_quotes(apr_pool_t *pool, const char *word, const char *rest)
+{
+    const char *equals = strchr(word, '=');
+    const char *quote, *end;
+
+    for (; equals != NULL; equals = strchr(equals + 1, '=')) {
+        quote = equals + 1;
+        if (*quote != '"' && *quote != '\'')
+            continue;
+        end = strchr(rest, *quote);
+        if (strchr(quote + 1, *quote) != NULL || end == NULL)
+            return NULL;
+        return apr_psprintf(pool, "%s %s: quotes must be around all of it: %c%.*s%s %.*s%c", word,
+                            apr_pstrmemdup(pool, rest, (apr_size_t)(end - rest) + 1), *quote,
+                            (int)(quote - word), word, quote + 1, (int)(end - rest), rest, *quote);
+    }
+    return NULL;
+}
+
+static int may_repeat(int number)
+{
+    return (apr_size_t)number < OPTION_COUNT &&
+           (options[number].set == add_env || options[number].set == set_watch);
+}
+
+static void note_said(cmd_parms *cmd, struct said_app *app, int number, const char *word,
+                      const char *name)
+{
+    if (!may_repeat(number) && app->said_options & 1u << number)
+        APR_ARRAY_PUSH(app->hints, const char *) =
+            apr_psprintf(cmd->pool, "%s= stands there more than once; what counts is %s", name, word);
+    app->said_options |= 1u << number;
 }
 
 const char *mod_door_set_app_option(cmd_parms *cmd, struct said_app *app, const char *word)
 {
     const char *equals = strchr(word, '=');
     const char *name = equals != NULL ? apr_pstrmemdup(cmd->pool, word, equals - word) : word;
-    const char *wrong = "is no option of DoorApp";
-    apr_size_t i;
+    int number = find_option(name);
+    const char *wrong;
 
-    if (equals == NULL)
-        return apr_psprintf(cmd->pool, "'%s' must be key=value", word);
-    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        if (!ap_cstr_casecmp(name, options[i].name))
-            wrong = options[i].set(cmd, app, equals + 1);
-    for (i = 0; i < sizeof(rlimits) / sizeof(rlimits[0]); i++)
-        if (!ap_cstr_casecmp(name, rlimits[i].name))
-            wrong = set_rlimit(app, (int)i, equals + 1);
+    if (equals == NULL || number == -1)
+        return refuse(cmd, app, word, name);
+    note_said(cmd, app, number, word, name);
+    if ((apr_size_t)number < OPTION_COUNT)
+        wrong = options[number].set(cmd, app, equals + 1);
+    else
+        wrong = set_rlimit(cmd, app, number - (int)OPTION_COUNT, equals + 1);
     return wrong == NULL ? NULL : apr_psprintf(cmd->pool, "%s %s", word, wrong);
 }

@@ -30,6 +30,9 @@
 /* How much is read to see whether there is something; it stays to be read. */
 #define LOOK_LEN (8 * 1024)
 
+/* What is shorter is copied: that costs less than pieces do. */
+#define PIECES_FROM (16 * 1024)
+
 /* What input filters are shown of a body, so that they say what it is. */
 #define SHOWN_LEN 8192
 
@@ -116,46 +119,92 @@ static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_ty
     return body->refused == HTTP_REQUEST_ENTITY_TOO_LARGE ? APR_ENOSPC : APR_EGENERAL;
 }
 
-/* Moves what the brigade has to buf, at most room bytes; *len counts. */
-static apr_status_t drain(struct mod_door_body *body, char *buf, apr_size_t room, apr_size_t *len)
-{
-    while (!APR_BRIGADE_EMPTY(body->brigade) && !body->is_ended && *len < room) {
-        apr_bucket *b = APR_BRIGADE_FIRST(body->brigade);
-        const char *data;
-        apr_size_t data_len;
-        apr_status_t error;
+/* Where bytes of the body go. */
+struct sink {
+    char *buf;
+    apr_size_t copied;              /* bytes in it */
+    struct mod_door_pieces *pieces; /* or NULL: all of them are copied */
+    apr_size_t len, room;           /* bytes that it has, and may have */
+};
 
-        if (!APR_BUCKET_IS_METADATA(b)) {
-            error = apr_bucket_read(b, &data, &data_len, APR_BLOCK_READ);
-            if (error == APR_SUCCESS && data_len > room - *len) {
-                data_len = room - *len;
-                error = apr_bucket_split(b, data_len);
-            }
-            if (error != APR_SUCCESS)
-                return error;
-            memcpy(buf + *len, data, data_len);
-            *len += data_len;
-        }
-        body->is_ended = APR_BUCKET_IS_EOS(b);
-        apr_bucket_delete(b);
+/* 1 if the bucket stays, as a piece; 0: its bytes are to be copied. */
+static int keep_bucket(request_rec *r, const struct sink *sink, apr_bucket *b)
+{
+    struct mod_door_pieces *pieces = sink->pieces;
+    const char *data;
+    apr_size_t len;
+
+    if (pieces == NULL || pieces->count == MOD_DOOR_PIECES_MAX || sink->copied > 0 ||
+        b->length == 0 || apr_bucket_setaside(b, r->pool) != APR_SUCCESS ||
+        apr_bucket_read(b, &data, &len, APR_BLOCK_READ) != APR_SUCCESS) /* it may have moved */
+        return 0;
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(pieces->brigade, b);
+    pieces->at[pieces->count++] = (struct iovec){(void *)data, len};
+    return 1;
+}
+
+/* Takes the first bucket's bytes, or those of them that there is room for. */
+static apr_status_t take_bucket(request_rec *r, struct sink *sink, apr_bucket *b)
+{
+    const char *data;
+    apr_size_t len;
+    apr_status_t error = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+
+    if (error == APR_SUCCESS && len > sink->room - sink->len) {
+        len = sink->room - sink->len;
+        error = apr_bucket_split(b, len);
     }
+    if (error != APR_SUCCESS)
+        return error;
+    sink->len += len;
+    if (keep_bucket(r, sink, b))
+        return APR_SUCCESS;
+    memcpy(sink->buf + sink->copied, data, len);
+    sink->copied += len;
+    apr_bucket_delete(b);
     return APR_SUCCESS;
 }
 
-apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
-                                apr_size_t room, apr_size_t *len, apr_read_type_e block)
+/*
+ * Moves what the brigade has to where it goes.  The end that lies behind the last byte
+ * that has room is seen, too: who has all of a body need not ask for more.
+ */
+static apr_status_t drain(request_rec *r, struct mod_door_body *body, struct sink *sink)
+{
+    apr_status_t error = APR_SUCCESS;
+
+    while (error == APR_SUCCESS && !APR_BRIGADE_EMPTY(body->brigade) && !body->is_ended) {
+        apr_bucket *b = APR_BRIGADE_FIRST(body->brigade);
+
+        if (APR_BUCKET_IS_METADATA(b)) {
+            body->is_ended = APR_BUCKET_IS_EOS(b);
+            apr_bucket_delete(b);
+        } else if (sink->len < sink->room) {
+            error = take_bucket(r, sink, b);
+        } else {
+            break;
+        }
+    }
+    return error;
+}
+
+/* mod_door_body_read(), to there; *len: how much this time. */
+static apr_status_t read_into(request_rec *r, struct mod_door_body *body, struct sink *sink,
+                              apr_size_t *len, apr_read_type_e block)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
+    apr_size_t before = sink->len;
     apr_status_t error = APR_SUCCESS;
 
     *len = 0;
     if (body->error != APR_SUCCESS)
         return body->error;
-    while (!body->is_ended && *len < room) {
-        apr_read_type_e how = *len > 0 ? APR_NONBLOCK_READ : block;
+    while (!body->is_ended && sink->len < sink->room) {
+        apr_read_type_e how = sink->len > before ? APR_NONBLOCK_READ : block;
 
         if (APR_BRIGADE_EMPTY(body->brigade))
-            error = fill(r, body, how, room - *len);
+            error = fill(r, body, how, sink->room - sink->len);
         if (error == APR_SUCCESS && APR_BRIGADE_EMPTY(body->brigade)) {
             /* A filter has taken something in, and has nothing to give yet. */
             if (how == APR_BLOCK_READ)
@@ -163,10 +212,11 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
             error = APR_EAGAIN;
         }
         if (error == APR_SUCCESS)
-            error = drain(body, buf, room, len);
+            error = drain(r, body, sink);
         if (error != APR_SUCCESS)
             break;
     }
+    *len = sink->len - before;
     body->taken += (apr_off_t)*len;
     if (limit > 0 && body->taken > limit) /* what all inputs do is not relied on */
         return note_error(body, APR_ENOSPC);
@@ -175,6 +225,14 @@ apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char
     if (error != APR_SUCCESS)
         return note_error(body, error);
     return APR_SUCCESS;
+}
+
+apr_status_t mod_door_body_read(request_rec *r, struct mod_door_body *body, char *buf,
+                                apr_size_t room, apr_size_t *len, apr_read_type_e block)
+{
+    struct sink sink = {.buf = buf, .room = room};
+
+    return read_into(r, body, &sink, len, block);
 }
 
 int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
@@ -220,30 +278,51 @@ static int wait_for_client(request_rec *r, int timeout_ms)
            poll(&p, 1, timeout_ms) == 1;
 }
 
-apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, char *buf,
-                                    apr_size_t room, apr_size_t *len)
+/* What is there, and what a short body that comes at once still lacks. */
+static apr_status_t prefetch(request_rec *r, struct mod_door_body *body, struct sink *sink)
 {
     apr_time_t until = apr_time_now() + apr_time_from_msec(SHORT_BODY_WAIT_MS);
-    apr_status_t error = APR_SUCCESS;
     apr_size_t more;
 
-    *len = 0;
     /* Reading would send the 100 (Continue): that is the application's to decide. */
     if (r->expecting_100)
         return APR_SUCCESS;
-    while (!body->is_ended && *len < room) {
-        error = mod_door_body_read(r, body, buf + *len, room - *len, &more, APR_NONBLOCK_READ);
-        *len += more;
+    while (!body->is_ended && sink->len < sink->room) {
+        apr_status_t error = read_into(r, body, sink, &more, APR_NONBLOCK_READ);
+        apr_interval_time_t left = until - apr_time_now();
+
         if (error == APR_SUCCESS)
             continue;
         if (!APR_STATUS_IS_EAGAIN(error))
             return error;
-        apr_interval_time_t left = until - apr_time_now();
-        if (body->length < 0 || body->length > (apr_off_t)room || left <= 0 ||
+        if (body->length < 0 || body->length > (apr_off_t)sink->room || left <= 0 ||
             !wait_for_client(r, (int)apr_time_as_msec(left) + 1))
             return APR_SUCCESS;
     }
     return APR_SUCCESS;
+}
+
+apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, char *buf,
+                                    apr_size_t room, struct mod_door_pieces *pieces)
+{
+    int is_long = body->length > PIECES_FROM;
+    struct sink sink = {.buf = buf, .room = room, .pieces = is_long ? pieces : NULL};
+    apr_status_t error;
+
+    if (is_long)
+        pieces->brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    error = prefetch(r, body, &sink);
+    if (sink.copied > 0)
+        pieces->at[pieces->count++] = (struct iovec){buf, sink.copied};
+    pieces->len = sink.len;
+    return error;
+}
+
+void mod_door_body_free_pieces(struct mod_door_pieces *pieces)
+{
+    if (pieces->brigade != NULL)
+        apr_brigade_cleanup(pieces->brigade);
+    pieces->count = 0;
 }
 
 /* ------------------------------------------------- what nobody has read */

@@ -19,6 +19,17 @@ struct mod_door_body {
     apr_bucket_brigade *brigade; /* what a filter gave beyond what was asked for */
 };
 
+/* Of what comes in smaller ones, the rest is one piece. */
+#define MOD_DOOR_PIECES_MAX 16
+
+/* Where the part of a body lies that was read at first.  Zeroed: there is none. */
+struct mod_door_pieces {
+    struct iovec at[MOD_DOOR_PIECES_MAX + 1];
+    unsigned count;
+    apr_size_t len;              /* bytes in all of them */
+    apr_bucket_brigade *brigade; /* whose buckets most of them are, or NULL */
+};
+
 /* OK, or the HTTP status to answer with. */
 int mod_door_body_init(request_rec *r, struct mod_door_body *body);
 
@@ -29,11 +40,15 @@ int mod_door_body_init(request_rec *r, struct mod_door_body *body);
 void mod_door_body_show(request_rec *r, struct mod_door_body *body);
 
 /*
- * Reads what goes along with the call: what is there, and what a short body
- * that comes at once still lacks.
+ * Reads what goes along with the call, at most room bytes: what is there, and what a short
+ * body that comes at once still lacks.  A long one stays where it is read, in pieces; of a
+ * short one, and of what comes in too many pieces, the rest is in buf, as the last piece.
  */
 apr_status_t mod_door_body_prefetch(request_rec *r, struct mod_door_body *body, char *buf,
-                                    apr_size_t room, apr_size_t *len);
+                                    apr_size_t room, struct mod_door_pieces *pieces);
+
+/* Once the call is over. */
+void mod_door_body_free_pieces(struct mod_door_pieces *pieces);
 
 /*
  * Reads what is there, at most room bytes; with APR_BLOCK_READ it waits for the

@@ -12,6 +12,7 @@
 
 #include <apr_strings.h>
 #include <httpd.h>
+#include <http_log.h>
 
 #include "mod_door.h"
 #include "call.h"
@@ -26,6 +27,8 @@
 #include "target.h"
 #include "tokens.h"
 #include "wire.h"
+
+APLOG_USE_MODULE(door);
 
 /* How often a request that waits looks whether that is still any good. */
 #define ROUND_NS 250000000ll
@@ -55,6 +58,7 @@ void mod_door_begin_call(struct mod_door_call *call)
     struct calls *calls = mod_door_calls();
 
     call->note = NULL;
+    call->begun_ns = door_now_ns();
     if (calls != NULL && (call->target.app != NULL || call->limit != NULL))
         call->note = calls_take(calls);
     if (call->note == NULL)
@@ -73,6 +77,7 @@ void mod_door_free_call(struct mod_door_call *call)
 {
     free_result(call);
     free(call->long_arg);
+    mod_door_body_free_pieces(&call->pieces);
     if (call->buffer != NULL)
         apr_bucket_free(call->buffer);
     if (call->note != NULL && call->note != &call->own_note)
@@ -132,7 +137,9 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     };
     struct door_terms terms = {.deadline_ns = &call->note->deadline_ns,
                                .desc_max = MOD_DOOR_DESC_MAX,
-                               .loan = &call->loan};
+                               .loan = &call->loan,
+                               .more = call->pieces.count > 0 ? call->pieces.at : NULL,
+                               .more_count = call->pieces.count};
     apr_status_t error;
 
     call->sender = door->sender;
@@ -147,6 +154,10 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     terms.take_by_ns = atomic_load(&call->note->take_by_ns);
     error = mod_door_invoke(door, &args, &terms);
     call->was_taken = terms.was_taken;
+    ap_log_rerror(APLOG_MARK, APLOG_TRACE2, error, call->r, "door %s, pid %ld: a try with %"
+                  APR_SIZE_T_FMT " bytes%s has ended%s", call->target.name.path,
+                  (long)call->target.pid, call->arg_len, descriptor != -1 ? " and the response door" : "",
+                  call->was_taken ? "" : ", nobody has taken it");
     if (mod_door_has_token(call))
         mod_door_close_token(call);
     if (error == APR_SUCCESS)
@@ -171,6 +182,7 @@ static apr_status_t try_call(struct mod_door_call *call, int descriptor)
     if (error != APR_SUCCESS)
         return error;
     begun_ns = begin_try(call);
+    call->made_ns = begun_ns;
     error = call_once(call, descriptor);
     if (error != ETIMEDOUT || call->was_taken)
         return error;

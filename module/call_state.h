@@ -42,6 +42,12 @@ struct mod_door_call {
     int has_place;                      /* mod_door_enter_limit() has let it in */
     int64_t queue_until_ns; /* how long it may wait until it is taken; 0: it has not waited */
     int was_taken;          /* by a thread of the application */
+    int64_t begun_ns;       /* when the request has come; door_now_ns(), as these: */
+    int64_t made_ns;        /* the last try began; 0: there was none */
+    int64_t ended_ns;       /* the call, whatever came of it; 0: there was none */
+    int64_t taken_ns;       /* when the thread took it, as the application tells; or 0 */
+    unsigned long thread;   /* its number, likewise */
+    apr_status_t failure;   /* what the log was told, or 0 */
     struct mod_door_target target;
     char token[DOOR_WIRE_ID_LEN + 1];
     unsigned long serial; /* of the response door that the token is good for */
@@ -55,6 +61,7 @@ struct mod_door_call {
     apr_size_t arg_len;   /* bytes at arg */
     apr_size_t arg_cap;   /* bytes that have room there */
     char *long_arg;       /* malloc()ed when buffer is too small, otherwise NULL */
+    struct mod_door_pieces pieces; /* of the body, behind the argument */
     const char *result;   /* the result: in buffer, or lent */
     apr_size_t result_len;
     struct door_loan loan;

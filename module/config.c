@@ -11,6 +11,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_user.h>
+#include <http_request.h>
 
 #include "mod_door.h"
 #include "definitions.h"
@@ -256,6 +257,30 @@ static const char *note_set_handler(cmd_parms *cmd, void *config, const char *ar
     return NULL;
 }
 
+static int has_no_opinion(request_rec *r)
+{
+    (void)r;
+    return DECLINED;
+}
+
+/*
+ * httpd asks nobody about a subrequest or an internal redirect that has its parent's
+ * settings, as long as all modules say that this is enough for them.  An application looks
+ * at the path, too.  So where one may be asked there is a hook that does not say so.
+ */
+static void ask_for_each_url(cmd_parms *cmd)
+{
+    static const char key[] = "mod_door: asked for each URL";
+    apr_pool_t *pconf = cmd->server->process->pconf;
+    void *is_known = NULL;
+
+    apr_pool_userdata_get(&is_known, key, pconf);
+    if (is_known != NULL)
+        return;
+    apr_pool_userdata_setn(key, key, NULL, pconf);
+    ap_hook_check_access(has_no_opinion, NULL, NULL, APR_HOOK_LAST, AP_AUTH_INTERNAL_PER_URI);
+}
+
 static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
 {
     struct mod_door_config *conf = config;
@@ -271,6 +296,7 @@ static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
         apr_array_clear(allow);
     } else if (ap_strchr_c(arg, '/') == NULL && mod_door_is_app_name(arg)) {
         APR_ARRAY_PUSH(allow, const char *) = arg;
+        mod_door_note_allowed(arg, cmd->directive);
     } else {
         prefix = ap_server_root_relative(cmd->pool, arg);
         if (prefix == NULL)
@@ -278,6 +304,7 @@ static const char *add_allow(cmd_parms *cmd, void *config, const char *arg)
         APR_ARRAY_PUSH(allow, const char *) = trim_slashes(cmd->pool, prefix);
     }
     conf->allow = allow;
+    ask_for_each_url(cmd); /* .htaccess may name guards now */
     return NULL;
 }
 
@@ -332,6 +359,8 @@ static const char *set_error_override(cmd_parms *cmd, void *config, int on)
 const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door_guard *guard)
 {
     guard->in_htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
+    if (!guard->in_htaccess)
+        ask_for_each_url(cmd);
     guard->is_app = ap_strchr_c(arg, '/') == NULL;
     if (guard->is_app && !mod_door_is_app_name(arg))
         return apr_psprintf(cmd->pool, "%s: '%s' is neither a door's path nor the name of an"

@@ -29,14 +29,17 @@
 #include "mod_door.h"
 #include "limit.h"
 #include "definitions.h"
+#include "hints.h"
 #include "needs.h"
 #include "outputs.h"
 #include "said_app.h"
+#include "suggest.h"
 #include "supervision.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
-#define PATH_VARIABLE "PATH=/usr/local/bin:/usr/bin:/bin"
+#define PATH_VARIABLE "PATH=" MOD_DOOR_DEFAULT_PATH
 
 /* A DoorHandler that names an application. */
 struct said_handler {
@@ -47,6 +50,7 @@ struct said_handler {
 /* Of the configuration that is being read, or holds. */
 static apr_array_header_t *said_apps;     /* struct said_app * */
 static apr_array_header_t *said_handlers; /* struct said_handler */
+static apr_array_header_t *said_allowed;  /* the same, of DoorAllow */
 static apr_interval_time_t busy_timeout;  /* DoorBusyTimeout */
 static const char *runtime_parent;        /* DoorRuntimeDir, or NULL */
 static apr_hash_t *apps;                  /* name: struct mod_door_app * */
@@ -67,6 +71,7 @@ static const char *set_command(cmd_parms *cmd, struct said_app *app, const char 
     if (apr_tokenize_to_argv(command, &app->argv, cmd->pool) != APR_SUCCESS ||
         app->argv[0] == NULL || *app->argv[0] == '\0')
         return "needs a command";
+    app->needs.said_program = app->argv[0];
     app->needs.program = ap_server_root_relative(cmd->pool, app->argv[0]);
     if (app->needs.program == NULL)
         return "needs a command with a path";
@@ -84,10 +89,12 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
         /* Both env=NAME=value and env NAME=value. */
         if (!ap_cstr_casecmp(word, "env") && *args != '\0')
             word = apr_pstrcat(cmd->pool, "env=", ap_getword_conf(cmd->pool, &args), NULL);
-        wrong = mod_door_set_app_option(cmd, app, word);
+        wrong = mod_door_check_quotes(cmd->pool, word, args);
+        if (wrong == NULL)
+            wrong = mod_door_set_app_option(cmd, app, word);
     }
     if (wrong == NULL && app->numbers.backoff_max_ns < app->numbers.backoff_min_ns)
-        wrong = "backoff-max must not be less than backoff-min";
+        wrong = "backoff-max must not be less than backoff-min (500ms, if it is not said)";
     return wrong;
 }
 
@@ -191,7 +198,7 @@ static void complain(server_rec *s, const ap_directive_t *where, const char *nam
                      const char *problem)
 {
     ap_log_error(APLOG_MARK, (mod_door_is_supervised() ? APLOG_ERR : APLOG_EMERG) | APLOG_STARTUP,
-                 0, s, "%s:%d: %s %s: %s%s", where->filename, where->line_num, where->directive,
+                 0, s, DOORNO(0201) "%s:%d: %s %s: %s%s", where->filename, where->line_num, where->directive,
                  name, problem, mod_door_is_supervised() ? "; it stays as it was" : "");
 }
 
@@ -209,8 +216,9 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
                              "'-', at most %d",
                              name, APP_NAME_MAX);
     if (wrong == NULL && find_said(name) != NULL)
-        wrong = apr_psprintf(cmd->pool, "DoorApp: there is an application '%s' already, in line %d",
-                             name, find_said(name)->where->line_num);
+        wrong = apr_psprintf(cmd->pool, "DoorApp: there is an application '%s' already, at %s:%d",
+                             name, find_said(name)->where->filename,
+                             find_said(name)->where->line_num);
     if (wrong == NULL && said_apps->nelts == APP_MAX)
         wrong = apr_psprintf(cmd->pool, "DoorApp: more than %d applications", APP_MAX);
     if (wrong != NULL) {
@@ -220,6 +228,7 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
         return NULL;
     }
     app->where = cmd->directive;
+    app->hints = apr_array_make(cmd->pool, 1, sizeof(char *));
     app->env = apr_array_make(cmd->pool, 4, sizeof(char *));
     app->watched = apr_array_make(cmd->pool, 1, sizeof(char *));
     APR_ARRAY_PUSH(app->watched, const char *) = NULL;
@@ -239,6 +248,8 @@ const char *mod_door_add_app(cmd_parms *cmd, void *config, const char *args)
     app->problem = set_command(cmd, app, command);
     if (app->problem == NULL)
         app->problem = set_options(cmd, app, args);
+    if (app->problem == NULL)
+        mod_door_hint_at_line(cmd->pool, app);
     if (app->problem == NULL || mod_door_is_supervised())
         return NULL;
     return apr_psprintf(cmd->pool, "DoorApp %s: %s", name, app->problem);
@@ -276,6 +287,7 @@ void mod_door_forget_apps(apr_pool_t *config_pool)
 {
     said_apps = apr_array_make(config_pool, 4, sizeof(struct said_app *));
     said_handlers = apr_array_make(config_pool, 4, sizeof(struct said_handler));
+    said_allowed = apr_array_make(config_pool, 1, sizeof(struct said_handler));
     apps = apr_hash_make(config_pool);
     busy_timeout = apr_time_from_sec(300);
     runtime_parent = NULL;
@@ -286,7 +298,25 @@ void mod_door_note_handler(const char *name, const ap_directive_t *where)
     APR_ARRAY_PUSH(said_handlers, struct said_handler) = (struct said_handler){name, where};
 }
 
-static int check_handlers(server_rec *s)
+void mod_door_note_allowed(const char *name, const ap_directive_t *where)
+{
+    APR_ARRAY_PUSH(said_allowed, struct said_handler) = (struct said_handler){name, where};
+}
+
+/* "there is no DoorApp of that name", and whose it may be. */
+static const char *no_such_app(apr_pool_t *pool, const char *name)
+{
+    apr_array_header_t *names = apr_array_make(pool, said_apps->nelts, sizeof(char *));
+    int i;
+
+    for (i = 0; i < said_apps->nelts; i++)
+        APR_ARRAY_PUSH(names, const char *) =
+            APR_ARRAY_IDX(said_apps, i, struct said_app *)->numbers.name;
+    return apr_pstrcat(pool, "there is no DoorApp of that name",
+                       mod_door_suggest(pool, name, names, ""), NULL);
+}
+
+static int check_handlers(apr_pool_t *pool, server_rec *s)
 {
     int result = OK;
     int i;
@@ -296,7 +326,7 @@ static int check_handlers(server_rec *s)
 
         if (find_said(handler->name) != NULL)
             continue;
-        complain(s, handler->where, handler->name, "there is no DoorApp of that name");
+        complain(s, handler->where, handler->name, no_such_app(pool, handler->name));
         result = HTTP_INTERNAL_SERVER_ERROR;
     }
     return result;
@@ -319,6 +349,9 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
             app->missing = mod_door_find_needs(pool, &app->needs, &app->numbers);
         if (app->problem == NULL && app->missing == NULL)
             app->problem = complete(pool, app);
+        if (app->problem == NULL && app->missing == NULL)
+            mod_door_doubt_program(pool, &app->needs, &app->numbers, mod_door_search_path(app),
+                                   app->hints);
         app->app.name = app->numbers.name;
         app->app.instances = app->numbers.instances;
         apr_hash_set(apps, app->app.name, APR_HASH_KEY_STRING, &app->app);
@@ -327,7 +360,7 @@ int mod_door_check_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
         complain(s, app->where, app->numbers.name, app->problem);
         result = HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (check_handlers(s) != OK)
+    if (check_handlers(pool, s) != OK)
         result = HTTP_INTERNAL_SERVER_ERROR;
     return mod_door_is_supervised() ? OK : result;
 }
@@ -364,6 +397,31 @@ static const char *check_runtime_dir(apr_pool_t *pool)
                         strerror(errno));
 }
 
+static void warn_of_hints(server_rec *s, const struct said_app *app, int flags)
+{
+    int i;
+
+    for (i = 0; i < app->hints->nelts; i++)
+        ap_log_error(APLOG_MARK, APLOG_WARNING | flags, 0, s, DOORNO(0204) "%s:%d: DoorApp %s: %s",
+                     app->where->filename, app->where->line_num, app->app.name,
+                     APR_ARRAY_IDX(app->hints, i, const char *));
+}
+
+/* Names that nobody has open nothing to .htaccess files. */
+static void warn_of_allowed(apr_pool_t *pool, server_rec *s, int flags)
+{
+    int i;
+
+    for (i = 0; i < said_allowed->nelts; i++) {
+        const struct said_handler *said = &APR_ARRAY_IDX(said_allowed, i, struct said_handler);
+
+        if (find_said(said->name) == NULL)
+            ap_log_error(APLOG_MARK, APLOG_WARNING | flags, 0, s, DOORNO(0208) "%s:%d: DoorAllow %s: %s",
+                         said->where->filename, said->where->line_num, said->name,
+                         no_such_app(pool, said->name));
+    }
+}
+
 void mod_door_warn_of_needs(apr_pool_t *pool, server_rec *s, int flags)
 {
     const char *wrong;
@@ -371,12 +429,14 @@ void mod_door_warn_of_needs(apr_pool_t *pool, server_rec *s, int flags)
 
     wrong = said_apps->nelts > 0 && !mod_door_is_supervised() ? check_runtime_dir(pool) : NULL;
     if (wrong != NULL)
-        ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "door: %s", wrong);
+        ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, DOORNO(0202) "door: %s", wrong);
+    warn_of_allowed(pool, s, flags);
     for (i = 0; i < said_apps->nelts; i++) {
         const struct said_app *app = APR_ARRAY_IDX(said_apps, i, struct said_app *);
 
+        warn_of_hints(s, app, flags);
         if (app->missing != NULL)
-            ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, "%s:%d: DoorApp %s: %s; %s",
+            ap_log_error(APLOG_MARK, APLOG_ERR | flags, 0, s, DOORNO(0203) "%s:%d: DoorApp %s: %s; %s",
                          app->where->filename, app->where->line_num, app->app.name, app->missing,
                          mod_door_is_supervised() ? "it stays as it was, and is tried again"
                                                   : "it is not started, and tried again");

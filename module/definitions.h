@@ -19,13 +19,14 @@ const char *mod_door_set_runtime_dir(cmd_parms *cmd, void *config, const char *a
 /* Whether that could be an application's name. */
 int mod_door_is_app_name(const char *name);
 
-/* A configuration is about to be read; a DoorHandler names an application; all is read. */
+/* A configuration is about to be read; a DoorHandler, a DoorAllow names an application; all is read. */
 void mod_door_forget_apps(apr_pool_t *config_pool);
 void mod_door_note_handler(const char *name, const ap_directive_t *where);
+void mod_door_note_allowed(const char *name, const ap_directive_t *where);
 int mod_door_check_apps(apr_pool_t *config_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s);
 
-/* Logs which have not all that they need; flags: APLOG_STARTUP or 0. */
+/* Logs which have not all that they need, and what is hardly meant; flags: APLOG_STARTUP or 0. */
 void mod_door_warn_of_needs(apr_pool_t *temp_pool, server_rec *s, int flags);
 
 /* Looks for that again.  Returns how many applications have a definition now that had none. */

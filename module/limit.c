@@ -31,6 +31,7 @@
 #include "supervision.h"
 #include "target.h"
 #include "tokens.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
@@ -64,6 +65,20 @@ static int is_same(const struct mod_door_limit *a, const struct mod_door_limit *
     return a->max == b->max && a->queue_len == b->queue_len && a->queue_timeout == b->queue_timeout;
 }
 
+/* The first place that says something of that path. */
+static const ap_directive_t *first_place(const char *path)
+{
+    int i;
+
+    for (i = 0; i < all_said->nelts; i++) {
+        const struct said *said = &APR_ARRAY_IDX(all_said, i, struct said);
+
+        if (said->conf->path != NULL && !strcmp(said->conf->path, path))
+            return said->where;
+    }
+    return NULL;
+}
+
 static const char *check(apr_pool_t *pool, const struct said *said)
 {
     const struct mod_door_config *conf = said->conf;
@@ -80,7 +95,8 @@ static const char *check(apr_pool_t *pool, const struct said *said)
         limit.queue_timeout = MOD_DOOR_QUEUE_TIMEOUT;
     known = apr_hash_get(limits, conf->path, APR_HASH_KEY_STRING);
     if (known != NULL && !is_same(known, &limit))
-        return "has another value elsewhere, but belongs to the door";
+        return apr_psprintf(pool, "has another value elsewhere, but belongs to the door: %s:%d",
+                            first_place(conf->path)->filename, first_place(conf->path)->line_num);
     if (known == NULL)
         apr_hash_set(limits, conf->path, APR_HASH_KEY_STRING,
                      apr_pmemdup(pool, &limit, sizeof(limit)));
@@ -100,7 +116,8 @@ int mod_door_check_limits(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *te
 
         if (wrong == NULL)
             continue;
-        ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, s, "%s:%d: %s %s",
+        ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, s,
+                     DOORNO(0205) "%s:%d: %s %s",
                      said->where->filename, said->where->line_num, said->where->directive, wrong);
         return HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -9,10 +9,16 @@
  *
  *     shared_calls.c   the table of calls that all children share
  *     supervision.c    the supervisor's place in httpd's parent
+ *     histogram.c      latencies as counts by their length
+ *     figures.c        what all children count of their calls
+ *     shared_figures.c  the figures, as old as the server
  *
  *     outputs.c        where what applications print goes
+ *     suggest.c        which of some names was meant
+ *     reach.c          what a user may do in the file system
  *     needs.c          what an application needs from the system
  *     app_options.c    the options of a DoorApp
+ *     hints.c          what is right in a DoorApp line, and hardly meant
  *     overlap.c        rules for the disk that do not apply to a door
  *     mapping.c        which requests are a door's, and how their URLs are split
  *
@@ -29,11 +35,17 @@
  *     wait.c           waiting for a body, or a descriptor, on behalf of a handler
  *     response_door.c  what an application does with its request while the call runs
  *     call.c           the call: its tries, its result
+ *     story.c          how a request has gone, for the figures and the logs
  *
  *     definitions.c    the applications of a configuration
  *     config.c         the directives
  *     access.c         applications that say whether requests may pass
+ *     counts.c         what processes do now
  *     status.c         the applications on mod_status's page
+ *     report.c         all that is known of all doors
+ *     report_json.c    that as JSON
+ *     report_prometheus.c  and for Prometheus
+ *     status_page.c    SetHandler door-status
  *     mod_door.c       the handler, the table of failures, the hooks
  *
  * Helpers return an apr_status_t (an errno value, or one of enum
@@ -80,6 +92,7 @@ enum mod_door_error {
     MOD_DOOR_EUNCLOSED,                      /* too many of its descriptors cannot be closed */
     MOD_DOOR_EGONE,                          /* the client has gone while it waited */
     MOD_DOOR_EMOVE,                          /* another process should be called */
+    MOD_DOOR_EDRAINED,                       /* nobody runs it until doorctl starts it */
     MOD_DOOR_EROLE                           /* it does not answer such questions */
 };
 

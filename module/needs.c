@@ -7,10 +7,10 @@
  * right; it is looked for again.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -19,42 +19,156 @@
 
 #include "mod_door.h"
 #include "needs.h"
+#include "reach.h"
 
-/* As much of a script's first line as Linux reads. */
-#define FIRST_LINE_LEN 256
+/* ------------------------------------------------------------ the program */
 
-/* The program that runs a script, or NULL: it is none, or cannot be read. */
-static const char *interpreter_of(apr_pool_t *pool, const char *program)
+/* Where it was looked for, if that is not what was written. */
+static const char *where(apr_pool_t *pool, const struct mod_door_needs *needs)
 {
-    char line[FIRST_LINE_LEN + 1];
-    int fd = open(program, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t len = fd != -1 ? read(fd, line, FIRST_LINE_LEN) : -1;
-    const char *at = line + 2;
+    if (!strcmp(needs->said_program, needs->program))
+        return "";
+    return apr_psprintf(pool, " (%s, from ServerRoot on%s)", needs->said_program,
+                        strchr(needs->said_program, '/') == NULL ? "; PATH is not searched" : "");
+}
 
-    if (fd != -1)
-        close(fd);
-    if (len < 2 || strncmp(line, "#!", 2) != 0)
+/* Why a path is no program, or none that can be run: what definition_identify() has said. */
+static const char *why_no_program(apr_pool_t *pool, const char *path, int error)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1) {
+        if (error == ENOENT)
+            return lstat(path, &st) == 0 ? "it is a symbolic link to what does not exist"
+                                         : "it does not exist";
+        return strerror(error);
+    }
+    if (S_ISDIR(st.st_mode))
+        return "it is a directory";
+    if (!S_ISREG(st.st_mode))
+        return "it is no regular file";
+    return apr_psprintf(pool, "it is not executable: chmod +x %s", path);
+}
+
+/* A script's interpreter, which starts at the working directory if it does not at "/". */
+static const char *interpreter_of(apr_pool_t *pool, const struct mod_door_needs *needs,
+                                  const struct program *program)
+{
+    if (program->kind != PROGRAM_SCRIPT || program->interpreter[0] == '\0')
         return NULL;
-    line[len] = '\0';
-    at += strspn(at, " \t");
-    return apr_pstrmemdup(pool, at, strcspn(at, " \t\r\n"));
+    return *program->interpreter == '/' ? program->interpreter
+                                        : apr_pstrcat(pool, needs->directory, "/",
+                                                      program->interpreter, NULL);
 }
 
 static const char *find_program(apr_pool_t *pool, const struct mod_door_needs *needs,
                                 struct app_program_id *id)
 {
-    const char *program = needs->program;
     struct app_program_id interpreter_id;
+    struct program program;
     const char *interpreter;
 
-    if (definition_identify(program, needs->watched, id) == -1)
-        return apr_psprintf(pool, "cannot run '%s': %s", program, strerror(errno));
-    interpreter = interpreter_of(pool, program);
-    if (interpreter != NULL && definition_identify(interpreter, NULL, &interpreter_id) == -1)
-        return apr_psprintf(pool, "cannot run '%s': its interpreter '%s': %s", program, interpreter,
-                            strerror(errno));
-    return NULL;
+    if (definition_identify(needs->program, needs->watched, id) == -1)
+        return apr_psprintf(pool, "cannot run '%s'%s: %s", needs->program, where(pool, needs),
+                            why_no_program(pool, needs->program, errno));
+    program_look(needs->program, &program);
+    interpreter = interpreter_of(pool, needs, &program);
+    if (interpreter == NULL)
+        return NULL;
+    if (program.has_return && program.is_bare)
+        return apr_psprintf(pool, "cannot run '%s': its first line ends with CR LF, as on Windows, "
+                                  "and so '%s' with a CR at its end is the interpreter: dos2unix %s",
+                            needs->program, interpreter, needs->program);
+    if (definition_identify(interpreter, NULL, &interpreter_id) == 0)
+        return NULL;
+    return apr_psprintf(pool, "cannot run '%s': its interpreter '%s': %s", needs->program,
+                        interpreter, why_no_program(pool, interpreter, errno));
 }
+
+/* ------------------------------------------------------------ doubts */
+
+static void doubt(apr_array_header_t *hints, const char *text)
+{
+    APR_ARRAY_PUSH(hints, const char *) = text;
+}
+
+static int is_in_path(apr_pool_t *pool, const char *search_path, const char *name)
+{
+    struct app_program_id id;
+
+    while (*search_path != '\0') {
+        apr_size_t len = strcspn(search_path, ":");
+        const char *path = apr_psprintf(pool, "%.*s/%s", (int)len, search_path, name);
+
+        if (definition_identify(path, NULL, &id) == 0)
+            return 1;
+        search_path += len + (search_path[len] == ':');
+    }
+    return 0;
+}
+
+/* "#!/usr/bin/env python3": who is to run it is looked for when it runs. */
+static void doubt_env(apr_pool_t *pool, const struct mod_door_needs *needs,
+                      const struct program *program, const char *search_path,
+                      apr_array_header_t *hints)
+{
+    const char *slash = strrchr(program->interpreter, '/');
+    const char *name = program->argument;
+
+    if (slash == NULL || strcmp(slash, "/env") != 0 || *name == '-' || *name == '\0' ||
+        strpbrk(name, "=/") != NULL || is_in_path(pool, search_path, name))
+        return;
+    doubt(hints, apr_psprintf(pool, "'%s' is run by '%s', which is nowhere in its PATH %s",
+                              needs->program, name, search_path));
+}
+
+static void doubt_kind(apr_pool_t *pool, const struct mod_door_needs *needs,
+                       const struct program *program, apr_array_header_t *hints)
+{
+    if (program->kind == PROGRAM_TEXT)
+        doubt(hints, apr_psprintf(pool, "'%s' will hardly run: it is no binary, and its first line "
+                                        "does not begin with #! and an interpreter",
+                                  needs->program));
+    else if (program->kind == PROGRAM_SCRIPT && *program->interpreter == '\0')
+        doubt(hints, apr_psprintf(pool, "'%s' will hardly run: its first line names no interpreter "
+                                        "behind #!", needs->program));
+    else if (program->kind == PROGRAM_SCRIPT && program->has_return)
+        doubt(hints, apr_psprintf(pool, "'%s' will hardly run: its first line ends with CR LF, as on "
+                                        "Windows: dos2unix %s",
+                                  needs->program, needs->program));
+}
+
+static void doubt_reach(apr_pool_t *pool, const struct app_definition *def, const char *what,
+                        const char *path, unsigned how, apr_array_header_t *hints)
+{
+    const char *obstacle = mod_door_find_obstacle(pool, path, how, def);
+
+    if (obstacle != NULL)
+        doubt(hints, apr_psprintf(pool, "its user %s may not %s '%s', by the mode of %s: chmod, or "
+                                        "another user=",
+                                  def->user, what, path, obstacle));
+}
+
+void mod_door_doubt_program(apr_pool_t *pool, const struct mod_door_needs *needs,
+                            const struct app_definition *def, const char *search_path,
+                            apr_array_header_t *hints)
+{
+    struct program program;
+    const char *interpreter;
+
+    program_look(needs->program, &program);
+    interpreter = interpreter_of(pool, needs, &program);
+    doubt_kind(pool, needs, &program, hints);
+    doubt_env(pool, needs, &program, search_path, hints);
+    doubt_reach(pool, def, "run", needs->program,
+                interpreter != NULL ? MOD_DOOR_MAY_RUN | MOD_DOOR_MAY_READ : MOD_DOOR_MAY_RUN,
+                hints);
+    if (interpreter != NULL)
+        doubt_reach(pool, def, "run", interpreter, MOD_DOOR_MAY_RUN, hints);
+    doubt_reach(pool, def, "enter", needs->directory, MOD_DOOR_MAY_RUN, hints);
+}
+
+/* ------------------------------------------------------------ whom it runs as */
 
 static void add_groups(struct app_definition *def, const gid_t *groups, int count)
 {
@@ -89,19 +203,42 @@ static const char *set_credentials(apr_pool_t *pool, const struct mod_door_needs
     return NULL;
 }
 
+/* For people; the number is what counts. */
+static void name_user(struct app_definition *def)
+{
+    struct passwd *user = getpwuid(def->has_credentials ? (uid_t)def->uid : geteuid());
+
+    if (user != NULL)
+        apr_cpystrn(def->user, user->pw_name, sizeof(def->user));
+}
+
+static const char *find_directory(apr_pool_t *pool, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1)
+        return apr_psprintf(pool, "directory=%s %s%s", path,
+                            errno == ENOENT ? "does not exist" : "cannot be used: ",
+                            errno == ENOENT ? "" : strerror(errno));
+    return S_ISDIR(st.st_mode) ? NULL : apr_psprintf(pool, "directory=%s is no directory", path);
+}
+
 const char *mod_door_find_needs(apr_pool_t *pool, const struct mod_door_needs *needs,
                                 struct app_definition *def)
 {
     struct group *group = needs->group != NULL ? getgrnam(needs->group) : NULL;
     const char *missing = find_program(pool, needs, &def->program);
 
+    if (missing == NULL)
+        missing = find_directory(pool, needs->directory);
     if (missing != NULL)
         return missing;
-    if (!ap_is_directory(pool, needs->directory))
-        return apr_psprintf(pool, "directory=%s must be a directory", needs->directory);
     if (needs->user != NULL && getpwnam(needs->user) == NULL)
         return apr_psprintf(pool, "there is no user '%s'", needs->user);
     if (needs->group != NULL && group == NULL)
         return apr_psprintf(pool, "there is no group '%s'", needs->group);
-    return geteuid() == 0 ? set_credentials(pool, needs, group, def) : NULL;
+    if (geteuid() == 0)
+        missing = set_credentials(pool, needs, group, def);
+    name_user(def);
+    return missing;
 }

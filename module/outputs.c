@@ -17,6 +17,7 @@
 #include "mod_door.h"
 #include "app.h"
 #include "outputs.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
@@ -87,8 +88,11 @@ void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *s, apr_hash_t *a
             error = open_output(config_pool, s, app, &file);
         if (error != APR_SUCCESS)
             ap_log_error(APLOG_MARK, APLOG_ERR, error, s,
-                         "DoorApp %s: output=%s cannot be opened: what it prints is here",
-                         app->name, app->output);
+                         DOORNO(0206) "DoorApp %s: output=%s cannot be opened: what it prints is here",
+                         app->name,
+                         *app->output != '|' && app->output_is_raw
+                             ? ap_server_root_relative(config_pool, app->output)
+                             : app->output);
         else if (file != NULL && apr_os_file_get(&fd, file) == APR_SUCCESS)
             app->output_fd = fd;
     }

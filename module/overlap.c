@@ -19,6 +19,7 @@
 #include "mod_door.h"
 #include "settings.h"
 #include "overlap.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
@@ -200,7 +201,7 @@ static void warn(const struct said *said, server_rec *s, const char *rule, const
     if (location == NULL || is_said_again(location, rule))
         return;
     ap_log_error(APLOG_MARK, APLOG_WARNING | flags, 0, s,
-                 "%s:%d: DoorHandler %s in %s %s: the %s of %s does not apply to it; what is to "
+                 DOORNO(0207) "%s:%d: DoorHandler %s in %s %s: the %s of %s does not apply to it; what is to "
                  "apply must stand in the <Location>",
                  said->where->filename, said->where->line_num, said->conf->path,
                  location->directive, location->args, rule, of);

@@ -360,46 +360,46 @@ static int write_fields(struct mod_door_call *call, struct door_wire_writer *w)
 }
 
 /*
- * Trailers, which are known only when the body has been read, go in front of
- * it all the same: the body moves up.  They are rare.
+ * Trailers, which are known only when the body has been read, go in front of it all the
+ * same.  They are rare: where the body lies in the buffer, a copy makes room for them.
  */
 static int insert_trailers(struct mod_door_call *call, struct door_wire_writer *w)
 {
-    apr_size_t head_len = w->len;
-    apr_size_t body_len = call->arg_len - head_len;
+    unsigned count = call->pieces.count;
+    struct iovec *last = count > 0 ? &call->pieces.at[count - 1] : NULL;
     struct door_wire_writer measured = *w;
     int status;
 
     measured.cap = 0;
     put_trailers(call->r, &measured);
-    if (measured.len == head_len)
+    if (measured.len == w->len)
         return OK;
     if (measured.len >= UINT32_MAX)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
-    status = reserve(call, measured.len - head_len);
+    if (last != NULL && last->iov_base == call->arg + w->len)
+        last->iov_base = apr_pmemdup(call->r->pool, last->iov_base, last->iov_len);
+    status = reserve(call, measured.len - w->len);
     if (status != OK)
         return status;
-    memmove(call->arg + measured.len, call->arg + head_len, body_len);
     w->buf = call->arg;
     w->cap = call->arg_cap;
     put_trailers(call->r, w);
-    call->arg_len = w->len + body_len;
+    call->arg_len = w->len;
     return OK;
 }
 
-static int write_body(struct mod_door_call *call, struct door_wire_writer *w)
+/* Behind the message's fields. */
+static int read_body(struct mod_door_call *call, struct door_wire_writer *w)
 {
     apr_size_t room = call->arg_cap - call->arg_len;
-    apr_size_t len;
     apr_status_t error;
 
     if (call->body.is_ended)
         return OK;
     error = mod_door_body_prefetch(call->r, &call->body, call->arg + call->arg_len,
-                                   room < INLINE_BODY_LEN ? room : INLINE_BODY_LEN, &len);
+                                   room < INLINE_BODY_LEN ? room : INLINE_BODY_LEN, &call->pieces);
     if (error != APR_SUCCESS)
         return mod_door_body_status(&call->body);
-    call->arg_len += len;
     return call->body.is_ended ? insert_trailers(call, w) : OK;
 }
 
@@ -418,13 +418,13 @@ int mod_door_write_request(struct mod_door_call *call)
     if (status != OK)
         return status;
     call->arg_len = w.len;
-    status = write_body(call, &w);
+    status = read_body(call, &w);
     if (status != OK)
         return status;
     w.buf = call->arg;
     w.cap = call->arg_cap;
     if (door_wire_end(&w, DOOR_WIRE_REQUEST, 0, call->body.is_ended ? 0 : DOOR_WIRE_MORE,
-                      call->arg_len - w.len) == 0)
+                      call->pieces.len) == 0)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     return OK;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <http_core.h>
+#include <http_log.h>
 #include <http_protocol.h>
 #include <util_filter.h>
 
@@ -28,6 +29,8 @@
 #include "tokens.h"
 #include "wait.h"
 #include "wire.h"
+
+APLOG_USE_MODULE(door);
 
 /* What goes back. */
 struct reply {
@@ -177,6 +180,10 @@ static void serve_wait(struct mod_door_call *call, const struct door_wire_reader
 static void serve_message(struct mod_door_call *call, const struct door_wire_reader *message, int *fd,
                     struct reply *reply)
 {
+    ap_log_rerror(APLOG_MARK, APLOG_TRACE3, 0, call->r,
+                  "door %s: a message of kind %u with %" APR_UINT64_T_FMT " bytes%s",
+                  call->target.name.path, message->kind, message->body_len,
+                  *fd != -1 ? " and a descriptor" : "");
     switch (message->kind) {
     case DOOR_WIRE_RESPONSE:
         serve_response(call, message, fd, reply);

@@ -1,12 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * status.c: the launched applications on mod_status's page.  What httpd knows
- * comes from the board; its threads, and what runs there, only the process knows.
- * Its doors tell, also while all threads are busy; where they do not (illumos), it is
- * called, and not waited for long.
+ * status.c: the launched applications on mod_status's page.
  */
-#include <errno.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -14,114 +10,19 @@
 #include <mod_status.h>
 
 #include "mod_door.h"
-#include "shared_calls.h"
 #include "definitions.h"
 #include "build.h"
-#include "doors.h"
+#include "counts.h"
 #include "status.h"
 #include "supervision.h"
 #include "supervisor.h"
-#include "target.h"
-#include "wire.h"
 
-#define ANSWER_MAX_NS 250000000ll
-#define ANSWER_LEN    1024
-
-/* Of one process; -1 where it does not say. */
-struct counts {
-    apr_int64_t running, waiting, threads, threads_max;
-};
+#define PATIENCE_NS 2000000000ll
 
 static const char *const state_names[] = {
     [APP_FREE] = "free", [APP_DOWN] = "down",           [APP_STARTING] = "starting",
-    [APP_UP] = "up",     [APP_BACKOFF] = "backing off",
+    [APP_UP] = "up",     [APP_BACKOFF] = "backing off", [APP_DRAINED] = "drained",
 };
-
-/* -------------------------------------------------------- asking a process */
-
-static void take_count(const struct door_wire_field *field, struct counts *counts)
-{
-    const struct {
-        const char *name;
-        apr_int64_t *count;
-    } known[] = {
-        {"running", &counts->running},
-        {"waiting", &counts->waiting},
-        {"threads", &counts->threads},
-        {"threads-max", &counts->threads_max},
-    };
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (!strcmp(field->name, known[i].name))
-            *known[i].count = apr_atoi64(field->value);
-}
-
-static void read_counts(const void *data, apr_size_t len, struct counts *counts)
-{
-    struct door_wire_reader message;
-    struct door_wire_field field;
-
-    if (door_wire_read(&message, DOOR_WIRE_STATUS, data, len) == -1)
-        return;
-    while (door_wire_next(&message, &field))
-        if (field.type == DOOR_WIRE_COUNT)
-            take_count(&field, counts);
-}
-
-static void ask(const struct mod_door *door, struct counts *counts)
-{
-    _Atomic int64_t deadline = door_now_ns() + ANSWER_MAX_NS;
-    char question[64], answer[ANSWER_LEN];
-    struct door_wire_writer w;
-    door_arg_t args = {.data_ptr = question, .rbuf = answer, .rsize = sizeof(answer)};
-    struct door_loan loan;
-    struct door_terms terms = {.deadline_ns = &deadline, .loan = &loan};
-
-    door_wire_begin(&w, question, sizeof(question));
-    args.data_size = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
-    if (mod_door_invoke(door, &args, &terms) != APR_SUCCESS)
-        return;
-    if (args.data_ptr == answer) /* more than that is no answer to this */
-        read_counts(args.data_ptr, args.data_size, counts);
-    door_end_loan(&loan);
-}
-
-/* entered: requests of httpd's that have been sent to it. */
-static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
-                        struct counts *counts)
-{
-    struct door_load load;
-
-    if (door_ask_load(door->fd, &load) == 0) {
-        counts->running = load.calls;
-        counts->waiting = entered > counts->running ? entered - counts->running : 0;
-        counts->threads = load.threads;
-        counts->threads_max = load.threads_most;
-    } else if (errno == ENOTSUP && is_ours) { /* a bare door would take it for a request */
-        ask(door, counts);
-    }
-}
-
-static struct counts counts_of(request_rec *r, const char *name, apr_uint32_t number,
-                               uint64_t serial, const struct calls_seen *seen)
-{
-    const struct board_cell *cell = &mod_door_board()->cells[number - 1];
-    struct counts counts = {-1, -1, -1, -1};
-    struct mod_door_name door_name;
-    struct mod_door *door;
-
-    if (mod_door_name_process(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
-        mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
-        find_counts(door, atomic_load(&cell->is_ready), seen->running + seen->waiting, &counts);
-        mod_door_release(door);
-    }
-    if (counts.running < 0)
-        counts.running = seen->running;
-    if (counts.waiting < seen->waiting) /* threads may run calls whose request is gone */
-        counts.waiting = seen->waiting;
-    return counts;
-}
 
 /* ---------------------------------------------------------------- the page */
 
@@ -131,19 +32,16 @@ static const char *number(apr_pool_t *pool, apr_int64_t n)
 }
 
 static void write_process(request_rec *r, int flags, const char *name, apr_uint32_t index,
-                          apr_uint32_t cell_number)
+                          apr_uint32_t cell_number, int64_t until_ns)
 {
     struct board_cell *cell = &mod_door_board()->cells[cell_number - 1];
     uint64_t serial = atomic_load(&cell->serial);
-    struct counts counts;
-    struct calls_seen seen;
+    struct mod_door_counts counts = mod_door_count_process(r, name, cell_number, serial, until_ns);
     apr_int64_t calls = (apr_int64_t)atomic_load(&cell->ended);
     apr_int64_t errors = (apr_int64_t)atomic_load(&cell->errors);
     apr_int64_t pid = atomic_load(&cell->pid);
     apr_int64_t uptime = (door_now_ns() - atomic_load(&cell->up_ns)) / 1000000000;
 
-    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
-    counts = counts_of(r, name, cell_number, serial, &seen);
     if (flags & AP_STATUS_SHORT) {
         const struct {
             const char *name;
@@ -178,10 +76,11 @@ static const char *time_of(request_rec *r, apr_int64_t seconds)
                        : "-";
 }
 
-static void write_app(request_rec *r, int flags, const char *name, const struct board_app *row)
+static void write_app(request_rec *r, int flags, const char *name, const struct board_app *row,
+                      int64_t until_ns)
 {
     enum app_state state = atomic_load(&row->state);
-    const char *state_name = state <= APP_BACKOFF ? state_names[state] : "unknown";
+    const char *state_name = state <= APP_DRAINED ? state_names[state] : "unknown";
     apr_int64_t restarts = (apr_int64_t)atomic_load(&row->restarts);
     apr_int64_t crashes = (apr_int64_t)atomic_load(&row->crashes);
     const char *crash = time_of(r, atomic_load(&row->crash_time));
@@ -204,12 +103,13 @@ static void write_app(request_rec *r, int flags, const char *name, const struct 
         apr_uint32_t cell = atomic_load(&row->instances[i]);
 
         if (cell != 0 && cell <= BOARD_CELLS)
-            write_process(r, flags, name, i, cell);
+            write_process(r, flags, name, i, cell, until_ns);
     }
 }
 
 static int write_status(request_rec *r, int flags)
 {
+    int64_t until_ns = door_now_ns() + PATIENCE_NS;
     struct board *board = mod_door_board();
     int i;
 
@@ -229,7 +129,7 @@ static int write_status(request_rec *r, int flags)
         memcpy(name, row->name, sizeof(name)); /* first: what is checked is what is shown */
         name[APP_NAME_MAX] = '\0';
         if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(name))
-            write_app(r, flags, apr_pstrdup(r->pool, name), row);
+            write_app(r, flags, apr_pstrdup(r->pool, name), row, until_ns);
     }
     if (!(flags & AP_STATUS_SHORT))
         ap_rputs("</table>\n", r);

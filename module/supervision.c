@@ -26,6 +26,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
+#include <unixd.h>
 
 #include "mod_door.h"
 #include "app.h"
@@ -33,6 +34,7 @@
 #include "build.h"
 #include "supervision.h"
 #include "supervisor.h"
+#include "tag.h"
 
 APLOG_USE_MODULE(door);
 
@@ -161,6 +163,7 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
         .request_fd = REQUEST_FD,
         .alive_fd = ALIVE_FD,
         .parent = retained->owner,
+        .user = geteuid() == 0 ? ap_unixd_config.user_id : geteuid(),
         .board = retained->board,
         .calls = mod_door_calls(),
         .ledger = retained->ledger,
@@ -311,7 +314,7 @@ static void tell_supervisor(int is_all)
     retained->is_unsent = error != APR_SUCCESS;
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_ERR, error, main_server,
-                     "door: the supervisor does not hear what is to run now; it is told again");
+                     DOORNO(0304) "door: the supervisor does not hear what is to run now; it is told again");
 }
 
 static apr_status_t start_supervisor(server_rec *s)
@@ -375,7 +378,7 @@ static void try_to_start(void)
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     "door: no supervisor for the applications; it is tried again in %d s",
+                     DOORNO(0305) "door: no supervisor for the applications; it is tried again in %d s",
                      (int)apr_time_sec(put_off()));
 }
 
@@ -413,7 +416,7 @@ static void supervisor_ended(int reason, void *data, int status)
         failures = 0;
     /* APR has decoded the status and keeps to itself which of the two it is. */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
-                 "door: the supervisor has ended (exit code or signal %d), another one is started "
+                 DOORNO(0306) "door: the supervisor has ended (exit code or signal %d), another one is started "
                  "in %d s", status, is_quick ? (int)apr_time_sec(put_off()) : 0);
     if (!is_quick)
         try_to_start();
@@ -664,7 +667,7 @@ static apr_status_t launch_now_or_later(server_rec *s)
     if (error == APR_SUCCESS || !is_restart())
         return error;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
-                 "door: no supervisor for the applications; it is tried again");
+                 DOORNO(0307) "door: no supervisor for the applications; it is tried again");
     return APR_SUCCESS;
 }
 

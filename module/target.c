@@ -124,7 +124,7 @@ static apr_status_t enter_process(struct mod_door_target *to, struct call_note *
         if (to->until_ns == 0)
             to->until_ns = door_now_ns() + atomic_load(&row->start_ns);
         if (atomic_load(&row->state) != APP_STARTING && atomic_load(&row->state) != APP_UP)
-            return MOD_DOOR_EDOWN;
+            return atomic_load(&row->state) == APP_DRAINED ? MOD_DOOR_EDRAINED : MOD_DOOR_EDOWN;
         apr_sleep(WAIT_TICK);
     }
 }

@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# debian_apps.sh DIR: Debian's WordPress and Adminer, with what they take from other packages,
-# as files below DIR.  They are not installed: their packages want an httpd of their own.
+# debian_apps.sh DIR [PACKAGE...]: packages of Debian's as files below DIR, without their
+# being installed: what would start a service, or wants an httpd of its own.  Without a
+# name WordPress and Adminer, with what they take from other packages.
 set -u
 
-packages='wordpress wordpress-theme-twentytwentythree libjs-underscore libjs-cropper php-getid3 adminer'
 dir=$1
+shift
+packages=${*:-wordpress wordpress-theme-twentytwentythree libjs-underscore libjs-cropper php-getid3 adminer}
 
 [ ! -e "$dir/complete" ] || exit 0
 rm -rf "$dir"

@@ -105,7 +105,7 @@ write_files() {
     echo "text/html html" >"$root/conf/mime.types"
     fill_in SERVER_ROOT="$root" ADDRESS="$address" PORT="$port" RUN="$run" \
         MODULE="$build/mod_door.so" APPS="$app_dir" PGHOST="$pg_host" USER="$user_lines" \
-        MODULES="$(load_modules mpm_event unixd authz_core log_config mime dir status http2)" \
+        MODULES="$(load_modules mpm_event unixd authz_core authz_host log_config mime dir status http2)" \
         <conf/demo.conf.in >"$root/conf/httpd.conf"
 }
 
@@ -139,6 +139,7 @@ announce() {
 mod_door demo: httpd $httpd_pid, logs in $root/logs
 
     $base/guestbook/          # for a browser
+    $base/door-status         # what the applications do, as it happens
     curl $base/hello
     curl $base/kitchen/env
     curl --data-binary @README.md $base/kitchen/echo

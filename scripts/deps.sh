@@ -19,10 +19,10 @@ set -u
 # again.  Haproxy's, as Debian configures it, serves no port.
 packages='build-essential pkg-config apache2-bin apache2-dev libapache2-mod-perl2 libwww-perl libssl-dev
     libpq-dev libjansson-dev postgresql-15 chromium-driver
-    fonts-dejavu-core check wrk nghttp2-client curl mandoc openssl perl iproute2 haproxy
+    fonts-dejavu-core check wrk nghttp2-client curl mandoc lowdown openssl perl iproute2 haproxy
     git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
     libapache2-mod-fcgid libfcgi-perl
-    python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
+    python3-prometheus-client python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel'
 tools='cc pkg-config apxs curl perl prove wrk nghttp mandoc'
 if [ "${1-}" = analysis ]; then
     packages='clang-19 libclang-rt-19-dev llvm-19 valgrind'
@@ -50,14 +50,17 @@ fi
 if [ "${1-}" = bench ]; then
     # pgbench is in postgresql-15, as initdb.
     packages='wrk libapache2-mod-fcgid libfcgi-dev libmicrohttpd-dev libpq-dev postgresql-15
-        postgresql-client-15 gnuplot-nox util-linux'
+        postgresql-client-15 gnuplot-nox util-linux php8.2-cgi php8.2-pgsql libapparmor1 libacl1
+        libsystemd0'
     tools='wrk gnuplot pg_config setpriv'
 fi
 
-# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.
+# The servers' own programs: what would start them is in mariadb-server and php8.2-fpm.  That one
+# has its program, too, and is not installed (debian_apps.sh): only what it needs.
 if [ "${1-}" = heavy ]; then
     packages='mariadb-server-core mariadb-client-core php8.2-mysql php8.2-gd php8.2-xml php8.2-mbstring
-        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux'
+        libapache2-mod-fcgid libplack-perl libfcgi-perl libfcgi-procmanager-perl util-linux
+        libapparmor1 libacl1 libsystemd0'
     tools='mariadbd php-cgi plackup'
 fi
 

@@ -16,8 +16,8 @@
 # read and written piece by piece.  A new test of one of these belongs here; what an answer,
 # a variable, a directive or a message of the log is, is the same with every MPM.
 every_mpm='aborts apps_crash apps_replace apps_restart apps_settings concurrency endings
-    exhausted harmful hello http2 httpd_restart hung keepalive limits pipelines queue restart stream
-    timeout tokens upgrade upload zz_crashes'
+    exhausted harmful hello http2 httpd_restart hung keepalive limits pipelines queue restart status_page
+    stream timeout tokens upgrade upload zz_crashes'
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/httpd.sh
@@ -87,7 +87,7 @@ fi
 cp -R t "$stage/t"
 cp scripts/postgres.sh "$stage/postgres.sh"
 mkdir -p "$stage/build/t"
-cp -R "$build"/mod_door.so "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
+cp -R "$build"/mod_door.so "$build"/doorctl "$apps"/lib*.so* "$apps/examples" "$apps/gateways" "$stage/build"
 cp -R "$apps/t/apps" "$apps/t/door_fcgi" "$build/t/mod_door.so" "$stage/build/t"
 [ ! -d "$apps/t/fcgi" ] || cp -R "$apps/t/fcgi" "$stage/build/t"
 # What Apache::Test takes for the system's configuration.  Only the MPM is there:

@@ -80,6 +80,8 @@ void board_name_row(struct board *board, uint32_t number, const char *name)
     atomic_store(&row->restarts, 0);
     atomic_store(&row->crashes, 0);
     atomic_store(&row->crash_time, 0);
+    for (uint32_t i = 0; i < BOARD_EVENTS; i++)
+        atomic_store(&row->events[i].time_ms, 0);
     for (uint32_t i = 0; i < APP_INSTANCES_MAX; i++)
         atomic_store(&row->instances[i], 0);
     atomic_store(&row->state, APP_DOWN);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,14 +43,18 @@ int end_with_parent(int signo)
 
 /* ---------------------------------------------------- in the new process */
 
-static void give_up(const char *step)
+static void give_up_at(enum launch_step step, int rlimit)
 {
-    struct launch_failure failure = {.error = errno};
+    struct launch_failure failure = {.error = errno, .step = step, .rlimit = rlimit};
 
-    strncpy(failure.step, step, sizeof(failure.step) - 1);
     if (write(STATUS_FD, &failure, sizeof(failure)) == -1)
         _exit(126);
     _exit(127);
+}
+
+static void give_up(enum launch_step step)
+{
+    give_up_at(step, 0);
 }
 
 static void place_descriptors(int null_fd, int output, int ready, int status)
@@ -83,7 +88,7 @@ static void set_limits(const struct app_definition *def)
         struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
 
         if (limit->is_set && setrlimit(limit->resource, &value) == -1)
-            give_up("setting a resource limit");
+            give_up_at(LAUNCH_RLIMIT, i);
     }
 }
 
@@ -95,14 +100,14 @@ static void set_credentials(const struct app_definition *def)
     for (uint32_t i = 0; i < def->group_count; i++)
         groups[i] = (gid_t)def->groups[i];
     if (setgroups(def->group_count, groups) == -1)
-        give_up("setting its groups");
+        give_up(LAUNCH_GROUPS);
     if (setgid(def->gid) == -1 || getgid() != def->gid || getegid() != def->gid)
-        give_up("setting its group");
+        give_up(LAUNCH_GROUP);
     if (setuid(def->uid) == -1 || getuid() != def->uid || geteuid() != def->uid)
-        give_up("setting its user");
+        give_up(LAUNCH_USER);
     if (def->uid != 0 && setuid(0) == 0) {
         errno = EPERM;
-        give_up("leaving root");
+        give_up(LAUNCH_ROOT);
     }
 }
 
@@ -110,7 +115,7 @@ static _Noreturn void become(const struct app_definition *def, const struct app_
                              char **env, pid_t supervisor)
 {
     if (setsid() == -1)
-        give_up("making a session");
+        give_up(LAUNCH_SESSION);
     reset_signals();
     umask((mode_t)def->umask);
     set_limits(def);
@@ -121,9 +126,9 @@ static _Noreturn void become(const struct app_definition *def, const struct app_
     if (getppid() != supervisor)
         _exit(0);
     if (chdir(strings->directory) == -1)
-        give_up("entering its directory");
+        give_up(LAUNCH_DIRECTORY);
     execve(strings->argv[0], strings->argv, env);
-    give_up("running the program");
+    give_up(LAUNCH_PROGRAM);
     _exit(127);
 }
 
@@ -214,4 +219,95 @@ int launch(const struct app_definition *def, const char *door_path, struct launc
     free(env);
     free(strings);
     return result;
+}
+
+/* -------------------------------------------------------- what has gone wrong */
+
+#define LIMIT_HINT                                                                                 \
+    "; that user has as many processes as it may have: RLimitNPROC=, or TasksMax= of httpd's "    \
+    "systemd unit"
+
+/* "user shop", or by number where it has no name. */
+static const char *user_of(const struct app_definition *def, char *text, size_t size)
+{
+    if (def->user[0] != '\0')
+        snprintf(text, size, "user %s", def->user);
+    else
+        snprintf(text, size, "user #%lu",
+                 def->has_credentials ? (unsigned long)def->uid : (unsigned long)geteuid());
+    return text;
+}
+
+/* What to do about a program that execve(2) has refused. */
+static const char *program_hint(const char *path, const struct program *program, int error)
+{
+    if (error == EAGAIN)
+        return LIMIT_HINT;
+    if (error == ENOEXEC)
+        return program->kind == PROGRAM_TEXT ? "; it is no binary, and has no line that begins with #!"
+                                             : "; it is a binary for another system, or broken";
+    if (error == ENOENT && program->kind == PROGRAM_SCRIPT && program->has_return)
+        return "; its first line ends with CR LF, as on Windows: dos2unix mends it";
+    if (error == ENOENT && access(path, F_OK) == 0)
+        return program->kind == PROGRAM_SCRIPT ? "; its interpreter is not there"
+                                               : "; the loader that it names (readelf -l) is not there";
+    if (error == EACCES)
+        return "; that user must be allowed to run it, to search each directory above it, and the "
+               "interpreter's, and no noexec may be mounted there: chmod, or another user=";
+    return "";
+}
+
+static void describe_program(const struct app_definition *def, const char *path, int error,
+                             char *text, size_t size)
+{
+    char user[APP_USER_MAX + 8];
+    struct program program;
+
+    program_look(path, &program);
+    snprintf(text, size, "running %s%s%s%s as %s failed: %s%s", path,
+             program.kind == PROGRAM_SCRIPT ? " (interpreter " : "", program.interpreter,
+             program.kind == PROGRAM_SCRIPT ? ")" : "", user_of(def, user, sizeof(user)),
+             strerror(error), program_hint(path, &program, error));
+}
+
+static void describe_rlimit(const struct app_rlimit *limit, int error, char *text, size_t size)
+{
+    char soft[24] = "max", hard[24] = "max";
+
+    if (limit->soft != RLIM_INFINITY)
+        snprintf(soft, sizeof(soft), "%llu", (unsigned long long)limit->soft);
+    if (limit->hard != RLIM_INFINITY)
+        snprintf(hard, sizeof(hard), "%llu", (unsigned long long)limit->hard);
+    snprintf(text, size, "setting %s=%s:%s failed: %s%s", limit->name, soft, hard, strerror(error),
+             error == EPERM ? "; that is more than the system, or what has started httpd, allows" : "");
+}
+
+void launch_describe(const struct app_definition *def, const struct launch_failure *failure,
+                     char *text, size_t size)
+{
+    static const char *const steps[] = {
+        [LAUNCH_SESSION] = "making a session for", [LAUNCH_GROUPS] = "setting the groups of",
+        [LAUNCH_GROUP] = "setting the group of", [LAUNCH_USER] = "becoming",
+        [LAUNCH_ROOT] = "leaving root for",      [LAUNCH_DIRECTORY] = "entering",
+    };
+    struct app_strings *strings = definition_strings(def);
+    char user[APP_USER_MAX + 8];
+
+    user_of(def, user, sizeof(user));
+    if (failure->step == LAUNCH_PROGRAM && strings != NULL)
+        describe_program(def, strings->argv[0], failure->error, text, size);
+    else if (failure->step == LAUNCH_RLIMIT && failure->rlimit >= 0 &&
+             failure->rlimit < APP_RLIMITS_MAX)
+        describe_rlimit(&def->rlimits[failure->rlimit], failure->error, text, size);
+    else if (failure->step == LAUNCH_DIRECTORY && strings != NULL)
+        snprintf(text, size, "entering directory=%s as %s failed: %s", strings->directory, user,
+                 strerror(failure->error));
+    else
+        snprintf(text, size, "%s %s failed: %s%s",
+                 failure->step >= LAUNCH_SESSION && failure->step < LAUNCH_PROGRAM &&
+                         steps[failure->step] != NULL
+                     ? steps[failure->step]
+                     : "starting as",
+                 user, strerror(failure->error), failure->error == EAGAIN ? LIMIT_HINT : "");
+    free(strings);
 }

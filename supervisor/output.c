@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "supervisor.h"
+#include "tag.h"
 
 #define LINE_MAX_LEN 8000 /* with what httpd puts in front, under its own 8 KiB */
 #define QUEUE_MAX    1024 /* lines that wait to be written */
@@ -235,7 +236,7 @@ static void tell_dropped(unsigned long dropped)
 
     if (dropped == 0)
         return;
-    snprintf(text, sizeof(text), "%lu lines dropped, the log did not take them", dropped);
+    snprintf(text, sizeof(text), DOORNO(0506) "%lu lines dropped, the log did not take them", dropped);
     queue.writer(LOG_WARNING, text, -1, queue.data);
 }
 
@@ -364,7 +365,7 @@ int output_fd(const struct output *out)
 static void end_second(struct output *out, int64_t now_ns)
 {
     if (out->dropped > 0)
-        output_log(LOG_WARNING, "%s: %u lines dropped", out->prefix, out->dropped);
+        output_log(LOG_WARNING, DOORNO(0507) "%s: %u lines dropped", out->prefix, out->dropped);
     out->second_ns = now_ns;
     out->lines = out->dropped = 0;
 }
@@ -401,7 +402,7 @@ static void end_line(struct output *out)
         if (out->lines++ < (is_half_full() ? LINES_FAIR : LINES_PER_S))
             put_line(out, level, text);
         else if (out->dropped++ == 0)
-            output_log(LOG_WARNING, "%s: over %u lines in a second, others are dropped",
+            output_log(LOG_WARNING, DOORNO(0508) "%s: over %u lines in a second, others are dropped",
                        out->prefix, out->lines - 1);
     }
     out->len = 0;

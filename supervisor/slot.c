@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "state.h"
+#include "tag.h"
 
 #define ATTACH_TICK (10 * MS) /* how often a starting process's door is looked for */
 #define LAST_READS  16        /* of a pipe, which holds less */
@@ -139,16 +140,56 @@ static int64_t pause_after(const struct app_definition *def, unsigned failures)
     return pause < def->backoff_max_ns ? pause : def->backoff_max_ns;
 }
 
-static void note_failure(struct slot *slot, int64_t now)
+/* "2", "0.4": at most one place. */
+static const char *seconds(int64_t ns, char text[24])
+{
+    snprintf(text, 24, "%.1f", (double)ns / 1e9);
+    if (strcmp(text + strlen(text) - 2, ".0") == 0)
+        text[strlen(text) - 2] = '\0';
+    return text;
+}
+
+/* The slot has failed once more: when its next try is, and slot->plan says so. */
+static void note_failure(struct slot *slot, const char *why, int64_t now)
 {
     int64_t pause;
+    char text[24];
 
     slot->failures++;
+    snprintf(slot->why, sizeof(slot->why), "%s", why);
     pause = pause_after(slot->app->def, slot->failures);
     slot->retry_ns = now + pause;
     if (pause > 0)
-        output_log(LOG_ERR, "%s: failed %u times in a row, next try in %.1f s",
-                   slot->app->def->name, slot->failures, (double)pause / 1e9);
+        snprintf(slot->plan, sizeof(slot->plan), ", next try in %s s", seconds(pause, text));
+    else
+        slot->plan[0] = '\0';
+}
+
+/* "failed 4 times (exit code 3), next try in 2 s", or the first time why alone. */
+static const char *tell_failure(const struct slot *slot, char *text, size_t size)
+{
+    if (slot->failures > 1)
+        snprintf(text, size, "failed %u times (%s)%s", slot->failures, slot->why, slot->plan);
+    else
+        snprintf(text, size, "%s%s", slot->why, slot->plan);
+    return text;
+}
+
+/* Why no process could be made. */
+static void describe_error(int error, char *text, size_t size)
+{
+    const char *hint = "";
+
+    if (error == EAGAIN)
+        hint = "; its threads, processes or memory are at their limit: TasksMax= of httpd's systemd "
+               "unit, RLIMIT_NPROC of httpd's user";
+    else if (error == ENOMEM)
+        hint = "; there is no memory: MemoryMax= of httpd's systemd unit, or the machine's";
+    else if (error == EMFILE || error == ENFILE)
+        hint = "; there are no descriptors: LimitNOFILE= of httpd's systemd unit";
+    else if (error == ENOENT)
+        hint = "; DoorRuntimeDir is not there, or cannot be written in";
+    snprintf(text, size, "%s%s", strerror(error), hint);
 }
 
 /* The slot's process, or the one that is to take over. */
@@ -169,10 +210,15 @@ void slot_fill(struct slot *slot, int64_t now)
     free(strings);
     p = new_process(slot, now);
     if (p == NULL || launch_process(p) == -1) {
-        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
+        char why[REASON_MAX], text[REASON_MAX + 128];
+
+        describe_error(errno, why, sizeof(why));
+        app_show_event(slot->app, 0, "cannot be launched: %s", why);
         if (p != NULL)
             free_process(p);
-        note_failure(slot, now);
+        note_failure(slot, why, now);
+        output_log(LOG_ERR, DOORNO(0401) "%s: cannot be launched: %s", def->name,
+                   tell_failure(slot, text, sizeof(text)));
         return;
     }
     if (slot->current != NULL)
@@ -208,10 +254,16 @@ static void look_at_leaving(struct process *p, int64_t now)
     p->look_ns = NEVER;
     if (calls.inside > 0)
         p->tell_ns = now + p->quiet_ns;
+    if (p->is_patient && calls.inside == 0) {
+        p->is_patient = 0;
+        p->deadline_ns = now + p->def->stop_ns;
+    }
     if (now >= p->deadline_ns) {
         if (!p->is_killed)
-            output_log(LOG_ERR, "%s[%ld]: has not ended in time, killed with %u calls",
+            output_log(LOG_ERR, DOORNO(0402) "%s[%ld]: has not ended in time, killed with %u calls",
                        p->def->name, (long)p->pid, calls.inside);
+        if (!p->is_killed)
+            app_show_event(p->app, p->pid, "killed, it has not ended in time");
         p->is_killed = 1;
         signal_process(p, SIGKILL);
         p->deadline_ns = now + KILL_AGAIN;
@@ -220,6 +272,8 @@ static void look_at_leaving(struct process *p, int64_t now)
     } else if (!p->is_told) {
         p->look_ns = now + LEAVE_TICK;
     }
+    if (p->is_patient)
+        p->look_ns = now + LEAVE_TICK;
 }
 
 void process_leave(struct process *p, int64_t now)
@@ -235,7 +289,8 @@ void process_leave(struct process *p, int64_t now)
     if (p->state == STARTING)
         p->is_ready = 1;
     p->state = LEAVING;
-    p->deadline_ns = now + p->def->stop_ns;
+    p->is_patient = p->app->is_drained;
+    p->deadline_ns = p->is_patient ? NEVER : now + p->def->stop_ns;
     app_show(p->app);
     look_at_leaving(p, now);
 }
@@ -263,6 +318,7 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
         output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
                    reason);
         atomic_fetch_add(&app_row(app)->restarts, 1);
+        app_show_event(slot->app, slot->current->pid, "replaced: %s", reason);
     }
     slot->is_due = 1;
     slot->due_reason = reason;
@@ -292,6 +348,7 @@ void process_come_up(struct process *p, int64_t now)
     }
     slot->is_due = 0;
     output_log(LOG_NOTICE, "%s[%ld]: is up", p->def->name, (long)p->pid);
+    app_show_event(p->app, p->pid, "up");
     app_show(p->app);
     if (old != NULL)
         process_leave(old, now);
@@ -301,8 +358,8 @@ void process_come_up(struct process *p, int64_t now)
 
 static void describe_end(const struct process *p, int status, char *text, size_t size)
 {
-    if (p->failure.step[0] != '\0')
-        snprintf(text, size, "%s failed: %s", p->failure.step, strerror(p->failure.error));
+    if (p->failure.step != 0)
+        launch_describe(p->def, &p->failure, text, size);
     else if (WIFSIGNALED(status))
         snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
                  WCOREDUMP(status) ? ", core dumped" : "");
@@ -310,8 +367,8 @@ static void describe_end(const struct process *p, int status, char *text, size_t
         snprintf(text, size, "exit code %d", WEXITSTATUS(status));
 }
 
-/* The slot has lost its process: what is to take over does, or the next one is launched. */
-static void lose(struct slot *slot, const struct process *p, int64_t now)
+/* The slot has lost its process: what is to take over does (0), or the next one is launched. */
+static int lose(struct slot *slot, const struct process *p, const char *why, int64_t now)
 {
     int64_t least = pause_after(p->def, slot->failures);
 
@@ -324,10 +381,11 @@ static void lose(struct slot *slot, const struct process *p, int64_t now)
     if (slot->successor != NULL) {
         slot->current = slot->successor;
         slot->successor = NULL;
-        return;
+        return 0;
     }
     atomic_fetch_add(&app_row(p->app)->restarts, 1);
-    note_failure(slot, now);
+    note_failure(slot, why, now);
+    return 1;
 }
 
 /* One that was not asked to end has. */
@@ -335,14 +393,17 @@ static void crash(struct process *p, const char *how, int64_t now)
 {
     struct slot *slot = p->slot;
     struct board_app *row = app_row(p->app);
-    int was_up = p->state == UP;
+    const char *when = p->state == UP ? "" : " before it was up";
+    const char *stays = slot->successor == p ? "; the old process stays" : "";
+    char text[REASON_MAX + 128];
 
-    output_log(LOG_ERR, "%s[%ld]: ended%s: %s%s", p->def->name, (long)p->pid,
-               was_up ? "" : " before it was up", how,
-               slot->successor == p ? "; the old process stays" : "");
+    app_show_event(p->app, p->pid, "ended%s: %s", when, how);
+    if (lose(slot, p, how, now))
+        how = tell_failure(slot, text, sizeof(text));
+    output_log(LOG_ERR, DOORNO(0403) "%s[%ld]: ended%s: %s%s", p->def->name, (long)p->pid, when,
+               how, stays);
     atomic_fetch_add(&row->crashes, 1);
     atomic_store(&row->crash_time, (int64_t)time(NULL));
-    lose(slot, p, now);
 }
 
 /*
@@ -352,9 +413,10 @@ static void crash(struct process *p, const char *how, int64_t now)
  */
 static void lose_door(struct process *p, int64_t now)
 {
-    output_log(LOG_WARNING, "%s[%ld]: its door is gone, the next process is started", p->def->name,
+    output_log(LOG_WARNING, DOORNO(0404) "%s[%ld]: its door is gone, the next process is started", p->def->name,
                (long)p->pid);
-    lose(p->slot, p, now);
+    lose(p->slot, p, "its door was gone", now);
+    app_show_event(p->app, p->pid, "replaced: its door is gone");
     p->slot = NULL;
     p->is_ready = 0;
     p->quiet_ns = S;
@@ -378,10 +440,8 @@ static void read_failure(struct process *p)
 {
     struct launch_failure failure;
 
-    if (p->status_fd != -1 && read(p->status_fd, &failure, sizeof(failure)) == sizeof(failure)) {
+    if (p->status_fd != -1 && read(p->status_fd, &failure, sizeof(failure)) == sizeof(failure))
         p->failure = failure;
-        p->failure.step[sizeof(p->failure.step) - 1] = '\0';
-    }
 }
 
 void process_bury(struct process *p, int status, int64_t now)
@@ -389,7 +449,7 @@ void process_bury(struct process *p, int status, int64_t now)
     struct supervisor *sv = p->app->sv;
     struct process **link = &sv->processes;
     struct app *app = p->app;
-    char how[200];
+    char how[REASON_MAX];
 
     while (*link != p)
         link = &(*link)->next;
@@ -418,6 +478,8 @@ void process_bury(struct process *p, int status, int64_t now)
 
 static void look_at_starting(struct process *p, int64_t now)
 {
+    char why[64], times[128] = "";
+
     if (p->is_ready || door_dir_is_attached(p->dir->fd, p->def, p->serial)) {
         process_come_up(p, now);
         return;
@@ -425,10 +487,13 @@ static void look_at_starting(struct process *p, int64_t now)
     p->look_ns = now + ATTACH_TICK;
     if (now < p->deadline_ns)
         return;
-    output_log(LOG_ERR, "%s[%ld]: has no door after %.1f s, is stopped%s", p->def->name,
-               (long)p->pid, (double)p->def->start_ns / 1e9,
-               p->slot->successor == p ? "; the old process stays" : "");
-    note_failure(p->slot, now);
+    snprintf(why, sizeof(why), "no door after %.1f s", (double)p->def->start_ns / 1e9);
+    note_failure(p->slot, why, now);
+    if (p->slot->failures > 1)
+        snprintf(times, sizeof(times), "; failed %u times%s", p->slot->failures, p->slot->plan);
+    output_log(LOG_ERR, DOORNO(0405) "%s[%ld]: has %s (start-timeout=), is stopped%s%s", p->def->name,
+               (long)p->pid, why, times, p->slot->successor == p ? "; the old process stays" : "");
+    app_show_event(p->app, p->pid, "stopped: %s", why);
     process_leave(p, now);
 }
 
@@ -446,7 +511,7 @@ static int hangs(const struct process *p, const struct app_definition *def, int6
     calls_look(p->app->sv->start.calls, p->serial, now, &calls);
     if (calls.is_in_time || (calls.is_untimed && !def->has_own_busy))
         return 0;
-    output_log(LOG_ERR, "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
+    output_log(LOG_ERR, DOORNO(0406) "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
                (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
     return 1;
 }

@@ -4,7 +4,10 @@
  * state.c: finding one's way in what the supervisor knows, and showing it on the
  * board.  Decides nothing.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "state.h"
 
@@ -32,7 +35,7 @@ int64_t app_retry_ns(const struct app *app)
 {
     int64_t retry = NEVER;
 
-    for (unsigned i = 0; i < app->slot_count; i++)
+    for (unsigned i = 0; i < app->slot_count && !app->is_drained; i++)
         if (app->slots[i].retry_ns < retry)
             retry = app->slots[i].retry_ns;
     return retry;
@@ -52,13 +55,14 @@ struct board_app *app_row(const struct app *app)
     return app->has_row ? &app->sv->start.board->apps[app->def->row] : &nowhere;
 }
 
-/* What requests without a process are to do. */
-static enum app_state state_of(const struct app *app)
+enum app_state app_state_of(const struct app *app)
 {
     int is_starting = 0;
 
     if (app->is_removed || app->sv->is_stopping)
         return APP_DOWN;
+    if (app->is_drained)
+        return APP_DRAINED;
     for (unsigned i = 0; i < app->slot_count; i++) {
         const struct process *p = app->slots[i].current;
 
@@ -87,5 +91,20 @@ void app_show(const struct app *app)
     atomic_store(&row->max_requests, app->def->max_requests);
     atomic_store(&row->start_ns, app->def->start_ns);
     atomic_store(&row->retry_ns, app_retry_ns(app));
-    atomic_store(&row->state, state_of(app));
+    atomic_store(&row->state, app_state_of(app));
+}
+
+void app_show_event(struct app *app, pid_t pid, const char *format, ...)
+{
+    struct board_app *row = app_row(app);
+    struct board_event *event = &row->events[app->event_count++ % BOARD_EVENTS];
+    struct timespec now;
+    va_list args;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    va_start(args, format);
+    vsnprintf(event->text, sizeof(event->text), format, args);
+    va_end(args);
+    atomic_store(&event->pid, pid);
+    atomic_store(&event->time_ms, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 }

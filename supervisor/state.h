@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * state.h: what the supervisor knows; supervisor.c owns it, and its one thread uses
- * it.
+ * state.h: what the supervisor knows; supervisor.c owns it.  Its main thread uses it, and
+ * ctl.c's while that one sleeps, under ctl.c's lock.
  *
  * An application has as many slots as it has instances.  A slot has a process
  * that is up (or comes up), and during a replacement the next one:
@@ -20,6 +20,8 @@
 #define S     (1000 * MS)
 #define NEVER INT64_MAX
 
+#define REASON_MAX 640 /* bytes of why a process has failed */
+
 enum process_state { STARTING, UP, LEAVING };
 
 struct process {
@@ -36,6 +38,7 @@ struct process {
     int asks_for_successor;  /* it wants another process in its place */
     int is_told;             /* SIGTERM was sent */
     int is_killed;           /* SIGKILL was */
+    int is_patient;          /* it may leave as slowly as its calls like: the time runs after these */
     int64_t up_ns;
     int64_t deadline_ns; /* of starting, or leaving */
     int64_t look_ns;     /* when to look again: at its door, or its calls */
@@ -51,6 +54,8 @@ struct slot {
     struct process *current;   /* up, or starting if there was none */
     struct process *successor; /* starting, to take over from current */
     unsigned failures;         /* in a row */
+    char why[REASON_MAX];      /* of the last of these, */
+    char plan[80];             /* and what is done about it, as the log tells */
     int64_t retry_ns;          /* when to launch the next, or NEVER */
     int is_due;                /* current is to be replaced, at retry_ns if that is set */
     const char *due_reason;
@@ -62,8 +67,10 @@ struct app {
     struct app_definition *def;
     int is_defined;             /* by the messages that come */
     int is_removed;             /* all its processes leave */
+    int is_drained;             /* the same, until doorctl starts it */
     int has_row;                /* def->row is its own, and not that of one that came later */
     struct app_program_id seen; /* which file its program was when it was looked at last */
+    uint32_t event_count; /* that have been shown */
     unsigned slot_count;
     struct slot slots[APP_INSTANCES_MAX];
 };
@@ -91,6 +98,9 @@ struct app *app_find(const struct supervisor *sv, const char *name);
 
 unsigned app_process_count(const struct app *app);
 
+/* What requests without a process are to do. */
+enum app_state app_state_of(const struct app *app);
+
 /* When the next slot is to be filled, or NEVER. */
 int64_t app_retry_ns(const struct app *app);
 
@@ -102,6 +112,10 @@ struct board_app *app_row(const struct app *app);
 
 /* Brings that up to date. */
 void app_show(const struct app *app);
+
+/* Shows what has happened to it, or to a process of it (pid; or 0). */
+void app_show_event(struct app *app, pid_t pid, const char *format, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
 
 /* ---------------------------------------------------------------- slot.c */
 
@@ -144,6 +158,11 @@ void app_leave(struct supervisor *sv, int64_t now);
 /* httpd runs without mod_door now. */
 void app_leave_all(struct supervisor *sv, int64_t now);
 
+/* What doorctl(8) asks for; enum ctl_result. */
+int app_restart(struct app *app, int64_t now);
+int app_drain(struct app *app, int64_t now);
+int app_start(struct app *app, int64_t now);
+
 /* Launches what is due. */
 void app_fill(struct app *app, int64_t now);
 
@@ -161,5 +180,18 @@ void app_reap(struct supervisor *sv, int64_t now);
 /* What an earlier supervisor has left behind. */
 void stray_find(struct supervisor *sv, int64_t now);
 void stray_end(struct supervisor *sv, int64_t now);
+
+/* ----------------------------------------------------------------- ctl.c */
+
+/* Makes the supervisor's own door; wake_fd: a byte to it wakes the main thread. */
+void ctl_open(struct supervisor *sv, int wake_fd);
+
+/* The main thread holds the lock, but while it sleeps. */
+void ctl_lock(void);
+void ctl_unlock(void);
+
+/* Sees to it that the door has its name in the directory that is used now; takes it away. */
+void ctl_check_name(const struct supervisor *sv);
+void ctl_close(const struct supervisor *sv);
 
 #endif

@@ -20,6 +20,7 @@
 #include <door_compat.h>
 
 #include "state.h"
+#include "tag.h"
 
 #define ORPHAN_TICK                                                                                \
     (1 * S) /* how often the parent is looked for, where the kernel does not tell                  \
@@ -103,6 +104,7 @@ static int take_file(struct supervisor *sv, int kind, FILE *file, int *log_fd, i
 
 static void stop_listening(struct supervisor *sv, int kind, int64_t now)
 {
+    ctl_close(sv); /* whoever takes over has a door of that kind of its own */
     close(sv->start.control_fd);
     sv->start.control_fd = -1;
     sv->left_ns = NEVER; /* nothing more is to be told */
@@ -119,13 +121,13 @@ static void read_control(struct supervisor *sv, int64_t now)
     int kind = control_receive(sv->start.control_fd, sv->start.parent, &file, &log_fd);
 
     if (kind == -1 && errno == EPERM) {
-        output_log(LOG_ERR, "supervisor: a message came that is not httpd's parent's");
+        output_log(LOG_ERR, DOORNO(0502) "supervisor: a message came that is not httpd's parent's");
         return;
     }
     if (kind == -1 && (errno == EAGAIN || errno == EINTR))
         return;
     if (kind == -1 || take_file(sv, kind, file, &log_fd, now) == -1) {
-        output_log(LOG_ERR, "supervisor: what is to run has come in part only: %s",
+        output_log(LOG_ERR, DOORNO(0503) "supervisor: what is to run has come in part only: %s",
                    strerror(errno));
         control_ask_again(sv->start.control_fd);
     } else if (kind == CONTROL_RESTART) {
@@ -368,14 +370,14 @@ static void check_dir(struct supervisor *sv, int64_t now)
     if (dir == NULL) {
         if (errno != told)
             output_log(LOG_CRIT,
-                       "supervisor: cannot make a directory for doors in %s: %s; it is tried again",
+                       DOORNO(0504) "supervisor: cannot make a directory for doors in %s: %s; it is tried again",
                        sv->runtime_parent, strerror(errno));
         told = errno;
         return;
     }
     told = 0;
     if (old != NULL)
-        output_log(LOG_WARNING, "supervisor: %s: %s, doors are in %s from now on", old->path,
+        output_log(LOG_WARNING, DOORNO(0505) "supervisor: %s: %s, doors are in %s from now on", old->path,
                    runtime_dir_is_there(old) ? "DoorRuntimeDir has changed" : "it is gone",
                    dir->path);
     sv->dir = dir;
@@ -390,12 +392,27 @@ static void check_names(struct supervisor *sv, int64_t now)
     if (sv->is_stopping)
         return;
     check_dir(sv, now);
+    if (sv->start.control_fd != -1)
+        ctl_check_name(sv);
     process_check_doors(sv, now);
 }
 
 static int is_done(const struct supervisor *sv)
 {
     return (sv->is_stopping || sv->is_left) && sv->processes == NULL && sv->kill_strays_ns == NEVER;
+}
+
+/* poll(2); meanwhile ctl.c may change what there is, but frees no process. */
+static int sleep_until_event(const struct waiting *w, int ms)
+{
+    int result, error;
+
+    ctl_unlock();
+    result = poll(w->fds, w->count, ms);
+    error = errno;
+    ctl_lock();
+    errno = error;
+    return result;
 }
 
 static void work(struct supervisor *sv)
@@ -426,11 +443,9 @@ static void work(struct supervisor *sv)
         }
         if (is_done(sv))
             break;
-        if (collect(sv, &w) == -1 || poll(w.fds, w.count, timeout_ms(sv, now)) == -1) {
-            const struct timespec pause = {.tv_nsec = 10 * MS};
-
+        if (collect(sv, &w) == -1 || sleep_until_event(&w, timeout_ms(sv, now)) == -1) {
             if (errno != EINTR)
-                nanosleep(&pause, NULL); /* no memory: processes end, and it comes back */
+                sleep_until_event(&(struct waiting){0}, 10); /* no memory: it comes back */
             continue;
         }
         take_events(sv, &w, door_now_ns());
@@ -450,6 +465,8 @@ void supervisor_run(const struct supervisor_start *start)
     setsid();
     sv->must_ask_parent = end_with_parent(SIGTERM) == -1;
     stray_find(sv, door_now_ns());
+    ctl_lock();
+    ctl_open(sv, signal_pipe[1]);
     work(sv);
     runtime_dir_release(sv->dir);
     output_flush(FLUSH_MAX);

@@ -9,7 +9,7 @@
  *     httpd's children <------- board: which processes are up ----------- supervisor
  *
  * From the bottom up: each file uses only those above it in this list (scripts/t/layers.t).
- * httpd uses those up to runtime_dir.c, too; state.h is the supervisor's alone.
+ * httpd uses those up to program.c, too; state.h is the supervisor's alone.
  *
  *     definition.c   what an administrator has written of an application
  *     control.c      the messages
@@ -18,12 +18,14 @@
  *     name.c         what ps(1) shows
  *     identity.c     tells processes apart that are no children
  *     runtime_dir.c  the directories that doors lie in
+ *     program.c      what kind of file a program is
  *     launch.c       starts a process
  *     output.c       what applications print, on its way to the log
  *     state.c        looking things up, and showing them on the board
  *     slot.c         the life of one process
  *     wanted.c       what is to run, and what that means for slots
  *     stray.c        what an earlier supervisor has left behind
+ *     ctl.c          the supervisor's own door, for doorctl
  *     supervisor.c   what happens, and whose turn it is
  *
  * The supervisor believes nothing that a child of httpd or an application could
@@ -43,7 +45,7 @@
 #include "calls.h"
 
 /* Has parted from an earlier one when messages, the board or definitions change their form. */
-#define SUPERVISOR_VERSION 3
+#define SUPERVISOR_VERSION 4
 
 /* ---------------------------------------------------------- definition.c */
 
@@ -52,12 +54,14 @@
 #define APP_INSTANCES_MAX 64           /* processes of one application that are up at a time */
 #define APP_GROUPS_MAX    64           /* supplementary groups */
 #define APP_RLIMITS_MAX   8            /* limits that can be set */
+#define APP_USER_MAX      63           /* bytes of a user's name, as messages show it */
 #define DEFINITION_MAX    (128 * 1024) /* bytes of one definition */
 
 struct app_rlimit {
     int resource; /* RLIMIT_... */
     int is_set;
     rlim_t soft, hard;
+    char name[16]; /* as it was written */
 };
 
 /* Which file a program was, and which ones are watched besides: others are another program. */
@@ -96,6 +100,7 @@ struct app_definition {
     struct app_program_id program;
     char name[APP_NAME_MAX + 1];
     char reserved_name[7];
+    char user[APP_USER_MAX + 1]; /* its user's name; "" if it has none */
 };
 
 /* The definition's strings; freed with free().  They point into it. */
@@ -136,7 +141,8 @@ enum app_state {
     APP_DOWN,     /* not to be launched: its definition is wrong */
     APP_STARTING, /* a process is expected to be up soon */
     APP_UP,
-    APP_BACKOFF /* it failed, and waits for its next try */
+    APP_BACKOFF, /* it failed, and waits for its next try */
+    APP_DRAINED  /* down until doorctl starts it */
 };
 
 /* Of one process, by httpd's children, without locks; what runs and waits there, calls.h tells. */
@@ -152,6 +158,16 @@ struct board_cell {
     char padding[68];          /* no cache line for two processes */
 };
 
+#define BOARD_EVENTS     8
+#define BOARD_EVENT_SIZE 160 /* bytes of its text, with a NUL */
+
+/* Something that has happened to an application, for people: "ended: signal 11 ...". */
+struct board_event {
+    _Atomic int64_t time_ms; /* since the epoch; 0: nothing yet */
+    _Atomic int64_t pid;     /* of the process; 0: none */
+    char text[BOARD_EVENT_SIZE]; /* while it is written, some of each of two */
+};
+
 struct board_app {
     char name[APP_NAME_MAX + 1]; /* written by httpd's parent when the row is free */
     _Atomic uint32_t state;      /* enum app_state */
@@ -163,6 +179,7 @@ struct board_app {
     _Atomic uint64_t crashes;   /* that ended unasked */
     _Atomic int64_t crash_time; /* of the last, in seconds since the epoch; 0: never */
     _Atomic uint32_t turn;      /* which instance is looked at first */
+    struct board_event events[BOARD_EVENTS]; /* the last ones, in any order */
     _Atomic uint32_t instances[APP_INSTANCES_MAX]; /* 1 + the index of a cell; 0: none is up */
 };
 
@@ -267,6 +284,27 @@ int process_signal(pid_t pid, int signo, process_check *is_it, const void *data)
 /* What ps(1) is to show, in place of main()'s arguments, which are written over. */
 void name_process(char *argv0, const char *name);
 
+/* ------------------------------------------------------------- program.c */
+
+#define PROGRAM_LINE_MAX 256 /* bytes of a script's first line that Linux reads */
+
+enum program_kind {
+    PROGRAM_UNREAD, /* it cannot be read, which does not mean that it cannot be run */
+    PROGRAM_BINARY,
+    PROGRAM_SCRIPT, /* "#!" */
+    PROGRAM_TEXT    /* neither, or empty: the system cannot run it */
+};
+
+struct program {
+    enum program_kind kind;
+    int has_return;                         /* a script's first line ends with CR LF, */
+    int is_bare;                            /* and nothing stands behind the interpreter */
+    char interpreter[PROGRAM_LINE_MAX + 1]; /* without the CR */
+    char argument[PROGRAM_LINE_MAX + 1];    /* the first, or "" */
+};
+
+void program_look(const char *path, struct program *program);
+
 /* -------------------------------------------------------------- launch.c */
 
 struct launched {
@@ -276,10 +314,27 @@ struct launched {
     int output_fd; /* what it prints */
 };
 
+/* What a process could not do before its program ran. */
+enum launch_step {
+    LAUNCH_SESSION = 1,
+    LAUNCH_RLIMIT, /* rlimit: which of the definition's */
+    LAUNCH_GROUPS,
+    LAUNCH_GROUP,
+    LAUNCH_USER,
+    LAUNCH_ROOT, /* it is still allowed to become root again */
+    LAUNCH_DIRECTORY,
+    LAUNCH_PROGRAM
+};
+
 struct launch_failure {
     int error;
-    char step[28];
+    int step; /* enum launch_step; 0: none */
+    int rlimit;
 };
+
+/* In words that an administrator can act on. */
+void launch_describe(const struct app_definition *def, const struct launch_failure *failure,
+                     char *text, size_t size);
 
 /* Starts a process.  The descriptors are non-blocking, and the caller's. */
 int launch(const struct app_definition *def, const char *door_path, struct launched *launched);
@@ -398,6 +453,7 @@ struct supervisor_start {
     int request_fd;
     int alive_fd; /* of a pipe: its end tells that no child of httpd has the board any more */
     pid_t parent;
+    uid_t user; /* httpd's: who may call ctl.c's door, besides root and who runs this */
     struct board *board;
     struct calls *calls;
     struct ledger *ledger;
@@ -417,6 +473,7 @@ struct ledger {
     _Atomic int64_t pids[BOARD_CELLS];   /* of the process with that cell, or 0 */
     _Atomic uint64_t began[BOARD_CELLS]; /* process_began(); 0: not known */
     _Atomic int64_t stop_ns[BOARD_CELLS]; /* how long it may take to end */
+    _Atomic uint64_t drained[APP_MAX]; /* of the application with that row, if it is drained: its key */
 };
 
 struct ledger *ledger_make(void);

@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
+#include "ctl.h"
 #include "state.h"
+#include "tag.h"
 
 #define WATCH_TICK (2 * S) /* how often programs are looked at */
 
@@ -22,7 +24,8 @@ void app_fill(struct app *app, int64_t now)
         struct slot *slot = &app->slots[i];
         int is_wanted = slot->current == NULL || (slot->is_due && slot->successor == NULL);
 
-        if (is_wanted && slot->retry_ns <= now && !app->is_removed && !app->sv->is_stopping)
+        if (is_wanted && slot->retry_ns <= now && !app->is_removed && !app->is_drained &&
+            !app->sv->is_stopping)
             slot_fill(slot, now);
     }
 }
@@ -37,6 +40,15 @@ void app_try_again(struct supervisor *sv, int64_t now)
             }
 }
 
+/* Where the next supervisor finds it, if this one dies. */
+static void note_drained(struct app *app, int is_drained)
+{
+    app->is_drained = is_drained;
+    if (app->has_row)
+        atomic_store(&app->sv->start.ledger->drained[app->def->row],
+                     is_drained ? calls_path_key(app->def->name) : 0);
+}
+
 static void remove_app(struct app *app)
 {
     struct app **link = &app->sv->apps;
@@ -44,6 +56,7 @@ static void remove_app(struct app *app)
     while (*link != app)
         link = &(*link)->next;
     *link = app->next;
+    note_drained(app, 0);
     atomic_store(&app_row(app)->state, APP_FREE);
     free(app->def);
     free(app);
@@ -72,7 +85,7 @@ static int add_app(struct supervisor *sv, struct app_definition *def, int64_t no
     struct app *app = calloc(1, sizeof(*app));
 
     if (app == NULL) {
-        output_log(LOG_ERR, "%s: cannot be launched: %s", def->name, strerror(errno));
+        output_log(LOG_ERR, DOORNO(0407) "%s: cannot be defined: %s", def->name, strerror(errno));
         free(def);
         errno = ENOMEM;
         return -1;
@@ -83,6 +96,7 @@ static int add_app(struct supervisor *sv, struct app_definition *def, int64_t no
     app->next = sv->apps;
     sv->apps = app;
     take_row(app);
+    app->is_drained = atomic_load(&sv->start.ledger->drained[def->row]) == calls_path_key(def->name);
     set_slots(app, def->instances, now);
     app_show(app);
     app_fill(app, now);
@@ -151,7 +165,7 @@ int app_define(struct supervisor *sv, void *data, size_t len, int64_t now)
     struct app *app;
 
     if (!definition_is_whole(data, len)) {
-        output_log(LOG_ERR, "supervisor: got a definition that is none");
+        output_log(LOG_ERR, DOORNO(0501) "supervisor: got a definition that is none");
         free(data);
         return 0;
     }
@@ -222,9 +236,74 @@ void app_stop_all(struct supervisor *sv, int64_t now)
         app_show(app);
     }
     /* Nobody is left to call: waiting for calls to end would be for nothing. */
-    for (struct process *p = sv->processes; p != NULL; p = p->next)
+    for (struct process *p = sv->processes; p != NULL; p = p->next) {
         if (!p->is_told)
             process_tell_to_end(p);
+        if (p->is_patient)
+            p->deadline_ns = now + p->def->stop_ns;
+        p->is_patient = 0;
+    }
+}
+
+/* ------------------------------------------------------ what doorctl asks for */
+
+/* Not if it waits for its next try: that is made at once then. */
+static int is_being_replaced(const struct app *app)
+{
+    for (unsigned i = 0; i < app->slot_count; i++) {
+        const struct slot *slot = &app->slots[i];
+
+        if (slot->successor != NULL ||
+            (slot->current != NULL ? slot->current->state == STARTING
+                                   : !app->def->has_overlap && app_process_count(app) > 0))
+            return 1;
+    }
+    return 0;
+}
+
+int app_restart(struct app *app, int64_t now)
+{
+    if (app->is_drained)
+        return CTL_DRAINED;
+    if (is_being_replaced(app))
+        return CTL_BUSY;
+    for (unsigned i = 0; i < app->slot_count; i++) {
+        app->slots[i].failures = 0; /* an administrator's new try */
+        if (app->slots[i].current != NULL)
+            slot_replace(&app->slots[i], "doorctl has asked for that", now);
+        else
+            app->slots[i].retry_ns = now;
+    }
+    app_fill(app, now);
+    app_show(app);
+    return CTL_OK;
+}
+
+int app_drain(struct app *app, int64_t now)
+{
+    if (app->is_drained)
+        return CTL_DRAINED;
+    output_log(LOG_NOTICE, "%s: is drained, doorctl has asked for that", app->def->name);
+    note_drained(app, 1);
+    for (unsigned i = 0; i < app->slot_count; i++)
+        slot_empty(&app->slots[i], now);
+    app_show(app);
+    return CTL_OK;
+}
+
+int app_start(struct app *app, int64_t now)
+{
+    if (!app->is_drained)
+        return CTL_RUNS;
+    output_log(LOG_NOTICE, "%s: is started, doorctl has asked for that", app->def->name);
+    note_drained(app, 0);
+    for (unsigned i = 0; i < app->slot_count; i++) {
+        app->slots[i].failures = 0;
+        app->slots[i].retry_ns = now;
+    }
+    app_fill(app, now);
+    app_show(app);
+    return CTL_OK;
 }
 
 /* ---------------------------------------------------------------- programs */
@@ -242,7 +321,7 @@ void app_watch(struct supervisor *sv, int64_t now)
         struct app_strings *strings;
         struct app_program_id id;
 
-        if (!app->def->is_watched || app->is_removed)
+        if (!app->def->is_watched || app->is_removed || app->is_drained)
             continue;
         sv->watch_ns = now + WATCH_TICK;
         strings = definition_strings(app->def);

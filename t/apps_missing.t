@@ -39,11 +39,11 @@ $httpd->configure(app(good => "$dir/bin/good", 'reload=always') . app(program =>
 
 my $check = $httpd->check;
 is $?, 0, 'httpd -t takes a configuration whose programs are missing';
-like $check, qr{httpd\.conf:\d+: DoorApp program: cannot run '\Q$dir\E/bin/program': No such file},
+like $check, qr{httpd\.conf:\d+: DoorApp program: cannot run '\Q$dir\E/bin/program': it does not exist},
     '... and says so';
-like $check, qr{DoorApp script: cannot run '\Q$dir\E/bin/script': its interpreter '\Q$dir\E/bin/sh': No such file},
+like $check, qr{DoorApp script: cannot run '\Q$dir\E/bin/script': its interpreter '\Q$dir\E/bin/sh': it does not exist},
     '... a missing interpreter, too';
-like $check, qr{DoorApp elsewhere: directory=\Q$dir\E/elsewhere must be a directory}, '... a directory';
+like $check, qr{DoorApp elsewhere: directory=\Q$dir\E/elsewhere does not exist}, '... a directory';
 unlike $check, qr/DoorApp good/, '... not of what is there';
 
 ok $httpd->start, 'httpd starts';

@@ -104,7 +104,7 @@ $httpd->script(changed => 'exit 7');
 ok $httpd->graceful, 'httpd restarts, a program is broken';
 ok $httpd->logs(qr/changed\[\d+\]: ended before it was up: exit code 7; the old process stays/, $mark),
     '... the log tells';
-ok $httpd->logs(qr/changed: failed 2 times in a row/, $mark), '... it is tried again later';
+ok $httpd->logs(qr/changed\[\d+\]: .*failed 2 times \(exit code 7\)/, $mark), '... it is tried again later';
 is pid_of('changed'), $changed, '... the old one stays';
 unlink "$dir/bin/changed";
 $mark = $httpd->mark;

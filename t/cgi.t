@@ -121,14 +121,7 @@ ok $httpd->start, 'httpd starts' or diag $httpd->log_text;
 
 my $base = "http://127.0.0.1:$httpd->{port}";
 
-# An answer: status, head, body.
-sub ask {
-    my ($path, @options) = @_;
-    my $text = curl('-i', '-H', 'Expect:', @options, "$base$path");
-    my ($head, $body) = split /\r\n\r\n/, $text, 2;
-    my ($status) = ($head // '') =~ m{^HTTP/1\.1 (\d+)};
-    return {status => $status // 0, head => $head // '', body => $body // ''};
-}
+sub ask { my ($path, @options) = @_; return ask_url("$base$path", @options) }
 
 sub variables { return { $_[0] =~ /^(\w+)=(.*)$/mg } }
 

@@ -257,6 +257,22 @@ sub code { my ($socket) = @_; local $/; return (<$socket> // '') =~ m{^HTTP/1.. 
     is $codes{503}, 4, '... and the others are told at once';
 }
 
+# Without a line of the gateway's own they wait in httpd, which costs the gateway no thread.
+{
+    my @all = map { begin('/lone/sleep?8000') } 1 .. 12;
+    sleep 2;
+    my ($pid) = grep { OwnHttpd::parent_of($_) == $httpd->supervisor }
+        $httpd->processes(qr{door_fcgi --processes 1 --abort-timeout 1s \S+fcgi_probe});
+    my @threads = glob "/proc/$pid/task/*";
+    cmp_ok scalar(@threads), '<', 9, 'twelve ask for one process: no thread for each' or diag scalar @threads;
+    my $kib = DoorTest::process_kib($pid);
+    $kib += DoorTest::process_kib($_) for grep { OwnHttpd::parent_of($_) == $pid } $httpd->processes(qr{door_fcgi --processes 1 --abort});
+    cmp_ok $kib, '<', 2048 + 64 * 12, '... and no memory, its keeper\'s included' unless $ENV{ASAN_OPTIONS};
+    my %codes;
+    $codes{code($_)}++ for @all;
+    is_deeply \%codes, {200 => 1, 503 => 11}, '... and who has waited long enough is told' or diag explain \%codes;
+}
+
 # ---- programs that are used up, or fail
 
 my %pids;

@@ -60,7 +60,7 @@ sub refused {
 
 my $not_allowed = qr/DoorAllow/;
 my $a_link = qr/its name is a symbolic link, which is not followed there/;
-my $no_directory = do { local $! = ENOTDIR; qr/\Q$!\E: door/ };
+my $no_directory = do { local $! = ENOTDIR; qr/\Q$!\E: DOOR\d{4}: door/ };
 
 served('tenant', "DoorHandler $run/tenant/door", 'a released directory');
 served('tenant', "DoorHandler $run/shared/door", '... the second one');

@@ -12,7 +12,7 @@ use Apache::Test qw(-withtestmore);
 use Digest::SHA qw(sha256_hex);
 use DoorTest;
 
-plan tests => 27, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
+plan tests => 28, need { 'HTTP/2 needs a threaded MPM, mod_http2, and a curl that speaks it'
     => \&have_http2 };
 
 my @curl = ('--http2-prior-knowledge');
@@ -64,9 +64,16 @@ wait_for_app('victim') or die;
 my $late = curl(@curl, '-w', ' %{http_code} %{exitcode}', "$base/impatient/stream?lines=2&ms=9000");
 like $late, qr/^line 1\n 200 (?!0$)/, '... so it is when DoorTimeout ends it';
 SKIP: {
-    skip 'nghttp is not there', 4 unless `nghttp --version 2>/dev/null`;
+    skip 'nghttp is not there', 5 unless `nghttp --version 2>/dev/null`;
     my $seen = `nghttp -v --no-dep $base/kitchen/trailers 2>&1`;
     like $seen, qr/x-after: the body/, 'trailers';
+    my $short = substr $sent, 0, 20_000;
+    open my $part, '>', $file or die;
+    print $part $short;
+    close $part or die;
+    # Whether they are told is mod_http2's luck: to httpd the body has ended before they come.
+    $seen = `nghttp -d $file --trailer 'x-sum: 7' $base/kitchen/upload 2>&1`;
+    like $seen, qr/sha256=\Q@{[sha256_hex($short)]}/, '... behind a body whose length is told';
     $seen = `nghttp -v --no-dep $base/nonsense/trailers 2>&1`;
     like $seen, qr/x-before: yes.*x-behind: yes/s, '... the good ones among bad ones';
     unlike $seen, qr/x space|x-line|x-stolen/i, '... and none that is no field';

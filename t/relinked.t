@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # FastCGI programs that are linked with -ldoor_fcgi in place of -lfcgi, beside the same
-# sources with libfcgi behind mod_fcgid.
+# sources with libfcgi behind mod_fcgid; filters, which that does not have, behind door_fcgi.
 
 use strict;
 use warnings FATAL => 'all';
@@ -28,11 +28,31 @@ my $config = <<"CONF";
 LimitRequestBody 0
 DoorApp threads "$ours/threads"
 DoorApp stdio "$ours/stdio"
+DoorApp streams "$ours/streams"
+DoorApp filter "$ours/filter" env=DOOR_FCGI_ROLE=filter
+DoorApp guard "$ours/filter" env=DOOR_FCGI_ROLE=authorizer
+DoorApp confused "$ours/filter" env=DOOR_FCGI_ROLE=judge
+DoorApp their_filter "$httpd->{build}/gateways/door_fcgi --role filter $theirs/filter"
 <Location /d/threads>
     DoorHandler threads
 </Location>
 <Location /d/stdio>
     DoorHandler stdio
+</Location>
+<Location /d/streams>
+    DoorHandler streams
+</Location>
+<FilesMatch "\\.ours\$">
+    DoorHandler filter
+</FilesMatch>
+<FilesMatch "\\.theirs\$">
+    DoorHandler their_filter
+</FilesMatch>
+<Location /d/guard>
+    DoorHandler guard
+</Location>
+<Location /d/confused>
+    DoorHandler confused
 </Location>
 <Location /guarded>
     DoorAccessChecker threads
@@ -49,12 +69,13 @@ FcgidMaxRequestLen 100000000
 </Location>
 Alias /f/threads "$dir/htdocs/threads"
 Alias /f/stdio "$dir/htdocs/stdio"
+Alias /f/streams "$dir/htdocs/streams"
 <Directory "$dir/htdocs">
     Require all granted
 </Directory>
 CONF
 # mod_fcgid runs the file that the URL is mapped to.
-for my $name (qw(threads stdio)) {
+for my $name (qw(threads stdio streams)) {
     next unless $has_fcgid;
     open my $in, '<', "$theirs/$name" or die;
     open my $out, '>', "$dir/htdocs/$name" or die;
@@ -67,14 +88,16 @@ $httpd->configure($config);
 ok $httpd->start, 'httpd starts' or diag $httpd->log_text;
 my $base = "http://127.0.0.1:$httpd->{port}";
 
-sub ask {
+sub ask { my ($path, @options) = @_; return ask_url("$base$path", @options) }
+
+# What a client can tell two answers apart by, but for the time and how the body is framed.
+sub seen {
     my ($path, @options) = @_;
-    my $text = curl('-i', '-H', 'Expect:', @options, "$base$path");
-    my ($head, $body) = split /\r\n\r\n/, $text, 2;
-    my ($status) = ($head // '') =~ m{^HTTP/1\.1 (\d+)};
-    my @headers = sort grep { !/^(Date|Server|Transfer-Encoding|Content-Length|HTTP|Connection|Keep-Alive|Last-Modified|ETag)/i }
-        split /\r\n/, $head // '';
-    return {status => $status // 0, headers => "@headers", body => $body // ''};
+    my $answer = ask($path, @options);
+    my $headers = $answer->{headers};
+    delete @$headers{qw(date server transfer-encoding content-length connection keep-alive last-modified etag)};
+    return {status => $answer->{status}, body => $answer->{body},
+        headers => {map { $_ => join ', ', @{$headers->{$_}} } keys %$headers}};
 }
 
 my $large = "$dir/large";
@@ -92,23 +115,59 @@ SKIP: {
         ['threads?echo'], ['threads?echo', '-d', 'a body'], ['threads?echo', '-d', 'x' x 30_000],
         ['threads?echo', '-d', 'nul', '-H', 'Content-Type: x/y'], ['threads?upload', '-T', $large],
         ['threads?upload', '-d', "a\nb"], ['threads?status=418', '-I'],
-        ['stdio?one'], ['stdio?two', '-d', "first line\nthe rest"], ['stdio?three', '-d', "a line\n" x 4000])
+        ['stdio?one'], ['stdio?two', '-d', "first line\nthe rest"], ['stdio?three', '-d', "a line\n" x 4000],
+        map({ my $room = $_; map { my $body = $_; map { ["streams?$room$_", @$body] }
+            qw(words peek unget lines bytes echo) } [], ['-d', "some words,\nand a \xff line"], ['-d', "line\n" x 5000] }
+            '', 'room-'),
+        ['streams?numbers'], ['streams?room-numbers'], ['streams?closed'], ['streams?attach', '-d', 'two words'])
     {
         my ($query, @options) = @$_;
-        my $here = ask("/d/$query", @options);
-        my $there = ask("/f/$query", @options);
+        my $here = seen("/d/$query", @options);
+        my $there = seen("/f/$query", @options);
         # What names the place, or mod_fcgid has made up: the length of no body, a hop's header.
         s{^(?:SCRIPT_\w+|REQUEST_URI|REMOTE_PORT|PATH\w*|UNIQUE_ID|CONTEXT_\w+|DOCUMENT_ROOT|HTTP_ACCEPT_ENCODING|LD_LIBRARY_PATH|SERVER_SIGNATURE|CONTENT_LENGTH|HTTP_CONNECTION)=[^\n]*\n}{}mg
             for $here->{body}, $there->{body};
         delete @$_{qw(body headers)} for $here->{status} >= 500 ? ($here, $there) : ();
         for ($here, $there) {
-            $_->{headers} =~ s/X-Said: one X-Said: two/X-Said: one, two/ if exists $_->{headers}; # the same
             $_->{body} = length($_->{body}) . ' bytes, ' . sha256_hex($_->{body}) if length($_->{body} // '') > 2000;
         }
         my $what = "$query @{[map { substr $_, 0, 20 } @options]}";
         is_deeply $here, $there, $what;
     }
 }
+
+# ---- filters
+
+SKIP: {
+    skip 'no libfcgi here', 1 unless -x "$theirs/filter";
+    for my $name (qw(ours theirs)) {
+        open my $text, '>', "$dir/htdocs/text.$name" or die;
+        print $text map { "line $_ of the file, which is rather longer than what is read at a time\n" } 1 .. 3000;
+        close $text;
+        open my $empty, '>', "$dir/htdocs/empty.$name" or die;
+        open my $sparse, '>', "$dir/htdocs/sparse.$name" or die;
+        truncate $sparse, 50_000_000 or die;
+        utime 1_000_000_000, 1_000_000_000, glob "$dir/htdocs/*.$name";
+    }
+    for (['text', 'vars'], ['text', 'both', '-d', 'the body, '], ['text', 'both'],
+        ['text', 'twice'], ['text', 'lines'], ['text', 'nothing'], ['empty', 'both', '-d', 'a body'],
+        ['sparse', 'big'], ['text', 'both', '-T', $large], ['none', 'both'])
+    {
+        my ($file, $query, @options) = @$_;
+        my ($here, $there) = map { seen("/$file.$_?$query", @options) } qw(ours theirs);
+        delete @$_{qw(body headers)} for $here->{status} >= 400 ? ($here, $there) : ();
+        $_->{body} = length $_->{body} > 2000 ? sha256_hex($_->{body}) : $_->{body} for grep { exists $_->{body} } $here, $there;
+        is_deeply $here, $there, "a filter: $file?$query @{[map { substr $_, 0, 20 } @options]}"
+            or diag explain $here, $there;
+    }
+    like ask('/text.ours?both', '-d', 'a body')->{body}, qr/^A BODY\[0 0 0\]LINE 1 OF THE FILE/, '... of both';
+    is ask('/none.ours?both')->{status}, 404, '... of nothing';
+    # With libfcgi the file is lost then.
+    like ask('/text.ours?early', '-d', 'a body')->{body}, qr/^\[1 -5 -1\]\[0 -5 0\]LINE 1 OF THE FILE/, '... too early, and then in time';
+}
+is ask('/d/guard?vars', '-d', 'a body')->{body}, "AUTHORIZER none none 0\n[1 -5 -1]0", 'an authorizer has no body';
+is ask('/d/confused?vars')->{status}, 503, 'a role that there is not';
+ok $httpd->logs(qr/DOOR_FCGI_ROLE: responder, authorizer or filter/), '... which the log tells';
 
 # ---- what only we have
 
@@ -150,6 +209,19 @@ is ask('/guarded/static.txt?nonsense')->{status}, 503, '... no answer';
     sysread $socket, my $some, 10_000;
     close $socket;
     is ask('/d/threads?bare')->{status}, 200, 'a client that leaves';
+}
+# One that ends by itself: what it has begun is answered, what waits in its line is told.
+{
+    my @pids = map { my $n = $_; my $pid = fork // die $!; if (!$pid) {
+        sleep 0.05 * $n;
+        my $answer = ask($n == 4 ? '/d/threads?shutdown' : '/d/threads?slow');
+        POSIX::_exit($answer->{status} == 200 && $answer->{body} eq "one\ntwo\n" ? 1
+            : $answer->{status} == 503 && $answer->{headers}{'retry-after'} ? 2 : 3) } $pid } 1 .. 12;
+    my %ends;
+    waitpid($_, 0), $ends{$? >> 8}++ for @pids;
+    ok !exists $ends{3}, 'FCGX_ShutdownPending()' or diag explain \%ends;
+    cmp_ok $ends{1} // 0, '>=', 4, '... what was accepted is answered';
+    ok $httpd->wait_for(sub { ask('/d/threads?bare')->{status} == 200 }), '... it is there again';
 }
 # A graceful restart replaces it while it is asked.
 {

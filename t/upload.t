@@ -15,7 +15,7 @@ use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 48 + 4 * 7 + 3 + 12 + 2 + 4;
+plan tests => 52 + 9 + 4 * 7 + 3 + 12 + 2 + 4;
 
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -37,12 +37,32 @@ sub chunks {
     return $text;
 }
 
-for my $bytes (0, 1, 65_535, 65_536, 65_537, 79_000, 300_000, 5_000_000) {
+# 327,680 is what comes with a call and one whole part of the rest.
+for my $bytes (0, 1, 65_535, 65_536, 65_537, 79_000, 300_000, 327_680, 589_824, 5_000_000) {
     my $body = pattern($bytes);
     is POST('/kitchen/upload', content => $body)->content, digest($body), "upload of $bytes bytes";
     my $answer = parse_response(raw_request(head_of('/kitchen/upload', 'Connection: close',
         'Transfer-Encoding: chunked') . chunks($body, 10_007) . "0\r\n\r\n"));
     is $answer->{body}, digest($body), '... and in chunks';
+}
+
+# What fits goes along with the call, and nobody need ask whether there is more.
+for my $bytes (0, 1, 16_385, 65_535, 65_536) {
+    is POST('/tokens/body', content => pattern($bytes))->content, "came=$bytes whole=1\n",
+        "all $bytes bytes come with the request";
+}
+is POST('/tokens/body', content => pattern(65_537))->content, "came=65536 whole=0\n",
+    '... of 65,537 there is more';
+
+# In more pieces than are kept as such.
+{
+    my ($socket, $body) = (raw_open(), pattern(30_000));
+    raw_send($socket, head_of('/kitchen/upload', 'Connection: close', 'Content-Length: 30000'));
+    for (my $at = 0; $at < 30_000; $at += 750) {
+        raw_send($socket, substr $body, $at, 750);
+        sleep 0.002;
+    }
+    is parse_response(raw_rest($socket))->{body}, digest($body), 'a body in many small pieces';
 }
 
 # Piece by piece, from a client that pauses.
@@ -245,6 +265,12 @@ is $trailed->{body}, "X-Sum: 6\n", 'a trailer of a short body';
 $trailed = parse_response(raw_request(head_of('/kitchen/trailers', 'Connection: close',
     'Transfer-Encoding: chunked') . chunks(pattern(200_000), 9_999) . "0\r\nX-Sum: 7\r\n\r\n"));
 is $trailed->{body}, "X-Sum: 7\n", '... of a long one';
+
+for my $bytes (3, 60_000) {
+    $trailed = parse_response(raw_request(head_of('/kitchen/upload', 'Connection: close',
+        'Transfer-Encoding: chunked') . chunks(pattern($bytes), 9_999) . "0\r\nX-Sum: 7\r\n\r\n"));
+    is $trailed->{body}, digest(pattern($bytes)), "... and $bytes bytes of a body before it";
+}
 
 # ---- broken bodies
 

@@ -33,8 +33,8 @@ sub figure_of {
         : best_rival($work, $run->{summary}{$work->{name}}{$clients}, $goal->{figure}) // return;
     return unless $samples->{$goal->{of}} && $samples->{$against};
     my $ratio = ratio($goal->{figure}, $samples->{$goal->{of}}, $samples->{$against}) // return;
-    return {clients => $clients, value => 0 + sprintf('%.2f', $ratio->{median}),
-        against => $against};
+    my %rounded = map { $_ => 0 + sprintf('%.2f', $ratio->{$_}) } qw(median min max);
+    return {clients => $clients, value => delete $rounded{median}, against => $against, %rounded};
 }
 
 sub points {

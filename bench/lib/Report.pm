@@ -96,7 +96,8 @@ sub who_is_first {
     } @disciplines);
     return "## Who is first\n\nAmong those that do the same task: not httpd's own handlers, nor a bare "
         . "door. What is ours is bold. With\nhow many clients (at how many requests/s) is in brackets "
-        . "where it is not the same for all; who is no more than\n5 % behind the best is level with it.\n\n"
+        . "where it is not the same for all; who is no more than\n5 % behind the best is level with it. Who has errors is "
+        . "not counted.\n\n"
         . row('work', map { $_->[0] } @disciplines) . '|---' x (1 + @disciplines) . "|\n"
         . join('', @rows) . "\n";
 }
@@ -106,9 +107,13 @@ sub who_is_first {
 sub goal_point {
     my ($goal, $point) = @_;
     my $at = $point->{clients} . (work($goal->{work})->{by} eq 'rate' ? '/s' : '');
-    my $against = $goal->{against} eq 'best' ? " ($point->{against})" : '';
+    my @notes = $goal->{against} eq 'best' ? $point->{against} : ();
     my $value = sprintf '%.2f', $point->{value};
-    return "$at: " . ($point->{is_met} ? $value : "**$value missed**") . $against;
+    unless ($point->{is_met}) {
+        $value = "**$value missed**";
+        push @notes, sprintf '%.2f–%.2f', @$point{qw(min max)} if $rounds > 1;
+    }
+    return "$at: $value" . (@notes ? ' (' . join(', ', @notes) . ')' : '');
 }
 
 sub goal_bound {
@@ -119,7 +124,7 @@ sub goal_bound {
     my %clients;
     push @{$clients{$bound->{$_}}}, $_ for sort { $a <=> $b } keys %$bound;
     my @bounds = sort { $clients{$a}[0] <=> $clients{$b}[0] } keys %clients;
-    return "$word " . join(', ', map { "$_ at " . join(' ', @{$clients{$_}}) } @bounds);
+    return "$word " . join(', ', map { "$_ (" . join(', ', @{$clients{$_}}) . ')' } @bounds);
 }
 
 sub goals {
@@ -128,7 +133,8 @@ sub goals {
     my @points = map { @{$_->{points}} } @goals;
     my $met = grep { $_->{is_met} } @points;
     my $md = "## Goals\n\nRatios of mod_door's figures to those of the handler in httpd, or of the "
-        . "best peer (in brackets);\nmedians of the rounds. $met of " . @points . " are met.\n\n"
+        . "best peer (in brackets);\nmedians of the rounds. Where one is missed its spread is said. "
+        . "$met of " . @points . " are met.\n\n"
         . row('work', 'what', 'goal', 'with how many clients: measured') . "|---|---|---|---|\n";
     for my $goal (@goals) {
         my $of = $goal->{of} eq 'mod_door' ? '' : "$goal->{of}: ";
@@ -150,7 +156,7 @@ sub preface {
     return <<"MD" . ($failed ? "\nLeft out, because they do not work here:\n\n$failed" : '') . "\n";
 # Results
 
-Made by `make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
+Made by `${asked}make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
 $machine->{processors} processors ($machine->{processor}), $machine->{memory_gib} GiB, $machine->{kernel};
 load average before it $machine->{load}. $machine->{httpd}, event MPM; $versions.
 MD

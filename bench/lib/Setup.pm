@@ -15,11 +15,14 @@ use File::Temp ();
 use POSIX ();
 
 our @EXPORT = qw($bench $build $programs $gateways $mod_door $dir $httpd $modules $user $is_root
-    $quick $rounds $seconds $large_mib $events_each $rate_connections
+    $asked $quick $rounds $seconds $large_mib $events_each $rate_connections
     settle slurp spew median say_now machine);
 
 our $bench = abs_path(dirname(__FILE__) . '/..');
 our $build = abs_path($ARGV[0] // 'build');
+# What was said to have other than a whole run: "QUICK=1 PEERS=mod_door ".
+our $asked = join '', map { "$_=$ENV{$_} " } grep { ($ENV{$_} // '') ne '' }
+    qw(QUICK WORKS PEERS CONCURRENCY RATES ROUNDS SECONDS LARGE_MIB);
 our $quick = $ENV{QUICK};
 our $rounds = int($ENV{ROUNDS} || ($quick ? 1 : 3));
 our $seconds = int($ENV{SECONDS} || 1);

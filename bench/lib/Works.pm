@@ -16,7 +16,7 @@
 #   answer         the body that has to come, or a pattern
 #   files          name => content: what is to lie in httpd's document root
 #   has_body       bodies are large: the proxies get a buffer for them
-#   needs          database: PostgreSQL with pgbench's tables
+#   needs          database: PostgreSQL with pgbench's tables; file: one of LARGE_MIB
 #   limit          the peer whose figures are one: the handler in httpd, by default
 #   limit_says     its name in the tables' heads, if that is another one
 #   beside         it is measured beside the neighbours by default, too

@@ -11,6 +11,8 @@ use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+plan skip_all => 'it is for Linux' if $^O ne 'linux';
+
 my $here = dirname(__FILE__);
 my %neighbours = (
     busy => ["$here/../neighbour.pl", 'busy'],
@@ -36,7 +38,8 @@ sub stat_of {
 
 sub children_of {
     my ($pid) = @_;
-    return grep { my (undef, $parent) = stat_of($_); ($parent // 0) == $pid } map { m{(\d+)} } glob '/proc/[0-9]*';
+    return grep { my (undef, $parent) = stat_of($_); ($parent // 0) == $pid }
+        map { m{(\d+)} } glob '/proc/[0-9]*';
 }
 
 sub wait_until {

@@ -16,6 +16,16 @@ FCGI_FILE FCGI_streams[3];
 /* ---------------------------------------------------------------- requests */
 
 static char **own_environ; /* before the first request */
+static int has_request;
+
+/* What a program has opened in a stream's place goes with the request. */
+static void close_reopened(void)
+{
+    for (int i = 0; has_request && i < 3; i++)
+        if (FCGI_streams[i].stdio_stream != NULL)
+            fclose(FCGI_streams[i].stdio_stream);
+    has_request = 0;
+}
 
 static void use_stdio(void)
 {
@@ -55,21 +65,25 @@ int FCGI_Accept(void)
     }
     for (int i = 0; i < 3; i++)
         FCGI_streams[i].stdio_stream = NULL;
+    has_request = 1;
     environ = envp;
     return 0;
 }
 
 void FCGI_Finish(void)
 {
-    if (FCGI_streams[0].fcgx_stream == NULL)
+    if (!has_request)
         return;
+    close_reopened();
     use_stdio();
     FCGX_Finish();
 }
 
 int FCGI_StartFilterData(void)
 {
-    return FCGX_CALL_SEQ_ERROR;
+    FCGX_Stream *in = FCGI_streams[0].fcgx_stream;
+
+    return in != NULL ? FCGX_StartFilterData(in) : -1;
 }
 
 void FCGI_SetExitStatus(int status)
@@ -95,6 +109,8 @@ static FILE *unwrap(FCGI_FILE *file)
 
     if (file < FCGI_streams || file >= FCGI_streams + 3)
         free(file);
+    else
+        file->stdio_stream = NULL;
     return stream;
 }
 
@@ -116,6 +132,21 @@ FCGI_FILE *FCGI_popen(const char *command, const char *type)
 FCGI_FILE *FCGI_tmpfile(void)
 {
     return wrap(tmpfile());
+}
+
+/* A stream of the request is no more that when there is a file in its place. */
+FCGI_FILE *FCGI_freopen(const char *path, const char *mode, FCGI_FILE *file)
+{
+    FILE *opened;
+
+    if (file->fcgx_stream == NULL)
+        return freopen(path, mode, file->stdio_stream) != NULL ? file : NULL;
+    FCGX_FClose(file->fcgx_stream);
+    opened = fopen(path, mode);
+    if (opened == NULL)
+        return NULL;
+    *file = (FCGI_FILE){opened, NULL};
+    return file;
 }
 
 int FCGI_fclose(FCGI_FILE *file)
@@ -162,6 +193,16 @@ void FCGI_rewind(FCGI_FILE *file)
 {
     if (!is_fixed(file))
         rewind(file->stdio_stream);
+}
+
+int FCGI_fgetpos(FCGI_FILE *file, fpos_t *position)
+{
+    return is_fixed(file) ? -1 : fgetpos(file->stdio_stream, position);
+}
+
+int FCGI_fsetpos(FCGI_FILE *file, const fpos_t *position)
+{
+    return is_fixed(file) ? -1 : fsetpos(file->stdio_stream, position);
 }
 
 int FCGI_setvbuf(FCGI_FILE *file, char *buf, int mode, size_t size)

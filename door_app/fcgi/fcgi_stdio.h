@@ -44,12 +44,13 @@ void FCGI_Finish(void);
 int FCGI_StartFilterData(void);
 void FCGI_SetExitStatus(int status);
 
-/* The functions of stdio(3). */
+/* The functions of stdio(3), but for gets(), which writes beyond what it is given. */
 void FCGI_perror(const char *text);
 FCGI_FILE *FCGI_fopen(const char *path, const char *mode);
 FCGI_FILE *FCGI_fdopen(int fd, const char *mode);
 FCGI_FILE *FCGI_popen(const char *command, const char *type);
 FCGI_FILE *FCGI_tmpfile(void);
+FCGI_FILE *FCGI_freopen(const char *path, const char *mode, FCGI_FILE *file);
 int FCGI_fclose(FCGI_FILE *file);
 int FCGI_pclose(FCGI_FILE *file);
 int FCGI_fflush(FCGI_FILE *file);
@@ -57,6 +58,8 @@ int FCGI_fileno(FCGI_FILE *file);
 int FCGI_fseek(FCGI_FILE *file, long offset, int whence);
 long FCGI_ftell(FCGI_FILE *file);
 void FCGI_rewind(FCGI_FILE *file);
+int FCGI_fgetpos(FCGI_FILE *file, fpos_t *position);
+int FCGI_fsetpos(FCGI_FILE *file, const fpos_t *position);
 int FCGI_setvbuf(FCGI_FILE *file, char *buf, int mode, size_t size);
 void FCGI_setbuf(FCGI_FILE *file, char *buf);
 int FCGI_fgetc(FCGI_FILE *file);
@@ -100,6 +103,7 @@ void FCGI_clearerr(FCGI_FILE *file);
 #define fdopen   FCGI_fdopen
 #define popen    FCGI_popen
 #define tmpfile  FCGI_tmpfile
+#define freopen  FCGI_freopen
 #define fclose   FCGI_fclose
 #define pclose   FCGI_pclose
 #define fflush   FCGI_fflush
@@ -107,6 +111,8 @@ void FCGI_clearerr(FCGI_FILE *file);
 #define fseek    FCGI_fseek
 #define ftell    FCGI_ftell
 #define rewind   FCGI_rewind
+#define fgetpos  FCGI_fgetpos
+#define fsetpos  FCGI_fsetpos
 #define setvbuf  FCGI_setvbuf
 #define setbuf   FCGI_setbuf
 #define fgetc    FCGI_fgetc

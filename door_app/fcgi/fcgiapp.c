@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
+#include "../gateways/fcgi_role.h"
 #include "fcgiapp.h"
 #include "line.h"
 #include "stream.h"
@@ -21,13 +23,24 @@ struct own {
 };
 
 static int is_cgi;
+static int own_role; /* of requests that are no questions; 0: DOOR_FCGI_ROLE makes no sense */
 
 /* The environment may be a request's later. */
-__attribute__((__constructor__)) static void look_for_door(void)
+__attribute__((__constructor__)) static void look_around(void)
 {
-    const char *path = getenv("DOOR_PATH");
+    const char *path = getenv("DOOR_PATH"), *role = getenv("DOOR_FCGI_ROLE");
 
     is_cgi = path == NULL || *path == '\0';
+    own_role = role != NULL ? fcgi_role_number(role) : FCGI_RESPONDER;
+}
+
+/* 0, or an errno value. */
+static int open_line(void)
+{
+    if (own_role != 0)
+        return line_open();
+    fprintf(stderr, "door_fcgi: DOOR_FCGI_ROLE: responder, authorizer or filter\n");
+    return EINVAL;
 }
 
 int FCGX_IsCGI(void)
@@ -37,14 +50,14 @@ int FCGX_IsCGI(void)
 
 int FCGX_Init(void)
 {
-    return line_open();
+    return open_line();
 }
 
 int FCGX_OpenSocket(const char *path, int backlog)
 {
     (void)path;
     (void)backlog;
-    return line_open() == 0 ? 0 : -1;
+    return open_line() == 0 ? 0 : -1;
 }
 
 int FCGX_InitRequest(FCGX_Request *request, int sock, int flags)
@@ -62,50 +75,76 @@ void FCGX_ShutdownPending(void)
 
 /* ---------------------------------------------------------------- variables */
 
-static char *make_variable(const char *name, const char *value)
-{
-    size_t size = strlen(name) + strlen(value) + 2;
-    char *text = malloc(size);
+/* What is counted in a first pass, and in a second one written: one piece of memory. */
+struct variables {
+    char **envp; /* NULL while they are counted */
+    char *text;  /* behind the pointers */
+    size_t count, len;
+};
 
-    if (text != NULL)
-        snprintf(text, size, "%s=%s", name, value);
-    return text;
+static void add_variable(struct variables *v, const char *name, const char *value)
+{
+    size_t name_len = strlen(name), value_size = strlen(value) + 1;
+
+    if (v->envp != NULL) {
+        v->envp[v->count] = v->text + v->len;
+        memcpy(v->text + v->len, name, name_len);
+        v->text[v->len + name_len] = '=';
+        memcpy(v->text + v->len + name_len + 1, value, value_size);
+    }
+    v->count++;
+    v->len += name_len + 1 + value_size;
 }
 
-static void free_variables(char **envp)
+static void add_number(struct variables *v, const char *name, long long number)
 {
-    for (size_t i = 0; envp != NULL && envp[i] != NULL; i++)
-        free(envp[i]);
-    free(envp);
+    char digits[24];
+
+    snprintf(digits, sizeof(digits), "%lld", number);
+    add_variable(v, name, digits);
 }
 
-/* All of the request's, and the role's name; or NULL. */
-static char **make_variables(struct door_app_request *req, int is_question)
+/* All of the request's, and those of the role; file is a filter's.  0, or -1. */
+static int add_variables(struct variables *v, struct door_app_request *req, int role,
+                         const struct stat *file)
 {
-    size_t count = 2, at = 0, position = 0;
     const char *name, *value;
-    char **envp;
+    size_t position = 0;
+    int more;
 
-    while (door_app_cgi_next(req, &position, &name, &value) == 1)
-        count++;
-    envp = calloc(count, sizeof(*envp));
-    if (envp == NULL)
+    v->count = v->len = 0;
+    add_variable(v, "FCGI_ROLE", fcgi_role_name(role));
+    if (role == FCGI_FILTER) {
+        add_number(v, "FCGI_DATA_LENGTH", (long long)file->st_size);
+        add_number(v, "FCGI_DATA_LAST_MOD", (long long)file->st_mtime);
+    }
+    while ((more = door_app_cgi_next(req, &position, &name, &value)) == 1)
+        if (fcgi_role_has(role, name))
+            add_variable(v, name, value);
+    return more;
+}
+
+/* malloc()ed; or NULL. */
+static char **make_variables(struct door_app_request *req, int role, const struct stat *file)
+{
+    struct variables v = {0};
+
+    if (add_variables(&v, req, role, file) == -1)
         return NULL;
-    envp[at++] = make_variable("FCGI_ROLE", is_question ? "AUTHORIZER" : "RESPONDER");
-    for (position = 0; envp[at - 1] != NULL &&
-                       door_app_cgi_next(req, &position, &name, &value) == 1;)
-        envp[at++] = make_variable(name, value);
-    if (envp[at - 1] != NULL)
-        return envp;
-    free_variables(envp);
-    return NULL;
+    v.envp = malloc((v.count + 1) * sizeof(*v.envp) + v.len);
+    if (v.envp == NULL)
+        return NULL;
+    v.text = (char *)(v.envp + v.count + 1);
+    add_variables(&v, req, role, file);
+    v.envp[v.count] = NULL;
+    return v.envp;
 }
 
 char *FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 {
-    size_t len = strlen(name);
+    size_t len = name != NULL ? strlen(name) : 0;
 
-    for (size_t i = 0; envp != NULL && envp[i] != NULL; i++)
+    for (size_t i = 0; name != NULL && envp != NULL && envp[i] != NULL; i++)
         if (strncmp(envp[i], name, len) == 0 && envp[i][len] == '=')
             return envp[i] + len + 1;
     return NULL;
@@ -113,20 +152,41 @@ char *FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 
 /* ---------------------------------------------------------------- a request */
 
-static int begin(FCGX_Request *request, struct own *own, struct door_app_request *req)
+/* What the program is given of a request in that role: 0, or -1 and it is answered. */
+static int make_parameters(FCGX_Request *request, struct door_app_request *req, int *file_fd)
 {
-    request->envp = make_variables(req, own->is_question);
-    if (request->envp == NULL) {
-        door_app_refuse(req, 503, "Out of memory");
+    struct stat file = {0};
+
+    *file_fd = request->role == FCGI_FILTER ? fcgi_role_open_file(req, &file) : -1;
+    if (request->role == FCGI_FILTER && *file_fd == -1) {
+        door_app_log(req, LOG_ERR, "door_fcgi: no file to filter: %m");
+        door_app_refuse(req, 404, "There is no such file");
         return -1;
     }
+    request->envp = make_variables(req, request->role, &file);
+    if (request->envp != NULL)
+        return 0;
+    if (*file_fd != -1)
+        close(*file_fd);
+    door_app_refuse(req, 503, "Out of memory");
+    return -1;
+}
+
+static int begin(FCGX_Request *request, struct own *own, struct door_app_request *req)
+{
+    int file_fd;
+
+    request->role = own->is_question ? FCGI_AUTHORIZER : own_role;
+    if (make_parameters(request, req, &file_fd) == -1)
+        return -1;
     stream_open(&own->in, STREAM_IN, req);
+    own->in.file_fd = file_fd;
+    own->in.is_at_end = request->role == FCGI_AUTHORIZER; /* it gets no body */
     stream_open(&own->out, STREAM_OUT, req);
     stream_open(&own->err, STREAM_ERR, req);
     /* FastCGI's answer to a question is yes if it does not say otherwise; ours is not. */
     own->out.response.status = own->is_question ? 200 : 0;
     request->requestId = 1;
-    request->role = own->is_question ? FCGI_AUTHORIZER : FCGI_RESPONDER;
     request->in = &own->in;
     request->out = &own->out;
     request->err = &own->err;
@@ -138,7 +198,7 @@ int FCGX_Accept_r(FCGX_Request *request)
     struct own *own = request->own != NULL ? request->own : calloc(1, sizeof(*own));
     struct door_app_request *req;
 
-    if (own == NULL || line_open() != 0)
+    if (own == NULL || open_line() != 0)
         return -1;
     request->own = own;
     for (;;) {
@@ -165,10 +225,13 @@ static void end(FCGX_Request *request, struct own *own)
 
     FCGX_FClose(&own->err);
     FCGX_FClose(&own->out);
+    FCGX_FClose(&own->in);
+    if (own->in.file_fd != -1)
+        close(own->in.file_fd);
     if (!own->out.response.has_head)
         refuse(req);
     cgi_response_end(&own->out.response);
-    free_variables(request->envp);
+    free(request->envp);
     request->envp = NULL;
     request->in = request->out = request->err = NULL;
     request->requestId = 0;
@@ -216,10 +279,16 @@ void FCGX_Finish(void)
     FCGX_Finish_r(&the_request);
 }
 
-int FCGX_StartFilterData(FCGX_Stream *stream)
+int FCGX_Attach(FCGX_Request *request)
 {
-    (void)stream;
-    return FCGX_CALL_SEQ_ERROR;
+    (void)request;
+    return 0;
+}
+
+int FCGX_Detach(FCGX_Request *request)
+{
+    (void)request;
+    return -1;
 }
 
 void FCGX_SetExitStatus(int status, FCGX_Stream *stream)

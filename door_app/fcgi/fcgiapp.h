@@ -7,7 +7,8 @@
  *
  * The door is the one that the environment's DOOR_PATH names.  Each thread that is in
  * FCGX_Accept_r() takes one request at a time.  When the program is told to end (SIGTERM)
- * and all that has come is answered, it says -1.
+ * and all that has come is answered, it says -1.  DOOR_FCGI_ROLE says in which role the
+ * program is called: "responder", which it is without that, "authorizer" or "filter".
  *
  * Threads: a request, and its streams, belong to the thread that has accepted it.
  */
@@ -23,7 +24,7 @@ extern "C" {
 #ifndef FCGI_RESPONDER
 #define FCGI_RESPONDER  1
 #define FCGI_AUTHORIZER 2 /* DoorAuthenticator's, DoorAuthorizer's, DoorAccessChecker's questions */
-#define FCGI_FILTER     3 /* nobody asks for it */
+#define FCGI_FILTER     3 /* of the file that the URL is mapped to */
 #endif
 
 #define FCGX_UNSUPPORTED_VERSION (-2)
@@ -75,11 +76,21 @@ void FCGX_Free(FCGX_Request *request, int close);
 int FCGX_Accept(FCGX_Stream **in, FCGX_Stream **out, FCGX_Stream **err, FCGX_ParamArray *envp);
 void FCGX_Finish(void);
 
-/* From now on FCGX_Accept_r() says -1.  A signal handler may call it. */
+/*
+ * From now on FCGX_Accept_r() says -1, once what was accepted is answered; who waits to be
+ * accepted gets 503.  A signal handler may call it.
+ */
 void FCGX_ShutdownPending(void);
 
-/* FCGX_CALL_SEQ_ERROR: there is no filter's data. */
+/*
+ * In a filter whose request body has been read to its end: from now on the stream is the
+ * file.  0, or -1: this is no filter, or not yet its time.
+ */
 int FCGX_StartFilterData(FCGX_Stream *stream);
+
+/* For programs that answer in a forked process, which cannot be here: 0, and -1. */
+int FCGX_Attach(FCGX_Request *request);
+int FCGX_Detach(FCGX_Request *request);
 
 /* Nobody hears of it. */
 void FCGX_SetExitStatus(int status, FCGX_Stream *stream);
@@ -108,7 +119,7 @@ int FCGX_FFlush(FCGX_Stream *stream);
 /* What is written later is lost, and nothing more can be read. */
 int FCGX_FClose(FCGX_Stream *stream);
 
-/* An errno value, or 0. */
+/* An errno value, FCGX_CALL_SEQ_ERROR, or 0. */
 int FCGX_GetError(FCGX_Stream *stream);
 void FCGX_ClearError(FCGX_Stream *stream);
 

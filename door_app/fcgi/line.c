@@ -27,11 +27,47 @@ static struct {
     pthread_mutex_t lock;
     STAILQ_HEAD(, line_place) places; /* that nobody has taken */
     sem_t count;                      /* of them, and one more once it is over */
+    sem_t has_ended;                  /* the door is served no more, and all is answered */
     int is_open;
     _Atomic int is_over;
 } line = {.lock = PTHREAD_MUTEX_INITIALIZER, .places = STAILQ_HEAD_INITIALIZER(line.places)};
 
 static int is_question;
+
+/* The program takes no more; whoever asked may ask another process. */
+static void send_away(struct door_app_request *req)
+{
+    door_app_refuse(req, 503, "The program is about to end");
+    door_app_header_set(req, "Retry-After", "5");
+}
+
+/* 0, or -1: nobody will take it. */
+static int stand_in_line(struct line_place *place)
+{
+    int is_over;
+
+    pthread_mutex_lock(&line.lock);
+    is_over = atomic_load(&line.is_over);
+    if (!is_over)
+        STAILQ_INSERT_TAIL(&line.places, place, link);
+    pthread_mutex_unlock(&line.lock);
+    if (!is_over)
+        sem_post(&line.count);
+    return is_over ? -1 : 0;
+}
+
+/* Who stands in front, or NULL. */
+static struct line_place *take_first(void)
+{
+    struct line_place *place;
+
+    pthread_mutex_lock(&line.lock);
+    place = STAILQ_FIRST(&line.places);
+    if (place != NULL)
+        STAILQ_REMOVE_HEAD(&line.places, link);
+    pthread_mutex_unlock(&line.lock);
+    return place;
+}
 
 /* On a server thread. */
 static void serve(struct door_app_request *req, void *kind)
@@ -40,12 +76,12 @@ static void serve(struct door_app_request *req, void *kind)
         .req = req, .lent = door_app_lend(req), .is_question = kind == &is_question};
 
     sem_init(&place.is_back, 0, 0);
-    pthread_mutex_lock(&line.lock);
-    STAILQ_INSERT_TAIL(&line.places, &place, link);
-    pthread_mutex_unlock(&line.lock);
-    sem_post(&line.count);
-    while (sem_wait(&place.is_back) == -1)
-        continue;
+    if (stand_in_line(&place) == 0) {
+        while (sem_wait(&place.is_back) == -1)
+            continue;
+    } else {
+        send_away(req);
+    }
     sem_destroy(&place.is_back);
 }
 
@@ -53,6 +89,7 @@ static void *run(void *app)
 {
     door_app_run(app, NULL); /* stderr tells what has failed */
     line_close();
+    sem_post(&line.has_ended);
     return NULL;
 }
 
@@ -66,6 +103,7 @@ static int start(void)
     for (int role = DOOR_APP_AUTHENTICATOR; role <= DOOR_APP_ACCESS_CHECKER; role++)
         door_app_guard(app, (enum door_app_role)role, serve, &is_question);
     sem_init(&line.count, 0, 0);
+    sem_init(&line.has_ended, 0, 0);
     error = pthread_create(&thread, NULL, run, app);
     if (error == 0)
         pthread_detach(thread);
@@ -84,20 +122,34 @@ int line_open(void)
     return error;
 }
 
-struct line_place *line_enter(struct door_app_request **req, int *question)
+/* What others have taken is waited for: a program that ends sooner would break it off. */
+static void wait_for_end(void)
 {
     struct line_place *place;
 
+    while ((place = take_first()) != NULL) {
+        door_app_borrow(place->lent);
+        send_away(place->req);
+        line_leave(place);
+    }
+    while (sem_wait(&line.has_ended) == -1)
+        continue;
+    sem_post(&line.has_ended); /* for all others */
+}
+
+struct line_place *line_enter(struct door_app_request **req, int *question)
+{
+    struct line_place *place = NULL;
+
     while (sem_wait(&line.count) == -1)
         continue;
-    if (atomic_load(&line.is_over)) {
+    if (!atomic_load(&line.is_over))
+        place = take_first();
+    if (place == NULL) { /* it is over, perhaps only just */
         sem_post(&line.count); /* for all others */
+        wait_for_end();
         return NULL;
     }
-    pthread_mutex_lock(&line.lock);
-    place = STAILQ_FIRST(&line.places);
-    STAILQ_REMOVE_HEAD(&line.places, link);
-    pthread_mutex_unlock(&line.lock);
     door_app_borrow(place->lent);
     *req = place->req;
     *question = place->is_question;
@@ -113,5 +165,6 @@ void line_leave(struct line_place *place)
 void line_close(void)
 {
     atomic_store(&line.is_over, 1);
+    door_app_stop();
     sem_post(&line.count);
 }

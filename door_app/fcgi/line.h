@@ -22,7 +22,11 @@ int line_open(void);
 struct line_place *line_enter(struct door_app_request **req, int *is_question);
 void line_leave(struct line_place *place);
 
-/* From now on there will be none; may be called by a signal handler. */
+/*
+ * From now on there will be none: those that nobody has taken are answered with 503, and
+ * line_enter() comes back when those that somebody has are answered.  A signal handler may
+ * call it.
+ */
 void line_close(void);
 
 #endif

@@ -17,7 +17,8 @@ void stream_open(FCGX_Stream *stream, enum stream_kind kind, struct door_app_req
     stream->req = req;
     stream->response = (struct cgi_response){.req = req};
     stream->at = stream->len = 1;
-    stream->is_closed = stream->is_at_end = stream->error = 0;
+    stream->is_closed = stream->is_at_end = stream->is_data = stream->error = 0;
+    stream->file_fd = -1;
 }
 
 static int fail(FCGX_Stream *stream, int error)
@@ -29,6 +30,19 @@ static int fail(FCGX_Stream *stream, int error)
 
 /* ---------------------------------------------------------------- reading */
 
+static ssize_t read_some(FCGX_Stream *stream)
+{
+    char *to = stream->bytes + 1;
+    ssize_t len;
+
+    if (!stream->is_data)
+        return door_app_read(stream->req, to, STREAM_BUFFER_LEN);
+    do
+        len = read(stream->file_fd, to, STREAM_BUFFER_LEN);
+    while (len == -1 && errno == EINTR);
+    return len;
+}
+
 /* 0, or -1 at the end. */
 static int fill(FCGX_Stream *stream)
 {
@@ -36,7 +50,7 @@ static int fill(FCGX_Stream *stream)
 
     if (stream->kind != STREAM_IN || stream->is_closed || stream->is_at_end)
         return -1;
-    len = door_app_read(stream->req, stream->bytes + 1, STREAM_BUFFER_LEN);
+    len = read_some(stream);
     if (len == -1)
         fail(stream, errno);
     stream->at = 1;
@@ -89,6 +103,20 @@ char *FCGX_GetLine(char *text, int len, FCGX_Stream *stream)
 int FCGX_HasSeenEOF(FCGX_Stream *stream)
 {
     return stream->kind == STREAM_IN && stream->at == stream->len && stream->is_at_end ? EOF : 0;
+}
+
+/* One that is not at the body's end has nothing more to read, as with libfcgi. */
+int FCGX_StartFilterData(FCGX_Stream *stream)
+{
+    int may = stream->kind == STREAM_IN && stream->file_fd != -1 && !stream->is_data &&
+              FCGX_HasSeenEOF(stream) == EOF;
+
+    if (stream->kind == STREAM_IN) {
+        stream->at = stream->len = 1;
+        stream->is_at_end = !may;
+        stream->is_data |= may;
+    }
+    return may ? 0 : fail(stream, FCGX_CALL_SEQ_ERROR);
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -184,15 +212,19 @@ int FCGX_FPrintF(FCGX_Stream *stream, const char *format, ...)
 
 int FCGX_FFlush(FCGX_Stream *stream)
 {
+    if (stream->kind == STREAM_IN)
+        return 0;
     return stream->is_closed ? -1 : stream_flush(stream, 1);
 }
 
 int FCGX_FClose(FCGX_Stream *stream)
 {
-    int result = stream->is_closed ? 0 : stream_flush(stream, 0);
-
+    if (stream == NULL)
+        return 0;
+    if (!stream->is_closed)
+        stream_flush(stream, 0);
     stream->is_closed = 1;
-    return result;
+    return stream->error == 0 ? 0 : -1;
 }
 
 int FCGX_GetError(FCGX_Stream *stream)

@@ -22,6 +22,8 @@ struct FCGX_Stream {
     struct cgi_response response; /* STREAM_OUT's */
     size_t at, len;
     int is_closed, is_at_end;
+    int file_fd; /* STREAM_IN's, of a filter: the caller's; or -1 */
+    int is_data; /* what is read now is that file */
     int error;
     char bytes[1 + STREAM_BUFFER_LEN]; /* the first one is for FCGX_UnGetChar() */
 };

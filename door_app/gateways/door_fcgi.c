@@ -16,8 +16,10 @@
 #include <door_app.h>
 
 #include "fcgi_exchange.h"
+#include "fcgi_role.h"
 
 #define SEATS_MAX 10000
+#define IDLE_MS   10000 /* then a thread that has nothing to do ends */
 
 static const char usage[] =
     "usage: door_fcgi [OPTION...] PROGRAM [ARGUMENT...]\n"
@@ -28,8 +30,9 @@ static const char usage[] =
     "  --children N         one process of it, which has N children of its own (PHP)\n"
     "  --max-requests N     a process is replaced after so many (0: never)\n"
     "  --role ROLE          responder, authorizer or filter (responder)\n"
-    "  --queue-length N     how many requests may wait for a process (100)\n"
-    "  --queue-timeout TIME and how long; then the answer is 503 (5s)\n"
+    "  --queue-length N     how many requests may wait here for a process (100)\n"
+    "  --queue-timeout TIME and how long; then the answer is 503 (5s).  Without either\n"
+    "                       they wait in httpd\n"
     "  --abort-timeout TIME how long a process may go on with a request that nobody\n"
     "                       waits for; then it is replaced (5s)\n"
     "  --stop-timeout TIME  how long a process may take to end; then it is killed (10s)\n"
@@ -79,14 +82,10 @@ static int take_time(const char *option, const char *text, int64_t *ms)
 
 static int take_role(const char *text, enum fcgi_role *role)
 {
-    static const char *const names[] = {"responder", "authorizer", "filter"};
+    int number = fcgi_role_number(text);
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strcmp(text, names[i]) == 0) {
-            *role = (enum fcgi_role)(FCGI_RESPONDER + i);
-            return 0;
-        }
-    return complain("--role", "responder, authorizer or filter");
+    *role = (enum fcgi_role)number;
+    return number != 0 ? 0 : complain("--role", "responder, authorizer or filter");
 }
 
 static int take_root(const char *text, const char **root)
@@ -99,6 +98,7 @@ struct options {
     struct fcgi_pool_config pool;
     struct fcgi_exchange_config exchange;
     const char *door; /* or NULL */
+    int has_line;     /* who waits, waits here */
 };
 
 enum { PROCESSES, CHILDREN, MAX_REQUESTS, ROLE, QUEUE_LENGTH, QUEUE_TIMEOUT, ABORT_TIMEOUT,
@@ -138,10 +138,12 @@ static int take_option(struct options *options, int option, const char *name, co
     case QUEUE_LENGTH:
         result = take_number(name, text, 0, INT_MAX, &number);
         options->pool.queue_length = (unsigned)number;
+        options->has_line = 1;
         return result;
     case ROLE:
         return take_role(text, &options->exchange.role);
     case QUEUE_TIMEOUT:
+        options->has_line = 1;
         return take_time(name, text, &options->pool.queue_ms);
     case ABORT_TIMEOUT:
         return take_time(name, text, &options->exchange.abort_ms);
@@ -230,6 +232,12 @@ int main(int argc, char **argv)
     app = door_app_create();
     door_app_handle(app, "/", fcgi_exchange, &options.exchange);
     add_guards(app, &options.exchange);
+    /*
+     * Who waits in httpd costs nothing, and the thread that has just answered takes the next
+     * one without anybody being woken.
+     */
+    if (!options.has_line)
+        door_app_set_threads(app, options.pool.seats, IDLE_MS);
     status = door_app_run(app, options.door);
     if (status != 0)
         _exit(status); /* requests may still use the pool: the keeper ends what is left */

@@ -11,6 +11,7 @@
 #include "fcgi_protocol.h"
 
 #define DIGITS_MAX 9
+#define READS_MAX  8 /* of the answer, each of which may take FCGI_TICK_MS: nobody waits longer */
 
 static const char name[] = "FCGI_MAX_CONNS";
 
@@ -59,13 +60,17 @@ unsigned fcgi_ask_max_conns(int fd)
     struct fcgi_reader reader = {0};
     unsigned char bytes[FCGI_HEADER_LEN + 256];
     struct fcgi_piece piece;
-    ssize_t len;
 
     if (!ask(fd))
         return 0;
-    while ((len = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+    for (int i = 0; i < READS_MAX; i++) {
+        ssize_t len = recv(fd, bytes, sizeof(bytes), 0);
         size_t taken;
-        int found = fcgi_read(&reader, bytes, (size_t)len, &taken, &piece);
+        int found;
+
+        if (len <= 0)
+            return 0;
+        found = fcgi_read(&reader, bytes, (size_t)len, &taken, &piece);
 
         if (found != 0)
             return found == 1 ? fcgi_max_conns(&piece) : 0;

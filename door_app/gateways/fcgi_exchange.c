@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "cgi_response.h"
+#include "fcgi_role.h"
 
 #define PIECE_MAX 16384 /* bytes of a body in one record */
 #define FLUSH_MS  20    /* a program that has written, and then nothing for so long, has its client see it */
@@ -82,14 +83,6 @@ static void answer(struct exchange *x, int status, const char *reason)
 
 /* ---------------------------------------------------------------- the head */
 
-/* The specification keeps these from an authorizer. */
-static int is_for(enum fcgi_role role, const char *name)
-{
-    return role != FCGI_AUTHORIZER ||
-           (strcmp(name, "CONTENT_LENGTH") != 0 && strcmp(name, "PATH_INFO") != 0 &&
-            strcmp(name, "PATH_TRANSLATED") != 0 && strcmp(name, "SCRIPT_NAME") != 0);
-}
-
 static void write_variable(struct exchange *x, const char *name, const char *value)
 {
     fcgi_write_pair(&x->head, FCGI_PARAMS, name, strlen(name), value, strlen(value));
@@ -106,16 +99,11 @@ static void write_number(struct exchange *x, const char *name, long long number)
 /* The file that a filter filters. */
 static int open_file(struct exchange *x)
 {
-    const char *path = door_app_cgi(x->req, "SCRIPT_FILENAME");
     struct stat st;
 
-    x->file_fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    x->file_fd = fcgi_role_open_file(x->req, &st);
     if (x->file_fd == -1)
         return -1;
-    if (fstat(x->file_fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-        errno = ENOENT;
-        return -1;
-    }
     write_number(x, "FCGI_DATA_LENGTH", (long long)st.st_size);
     write_number(x, "FCGI_DATA_LAST_MOD", (long long)st.st_mtime);
     return 0;
@@ -123,16 +111,15 @@ static int open_file(struct exchange *x)
 
 static int make_head(struct exchange *x)
 {
-    static const char *const role_names[] = {"", "RESPONDER", "AUTHORIZER", "FILTER"};
     const char *name, *value;
     size_t position = 0;
     int more;
 
     fcgi_write_begin(&x->head, x->config->role);
     while ((more = door_app_cgi_next(x->req, &position, &name, &value)) == 1)
-        if (is_for(x->config->role, name))
+        if (fcgi_role_has(x->config->role, name))
             write_variable(x, name, value);
-    write_variable(x, "FCGI_ROLE", role_names[x->config->role]);
+    write_variable(x, "FCGI_ROLE", fcgi_role_name(x->config->role));
     if (x->config->role == FCGI_FILTER && open_file(x) == -1)
         return -1;
     fcgi_write_end(&x->head, FCGI_PARAMS);
@@ -435,7 +422,7 @@ static int wait_for_either(struct exchange *x)
             begin_abort(x);
         return ready == -1 || !(ready & DOOR_APP_FD_READY) ? 0 : POLLIN;
     }
-    if (x->out_at < x->out_len)
+    if (x->out_at < x->out_len || x->source == FROM_FILE) /* of which there always is more */
         fd.events |= POLLOUT;
     ready = poll(&fd, 1, timeout_ms);
     return ready == 1 ? fd.revents : 0;
@@ -557,7 +544,8 @@ static int find_program(struct exchange *x)
             return 0;
         if (found == -1 || i + 1 == TRIES)
             answer_break(x, errno);
-        fcgi_pool_give_back(x->config->pool, x->seat, FCGI_CLOSE);
+        /* One that has not even read the head in all the time that there was is stuck. */
+        fcgi_pool_give_back(x->config->pool, x->seat, x->abort_ns != 0 ? FCGI_REPLACE : FCGI_CLOSE);
         x->seat = NULL;
     }
     return -1;

@@ -88,19 +88,30 @@ static void report(uint32_t id, enum keeper_event event, int value, int pid)
 
 /* ---------------------------------------------------------------- to start */
 
+/* Something may have cleaned TMPDIR up: then the directory is made anew, if nobody else has. */
+static int bind_at(int fd, uint32_t id)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    keeper_path(own, id, address.sun_path, sizeof(address.sun_path));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return 0;
+    if (errno != ENOENT || mkdir(own->dir, 0700) == -1)
+        return -1;
+    return bind(fd, (struct sockaddr *)&address, sizeof(address));
+}
+
 /* A listening socket, or -1.  The directory is the user's own: nobody else can connect. */
 static int listen_at(uint32_t id)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
 
-    keeper_path(own, id, address.sun_path, sizeof(address.sun_path));
-    if (fd != -1 && (bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 ||
-                     listen(fd, BACKLOG) == -1)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+    if (fd == -1 || (bind_at(fd, id) == 0 && listen(fd, BACKLOG) == 0))
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 /* In the child: what it is to be, or the errno of why not, to error_fd. */
@@ -118,7 +129,8 @@ static void become_program(int listen_fd, int error_fd, pid_t keeper)
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
     close(own->fd);
     if (dup2(listen_fd, STDIN_FILENO) != -1) {
-        close(listen_fd);
+        if (listen_fd != STDIN_FILENO)
+            close(listen_fd);
         execvp(config->argv[0], config->argv);
     }
     error = errno;
@@ -218,6 +230,7 @@ static void stop(struct program *program)
     if (program->kill_ns != INT64_MAX)
         return;
     kill(-program->pid, SIGTERM);
+    kill(-program->pid, SIGCONT); /* one that somebody has stopped hears of it, too */
     program->kill_ns = now_ns() + config->stop_ms * MS;
 }
 
@@ -384,6 +397,9 @@ static void run_keeper(void)
     sigset_t child;
 
     setsid();
+#ifdef PR_SET_PDEATHSIG
+    prctl(PR_SET_PDEATHSIG, SIGCONT); /* it may be stopped when the gateway ends */
+#endif
 #ifdef PR_SET_CHILD_SUBREAPER
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
@@ -468,6 +484,7 @@ void keeper_lost(struct keeper *keeper)
 
 void keeper_close(struct keeper *keeper)
 {
+    kill(keeper->pid, SIGCONT);
     give_order(keeper, 0, STOP_ALL);
     while (waitpid(keeper->pid, NULL, 0) == -1 && errno == EINTR)
         continue;

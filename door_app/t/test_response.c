@@ -34,14 +34,49 @@ static void do_nothing(struct door_app_request *req)
     (void)req;
 }
 
+/* Fields that an answer has, besides the one that says who has served. */
+static uint32_t field_count(const struct answer *answer)
+{
+    return answer->reader.remaining - 1;
+}
+
 START_TEST(no_answer_is_an_empty_one)
 {
     struct answer answer;
 
     answer_by(do_nothing, &answer);
     ck_assert_uint_eq(answer.reader.status, 200);
-    ck_assert_uint_eq(answer.reader.remaining, 0);
+    ck_assert_uint_eq(field_count(&answer), 0);
     ck_assert_uint_eq(answer.reader.body_len, 0);
+}
+END_TEST
+
+static unsigned long number;
+
+static void take_number(struct door_app_request *req)
+{
+    number = door_app_thread_number(req);
+}
+
+START_TEST(who_has_served_is_told)
+{
+    int64_t before = door_now_ns();
+    struct door_wire_field field;
+    struct answer answer;
+    char *rest;
+    int64_t begun;
+
+    answer_by(take_number, &answer);
+    do
+        ck_assert_int_eq(door_wire_next(&answer.reader, &field), 1);
+    while (field.type != DOOR_WIRE_SERVED);
+    ck_assert_uint_eq(strtoul(field.value, &rest, 10), number);
+    ck_assert_uint_gt(number, 0);
+    ck_assert_int_eq(*rest, ' ');
+    begun = strtoll(rest, &rest, 10);
+    ck_assert_int_eq(*rest, '\0');
+    ck_assert_int_ge(begun, before);
+    ck_assert_int_le(begun, door_now_ns());
 }
 END_TEST
 
@@ -120,7 +155,7 @@ START_TEST(headers_are_set_added_and_taken_away)
     struct answer answer;
 
     answer_by(set_headers, &answer);
-    ck_assert_uint_eq(answer.reader.remaining, 7);
+    ck_assert_uint_eq(field_count(&answer), 7);
     ck_assert_str_eq(answer_header(&answer, "X-a", 0), "only");
     ck_assert_str_eq(answer_header(&answer, "Set-Cookie", 0), "a=1");
     ck_assert_str_eq(answer_header(&answer, "Set-Cookie", 1), "b=2");
@@ -176,7 +211,7 @@ START_TEST(bad_headers_change_nothing)
 
     answer_by(set_bad_headers, &answer);
     ck_assert_uint_eq(answer.reader.status, 200);
-    ck_assert_uint_eq(answer.reader.remaining, 1);
+    ck_assert_uint_eq(field_count(&answer), 1);
     ck_assert_str_eq(answer_header(&answer, "X-Kept", 0), "kept");
 }
 END_TEST
@@ -432,6 +467,7 @@ int main(void)
     TCase *tests = tcase_create("response");
 
     tcase_add_test(tests, no_answer_is_an_empty_one);
+    tcase_add_test(tests, who_has_served_is_told);
     tcase_add_test(tests, the_last_good_status_counts);
     tcase_add_test(tests, that_200_was_set_is_told);
     tcase_add_test(tests, headers_are_set_added_and_taken_away);

@@ -158,6 +158,14 @@ static void crash(struct door_app_request *req, void *data)
     kill(getpid(), SIGKILL);
 }
 
+static void quit(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_stop();
+    sleep_ms(200);
+    door_app_printf(req, "bye");
+}
+
 static int run_app(const char *door_path)
 {
     struct door_app *app = door_app_create();
@@ -172,6 +180,9 @@ static int run_app(const char *door_path)
     door_app_handle(app, "/threads", name_thread, NULL);
     door_app_handle(app, "/program", start_program, NULL);
     door_app_handle(app, "/child", end_child, NULL);
+    door_app_handle(app, "/quit", quit, NULL);
+    if (getenv("STOP_FIRST") != NULL)
+        door_app_stop();
     door_app_handle(app, "/", say_hello, NULL);
     status = door_app_run(app, door_path);
     door_app_destroy(app);
@@ -349,6 +360,32 @@ START_TEST(sigint_ends_it_too)
     signal(SIGINT, SIG_DFL);
     pid = start();
     kill(pid, SIGINT);
+    ck_assert_int_eq(wait_for_exit(pid), 0);
+}
+END_TEST
+
+START_TEST(it_may_end_itself)
+{
+    pid_t pid = start();
+    struct call call;
+
+    make_call(&call, "/quit", "", NULL, 0);
+    run_call(&call);
+    assert_answer(&call, 200, "bye");
+    end_call(&call);
+    ck_assert_int_eq(wait_for_exit(pid), 0);
+}
+END_TEST
+
+START_TEST(it_may_end_itself_before_it_begins)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        setenv("STOP_FIRST", "1", 1);
+        execl(program, program, "serve", path, (char *)NULL);
+        _exit(127);
+    }
     ck_assert_int_eq(wait_for_exit(pid), 0);
 }
 END_TEST
@@ -715,6 +752,8 @@ int main(int argc, char **argv)
     tcase_add_test(tests, an_application_lives_and_ends);
     tcase_add_test(tests, the_files_own_mode_stays);
     tcase_add_test(tests, sigint_ends_it_too);
+    tcase_add_test(tests, it_may_end_itself);
+    tcase_add_test(tests, it_may_end_itself_before_it_begins);
     tcase_add_test(tests, an_ignored_sigint_stays_ignored);
     tcase_add_test(tests, the_environment_may_name_the_door);
     tcase_add_test(tests, a_long_handler_learns_that_it_is_to_end);

@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * thread.h: illumos' own threads, as far as programs with doors use them, on
- * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  Inline, so that
- * only a program that looks for the functions' symbols (a binding of another
- * language, dlsym(3)) takes them from the library.
+ * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  They are
+ * inline.  The library has them too, for programs that look up their symbols,
+ * such as bindings of other languages.
  *
- * What cannot be had this way is not here, so that the compiler says it:
- * THR_SUSPENDED, thr_suspend() and thr_continue().
+ * THR_SUSPENDED, thr_suspend() and thr_continue() cannot be made this way.
+ * They are left out, so that the compiler complains.
  *
  * Functions return 0 or an error number and leave errno alone.  Feature test
  * macros, if any are set, must let <pthread.h> and <signal.h> show what

@@ -41,23 +41,47 @@ struct course {
 
 /* ------------------------------------------------ arguments */
 
-static int put_arguments(struct client_seat seat, const door_arg_t *arg)
+/* Adds a piece to the size of all; -1 and errno: it is nowhere, or they are too large. */
+static int count_piece(const void *at, size_t len, size_t *size)
 {
-    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
-    size_t size = arg->data_ptr != NULL ? arg->data_size : 0;
-    char *to;
-
-    if (arg->data_ptr == NULL && arg->data_size > 0) {
-        errno = EFAULT;
+    if ((at == NULL && len > 0) || len > SIZE_MAX - *size) {
+        errno = at == NULL ? EFAULT : E2BIG;
         return -1;
     }
+    *size += len;
+    return 0;
+}
+
+static char *put_piece(char *to, const void *from, size_t len)
+{
+    if (len > 0)
+        memcpy(to, from, len);
+    return to + len;
+}
+
+static int put_arguments(struct client_seat seat, const struct course *course)
+{
+    const door_arg_t *arg = course->passed;
+    const struct iovec *more = course->terms->more, *end = more;
+    struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
+    size_t size = 0;
+    char *to;
+
+    if (more != NULL)
+        end += course->terms->more_count;
+    if (count_piece(arg->data_ptr, arg->data_size, &size) < 0)
+        return -1;
+    for (const struct iovec *piece = more; piece < end; piece++)
+        if (count_piece(piece->iov_base, piece->iov_len, &size) < 0)
+            return -1;
     to = client_buffer(seat, size);
     if (to == NULL)
         return -1;
-    if (size > 0)
-        memcpy(to, arg->data_ptr, size);
     s->arg_size = size;
     s->arg_at = to == s->data ? SHM_IN_SLOT : 0;
+    to = put_piece(to, arg->data_ptr, arg->data_size);
+    for (const struct iovec *piece = more; piece < end; piece++)
+        to = put_piece(to, piece->iov_base, piece->iov_len);
     return 0;
 }
 
@@ -435,7 +459,7 @@ static int call_from(struct client_seat seat, door_arg_t *arg, struct course *co
     int error;
 
     number_call(seat, desc_max < seat.ch->desc_limit ? desc_max : seat.ch->desc_limit);
-    if (put_arguments(seat, course->passed) < 0 || put_descriptors(seat, course) < 0)
+    if (put_arguments(seat, course) < 0 || put_descriptors(seat, course) < 0)
         return -1;
     error = run(seat, course);
     free_passed(course, error);

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <door_compat.h>
+
 #include "slot.h"
 #include "thread.h"
 
@@ -27,6 +29,8 @@
 
 #define REVOKED_MAX (2 * SHM_SLOT_COUNT)
 #define DELIVER_MAX_NS 1000000000ll
+
+_Static_assert(SHM_FILE_SIZE == DOOR_FSIZE_MIN, "door_compat.h tells how large a file must be");
 
 static int is_size_allowed(void)
 {

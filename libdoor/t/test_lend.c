@@ -202,6 +202,73 @@ START_TEST(arguments_that_are_shared)
 }
 END_TEST
 
+/* As one call's terms; the first piece may be params' or among the others. */
+static int call_with_pieces(int form, int d, struct iovec first, const struct iovec *more,
+                            unsigned count)
+{
+    struct door_handle *handle = forms[form].open(d);
+    struct door_terms terms = {.more = more, .more_count = count, .was_taken = 9};
+    char rbuf[16];
+    door_arg_t params = {.data_ptr = first.iov_base, .data_size = first.iov_len, .rbuf = rbuf,
+                         .rsize = sizeof(rbuf)};
+    int result, error;
+
+    ck_assert_ptr_nonnull(handle);
+    result = forms[form].call(handle, &params, &terms);
+    error = errno;
+    ck_assert_int_eq(terms.was_taken, result == 0);
+    if (result == 0)
+        ck_assert(params.data_size == 10 && door_test_filled(rbuf, 10, 3));
+    else
+        ck_assert_ptr_eq(params.data_ptr, first.iov_base);
+    forms[form].close(handle);
+    errno = error;
+    return result;
+}
+
+START_TEST(arguments_in_pieces)
+{
+    int d = open_shop(_i / 2, _i % 2);
+    struct order order = {.form = _i / 2, .size = 10};
+    struct iovec all = {&order, sizeof(order)}, none = {NULL, 0};
+
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        char *tail = malloc(sizes[i]);
+        size_t third = sizes[i] / 3;
+        const struct iovec more[] = {all,
+                                     {tail, third},
+                                     none,
+                                     {tail + third, sizes[i] - third - 1},
+                                     {tail + sizes[i] - 1, 1}};
+
+        door_test_fill(tail, sizes[i], 7);
+        ck_assert_int_eq(call_with_pieces(_i / 2, d, all, more + 1, 4), 0);
+        ck_assert_int_eq(call_with_pieces(_i / 2, d, none, more, 5), 0);
+        free(tail);
+    }
+    ck_assert_int_eq(call_with_pieces(_i / 2, d, all, &none, 1), 0);
+    ck_assert_int_eq(call_with_pieces(_i / 2, d, all, &none, 0), 0);
+    close(d);
+}
+END_TEST
+
+START_TEST(pieces_that_are_refused)
+{
+    int d = open_shop(_i, 0);
+    struct order order = {.form = _i, .size = 10};
+    struct iovec all = {&order, sizeof(order)};
+
+    ck_assert_int_eq(call_with_pieces(_i, d, all, &(struct iovec){NULL, 1}, 1), -1);
+    ck_assert_int_eq(errno, EFAULT);
+    ck_assert_int_eq(call_with_pieces(_i, d, (struct iovec){NULL, 1}, &all, 1), -1);
+    ck_assert_int_eq(errno, EFAULT);
+    ck_assert_int_eq(call_with_pieces(_i, d, all, &(struct iovec){&order, SIZE_MAX}, 1), -1);
+    ck_assert_int_eq(errno, E2BIG);
+    ck_assert_int_eq(call_with_pieces(_i, d, all, NULL, 0), 0);
+    close(d);
+}
+END_TEST
+
 /* A loan is one call's: others go on beside it, and it stays what it was. */
 START_TEST(many_loans_at_a_time)
 {
@@ -395,6 +462,8 @@ int main(void)
     tcase_add_loop_test(tc, results_with_descriptors, 0, 2);
     tcase_add_loop_test(tc, results_made_in_place, 0, 2);
     tcase_add_loop_test(tc, arguments_that_are_shared, 0, 2);
+    tcase_add_loop_test(tc, arguments_in_pieces, 0, 4);
+    tcase_add_loop_test(tc, pieces_that_are_refused, 0, 2);
     tcase_add_loop_test(tc, many_loans_at_a_time, 0, 2);
     tcase_add_loop_test(tc, a_loan_outlives_its_server, 0, 2);
     tcase_add_test(tc, what_is_refused);

@@ -3,7 +3,8 @@
 #
 # WordPress behind door_fcgi, on a MariaDB of its own: it is installed, and Chromium logs in,
 # writes a post, uploads a picture and turns pretty permalinks on.  Then its pages and Adminer's
-# are asked for here, behind mod_fcgid and behind mod_proxy_fcgi: the bytes are the same.
+# are asked for here, behind mod_fcgid, and behind mod_proxy_fcgi and php-fpm: the bytes are the
+# same.
 
 use strict;
 use warnings FATAL => 'all';
@@ -11,12 +12,12 @@ use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use File::Temp ();
 use HTTP::Tiny ();
-use JSON::PP qw(decode_json encode_json);
 use MIME::Base64 qw(decode_base64);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
+use Browser ();
 use OwnHttpd ();
 
 my $build = abs_path($ENV{BUILD} // 'build');
@@ -24,12 +25,12 @@ my $apxs = $ENV{APXS} // 'apxs';
 chomp(my ($modules, $sbin, $progname) = map { `$apxs -q $_` } qw(LIBEXECDIR SBINDIR PROGNAME));
 my $user = $> == 0 ? 'nobody' : scalar getpwuid $>;
 my @pids;
-my $close_browser;
+my $browser;
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
 
 END {
     local $?;
-    eval { $close_browser->() } if $close_browser;
+    eval { $browser->close } if $browser;
     kill 'TERM', reverse @pids;
     waitpid $_, 0 for @pids;
 }
@@ -67,6 +68,9 @@ sub spew {
 }
 
 system('sh', 'scripts/debian_apps.sh', "$build/heavy/debian") == 0 or BAIL_OUT('no applications');
+# Of the same build as php-cgi; as a package it would start a service.
+my ($php) = `php-cgi -v` =~ /^PHP (\d+\.\d+)/m;
+system('sh', 'scripts/debian_apps.sh', "$build/heavy/fpm", "php$php-fpm") == 0 or BAIL_OUT('no php-fpm');
 my $dir = File::Temp->newdir('/tmp/mod_door-wp.XXXXXX');
 chmod 0755, "$dir";
 mkdir "$dir/$_" for qw(run logs bin tmp);
@@ -148,11 +152,20 @@ FcgidWrapper /usr/bin/php-cgi .php
     Options +ExecCGI
 </FilesMatch>
 CONF
-$ENV{PHP_FCGI_CHILDREN} = 2;
-start("$dir/logs/pool", 1, '/usr/bin/php-cgi', '-b', "$dir/tmp/pool");
-delete $ENV{PHP_FCGI_CHILDREN};
+spew("$dir/fpm.conf", <<"CONF");
+[global]
+error_log = $dir/tmp/fpm.log
+[www]
+listen = $dir/tmp/pool
+pm = static
+pm.max_children = 2
+CONF
+system 'cp', "$build/heavy/fpm/usr/sbin/php-fpm$php", "$dir/bin/php-fpm";
+$ENV{PHP_INI_SCAN_DIR} = "/etc/php/$php/cgi/conf.d"; # as the others
+start("$dir/logs/pool", 1, "$dir/bin/php-fpm", '-F', '-y', "$dir/fpm.conf", '-c', "/etc/php/$php/cgi/php.ini");
+delete $ENV{PHP_INI_SCAN_DIR};
+ok wait_for(sub { -S "$dir/tmp/pool" }), 'php-fpm runs' or diag scalar `cat $dir/logs/pool $dir/tmp/fpm.log`;
 httpd('proxy', $proxy_port, <<"CONF", 'proxy', 'proxy_fcgi');
-ProxyFCGIBackendType GENERIC
 <FilesMatch "\\.php\$">
     SetHandler "proxy:unix:$dir/tmp/pool|fcgi://localhost"
 </FilesMatch>
@@ -174,51 +187,25 @@ sql("update wp_options set option_value='0' where option_name='show_avatars'");
 # ---- the browser
 
 my $driver_port = OwnHttpd::free_port();
-my $driver = "http://127.0.0.1:$driver_port";
 start("$dir/logs/driver", 0, 'chromedriver', "--port=$driver_port");
-ok wait_for(sub { $http->get("$driver/status")->{success} }), 'chromedriver runs';
-
-sub command {
-    my ($method, $path, $arguments) = @_;
-    my %content = $method eq 'POST'
-        ? (headers => {'Content-Type' => 'application/json'}, content => encode_json($arguments // {})) : ();
-    my $answer = $http->request($method, "$driver$path", \%content);
-    my $value = eval { decode_json($answer->{content})->{value} };
-    die "$path: $answer->{content}" unless $answer->{success};
-    return $value;
-}
-
-my @arguments = ('--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-    "--user-data-dir=$dir/profile", '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1');
-push @arguments, '--no-sandbox' if $> == 0;
-my $session = command(POST => '/session', {capabilities => {alwaysMatch =>
-    {browserName => 'chrome', 'goog:chromeOptions' => {args => \@arguments}}}});
-my $at = "/session/$session->{sessionId}";
-$close_browser = sub { command(DELETE => $at); undef $close_browser };
-command(POST => "$at/timeouts", {script => 120_000, pageLoad => 120_000});
-
-sub go { command(POST => "$at/url", {url => "$base$_[0]"}) }
-sub script { my $text = shift; command(POST => "$at/execute/sync", {script => $text, args => [@_]}) }
-sub later { my $text = shift; command(POST => "$at/execute/async", {script => $text, args => [@_]}) }
-sub element {
-    my $found = command(POST => "$at/element", {using => 'css selector', value => $_[0]});
-    return "$at/element/" . (values %$found)[0];
-}
-sub fill { command(POST => element($_[0]) . '/value', {text => $_[1]}) }
-sub click { command(POST => element($_[0]) . '/click') }
+ok wait_for(sub { Browser::is_ready($driver_port) }), 'chromedriver runs';
+$browser = Browser->new(profile => "$dir/profile", port => $driver_port,
+    arguments => ['--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1']);
+sub go { $browser->go("$base$_[0]") }
+sub script { $browser->script(@_) }
 sub comes { my ($look) = @_; return wait_for(sub { eval { $look->() } }, 60) }
 
 go('/wp-login.php');
 # The page moves the focus when it is through with loading.
 script(q{document.querySelector('#user_login').value = 'admin'; document.querySelector('#user_pass').value = 'secret'});
-click('#wp-submit');
+$browser->click('#wp-submit');
 ok comes(sub { script(q{return document.querySelector('#wpadminbar') !== null}) }), 'Chromium logs in'
-    or diag command(GET => "$at/url");
+    or diag $browser->url;
 
 go('/wp-admin/post-new.php');
 ok comes(sub { script(q{return !!(window.wp && wp.data && wp.data.select('core/editor').getCurrentPostId())}) }),
     '... has the editor';
-my $post = later(q{
+my $post = $browser->later(q{
     const done = arguments[arguments.length - 1], editor = wp.data.dispatch('core/editor');
     editor.editPost({title: 'Hello from Chromium', content: '<p>Written <b>here</b>.</p>', status: 'publish'});
     editor.savePost().then(() => done(wp.data.select('core/editor').getCurrentPostAttribute('link')),
@@ -228,8 +215,8 @@ like $post, qr/^\Q$base\E/, '... and writes a post';
 
 spew("$dir/picture.png", decode_base64('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='));
 go('/wp-admin/media-new.php?browser-uploader');
-fill('#async-upload', "$dir/picture.png");
-click('#html-upload');
+$browser->fill('#async-upload', "$dir/picture.png");
+$browser->click('#html-upload');
 ok comes(sub { sql("select count(*) from wp_posts where post_type='attachment'") =~ /^1$/m }), '... uploads a picture';
 my ($file) = sql("select guid from wp_posts where post_type='attachment'") =~ m{(/wp-content/\S+)};
 my $picture = get($file // '/none');
@@ -237,12 +224,12 @@ is $picture->{content}, do { local (@ARGV, $/) = "$dir/picture.png"; <> }, '... 
 
 go('/wp-admin/options-permalink.php');
 script(q{document.querySelector("input[name=selection][value='/%postname%/']").click()});
-click('#submit');
+$browser->click('#submit');
 ok comes(sub { -s "$root/.htaccess" }), '... and turns pretty permalinks on';
 my $page;
 ok wait_for(sub { $page = get('/hello-from-chromium/'); $page->{status} == 200 }, 20), 'the post has such a one';
 like $page->{content}, qr{Written <b>here</b>}, '... and is there';
-$close_browser->();
+$browser->close;
 
 # ---- the others say the same
 

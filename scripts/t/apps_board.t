@@ -10,6 +10,7 @@ no warnings 'portable'; # addresses
 
 use Cwd qw(abs_path);
 use File::Temp ();
+use JSON::PP qw(decode_json);
 use POSIX ();
 use Socket ();
 use Test::More;
@@ -31,7 +32,8 @@ $modules .= "LoadModule door_module \"$build/mod_door.so\"\n";
 my $root = File::Temp->newdir('/tmp/mod_door-board.XXXXXX');
 chmod 0755, $root;
 my $httpd = OwnHttpd->new(program => $program, modules => $modules, build => $build,
-    below => "$root", prologue => "User www-data\nGroup www-data\n");
+    below => "$root", prologue => "User www-data\nGroup www-data\n"
+        . "<Location /door-status>\nSetHandler door-status\n</Location>\n");
 my $dir = $httpd->dir;
 
 sub app {
@@ -96,6 +98,13 @@ is $httpd->status("/$_"), 200, "$_ answers" for qw(first second);
 my $supervisor = $httpd->supervisor;
 my ($run) = glob "$dir/run/mod_door.*";
 
+# Whether the status page is what it should be, whatever its figures are.
+sub shows_status {
+    my ($status, $body) = $httpd->get('/door-status?format=json');
+    return $status == 200 && $body !~ /[^\n\x20-\x7e]/ && defined eval { decode_json($body) }
+        && $httpd->status('/door-status?format=prometheus') == 200;
+}
+
 # ---- where the next process's door is to be
 
 # Another directory where the runtime directory's name stands, and a serial of the child's choice.
@@ -138,6 +147,7 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
         $board = $bytes;
         return $byte x length $bytes;
     }), 1, $name;
+    ok shows_status(), '... the status page says something';
     for my $app (qw(first second)) {
         my $pid = pid_of($app);
         kill 'KILL', $pid;
@@ -162,6 +172,19 @@ for my $byte ("\xff", "\x7f", "\0", 'A') {
     ok $httpd->graceful, '... and restarts again with one less';
     ok $httpd->wait_for(sub { !pid_of('third') }), '... which ends';
     is $httpd->supervisor, $supervisor, '... the supervisor is still the same';
+    unlike $httpd->since($mark), qr/the supervisor has ended|exit signal/, '... nobody has died';
+}
+
+# ---- every byte of the figures
+
+# In the middle by its size.
+for my $byte ("\xff", "\x7f", "\0", 'A') {
+    my $mark = $httpd->mark;
+    is scribble(sub { length $_[0] > 5_000_000 && length $_[0] < 10_000_000 ? $byte x length $_[0] : undef }), 1,
+        sprintf 'the figures are 0x%02x', ord $byte;
+    is $httpd->status('/first'), 200, '... an application serves';
+    ok shows_status(), '... the status page says something';
+    is $httpd->supervisor, $supervisor, '... the supervisor is the same';
     unlike $httpd->since($mark), qr/the supervisor has ended|exit signal/, '... nobody has died';
 }
 

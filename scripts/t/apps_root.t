@@ -89,8 +89,31 @@ warned(app(a => "$dir/httpd.conf"), qr/cannot run/, 'a file that is no program')
 warned(app(a => $hello, 'user=nobody-of-that-name'),
     qr/httpd\.conf:\d+: DoorApp a: there is no user 'nobody-of-that-name'/, 'an unknown user');
 warned(app(a => $hello, 'group=none-of-that-name'), qr/there is no group/, 'an unknown group');
-warned(app(a => $hello, 'directory=/nowhere'), qr/must be a directory/, 'a missing directory');
-refused(app(a => $hello) . qq{DoorApp a "$hello"}, qr/there is an application 'a' already, in line/,
+warned(app(a => $hello, 'directory=/nowhere'), qr/directory=\/nowhere does not exist/, 'a missing directory');
+# What a user may not reach, which root sees.
+mkdir "$dir/shut" or die $!;
+system 'cp', $hello, "$dir/shut/hello";
+chmod 0700, "$dir/shut" or die $!;
+my $script = $httpd->script('unread', "exec $hello");
+chmod 0711, $script or die $!;
+symlink "$dir/shut/hello", "$dir/bin/linked" or die $!;
+my $shut = qr{'\Q$dir\E/shut' \(mode 0700, owner root, group root\)};
+warned(app(a => "$dir/shut/hello", "user=$other"),
+    qr{DoorApp a: its user $other may not run '\Q$dir\E/shut/hello', by the mode of $shut}, 'a directory above its program');
+warned(app(a => "$dir/bin/linked", "user=$other"), qr{may not run '\Q$dir\E/bin/linked', by the mode of $shut},
+    '... behind a symbolic link');
+warned(app(a => "$dir/shut/hello"), qr{its user $web may not run .* by the mode of $shut}, "... of httpd's user");
+warned(app(a => $script, "user=$other"), qr{may not run '\Q$script\E', by the mode of '\Q$script\E' \(mode 0711},
+    'a script that it may not read');
+warned(app(a => $hello, "user=$other directory=$dir/shut"), qr{may not enter '\Q$dir\E/shut', by the mode of $shut},
+    'its working directory');
+$httpd->configure(app(a => "$dir/shut/hello", 'user=root') . app(b => $script, 'user=root') . app(c => $hello, "user=$other"));
+is $httpd->check, "Syntax OK\n", '... root may all of that';
+chown 0, (getpwnam $other)[3], "$dir/shut" or die $!;
+chmod 0710, "$dir/shut" or die $!;
+$httpd->configure(app(a => "$dir/shut/hello", "user=$other"));
+is $httpd->check, "Syntax OK\n", '... and one whose group is let through';
+refused(app(a => $hello) . qq{DoorApp a "$hello"}, qr{there is an application 'a' already, at \S+/httpd\.conf:\d+},
     'two applications of one name');
 refused(app('a b' => $hello), qr/./, 'a name with a space');
 refused("DoorApp a/b $hello", qr/is no name/, 'a name with a slash');
@@ -157,6 +180,20 @@ ok !as(games => sub { stat "$named/door" }), '... nor can a stranger';
 ok as($web => sub { stat "$named/door" }), '... but httpd can';
 ok !as($other => sub { mkdir "$run/evil.1" }), 'nobody can add to the directory';
 ok !as($web => sub { unlink "$named/door" }), "... nor httpd's children take a door away";
+
+# doorctl: root, and httpd's user.
+system 'cp', "$build/doorctl", "$root/doorctl";
+is sprintf('%04o %d', (stat "$run/control")[2] & 07777, (stat _)[4]), "0600 $web_uid",
+    "the supervisor's door is httpd's user's";
+my @doorctl = ("$root/doorctl", '-d', "$dir/run");
+like `@doorctl list named`, qr/^named: up/, 'doorctl: root may';
+ok as($web => sub { system("@doorctl list named >/dev/null 2>&1") == 0 }), "... httpd's user may";
+ok as($other => sub { `@doorctl list named 2>&1` =~ /permission denied: root and httpd's user/ }),
+    "... nobody else, be it an application's own user";
+chmod 0666, "$run/control" or die $!;
+ok as($other => sub { `@doorctl restart named 2>&1` =~ /permission denied: root and httpd's user/ }),
+    '... whatever the mode of its name is';
+chmod 0600, "$run/control" or die $!;
 
 # Not even by a hard link: who serves an application is its user.
 {

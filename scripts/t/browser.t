@@ -10,13 +10,12 @@ use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use File::Temp ();
 use HTTP::Tiny ();
-use JSON::PP qw(decode_json encode_json);
-use MIME::Base64 qw(decode_base64);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
+use Browser ();
 use OwnHttpd ();
 
 my $build = abs_path($ENV{BUILD} // 'build');
@@ -68,31 +67,12 @@ ok wait_for(sub { $http->get($base)->{success} }), 'the demo runs'
 # ---- the browser
 
 my $driver_port = OwnHttpd::free_port();
-my $driver = "http://127.0.0.1:$driver_port";
 start("$dir/driver.log", 'chromedriver', "--port=$driver_port");
-ok wait_for(sub { $http->get("$driver/status")->{success} }), 'chromedriver runs';
+ok wait_for(sub { Browser::is_ready($driver_port) }), 'chromedriver runs';
+my $browser = Browser->new(profile => "$dir/profile", port => $driver_port);
+ok $browser, 'Chromium runs';
 
-sub command {
-    my ($method, $path, $arguments) = @_;
-    my %content = $method eq 'POST'
-        ? (headers => {'Content-Type' => 'application/json'},
-            content => encode_json($arguments // {}))
-        : ();
-    my $answer = $http->request($method, "$driver$path", \%content);
-    my $value = eval { decode_json($answer->{content})->{value} };
-    die "$path: $answer->{content}" unless $answer->{success};
-    return $value;
-}
-
-my @arguments = ('--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars',
-    '--no-first-run', "--user-data-dir=$dir/profile");
-push @arguments, '--no-sandbox' if $> == 0;
-my $session = command(POST => '/session', {capabilities => {alwaysMatch =>
-    {browserName => 'chrome', 'goog:chromeOptions' => {args => \@arguments}}}});
-my $at = "/session/$session->{sessionId}";
-ok $session->{sessionId}, 'Chromium runs';
-
-sub script { command(POST => "$at/execute/sync", {script => $_[0], args => []}) }
+sub script { $browser->script(@_) }
 
 # The page may still be on its way when a click has been made.
 sub shows {
@@ -102,15 +82,9 @@ sub shows {
     is $seen, $expected, $name;
 }
 
-sub element {
-    my ($css) = @_;
-    my $found = command(POST => "$at/element", {using => 'css selector', value => $css});
-    return "$at/element/" . (values %$found)[0];
-}
-
 sub picture {
     my ($name) = @_;
-    my $png = decode_base64(command(GET => "$at/screenshot"));
+    my $png = $browser->picture;
     is substr($png, 1, 3), 'PNG', "a picture: $name";
     return unless $ENV{SCREENSHOTS};
     open my $file, '>', "$ENV{SCREENSHOTS}/$name.png" or die;
@@ -119,20 +93,18 @@ sub picture {
     close $file;
 }
 
-sub size { command(POST => "$at/window/rect", {width => $_[0], height => $_[1]}) }
-
 sub sign {
     my ($name, $message) = @_;
-    command(POST => element('input[name=name]') . '/value', {text => $name});
-    command(POST => element('textarea[name=message]') . '/value', {text => $message});
-    command(POST => element('form.new button') . '/click');
+    $browser->fill('input[name=name]', $name);
+    $browser->fill('textarea[name=message]', $message);
+    $browser->click('form.new button');
 }
 
-size(1100, 900);
-command(POST => "$at/url", {url => $base});
-is command(GET => "$at/title"), 'Guest book', 'the page';
+$browser->size(1100, 900);
+$browser->go($base);
+is $browser->title, 'Guest book', 'the page';
 sign('Grace', "A door is a procedure call.\nIt returns.");
-shows sub { command(GET => "$at/url") }, $base, 'the form is filled in and sent: back on the page';
+shows sub { $browser->url }, $base, 'the form is filled in and sent: back on the page';
 shows sub { script(q{return document.querySelector('article strong').textContent}) }, 'Grace',
     '... a name';
 is script(q{return document.querySelector('article p').textContent}),
@@ -141,8 +113,8 @@ my $evil = q{<img src=x onerror="document.title='evil'">};
 sign('Mallory', $evil);
 shows sub { script(q{return document.querySelector('article p').textContent}) }, $evil,
     'what looks like HTML is text';
-is command(GET => "$at/title"), 'Guest book', '... and does nothing';
-command(POST => element('article button.quiet') . '/click');
+is $browser->title, 'Guest book', '... and does nothing';
+$browser->click('article button.quiet');
 shows sub { script(q{return document.querySelector('article strong').textContent}) }, 'Grace',
     'it is deleted';
 sign('Ada', 'I could not find the pool. There is none?');
@@ -151,13 +123,13 @@ shows sub { script(q{return document.querySelector('article strong').textContent
 picture('guestbook');
 
 # The browser itself refuses what the form must not have; nothing is sent.
-command(POST => element('form.new button') . '/click');
+$browser->click('form.new button');
 is script(q{return document.querySelectorAll('article').length}), 2, 'an empty form is not sent';
 
 # ---- on a phone
 
-size(400, 800);
-command(POST => "$at/url", {url => $base});
+$browser->size(400, 800);
+$browser->go($base);
 cmp_ok script('return document.documentElement.scrollWidth'), '<=',
     script('return window.innerWidth'), 'a narrow window: nothing sticks out';
 picture('guestbook-phone');
@@ -165,16 +137,16 @@ picture('guestbook-phone');
 # ---- connections
 
 system "wrk -c6 -t1 -d1s $base >$dir/wrk.log 2>&1";
-size(1100, 900);
+$browser->size(1100, 900);
 sub column { script(qq{return Array.from(document.querySelectorAll('tr.$_[0]'),
     row => row.children[$_[1]].textContent).sort().join(' ')}) }
 # The last requests of the others may still run, and connect.
 ok wait_for(sub {
-    command(POST => "$at/url", {url => "${base}connections"});
+    $browser->go("${base}connections");
     return column('thread', 1) eq column('backend', 0);
 }, 20), 'threads have the connections that there are';
 cmp_ok scalar(split ' ', column('thread', 1)), '>', 1, '... several';
 picture('guestbook-connections');
 
-command(DELETE => $at);
+$browser->close;
 done_testing;

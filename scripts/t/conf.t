@@ -59,7 +59,7 @@ my $all = slurp('conf/door.conf') =~ s/^#(?=\S|    \S)//mgr;
 my $me = getpwuid $>;
 $all =~ s{/usr/local/bin/door-hello|/srv/shop/bin/shop}{$build/examples/hello}g;
 $all =~ s{user=shop group=shop}{user=$me};
-accepted($base . $all, '... also with its examples switched on');
+accepted("${base}LoadModule authz_host_module \"$modules/mod_authz_host.so\"\n" . $all, '... also with its examples switched on');
 
 my ($source) = slurp('README.md') =~ /```c\n(.*?)```/s;
 my $sample = slurp('door_app/examples/hello.c') =~ s{\A/\*.*?\*/\n}{}sr;

@@ -92,4 +92,27 @@ is_deeply [grep { /\bdoor_module\b/ } `readelf -rW '$build/mod_door.so'`], [],
     "... and does not look itself for it among other files' names";
 unlike scalar(`readelf -d '$build/mod_door.so'`), qr/NODELETE/, "... httpd's parent can unload it";
 
+# What libfcgi's headers give to programs, ours do, but for writers on sockets, of which there
+# are none, and for gets().
+SKIP: {
+    my $theirs = '/usr/include';
+    skip 'no libfcgi here', 4 unless -e "$theirs/fcgiapp.h";
+    my $names = sub {
+        my ($header) = @_;
+        open my $file, '<', $header or die "$header: $!";
+        local $/;
+        my $text = <$file> =~ s{/\*.*?\*/}{}gsr;
+        my %name = map { $_ => 1 } $text =~ /\b(FCG[XI]_\w+|fcgi_\w+)\s*\(/g, $text =~ /^#\s*define\s+([a-z]\w*|FCG[IX]_\w+)/mg,
+            $text =~ /^class (?:DLLAPI )?(\w+)/mg;
+        return \%name;
+    };
+    my %left = map { $_ => 1 } qw(FCGX_CreateWriter FCGX_FreeStream FCGI_gets gets);
+    # Nobody but the protocol's own code has these.
+    my $inner = qr/^FCGI_(?:NULL_REQUEST_ID|HEADER_LEN|MAX_LENGTH)$/;
+    for my $header (qw(fcgiapp.h fcgi_stdio.h fcgio.h fastcgi.h)) {
+        my ($ours, $expected) = map { $names->("$_/$header") } 'door_app/fcgi', $theirs;
+        is_deeply [grep { !$ours->{$_} && !$left{$_} && !/$inner/ } sort keys %$expected], [], "$header has all of libfcgi's";
+    }
+}
+
 done_testing;

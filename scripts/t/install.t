@@ -44,13 +44,15 @@ is system(@make, 'install'), 0, 'make install';
 chomp(my $modules = `$apxs -q LIBEXECDIR`);
 for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.so.1 lib/libdoor.a
     lib/libdoor_fcgi.so lib/libdoor_fcgi.so.1 lib/libdoor_fcgi.a lib/pkgconfig/libdoor_fcgi.pc
-    include/door_fcgi/fcgiapp.h include/door_fcgi/fcgi_stdio.h lib/mod_door/door_cgi
+    include/door_fcgi/fcgiapp.h include/door_fcgi/fcgi_stdio.h include/door_fcgi/fcgio.h
+    include/door_fcgi/fastcgi.h lib/mod_door/door_cgi
     lib/libdoor_app.so lib/libdoor_app.so.1 lib/libdoor_app.a lib/pkgconfig/libdoor.pc
     lib/pkgconfig/libdoor_app.pc include/libdoor/door.h include/libdoor/stropts.h
     include/libdoor/sys/door.h
     include/libdoor/thread.h include/libdoor/door_compat.h include/door_app.h
-    bin/door-call share/man/man1/door-call.1
-    share/man/man3/door_create.3 share/man/man3/door_unbind.3)) {
+    bin/door-call share/man/man1/door-call.1 sbin/doorctl share/man/man8/doorctl.8
+    share/man/man3/door_create.3 share/man/man3/door_unbind.3
+    share/man/man8/mod_door.8 share/doc/mod_door/html/mod_door.html share/doc/mod_door/html/python/index.html)) {
     ok -s "$root$_", $_;
 }
 my @references = grep { !-l && `grep -c -F '$root' '$_'` > 0 } grep { !/\.a$/ } files();
@@ -82,6 +84,10 @@ run_ok('the smallest application builds with pkg-config alone',
     "$cc $flags -o $root/hello door_app/examples/hello.c $ask_app");
 like scalar(`ldd $root/hello`), qr{libdoor_app\.so\.1 => \Q$root\E},
     '... with the installed library';
+
+run_ok("so do FastCGI programs, in C++ with libfcgi++'s streams",
+    "c++ $flags -o $root/streams t/fcgi/streams.cc \$($pkg_config --cflags --libs libdoor_fcgi)");
+like scalar(`ldd $root/streams`), qr{libdoor_fcgi\.so\.1 => \Q$root\E}, '... with the installed library';
 
 like run_ok('the client runs', "$root$prefix/bin/door-call -h"), qr/^usage: door-call /,
     '... and needs no library of ours';

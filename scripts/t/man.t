@@ -112,6 +112,13 @@ for my $path (map { sort glob("$_/*.3") } @directories) {
     compiles($page, $text);
 }
 
+# Those of programs.
+for my $path (glob('*/tools/*.8')) {
+    my $output = `mandoc -Tlint -W warning $path 2>&1`;
+    is $?, 0, "$path is well-formed" or diag $output;
+    is +(slurp($path) =~ /^\.Dd (.*)$/m)[0], $released, '... of this release';
+}
+
 # What "man -k" shows: short, and where the page is made from a header, a sentence's
 # beginning up to a comma or the like.
 for my $page (sort keys %text) {

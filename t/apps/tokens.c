@@ -13,6 +13,7 @@
  *     /borrow/DOOR    asks with the token in the file of that door, on its own response door
  *     /twice   asks while it reads a body that does not come, makes the file DOOR.twice, and
  *              answers with what it got once the body has come
+ *     /body    answers with how much of the body came with the request, and whether it was all
  *     /descriptors    asks with a descriptor, four times, and once with two
  *
  *     tokens DOOR
@@ -41,6 +42,8 @@ struct request {
     char path[64];
     char door[ID_SIZE];
     char token[ID_SIZE];
+    size_t body_len;
+    int is_whole;
 };
 
 /* The response doors that came, by id, and the token of /keep; both under the lock. */
@@ -124,6 +127,8 @@ static void read_request(const char *argp, size_t arg_size, struct request *requ
         if (field.type == DOOR_WIRE_TOKEN)
             snprintf(request->token, ID_SIZE, "%s", field.value);
     }
+    request->body_len = (size_t)r.body_len;
+    request->is_whole = (r.flags & DOOR_WIRE_MORE) == 0;
 }
 
 static int try_all(int door, const struct request *request, char *text, size_t size)
@@ -279,6 +284,9 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
         len = borrow(door, request.path + 8, text, sizeof(text));
     } else if (strcmp(request.path, "/twice") == 0) {
         len = ask_twice(door, &request, text, sizeof(text));
+    } else if (strcmp(request.path, "/body") == 0) {
+        len = snprintf(text, sizeof(text), "came=%zu whole=%d\n", request.body_len,
+                       request.is_whole);
     } else if (strcmp(request.path, "/descriptors") == 0) {
         len = pass_descriptors(door, &request, text, sizeof(text));
     } else { /* keep, linger */

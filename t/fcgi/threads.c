@@ -3,7 +3,7 @@
  *
  * threads.c: a FastCGI program with four threads that accept, for either library.  What
  * it does is in the query: vars, echo, count, upload, big=N, status=N, local, slow, bare, nothing,
- * nonsense, unread, after, exit, abort.
+ * nonsense, unread, after, exit, abort, shutdown.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -121,10 +121,12 @@ static void answer(FCGX_Request *request)
         upload(request);
     } else if (strncmp(query, "big=", 4) == 0) {
         big(request, atol(query + 4));
-    } else if (strcmp(query, "slow") == 0) {
+    } else if (strcmp(query, "slow") == 0 || strcmp(query, "shutdown") == 0) {
         FCGX_PutS("one\n", request->out);
         FCGX_FFlush(request->out);
         usleep(300000);
+        if (strcmp(query, "shutdown") == 0)
+            FCGX_ShutdownPending();
         FCGX_PutS("two\n", request->out);
     } else if (strcmp(query, "after") == 0) {
         FCGX_PutS("before\n", request->out);

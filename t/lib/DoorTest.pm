@@ -21,7 +21,7 @@ use Apache::Test ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
     app_count app_descriptors_settle app_kib files_path child_descriptors child_kib child_private_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
-    raw_open raw_send raw_begins raw_rest raw_request parse_response read_response event_delays);
+    raw_open raw_send raw_begins raw_rest raw_request parse_response ask_url read_response event_delays);
 
 my $t = File::Spec->rel2abs(dirname(dirname(__FILE__)));
 my $run = "$t/run";
@@ -388,7 +388,7 @@ sub dechunk {
     }
 }
 
-# { status, headers => { lower-case name => [values] }, body, complete }
+# { status, head, headers => { lower-case name => [values] }, body, complete }; head is the text.
 sub parse_response {
     my ($text) = @_;
     my ($head, $body) = split /\r\n\r\n/, $text, 2;
@@ -404,7 +404,7 @@ sub parse_response {
     my ($coding) = @{ $headers{'transfer-encoding'} // [] };
     my $complete = !defined $length || length $body >= $length;
     ($body, $complete) = dechunk($body) if ($coding // '') eq 'chunked';
-    return { status => $status // 0, headers => \%headers, body => $body,
+    return { status => $status // 0, head => $head // '', headers => \%headers, body => $body,
         complete => $complete ? 1 : 0 };
 }
 
@@ -464,6 +464,12 @@ sub curl {
     my $output = <$pipe>;
     close $pipe;
     return $output // '';
+}
+
+# An answer by curl, which reads bodies from files; as parse_response() has it.
+sub ask_url {
+    my ($url, @options) = @_;
+    return parse_response(curl('--raw', '-i', '-H', 'Expect:', @options, $url));
 }
 
 sub have_http2 {

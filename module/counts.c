@@ -1,0 +1,183 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * counts.c: what processes do, for those who show it.  What httpd knows comes from the
+ * table of calls; its threads, and what runs there, only the process knows.  Its doors
+ * tell, also while all threads are busy; where they do not (illumos), it is called, and
+ * not waited for long.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "mod_door.h"
+#include "shared_calls.h"
+#include "counts.h"
+#include "doors.h"
+#include "supervision.h"
+#include "supervisor.h"
+#include "target.h"
+#include "wire.h"
+
+#define ANSWER_MAX_NS 250000000ll
+#define ANSWER_LEN    1024
+
+/* ------------------------------------------------------------ it is called */
+
+static void take_count(const struct door_wire_field *field, struct mod_door_counts *counts)
+{
+    const struct {
+        const char *name;
+        apr_int64_t *count;
+    } known[] = {
+        {"running", &counts->running},
+        {"waiting", &counts->waiting},
+        {"threads", &counts->threads},
+        {"threads-max", &counts->threads_max},
+    };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (!strcmp(field->name, known[i].name))
+            *known[i].count = apr_atoi64(field->value);
+}
+
+static void read_counts(const void *data, apr_size_t len, struct mod_door_counts *counts)
+{
+    struct door_wire_reader message;
+    struct door_wire_field field;
+
+    if (door_wire_read(&message, DOOR_WIRE_STATUS, data, len) == -1)
+        return;
+    while (door_wire_next(&message, &field))
+        if (field.type == DOOR_WIRE_COUNT)
+            take_count(&field, counts);
+}
+
+static void ask(const struct mod_door *door, struct mod_door_counts *counts)
+{
+    _Atomic int64_t deadline = door_now_ns() + ANSWER_MAX_NS;
+    char question[64], answer[ANSWER_LEN];
+    struct door_wire_writer w;
+    door_arg_t args = {.data_ptr = question, .rbuf = answer, .rsize = sizeof(answer)};
+    struct door_loan loan;
+    struct door_terms terms = {.deadline_ns = &deadline, .loan = &loan};
+
+    door_wire_begin(&w, question, sizeof(question));
+    args.data_size = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
+    if (mod_door_invoke(door, &args, &terms) != APR_SUCCESS)
+        return;
+    if (args.data_ptr == answer) /* more than that is no answer to this */
+        read_counts(args.data_ptr, args.data_size, counts);
+    door_end_loan(&loan);
+}
+
+/* -------------------------------------------------------------- its counts */
+
+/* entered: requests of httpd's that have been sent to it, or -1. */
+static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
+                        struct mod_door_counts *counts)
+{
+    struct door_load load;
+
+    if (door_ask_load(door->fd, &load) == 0) {
+        counts->running = load.calls;
+        counts->waiting = entered > counts->running ? entered - counts->running : 0;
+        counts->threads = load.threads;
+        counts->threads_max = load.threads_most;
+    } else if (errno == ENOTSUP && is_ours) { /* a bare door would take it for a request */
+        ask(door, counts);
+    }
+}
+
+/* Before the process was asked, and afterwards: calls may have begun meanwhile, or ended. */
+static apr_int64_t count_abandoned(apr_int64_t running, const struct calls_seen *before,
+                                   const struct calls_seen *after)
+{
+    apr_int64_t awaited = before->running > after->running ? before->running : after->running;
+
+    return running > awaited ? running - awaited : 0;
+}
+
+struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t number,
+                                              uint64_t serial, int64_t until_ns)
+{
+    const struct board_cell *cell = &mod_door_board()->cells[number - 1];
+    struct mod_door_counts counts = {-1, -1, -1, -1, -1};
+    struct mod_door_name door_name;
+    struct mod_door *door;
+    struct calls_seen seen, later;
+
+    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
+    if (door_now_ns() < until_ns &&
+        mod_door_name_process(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
+        mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
+        find_counts(door, atomic_load(&cell->is_ready), seen.running + seen.waiting, &counts);
+        mod_door_release(door);
+    }
+    calls_look(mod_door_calls(), serial, door_now_ns(), &later);
+    if (counts.running < 0)
+        counts.running = seen.running;
+    else
+        counts.abandoned = count_abandoned(counts.running, &seen, &later);
+    if (counts.waiting < seen.waiting) /* threads may run calls whose request is gone */
+        counts.waiting = seen.waiting;
+    return counts;
+}
+
+apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
+                                 int64_t until_ns, struct mod_door_counts *counts)
+{
+    struct mod_door_name name = {.path = path, .trusted_len = strlen(path), .key = path,
+                                 .sender = path};
+    struct mod_door *door;
+    struct calls_seen seen;
+    apr_status_t error;
+
+    *counts = (struct mod_door_counts){-1, -1, -1, -1, -1};
+    calls_look(mod_door_calls(), calls_path_key(path), door_now_ns(), &seen);
+    if (door_now_ns() >= until_ns)
+        return EAGAIN;
+    error = mod_door_acquire(&name, r->request_time, &door);
+    if (error != APR_SUCCESS)
+        return error;
+    *pid = door->pid;
+    find_counts(door, 0, 0, counts);
+    counts->waiting = seen.waiting;
+    mod_door_release(door);
+    return APR_SUCCESS;
+}
+
+/* ------------------------------------------------------------ what it takes */
+
+/* Where there is no such file, or nobody may read it, nobody tells. */
+struct mod_door_usage mod_door_usage_of(pid_t pid)
+{
+    struct mod_door_usage usage = {-1, -1};
+    unsigned long user_ticks, system_ticks;
+    char path[40], text[1024];
+    const char *after;
+    long pages;
+    FILE *file;
+    size_t len;
+
+    apr_snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    file = pid > 0 ? fopen(path, "re") : NULL;
+    if (file == NULL)
+        return usage;
+    len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    after = strrchr(text, ')'); /* its name may have anything in it */
+    if (after == NULL || sscanf(after + 1,
+                                " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d"
+                                " %*d %*d %*d %*u %*u %ld",
+                                &user_ticks, &system_ticks, &pages) != 3)
+        return usage;
+    usage.cpu_s = (double)(user_ticks + system_ticks) / (double)sysconf(_SC_CLK_TCK);
+    usage.memory = (apr_int64_t)pages * sysconf(_SC_PAGESIZE);
+    return usage;
+}

@@ -1,0 +1,21 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * shared_figures.c: the figures (figures.h) that all of httpd's children share.
+ */
+#ifndef MOD_DOOR_SHARED_FIGURES_H
+#define MOD_DOOR_SHARED_FIGURES_H
+
+#include "mod_door.h"
+#include "figures.h"
+
+/* In httpd's parent: makes them, or finds them. */
+apr_status_t mod_door_make_figures(void);
+
+/* NULL before they are made. */
+struct figures *mod_door_figures(void);
+
+/* Since when they are counted. */
+apr_time_t mod_door_figures_since(void);
+
+#endif
