@@ -388,6 +388,15 @@ $(PYTHON_BUILD)/dbg/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/do
 	cd $(PYTHON_BUILD)/dbg && $(PYTHON_ENV) $(PYTHON_DEBUG) setup.py -q build_ext --inplace
 	touch $@
 
+# The sample, beside which the package lies: make demo runs it if the wheel can be built.
+PYTHON_SAMPLE := $(BUILD)/examples/python/sample.py
+.PHONY: python-sample
+python-sample: $(PYTHON_SAMPLE)
+$(PYTHON_SAMPLE): python/examples/sample.py $(PYTHON_BUILD)/stamp
+	mkdir -p $(@D)
+	cd $(@D) && $(PYTHON) -m zipfile -e $(abspath $(PYTHON_BUILD))/door_app-*.whl .
+	cp $< $@
+
 # ---------------------------------------------------------------- to run
 
 .PHONY: deps deps-demo deps-check deps-analysis deps-deb demo check check-c check-tree check-python check-asan check-asan-apps \
@@ -407,6 +416,10 @@ deps-analysis:
 
 demo: deps-demo
 	@+$(MAKE) --no-print-directory all
+	@+if $(PYTHON) -c 'import os, setuptools, sysconfig, wheel; \
+			os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then \
+		$(MAKE) --no-print-directory python-sample; \
+	fi
 	@APXS='$(APXS)' ADDRESS='$(ADDRESS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
 
 # The groups run one after the other whatever -j says, as some measure time, but for the other
@@ -432,6 +445,13 @@ check-heavy-python: deps all python
 	@sh scripts/deps.sh heavy-python
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+
+# Python's frameworks behind a door and under its peers: BUILD/bench/python.md.  QUICK=1 takes
+# two minutes, otherwise it is about fifteen.  FILL=1 puts the result into bench/PYTHON.md.
+.PHONY: bench-python
+bench-python: deps all python
+	@sh scripts/deps.sh heavy-python
+	@BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) bench/python.py
 
 check-python: all python python-dbg
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
@@ -481,6 +501,20 @@ check-asan-apps: deps-analysis all tests
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
 	report_thread_leaks=0
+# Python's extension and both libraries, loaded by an interpreter that is not built so.  That one
+# leaves things behind at its end: python/t/test_references.py looks for leaks.
+PYTHON_REPORTS = $(abspath $(BUILD))/asan-python/reports
+PYTHON_ASAN = env=LD_PRELOAD=$(shell $(ANALYSIS_CC) -print-file-name=libclang_rt.asan-x86_64.so) \
+	env=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$(PYTHON_REPORTS)/report \
+	env=UBSAN_OPTIONS=print_stacktrace=1:log_path=$(PYTHON_REPORTS)/report env=PYTHONMALLOC=malloc
+.PHONY: check-asan-python
+check-asan-python: deps-analysis all
+	@+$(call build_analysed,asan-python,$(ASAN_CFLAGS) -shared-libasan,python)
+	@rm -rf $(PYTHON_REPORTS) && mkdir -p -m 1777 $(PYTHON_REPORTS)
+	BUILD='$(BUILD)' WHEELS='$(BUILD)/asan-python/python' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
+		APP_ENV='$(PYTHON_ASAN)' $(PROVE) -e '$(PYTHON)' python/t/test_wsgi.py python/t/test_hostile.py
+	@$(call no_reports,$(PYTHON_REPORTS)/report)
+
 check-tsan: deps-analysis
 	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)
 	@rm -f $(call report,tsan).*

@@ -54,7 +54,7 @@ fi
 
 # None of these has a service: uwsgi's is in the package of that name.
 if [ "$kind" = heavy-python ]; then
-    packages='python3-flask python3-django python3-psycopg2 libapache2-mod-wsgi-py3 gunicorn uwsgi-core
+    packages='python3-flask python3-django python3-psycopg2 python3-radicale libapache2-mod-wsgi-py3 gunicorn uwsgi-core
         uwsgi-plugin-python3 media-types'
     tools='gunicorn uwsgi'
 fi
