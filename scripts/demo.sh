@@ -112,6 +112,18 @@ DoorApp php "\"$app_dir/gateways/door_fcgi\" --processes 2 $program"
 CONF
 }
 
+# Python's, if its sample could be built.
+python_conf() {
+    [ -f "$app_dir/examples/python/sample.py" ] || return 0
+    cat <<CONF
+DoorApp python "/usr/bin/python3 -m door_app sample" "directory=$app_dir/examples/python"
+<Location /python>
+    Require all granted
+    DoorHandler python
+</Location>
+CONF
+}
+
 # The index has what is configured.
 write_pages() {
     mkdir -p "$run/htdocs/php" || give_up "cannot write to $run"
@@ -139,7 +151,7 @@ write_files() {
     fi
     chmod 755 "$run/run" "$run/htdocs"
     printf '%s\n' "text/html html" "text/css css" >"$root/conf/mime.types"
-    fill_in SERVER_ROOT="$root" AT="$at" RUN="$run" MORE="$(php_conf)" \
+    fill_in SERVER_ROOT="$root" AT="$at" RUN="$run" MORE="$(python_conf; php_conf)" \
         MODULE="$build/mod_door.so" APPS="$app_dir" PGHOST="$pg_host" USER="$user_lines" \
         MODULES="$(load_modules mpm_event unixd authz_core authz_host log_config mime dir status http2)" \
         <conf/demo.conf.in >"$root/conf/httpd.conf"

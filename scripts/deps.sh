@@ -21,18 +21,18 @@ set -u
 kind=${1-check}
 
 # The PostgreSQL server is there for the programs: it gets no cluster.
-demo='build-essential pkg-config apache2-bin apache2-dev libssl-dev libpq-dev libjansson-dev postgresql-15
-    curl perl'
+demo='gcc libc6-dev make pkg-config apache2-bin apache2-dev libssl-dev libpq-dev libjansson-dev postgresql-15
+    curl perl php8.2-cgi python3-dev python3-setuptools python3-wheel'
 packages=$demo
 tools='cc pkg-config apxs curl perl'
 
 # Apache::Test is in libapache2-mod-perl2.
 if [ "$kind" = check ]; then
-    packages="$demo
+    packages="$demo build-essential
         libapache2-mod-perl2 libwww-perl chromium-driver fonts-dejavu-core check wrk nghttp2-client mandoc lowdown
-        openssl iproute2 haproxy git cgit gitweb libcgi-pm-perl php8.2-cgi libcgi-fast-perl libfcgi-dev
+        openssl iproute2 haproxy git cgit gitweb libcgi-pm-perl libcgi-fast-perl libfcgi-dev
         libapache2-mod-fcgid libfcgi-perl python3-prometheus-client
-        python3-dev python3-dbg python3-venv python3-pip python3-setuptools python3-wheel"
+        python3-dbg python3-venv python3-pip"
     tools="$tools prove wrk nghttp mandoc"
 fi
 
