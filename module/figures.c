@@ -11,6 +11,7 @@
 #include "figures.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #define STRIPES       4
 #define MINUTES       5 /* histograms of recent latencies, one for each */
 #define TEXT_WORDS    (FIGURES_TEXT_SIZE / 8)
+#define NAME_NUMBER_LEN 8 /* of a long name, as hexadecimal digits */
 #define NS_PER_S      1000000000ll
 #define PLACE_TRIES   4 /* for a slow request, where others are in the way */
 #define WRITE_MAX_NS  1000000000ull /* who writes for longer is dead */
@@ -184,13 +186,34 @@ void figures_escape(const char *text, char *escaped, size_t size)
     *escaped = '\0';
 }
 
-static void store_text(struct text *to, const char *text)
+static void store_plain(struct text *to, const char *plain)
 {
     uint64_t words[TEXT_WORDS] = {0};
 
-    figures_escape(text, (char *)words, sizeof(words));
+    memcpy(words, plain, strlen(plain));
     for (unsigned i = 0; i < TEXT_WORDS; i++)
         atomic_store_explicit(&to->words[i], words[i], memory_order_relaxed);
+}
+
+static void store_text(struct text *to, const char *text)
+{
+    char escaped[FIGURES_TEXT_SIZE];
+
+    figures_escape(text, escaped, sizeof(escaped));
+    store_plain(to, escaped);
+}
+
+/* Of one that is too long its beginning, and a number: two of them may begin alike. */
+static void store_name(struct text *to, const char *name, uint64_t key)
+{
+    char shown[FIGURES_TEXT_SIZE];
+    size_t len;
+
+    figures_escape(name, shown, sizeof(shown) - NAME_NUMBER_LEN);
+    len = strlen(shown);
+    if (len > sizeof(shown) - NAME_NUMBER_LEN - 4) /* it has the dots */
+        snprintf(shown + len, NAME_NUMBER_LEN + 1, "%08x", (unsigned)(uint32_t)key);
+    store_plain(to, shown);
 }
 
 static void load_text(const struct text *from, char text[FIGURES_TEXT_SIZE])
@@ -214,10 +237,11 @@ unsigned figures_door_count(void)
 }
 
 /* Whoever finds it unnamed writes the name: a child may have died before it could. */
-static struct figures_door *name_door(struct figures_door *door, const char *name, int is_foreign)
+static struct figures_door *name_door(struct figures_door *door, const char *name, uint64_t key,
+                                      int is_foreign)
 {
     if (!atomic_load_explicit(&door->is_named, memory_order_acquire)) {
-        store_text(&door->name, name);
+        store_name(&door->name, name, key);
         atomic_store(&door->is_foreign, is_foreign != 0);
         atomic_store_explicit(&door->is_named, 1, memory_order_release);
     }
@@ -257,13 +281,13 @@ struct figures_door *figures_find(struct figures *figures, const char *name, int
     do {
         index = find_key(figures, key);
         if (index < FIGURES_DOORS && load(&figures->keys[index]) == key)
-            return name_door(&figures->doors[index], name, is_foreign);
+            return name_door(&figures->doors[index], name, key, is_foreign);
         if (index == FIGURES_DOORS || atomic_load(&figures->used) >= most) {
             atomic_store_explicit(&figures->keys[FIGURES_DOORS], 1, memory_order_relaxed);
             return &figures->doors[FIGURES_DOORS];
         }
     } while (!take_key(figures, index, key));
-    return name_door(&figures->doors[index], name, is_foreign);
+    return name_door(&figures->doors[index], name, key, is_foreign);
 }
 
 int figures_index(const struct figures *figures, const char *name)

@@ -89,7 +89,8 @@ struct figures_slow {
 };
 
 struct figures_seen {
-    char name[FIGURES_TEXT_SIZE]; /* printable ASCII, other bytes as in URLs; "": all others */
+    /* Printable ASCII, other bytes as in URLs; long ones end in dots and a number; "": all others. */
+    char name[FIGURES_TEXT_SIZE];
     int is_foreign;
     uint64_t outcomes[FIGURES_OUTCOMES];
     uint64_t total_us, wait_us; /* of the calls in latencies */

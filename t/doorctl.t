@@ -155,7 +155,7 @@ like doorctl('restart', 'shpo'), qr/there is no application 'shpo'/, 'an unknown
 is $code, 1, '... exit status';
 my ($refusal) = doorctl('-j', 'restart', 'shpo') =~ /^(\{.*\})$/m;
 like(JSON::PP->new->decode($refusal)->{error}, qr/no application/, '... as JSON');
-my @misuses = ([], ['nonsense'], ['restart'], ['list', 'a', 'b'], ['-w', 'x', 'list']);
+my @misuses = ([], ['nonsense'], ['restart'], ['list', 'a', 'b'], map { ['-w', $_, 'list'] } 'x', 0, -1, 18_446_744_074, '9' x 30);
 for my $arguments (@misuses) {
     doorctl(@$arguments);
     is $code, 2, "misuse: @$arguments";
@@ -169,6 +169,18 @@ SKIP: {
     like doorctl('list'), qr/permission denied: root and httpd's user/, '... who may not is told';
 }
 chmod 0600, $control;
+
+unlike doorctl('list', "\e[2Jshop"), qr/\e/, 'what a terminal would obey is not printed';
+
+# A supervisor that is stopped has a door all the same.
+kill 'STOP', $httpd->supervisor;
+my $asked = time;
+like doorctl('-w', 2, 'list'), qr/the supervisor does not answer: .*timed out/, 'one that does not answer';
+is $code, 1, '... exit status';
+cmp_ok time - $asked, '<', 9, '... is not waited for longer than asked';
+like doorctl('list'), qr/the supervisor does not answer/, '... nor for ever';
+kill 'CONT', $httpd->supervisor;
+ok $httpd->wait_for(sub { doorctl('list'); $code == 0 }), '... and answers again';
 
 # Whatever comes, the supervisor goes on.
 my $before = $httpd->supervisor;

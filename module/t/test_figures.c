@@ -258,6 +258,28 @@ START_TEST(test_escape)
 }
 END_TEST
 
+/* Who shows them has nothing else to tell them apart by. */
+START_TEST(test_long_names)
+{
+    char name[500], first[FIGURES_TEXT_SIZE];
+
+    for (size_t len = 100; len < 140; len++) {
+        memset(name, 'a', len);
+        name[0] = '/';
+        strcpy(name + len, "1");
+        count(name, call_at(START_NS, 1));
+        ck_assert(look(name, START_NS));
+        strcpy(first, seen.name);
+        ck_assert_int_eq(strcmp(first, name) == 0, strstr(first, "...") == NULL);
+        strcpy(name + len, "2");
+        count(name, call_at(START_NS, 1));
+        ck_assert(look(name, START_NS));
+        ck_assert_str_ne(seen.name, first);
+        ck_assert_uint_lt(strlen(seen.name), sizeof(seen.name));
+    }
+}
+END_TEST
+
 static unsigned count_doors(void)
 {
     unsigned doors = 0;
@@ -346,6 +368,7 @@ int main(void)
     tcase_add_test(tests, test_recent);
     tcase_add_test(tests, test_slowest);
     tcase_add_test(tests, test_escape);
+    tcase_add_test(tests, test_long_names);
     tcase_add_test(tests, test_room);
     tcase_add_test(tests, test_scribbled);
     tcase_add_test(tests, test_cost);

@@ -10,11 +10,13 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@
 #define PREFIX  "mod_door."
 #define TICK_NS 50000000l /* how often an outcome is looked for */
 #define OTHERS_MAX 16     /* supervisors that are told apart */
+#define ANSWER_MAX_S 10   /* who answers answers at once */
+#define WAIT_MAX_S 1000000000l
 
 /* What the command line asks for. */
 static struct {
@@ -53,11 +57,54 @@ static _Noreturn void fail(const char *format, ...)
     va_end(args);
     if (asked.is_json)
         show_json_error(text);
-    fprintf(stderr, "doorctl: %s\n", text);
+    show_error(text);
     exit(1);
 }
 
 /* ---------------------------------------------------------------- the call */
+
+static volatile sig_atomic_t is_late;
+
+static void note_alarm(int signal)
+{
+    (void)signal;
+    is_late = 1;
+}
+
+/* Each tick breaks a call off: the first one may come just before it. */
+static void limit_call(void)
+{
+    const struct sigaction action = {.sa_handler = note_alarm}; /* no SA_RESTART */
+    int64_t limit_s = asked.wait_ns > 0 ? asked.wait_ns / 1000000000 : ANSWER_MAX_S;
+    const struct itimerval limit = {
+        .it_value.tv_sec = limit_s < ANSWER_MAX_S ? (time_t)limit_s : ANSWER_MAX_S,
+        .it_interval.tv_usec = TICK_NS / 1000};
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+static void end_limit(void)
+{
+    const struct itimerval none = {.it_value.tv_sec = 0};
+
+    setitimer(ITIMER_REAL, &none, NULL);
+}
+
+/* A supervisor that is stopped has a door all the same. */
+static int call_in_time(int door, door_arg_t *arg)
+{
+    int result;
+
+    limit_call();
+    do
+        result = door_call(door, arg);
+    while (result == -1 && errno == EINTR && !is_late);
+    end_limit();
+    if (result == -1 && errno == EINTR)
+        errno = ETIMEDOUT;
+    return result;
+}
 
 /* A whole answer in memory of its own, or NULL with errno. */
 static struct answer *take_answer(const char *data, size_t size)
@@ -101,9 +148,8 @@ static struct answer *call(int door, enum ctl_verb verb, const char *name)
     request.version = CTL_VERSION;
     request.verb = (uint32_t)verb;
     strncpy(request.name, name, APP_NAME_MAX);
-    while (door_call(door, &arg) == -1)
-        if (errno != EINTR)
-            return NULL;
+    if (call_in_time(door, &arg) == -1)
+        return NULL;
     answer = take_answer(arg.data_ptr, arg.data_size);
     if (arg.rbuf != buffer)
         munmap(arg.rbuf, arg.rsize);
@@ -228,11 +274,14 @@ static int is_done(const struct answer *now, uint64_t serial)
 /* The first failure is followed by another try at once. */
 static void check_failure(const struct answer *now)
 {
+    char text[APP_NAME_MAX + CTL_WHY_MAX + 64];
+
     if (asked.verb == CTL_DRAIN || now->head.app_count != 1 || now->apps[0].failures < 2)
         return;
     show(now, asked.dir, asked.is_json);
-    fprintf(stderr, "doorctl: %s has not come up: %s%s\n", asked.name, now->apps[0].why,
-            now->apps[0].state == APP_UP ? "; the old process stays" : "");
+    snprintf(text, sizeof(text), "%s has not come up: %s%s", asked.name, now->apps[0].why,
+             now->apps[0].state == APP_UP ? "; the old process stays" : "");
+    show_error(text);
     exit(1);
 }
 
@@ -279,6 +328,16 @@ static void read_verb(const char *word)
         misuse("list, restart, drain or start?");
 }
 
+static int64_t read_seconds(const char *word)
+{
+    char *end;
+    long seconds = strtol(word, &end, 10);
+
+    if (*end != '\0' || seconds <= 0 || seconds > WAIT_MAX_S)
+        misuse("-w needs a number of seconds");
+    return seconds;
+}
+
 static void read_options(int argc, char **argv)
 {
     static const struct option names[] = {{"json", no_argument, NULL, 'j'},
@@ -288,7 +347,6 @@ static void read_options(int argc, char **argv)
                                           {"dir", required_argument, NULL, 'd'},
                                           {"supervisor", required_argument, NULL, 's'},
                                           {NULL, 0, NULL, 0}};
-    char *end = "";
     int option;
 
     while ((option = getopt_long(argc, argv, "d:s:jnw:h", names, NULL)) != -1) {
@@ -296,9 +354,7 @@ static void read_options(int argc, char **argv)
             usage(stdout);
             exit(0);
         } else if (option == 'w') {
-            asked.wait_ns = strtoll(optarg, &end, 10) * 1000000000ll;
-            if (*end != '\0' || asked.wait_ns <= 0)
-                misuse("-w needs a number of seconds");
+            asked.wait_ns = read_seconds(optarg) * 1000000000;
         } else if (option == '?') {
             misuse("an option that there is not");
         }

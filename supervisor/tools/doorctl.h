@@ -18,4 +18,7 @@ struct answer {
 void show(const struct answer *answer, const char *dir, int is_json);
 void show_json_error(const char *text);
 
+/* On the standard error. */
+void show_error(const char *text);
+
 #endif

@@ -29,10 +29,22 @@ static const char *process_state(uint32_t state)
 
 /* ---------------------------------------------------------------- text */
 
-static void print_plain(const char *text)
+static void put_plain(FILE *to, const char *text)
 {
     for (; *text != '\0'; text++)
-        putchar((unsigned char)*text >= ' ' && *text != '\177' ? *text : '?');
+        putc((unsigned char)*text >= ' ' && *text != '\177' ? *text : '?', to);
+}
+
+static void print_plain(const char *text)
+{
+    put_plain(stdout, text);
+}
+
+void show_error(const char *text)
+{
+    fputs("doorctl: ", stderr);
+    put_plain(stderr, text);
+    fputs("\n", stderr);
 }
 
 /* "3d 4h", "5m 6s": its two largest parts. */
