@@ -62,6 +62,7 @@ END {
 
 sub start_demo {
     my ($dir, $port) = @_;
+    unlink "$dir/output"; # an earlier demo's says that it is up
     my $pid = fork // die "fork: $!";
     if ($pid) {
         push @demos, $pid;
