@@ -149,6 +149,27 @@ like doorctl('start', 'shop'), qr/shop is not drained/, '... again';
 is doorctl('drain', 'pair'), '', 'drain waits for the end';
 is scalar(my @left = $httpd->apps('pair')), 0, '... of all';
 
+# Who waits hears of it when somebody else asks for the opposite.
+my $waiting = "timeout 20 $doorctl -d $dir/run";
+$httpd->script(shop => "sleep 3\nexec $dir/bin/late");
+open my $waiter, '-|', "$waiting restart shop 2>&1" or die $!;
+ok $httpd->wait_for(sub { @{listed()->{shop}{processes}} == 2 }), 'one waits for a restart';
+is doorctl('-n', 'drain', 'shop'), '', '... another one drains';
+is <$waiter>, "doorctl: shop has been drained meanwhile\n", '... which is told';
+close $waiter;
+is $? >> 8, 1, '... exit status';
+$httpd->install(kitchen => 'shop');
+is doorctl('start', 'shop'), '', '... it is there again';
+$load = $httpd->load('/shop/sleep?ms=4000', 1);
+ok $httpd->wait_for(sub { listed()->{shop}{processes}[0]{running} == 1 }), '... and has a call';
+open $waiter, '-|', "$waiting drain shop 2>&1" or die $!;
+ok $httpd->wait_for(sub { listed()->{shop}{state} eq 'drained' }), '... one waits for its end';
+is doorctl('-n', 'start', 'shop'), '', '... another one starts it';
+is <$waiter>, "doorctl: shop has been started again meanwhile\n", '... which is told';
+close $waiter;
+$httpd->end_load($load);
+ok $httpd->wait_for(sub { $httpd->status('/shop/env') == 200 }), '... it answers';
+
 # ---- who is refused
 
 like doorctl('restart', 'shpo'), qr/there is no application 'shpo'/, 'an unknown application';

@@ -271,6 +271,17 @@ static int is_done(const struct answer *now, uint64_t serial)
     return now->head.app_count == 1 && up >= now->apps[0].instances;
 }
 
+/* Another doorctl may have asked for the opposite. */
+static void check_others(const struct answer *now)
+{
+    int is_drained = now->head.app_count == 1 && now->apps[0].state == APP_DRAINED;
+
+    if (asked.verb != CTL_DRAIN && is_drained)
+        fail("%s has been drained meanwhile", asked.name);
+    if (asked.verb == CTL_DRAIN && !is_drained)
+        fail("%s has been started again meanwhile", asked.name);
+}
+
 /* The first failure is followed by another try at once. */
 static void check_failure(const struct answer *now)
 {
@@ -292,6 +303,7 @@ static struct answer *wait_for_outcome(int door, struct answer *answer)
     int64_t until = door_now_ns() + asked.wait_ns;
 
     while (!is_done(answer, serial)) {
+        check_others(answer);
         check_failure(answer);
         if (asked.wait_ns > 0 && door_now_ns() >= until) {
             show(answer, asked.dir, asked.is_json);
