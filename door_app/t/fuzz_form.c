@@ -195,10 +195,10 @@ static char *ask(struct door_app *app, int door, const struct sent *sent, size_t
     message = realloc(message, *len); /* so that a step beyond it is seen */
     door_rt_answer(app, message, *len, door, &answer);
     replay_require(door_wire_read(&reader, DOOR_WIRE_RESPONSE, answer.bytes, answer.len) == 0);
-    copy = malloc(answer.len);
+    *len = reader.body_len; /* the head says when that was */
+    copy = malloc(*len + 1);
     replay_require(copy != NULL);
-    memcpy(copy, answer.bytes, answer.len);
-    *len = answer.len;
+    memcpy(copy, reader.body, *len);
     free(message);
     return copy;
 }

@@ -372,6 +372,8 @@ START_TEST(what_is_flushed_goes_at_once)
     ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
     ck_assert_uint_eq(reply.reader.body_len, 3);
     ck_assert_int_eq(door_wire_next(&reply.reader, &field), 1);
+    ck_assert_int_eq(field.type, DOOR_WIRE_SERVED);
+    ck_assert_int_eq(door_wire_next(&reply.reader, &field), 1);
     ck_assert_int_eq(field.type, DOOR_WIRE_TRAILER);
     ck_assert_str_eq(field.value, "t");
 }
