@@ -4,7 +4,7 @@
 # into $(BUILD).  `make demo` and `make check` need nothing run before them.
 # On illumos the doors are the system's own: libdoor is not built there.
 
-VERSION    := 0.1.0
+VERSION    := 0.2.0
 SOVERSION  := 1
 # What the manual pages say.
 RELEASED   := November 28, 2026
@@ -27,6 +27,7 @@ INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy
 PORT       ?= 8080
+ADDRESS    ?= 127.0.0.1
 MPMS       ?= event worker prefork
 
 CFLAGS     ?= -O2 -g
@@ -106,9 +107,11 @@ MODULE_MAP  := module/mod_door.map
 LIBDOOR_ALL := $(if $(DOOR_SRC),$(addprefix $(BUILD)/,libdoor.so.$(SOVERSION) libdoor.so libdoor.a))
 APP_ALL     := $(addprefix $(BUILD)/,libdoor_app.so.$(SOVERSION) libdoor_app.so libdoor_app.a)
 
-.PHONY: all libdoor door_app module examples gateways fcgi tools tests
+.PHONY: all installed libdoor door_app module examples gateways fcgi tools tests
 
-all: libdoor door_app module examples gateways fcgi tools
+all: installed examples
+# What `make install` puts in place.
+installed: libdoor door_app module gateways fcgi tools man manual
 libdoor: $(LIBDOOR_ALL)
 door_app: $(APP_ALL)
 module: $(BUILD)/mod_door.so
@@ -165,6 +168,14 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
 
+# The same for the httpd that the module is built for, and for the version that it names.
+$(BUILD)/httpd: ASKED = $(APXS) $(shell command -v '$(APXS)')
+$(BUILD)/version: ASKED = $(VERSION)
+$(BUILD)/httpd $(BUILD)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(ASKED)' | cmp -s - $@ || echo '$(ASKED)' >$@
+$(OBJ)/mod_door.o $(patsubst %.c,$(OBJ)/%.o,$(wildcard module/*.c)): $(BUILD)/httpd
+
 -include $(shell test ! -d $(OBJ) || find $(OBJ) -name '*.d')
 
 # ---------------------------------------------------------------- linking
@@ -205,7 +216,7 @@ endif
 
 # Tells one build of the module from another: the version, and a checksum of what is inside.
 MODULE_ALL := $(MODULE_OBJ) $(MODULE_DOOR)
-$(OBJ)/module/build.c: $(MODULE_ALL)
+$(OBJ)/module/build.c: $(MODULE_ALL) $(BUILD)/version
 	@sum=$$(cat $(MODULE_ALL) | cksum) && \
 		echo "const char mod_door_build[] = \"$(VERSION)-$${sum%% *}\";" >$@
 
@@ -377,21 +388,39 @@ $(PYTHON_BUILD)/dbg/stamp: $(PYTHON_FILES) $(APP_ALL) $(LIBDOOR_ALL) door_app/do
 	cd $(PYTHON_BUILD)/dbg && $(PYTHON_ENV) $(PYTHON_DEBUG) setup.py -q build_ext --inplace
 	touch $@
 
+# The sample, beside which the package lies: make demo runs it if the wheel can be built.
+PYTHON_SAMPLE := $(BUILD)/examples/python/sample.py
+.PHONY: python-sample
+python-sample: $(PYTHON_SAMPLE)
+$(PYTHON_SAMPLE): python/examples/sample.py $(PYTHON_BUILD)/stamp
+	mkdir -p $(@D)
+	cd $(@D) && $(PYTHON) -m zipfile -e $(abspath $(PYTHON_BUILD))/door_app-*.whl .
+	cp $< $@
+
 # ---------------------------------------------------------------- to run
 
-.PHONY: deps deps-analysis demo check check-c check-tree check-python check-asan check-asan-apps \
+.PHONY: deps deps-demo deps-check deps-analysis deps-deb demo check check-c check-tree check-python check-asan check-asan-apps \
 	check-tsan check-valgrind fuzz mutants $(MPMS:%=check-%)
 
-deps:
-	@sh scripts/deps.sh
+# All that `make check` needs, the demo's among it.
+deps deps-check:
+	@sh scripts/deps.sh check
+
+# To build, and to see it run.
+deps-demo:
+	@sh scripts/deps.sh demo
 
 # What check-asan, check-tsan, check-valgrind and fuzz need besides.
 deps-analysis:
 	@sh scripts/deps.sh analysis
 
-demo: deps
+demo: deps-demo
 	@+$(MAKE) --no-print-directory all
-	@APXS='$(APXS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
+	@+if $(PYTHON) -c 'import os, setuptools, sysconfig, wheel; \
+			os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then \
+		$(MAKE) --no-print-directory python-sample; \
+	fi
+	@APXS='$(APXS)' ADDRESS='$(ADDRESS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
 
 # The groups run one after the other whatever -j says, as some measure time, but for the other
 # MPMs' suites: these go together, and do little but wait.
@@ -416,6 +445,13 @@ check-heavy-python: deps all python
 	@sh scripts/deps.sh heavy-python
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+
+# Python's frameworks behind a door and under its peers: BUILD/bench/python.md.  QUICK=1 takes
+# two minutes, otherwise it is about fifteen.  FILL=1 puts the result into bench/PYTHON.md.
+.PHONY: bench-python
+bench-python: deps all python
+	@sh scripts/deps.sh heavy-python
+	@BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) bench/python.py
 
 check-python: all python python-dbg
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
@@ -465,6 +501,20 @@ check-asan-apps: deps-analysis all tests
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
 	report_thread_leaks=0
+# Python's extension and both libraries, loaded by an interpreter that is not built so.  That one
+# leaves things behind at its end: python/t/test_references.py looks for leaks.
+PYTHON_REPORTS = $(abspath $(BUILD))/asan-python/reports
+PYTHON_ASAN = env=LD_PRELOAD=$(shell $(ANALYSIS_CC) -print-file-name=libclang_rt.asan-x86_64.so) \
+	env=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$(PYTHON_REPORTS)/report \
+	env=UBSAN_OPTIONS=print_stacktrace=1:log_path=$(PYTHON_REPORTS)/report env=PYTHONMALLOC=malloc
+.PHONY: check-asan-python
+check-asan-python: deps-analysis all
+	@+$(call build_analysed,asan-python,$(ASAN_CFLAGS) -shared-libasan,python)
+	@rm -rf $(PYTHON_REPORTS) && mkdir -p -m 1777 $(PYTHON_REPORTS)
+	BUILD='$(BUILD)' WHEELS='$(BUILD)/asan-python/python' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
+		APP_ENV='$(PYTHON_ASAN)' $(PROVE) -e '$(PYTHON)' python/t/test_wsgi.py python/t/test_hostile.py
+	@$(call no_reports,$(PYTHON_REPORTS)/report)
+
 check-tsan: deps-analysis
 	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)
 	@rm -f $(call report,tsan).*
@@ -611,7 +661,7 @@ $(PEERS_DIR)/raw $(PEERS_DIR)/http_door: $(LIBDOOR)
 $(PEERS_DIR)/door_db $(PEERS_DIR)/fcgi_db: PEER_LIBS = $(PQ_CPP) -lpq
 $(PEERS_DIR)/http_door: PEER_LIBS = -lmicrohttpd
 
-$(PEERS_DIR)/mod_inprocess.so: bench/peers/mod_inprocess.c
+$(PEERS_DIR)/mod_inprocess.so: bench/peers/mod_inprocess.c $(BUILD)/httpd
 	$(call peer_build,-shared $(HTTPD_SYSTEM))
 $(PEERS_DIR)/door $(PEERS_DIR)/door_db: $(PEERS_DIR)/%: bench/peers/%.c
 	$(call peer_build,$(DOOR_CPP) -Idoor_app $(PEER_PATH) $(BUILD)/libdoor_app.so $(LIBDOOR) \
@@ -688,21 +738,33 @@ $(BUILD)/docs/mod_door.html: $(wildcard docs/* docs/python/*) CHANGELOG.md scrip
 docs: $(BUILD)/docs/mod_door.html
 # Installed where lowdown(1) is, which makes them.
 DOCS       := $(if $(shell command -v lowdown),$(BUILD)/docs/mod_door.html)
+.PHONY: manual
+manual: $(DOCS)
 LIBS       := $(if $(DOOR_SRC),door) door_app door_fcgi
-CONF_FILES := $(BUILD)/conf/door.load $(BUILD)/conf/door.conf
-# What the administrator has changed is his: neither written over nor removed.
-$(BUILD)/conf/%: conf/% FORCE
-	@mkdir -p $(@D)
-	@sed 's|/usr/lib/apache2/modules|$(MODULE_DIR)|' $< >$@
+CONF_FILES := conf/door.load conf/door.conf
+here_conf   = sed 's|/usr/lib/apache2/modules|$(MODULE_DIR)|' "$$file"
 
-PC_VARS = -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+# Where pkg-config's file is, there the rest is: the tree may be moved.  A system's own, which is
+# not, says /usr.
+PC_PREFIX  ?= $${pcfiledir}/$(shell perl -MFile::Spec -e 'print File::Spec->abs2rel(@ARGV)' \
+	'$(PREFIX)' '$(LIBDIR)/pkgconfig')
+below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+PC_VARS = -e 's|@PREFIX@|$(PC_PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
+	-e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' \
 	-e 's|@REQUIRES@|$(if $(DOOR_SRC),Requires: libdoor)|' \
 	-e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS:%= %)|'
 
-.PHONY: install uninstall clean
+# What root has built in somebody else's folder is that one's, who may want to remove it.
+owner_of = $$(ls -nd $(1) | awk '{ print $$3 ":" $$4 }')
+define give_back
+@if [ "$$(id -u)" = 0 ] && [ -d '$(BUILD)' ] && [ $(call owner_of,.) != 0:0 ]; then \
+	chown -hR $(call owner_of,.) '$(BUILD)'; \
+fi
+endef
 
-install: all man $(DOCS) $(CONF_FILES)
+.PHONY: install install-python uninstall clean
+
+install: installed
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdoor/sys \
 		$(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 		$(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR)
@@ -728,22 +790,33 @@ install: all man $(DOCS) $(CONF_FILES)
 	$(INSTALL) -m 644 $(BUILD)/mod_door.so $(DESTDIR)$(MODULE_DIR)
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/mod_door
 	$(INSTALL) $(GATEWAYS) $(DESTDIR)$(LIBDIR)/mod_door
+	@# What the administrator has changed is his: neither written over nor removed.
 	@for file in $(CONF_FILES); do \
 		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
 		if [ ! -e "$$to" ]; then \
-			$(INSTALL) -m 644 "$$file" "$$to" || exit 1; \
-		elif ! cmp -s "$$file" "$$to"; then \
-			echo "note: $$to is kept as it is; what comes with this version is conf/$${file##*/}"; \
+			$(here_conf) >"$$to" && chmod 644 "$$to" || exit 1; \
+		elif ! $(here_conf) | cmp -s - "$$to"; then \
+			echo "note: $$to is kept as it is; what comes with this version is $$file"; \
 		fi; \
 	done
 	@test -n '$(DESTDIR)' || ! command -v ldconfig >/dev/null || ldconfig || \
 		echo "note: run ldconfig as root if $(LIBDIR) is in its configuration"
+	$(give_back)
 
-uninstall: $(CONF_FILES)
+# For a distribution's package: into its own Python, with the libraries that it has installed.
+install-python: $(LIBDOOR_ALL) $(APP_ALL)
+	rm -rf $(PYTHON_BUILD)/install && mkdir -p $(PYTHON_BUILD)/install
+	cp -R python/setup.py python/src python/door_app $(PYTHON_BUILD)/install
+	cd $(PYTHON_BUILD)/install && $(PYTHON_ENV) DOOR_APP_LINK='-L$(abspath $(BUILD)) -ldoor_app' \
+		$(PYTHON) setup.py -q install --prefix='$(PREFIX)' $(if $(DESTDIR),--root='$(abspath $(DESTDIR))') \
+		--single-version-externally-managed --record=installed $(PYTHON_LAYOUT)
+	$(give_back)
+
+uninstall:
 	@for file in $(CONF_FILES); do \
 		to=$(DESTDIR)$(CONF_DIR)/$${file##*/}; \
 		enabled=$(DESTDIR)$(CONF_DIR)/../mods-enabled/$${file##*/}; \
-		if [ -e "$$to" ] && cmp -s "$$file" "$$to"; then \
+		if [ -e "$$to" ] && $(here_conf) | cmp -s - "$$to"; then \
 			rm -f "$$to"; \
 		elif [ -e "$$to" ]; then \
 			echo "note: $$to has been changed, and stays"; \
@@ -768,4 +841,17 @@ uninstall: $(CONF_FILES)
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/libdoor/sys $(DESTDIR)$(INCLUDEDIR)/libdoor
 
 clean:
-	rm -rf $(BUILD)
+	@rm -rf '$(BUILD)' || { echo "make clean: some of it is another user's, such as root's demo: sudo make clean" >&2; exit 1; }
+
+# ---------------------------------------------------------------- Debian's packages
+
+# Of what is committed, whatever else lies about here; they are in $(BUILD)/deb.
+.PHONY: deb check-heavy-deb
+deps-deb:
+	@sh scripts/deps.sh deb
+deb: deps-deb
+	@bash scripts/deb.sh '$(BUILD)/deb'
+# Installed, upgraded, removed and purged on a machine of their own.
+check-heavy: check-heavy-deb
+check-heavy-deb: deps-deb
+	BUILD='$(BUILD)' $(PROVE) scripts/packages.t

@@ -562,6 +562,13 @@ int door_take_turns(int d)
     return has_no_say(d);
 }
 
+int door_wait_turn(int is_waiting)
+{
+    (void)is_waiting;
+    errno = ENOTSUP;
+    return -1;
+}
+
 int door_prepare_threads(int d, int (*prepare)(void *data), void *data)
 {
     (void)prepare;

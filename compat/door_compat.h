@@ -252,14 +252,23 @@ int door_set_threads(int d, unsigned max, unsigned idle_ms);
 /*
  * Says that procedures of d, a door of this process that is not private, and of all others
  * like it, compute one at a time, under a lock of the program's such as an interpreter's.
- * From now on no thread is started that would only wait for that lock, unless no call is
- * taken for half a second.
+ * From now on no thread is started while one waits for that lock, as door_wait_turn() tells.
+ * If they wait for something else, and no call is taken for half a second, more are started.
  *
  * 0, or -1: EBADF d is no door of this process; ENOTSUP it is private, or the system
  * has no such setting.
  * Threads: any.
  */
 int door_take_turns(int d);
+
+/*
+ * In a procedure of such a door: with 1 before it waits for its turn to compute, with 0 once it
+ * has that.  The locks that are waited for between the two calls are remembered.  So a
+ * procedure may give the lock back and take it again without saying so.
+ *
+ * 0, or -1: EINVAL the thread runs no call; ENOTSUP the system has no such setting.
+ */
+int door_wait_turn(int is_waiting);
 
 /*
  * Sets a function that each thread runs before it takes its first call, and again after

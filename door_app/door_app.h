@@ -282,14 +282,22 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
  * Says that handlers compute one at a time, as in a language whose interpreter has one
- * lock.  Then no thread is started that would only wait for that lock, unless no call
- * was taken for half a second.  On illumos the system decides how many threads there are,
- * and this has no meaning.
+ * lock.  Then no thread is started while one waits for that lock, as door_app_wait_turn()
+ * tells.  On illumos the system decides how many threads there are, and this has no meaning.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
  */
 int door_app_take_turns(struct door_app *app);
+
+/*
+ * In a handler, or what it calls: with 1 before the thread waits for its turn to compute, with
+ * 0 once it has that.  The locks that are waited for in between are remembered: so the
+ * interpreter may give its lock away and take it back without saying so.
+ *
+ * Threads: any; of those that serve no request nothing is noted.
+ */
+void door_app_wait_turn(int is_waiting);
 
 /*
  * Serves requests at the door called path, or at the one that the environment

@@ -173,6 +173,11 @@ static void limit_threads(struct door_app *app, int door)
     door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
 }
 
+void door_app_wait_turn(int is_waiting)
+{
+    door_wait_turn(is_waiting); /* -1: the system decides, or the thread is another one */
+}
+
 /* Its server threads have the mask with which door_app_run() was called. */
 static int create_door(struct door_app *app)
 {

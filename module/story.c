@@ -29,7 +29,7 @@ void mod_door_take_served(struct mod_door_call *call, struct door_wire_reader me
         if (field.type != DOOR_WIRE_SERVED)
             continue;
         call->thread = strtoul(field.value, &rest, 10);
-        call->taken_ns = *rest == ' ' ? strtoll(rest, NULL, 10) : 0;
+        call->taken_ns = *rest == ' ' ? apr_strtoi64(rest, NULL, 10) : 0;
         return;
     }
 }

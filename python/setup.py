@@ -19,8 +19,10 @@ native = Extension(
     define_macros=[] if is_debug else [("Py_LIMITED_API", "0x03090000")],
     extra_compile_args=["-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"]
     + os.environ.get("WERROR", "").split(),
-    # Beside the module, where the wheel has them.
-    extra_link_args=["-Wl,-rpath,$ORIGIN", *sorted(glob.glob("door_app/lib*.so.*"))],
+    # Beside the module, where the wheel has them; or the system's, if the environment says so.
+    extra_link_args=os.environ["DOOR_APP_LINK"].split()
+    if "DOOR_APP_LINK" in os.environ
+    else ["-Wl,-rpath,$ORIGIN", *sorted(glob.glob("door_app/lib*.so.*"))],
     py_limited_api=not is_debug,
 )
 

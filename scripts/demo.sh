@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # demo.sh BUILD PORT: a private httpd with the sample applications behind it,
-# in the foreground.  Ctrl-C or SIGTERM stops all that was started here; nothing
+# in the foreground, at ADDRESS or 127.0.0.1; PHP is among them where there is php-cgi.  Ctrl-C or SIGTERM stops all that was started here; nothing
 # of the system's httpd is read or touched.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,6 +10,11 @@ cd "$(dirname "$0")/.." || exit 1
 
 port=$2
 address=${ADDRESS:-127.0.0.1}
+case $address in
+    *:*) at="[$address]:$port" ;;
+    *) at=$address:$port ;;
+esac
+base=http://$at
 mkdir -p "$1/demo/logs" "$1/demo/conf" || exit 1
 build=$(cd "$1" && pwd)
 root=$build/demo
@@ -85,11 +90,56 @@ choose_user() {
         -a -x "$build/examples/hello") 2>/dev/null; then
         temporary=$(mktemp -d /tmp/mod_door-demo.XXXXXX) || give_up "no temporary directory"
         chmod 755 "$temporary"
-        cp -RL "$build/examples" "$build"/lib*.so* "$temporary" || give_up "cannot copy"
+        cp -RL "$build/examples" "$build/gateways" "$build"/lib*.so* "$temporary" || give_up "cannot copy"
         chmod -R a+rX "$temporary"
         run=$temporary
         app_dir=$temporary
     fi
+}
+
+# PHP's part of the configuration, if PHP is there.
+php_conf() {
+    local program
+    program=$(command -v php-cgi) && [ -x "$app_dir/gateways/door_fcgi" ] || return 0
+    cat <<CONF
+DoorApp php "\"$app_dir/gateways/door_fcgi\" --processes 2 $program"
+<Directory "$run/htdocs/php">
+    DirectoryIndex index.php
+    <Files index.php>
+        DoorHandler php
+    </Files>
+</Directory>
+CONF
+}
+
+# Python's, if its sample could be built.
+python_conf() {
+    [ -f "$app_dir/examples/python/sample.py" ] || return 0
+    cat <<CONF
+DoorApp python "/usr/bin/python3 -m door_app sample" "directory=$app_dir/examples/python"
+<Location /python>
+    Require all granted
+    DoorHandler python
+</Location>
+CONF
+}
+
+# The index has what is configured.
+write_pages() {
+    mkdir -p "$run/htdocs/php" || give_up "cannot write to $run"
+    cp conf/demo.css "$run/htdocs/demo.css"
+    cp conf/demo.svg "$run/htdocs/favicon.ico"
+    cp conf/demo.php "$run/htdocs/php/index.php"
+    awk -v conf="$root/conf/httpd.conf" '
+        BEGIN { while ((getline line <conf) > 0) text = text line "\n" }
+        /^<!-- end -->$/ { out = 0; next }
+        /^<!-- if / { out = !has($3); next }
+        !out
+        function has(path) {
+            return index(text, "<Location " path) || index(text, "/htdocs" path "\">")
+        }
+    ' conf/demo.html >"$run/htdocs/index.html"
+    chmod -R a+rX "$run/htdocs"
 }
 
 write_files() {
@@ -99,14 +149,13 @@ write_files() {
     if [ -n "$user" ]; then
         user_lines=$(printf 'User %s\nGroup %s\n' "$user" "$(id -gn "$user")")
     fi
-    cp conf/demo.html "$run/htdocs/index.html"
     chmod 755 "$run/run" "$run/htdocs"
-    chmod 644 "$run/htdocs/index.html"
-    echo "text/html html" >"$root/conf/mime.types"
-    fill_in SERVER_ROOT="$root" ADDRESS="$address" PORT="$port" RUN="$run" \
+    printf '%s\n' "text/html html" "text/css css" >"$root/conf/mime.types"
+    fill_in SERVER_ROOT="$root" AT="$at" RUN="$run" MORE="$(python_conf; php_conf)" \
         MODULE="$build/mod_door.so" APPS="$app_dir" PGHOST="$pg_host" USER="$user_lines" \
         MODULES="$(load_modules mpm_event unixd authz_core authz_host log_config mime dir status http2)" \
         <conf/demo.conf.in >"$root/conf/httpd.conf"
+    write_pages
 }
 
 start_httpd() {
@@ -116,7 +165,7 @@ start_httpd() {
 }
 
 answers() {
-    curl -sf -o /dev/null --max-time 2 "http://$address:$port/$1"
+    curl -sf -o /dev/null --max-time 2 "$base/$1"
 }
 
 wait_until_up() {
@@ -133,12 +182,12 @@ $(tail -n 5 "$root/logs/error_log")"
 }
 
 announce() {
-    local base=http://$address:$port
     cat <<TEXT
 
 mod_door demo: httpd $httpd_pid, logs in $root/logs
 
-    $base/guestbook/          # for a browser
+    $base/                    # for a browser: all that there is
+    $base/guestbook/
     $base/door-status         # what the applications do, as it happens
     curl $base/hello
     curl $base/kitchen/env

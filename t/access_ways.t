@@ -83,14 +83,6 @@ KeepAlive On
     DoorAuthenticator guard
     Require valid-user
 </Location>
-<Location /by-file>
-    DoorHandler kitchen
-    AuthType Basic
-    AuthName file
-    AuthBasicProvider file
-    AuthUserFile $dir/none
-    Require valid-user
-</Location>
 <Location /kept>
     DoorHandler kitchen
     AuthType Basic
@@ -230,8 +222,8 @@ SKIP: {
     my @curl = ('--http2-prior-knowledge', '-o', '/dev/null', '-w', '%{http_code} ');
     is curl(@curl, "$base/private/env"), '401 ', 'HTTP/2: no password';
     is curl(@curl, @bob, "$base/private/env"), '200 ', '... the right one';
-    is curl(@curl, '-d', 'x' x 100_000, "$base/private/echo"), curl(@curl, '-d', 'x' x 100_000, "$base/by-file/echo"),
-        '... a POST that is refused: as by a file of passwords';
+    # The stream may be closed before curl has sent it all: then that is its error, whoever refuses.
+    like curl(@curl, '-d', 'x' x 100_000, "$base/private/echo"), qr/^(?:401|000) $/, '... a POST that is refused';
     is curl('--http2-prior-knowledge', @bob, '-d', 'x' x 100_000, "$base/private/echo"), 'x' x 100_000, '... and one that is not';
     my $said = join '', `nghttp -ns @{[map { "$base/private/env?$_ $base/shut/x?$_" } 1 .. 20]} 2>&1`;
     my @codes = $said =~ m{^\s*\d+\s+\S+\s+\S+\s+\S+\s+(\d{3})\s}mg;

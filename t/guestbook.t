@@ -106,6 +106,12 @@ is_deeply [map { $_->{id} } @{decode_json(ask(GET "$base/entries?page=3")->conte
     [reverse @ids[0 .. 4]], '... the oldest';
 like ask(GET "$base/?page=2")->content, qr{rel="prev" href="/guestbook/\?page=1".*rel="next" href="/guestbook/\?page=3"}s,
     'pages lead to each other';
+my $beyond = ask(GET "$base/?page=99");
+is $beyond->code, 303, 'a page that is none';
+my ($last) = ($beyond->header('Location') // '') =~ /page=(\d+)$/;
+my $there = ask(GET "$base/?page=$last");
+like $there->content, qr{<article>}, '... leads to one with entries';
+unlike $there->content, qr{rel="next"}, '... the last';
 is decode_json(ask(GET "$base/entries/$ids[0]")->content)->{name}, 'name 1', 'one entry';
 is ask(DELETE "$base/entries/$ids[0]")->code, 204, 'it is deleted';
 is ask(DELETE "$base/entries/$ids[0]")->code, 404, '... once';

@@ -19,9 +19,10 @@
  *     DELETE /entries/{id}
  *
  * Which database it is, libpq's environment variables say: PGHOST, PGDATABASE
- * and so on.  Where GUESTBOOK_FAULTS is set, POST /fault leaves a transaction
- * open, and GET /slow takes a tenth of a second, for tests; --idle MS says how long a
- * thread stays that has nothing to do.
+ * and so on.  GUESTBOOK_HOME is a URL that the pages lead back to.  Where
+ * GUESTBOOK_FAULTS is set, POST /fault leaves a transaction open, and GET /slow
+ * takes a tenth of a second, for tests; --idle MS says how long a thread stays
+ * that has nothing to do.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -305,10 +306,19 @@ static const char page_foot[] = "</main></body></html>\n";
 
 static void begin_page(struct door_app_request *req, const char *title)
 {
+    const char *home = getenv("GUESTBOOK_HOME");
+
     door_app_content_type(req, "text/html; charset=utf-8");
     door_app_header_set(req, "Content-Security-Policy",
-                        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
-    door_app_printf(req, "%s<h1>%s</h1>", page_head, title);
+                        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; "
+                        "form-action 'self'");
+    door_app_printf(req, "%s", page_head);
+    if (home != NULL) {
+        door_app_printf(req, "<p class=\"note\"><a href=\"");
+        door_app_write_html(req, home);
+        door_app_printf(req, "\">&larr; Back</a></p>");
+    }
+    door_app_printf(req, "<h1>%s</h1>", title);
 }
 
 static long page_number(struct door_app_request *req)
@@ -359,6 +369,12 @@ static void write_form(struct door_app_request *req, const char *error, const ch
     door_app_printf(req, "</textarea></label><button>Sign the guest book</button></form>\n");
 }
 
+/* Of so many entries; there is always one. */
+static long last_page(long count)
+{
+    return count > PER_PAGE ? (count + PER_PAGE - 1) / PER_PAGE : 1;
+}
+
 static void write_navigation(struct door_app_request *req, long page, long count)
 {
     const char *base = door_app_script_name(req);
@@ -368,48 +384,12 @@ static void write_navigation(struct door_app_request *req, long page, long count
         door_app_printf(req, "<a rel=\"prev\" href=\"%s/?page=%ld\">Newer</a>", base, page - 1);
     else
         door_app_printf(req, "<span></span>");
-    if (page * PER_PAGE < count)
+    if (page < last_page(count))
         door_app_printf(req, "<a rel=\"next\" href=\"%s/?page=%ld\">Older</a>", base, page + 1);
     door_app_printf(req,
                     "</nav><p class=\"note\">%ld entries &middot; "
                     "<a href=\"%s/connections\">connections</a></p>",
                     count, base);
-}
-
-static void write_page(struct door_app_request *req, const char *error, const char *name,
-                       const char *message)
-{
-    long page = error == NULL ? page_number(req) : 1;
-    PGresult *entries = entries_of_page(req, page);
-    PGresult *count = entries != NULL ? query(req, "count", NULL) : NULL;
-
-    if (count == NULL)
-        return;
-    if (error != NULL)
-        door_app_status(req, 400);
-    begin_page(req, "Guest book");
-    write_form(req, error, name, message);
-    for (int row = 0; row < PQntuples(entries); row++)
-        write_entry(req, entries, row);
-    write_navigation(req, page, atol(PQgetvalue(count, 0, 0)));
-    door_app_printf(req, "%s", page_foot);
-}
-
-static void show_page(struct door_app_request *req)
-{
-    write_page(req, NULL, "", "");
-}
-
-/* What is wrong with an entry, or NULL. */
-static const char *fault(const char *name, const char *message)
-{
-    if (name == NULL || name[strspn(name, " \t\r\n")] == '\0')
-        return "Please tell us your name.";
-    if (message == NULL || message[strspn(message, " \t\r\n")] == '\0')
-        return "Please write a message.";
-    if (strlen(name) > NAME_MAX_BYTES || strlen(message) > MESSAGE_MAX_BYTES)
-        return "That is too long.";
-    return NULL;
 }
 
 /* A path of ours, as the client has to ask for it. */
@@ -424,6 +404,67 @@ static const char *path_to(struct door_app_request *req, const char *directory, 
     return path;
 }
 
+/* Error: what is wrong with the name and the message of a form, or NULL. */
+static void write_page(struct door_app_request *req, const char *error, const char *name,
+                       const char *message, long page, long count)
+{
+    PGresult *entries = entries_of_page(req, page);
+
+    if (entries == NULL)
+        return;
+    if (error != NULL)
+        door_app_status(req, 400);
+    begin_page(req, "Guest book");
+    write_form(req, error, name, message);
+    for (int row = 0; row < PQntuples(entries); row++)
+        write_entry(req, entries, row);
+    write_navigation(req, page, count);
+    door_app_printf(req, "%s", page_foot);
+}
+
+/* How many entries there are; or -1, and the request is answered. */
+static long count_entries(struct door_app_request *req)
+{
+    PGresult *count = query(req, "count", NULL);
+
+    return count != NULL ? atol(PQgetvalue(count, 0, 0)) : -1;
+}
+
+/* A page that is none, such as one whose entries were deleted, leads to the last one. */
+static void show_page(struct door_app_request *req)
+{
+    long page = page_number(req);
+    long count = count_entries(req);
+    char number[24];
+
+    snprintf(number, sizeof(number), "%ld", last_page(count));
+    if (count != -1 && page > last_page(count))
+        door_app_redirect(req, 303, path_to(req, "/?page=", number));
+    else if (count != -1)
+        write_page(req, NULL, "", "", page, count);
+}
+
+static void refuse_form(struct door_app_request *req, const char *error, const char *name,
+                        const char *message)
+{
+    long count = count_entries(req);
+
+    if (count != -1)
+        write_page(req, error, name != NULL ? name : "", message != NULL ? message : "", 1, count);
+}
+
+/* What is wrong with an entry, or NULL. */
+static const char *fault(const char *name, const char *message)
+{
+    if (name == NULL || name[strspn(name, " \t\r\n")] == '\0')
+        return "Please tell us your name.";
+    if (message == NULL || message[strspn(message, " \t\r\n")] == '\0')
+        return "Please write a message.";
+    if (strlen(name) > NAME_MAX_BYTES || strlen(message) > MESSAGE_MAX_BYTES)
+        return "That is too long.";
+    return NULL;
+}
+
 static void post_form(struct door_app_request *req)
 {
     const char *name, *message, *error;
@@ -434,7 +475,7 @@ static void post_form(struct door_app_request *req)
     message = door_app_form_value(req, "message");
     error = fault(name, message);
     if (error != NULL)
-        write_page(req, error, name != NULL ? name : "", message != NULL ? message : "");
+        refuse_form(req, error, name, message);
     else if (query(req, "add", name, message, NULL) != NULL)
         door_app_redirect(req, 303, path_to(req, "/", ""));
 }

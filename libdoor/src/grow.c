@@ -66,7 +66,25 @@ struct census {
     unsigned running;
     unsigned waiting;
     unsigned queued; /* behind another one, for the same futex */
+    unsigned turns;  /* for the lock under which they compute one at a time */
 };
+
+/* Who waits for one of these waits for its turn to compute. */
+static int is_turn(const struct pool *pool, uint64_t futex)
+{
+    for (unsigned i = 0; i < TURNS_MAX; i++) {
+        if (pool->turns[i] == futex)
+            return 1;
+    }
+    return 0;
+}
+
+/* The thread has said that it waits for its turn: so this is where one does. */
+static void learn_turn(struct pool *pool, uint64_t futex)
+{
+    if (!is_turn(pool, futex))
+        pool->turns[pool->turn_next++ % TURNS_MAX] = futex;
+}
 
 static void count_states(uint64_t *states, unsigned count, struct census *census)
 {
@@ -82,9 +100,19 @@ static void count_states(uint64_t *states, unsigned count, struct census *census
     }
 }
 
+/* What a thread that is in a call does; waits_turn: as it has said. */
+static uint64_t state_in_call(struct pool *pool, pid_t tid, int waits_turn)
+{
+    uint64_t state = thread_state(tid);
+
+    if (waits_turn && state != RUNNING && state != WAITING)
+        learn_turn(pool, state);
+    return state;
+}
+
 /*
- * Counts until enough run.  A thread between two calls counts as running: it sleeps only
- * if nobody calls.
+ * Counts until enough run, or one waits for its turn.  A thread between two calls counts as
+ * running: it sleeps only if nobody calls.
  */
 static struct census take_census(struct pool *pool, unsigned enough)
 {
@@ -92,22 +120,27 @@ static struct census take_census(struct pool *pool, unsigned enough)
     unsigned count = 0, waiting = 0;
     struct server_thread *t;
     pid_t tids[ASK_MAX];
+    int waits_turn[ASK_MAX];
     uint64_t states[ASK_MAX];
 
     /* Asking takes long: not with the lock, for which the threads would sleep. */
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH(t, &pool->threads, link) {
-        if (atomic_load(&t->in_call) == NULL)
+        if (atomic_load(&t->in_call) == NULL) {
             census.running++;
-        else if (count < ASK_MAX)
+        } else if (count < ASK_MAX) {
+            waits_turn[count] = atomic_load_explicit(&t->waits_turn, memory_order_relaxed);
             tids[count++] = t->tid;
+        }
     }
     pthread_mutex_unlock(&pool->lock);
-    while (census.running < enough && count > 0) {
-        uint64_t state = thread_state(tids[--count]);
+    while (census.running < enough && census.turns == 0 && count-- > 0) {
+        uint64_t state = state_in_call(pool, tids[count], waits_turn[count]);
 
         if (state == RUNNING)
             census.running++;
+        else if (waits_turn[count] || is_turn(pool, state))
+            census.turns++;
         else
             states[waiting++] = state;
     }
@@ -145,7 +178,7 @@ static int is_held_back(struct pool *pool, unsigned pending)
     return pending > taken - before;
 }
 
-/* What computes, one at a time, may well do so for longer than the time in which others move. */
+/* What takes turns in computing may well do so for longer than the time in which others move. */
 static int is_still(struct pool *pool)
 {
     if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
@@ -177,6 +210,21 @@ static unsigned useful_count(struct pool *pool, int is_late)
 }
 
 /*
+ * The same where procedures compute one at a time: one thread, and none if one waits for its
+ * turn.  Nor if one computes while calls get through: it has its turn all the time.
+ */
+static unsigned useful_in_turns(struct pool *pool, int is_moving)
+{
+    unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
+    struct census census = take_census(pool, is_moving ? 1 : enough);
+    unsigned queued = is_still(pool) ? 0 : census.queued;
+
+    if (census.turns > 0 || (is_moving && census.running > 0))
+        return 0;
+    return census.running + queued < enough;
+}
+
+/*
  * True if threads prepare themselves, for which another one would have to wait as well, or
  * cannot.  If that is the only thread, another one is to say so, where that takes long.
  */
@@ -194,7 +242,7 @@ static unsigned wanted(struct pool *pool)
     uint64_t taken = atomic_load(&pool->taken_count);
     int is_moving = taken != pool->taken_last;
     unsigned pending, useful;
-    int is_late, takes_turns;
+    int is_late;
 
     pool->taken_last = taken;
     pool->still_ticks = is_moving ? 0 : pool->still_ticks + 1;
@@ -210,10 +258,10 @@ static unsigned wanted(struct pool *pool)
     if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
         return 0;
     is_late = is_held_back(pool, pending);
-    takes_turns = atomic_load_explicit(&pool->takes_turns, memory_order_relaxed);
-    useful = useful_count(pool, is_late && !takes_turns);
-    if (takes_turns && useful > 1)
-        useful = 1; /* where one too many is of no use at all */
+    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
+        useful = useful_in_turns(pool, is_moving);
+    else
+        useful = useful_count(pool, is_late);
     pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */

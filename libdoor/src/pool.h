@@ -23,6 +23,8 @@
 
 struct server_thread;
 
+#define TURNS_MAX 8 /* a mutex and a condition variable have up to four futexes in glibc */
+
 struct pool {
     pthread_mutex_t lock;
     _Atomic unsigned refs;            /* the shared pool's own, its door's, bound threads' */
@@ -57,6 +59,8 @@ struct pool {
     uint64_t taken_earlier;       /* and the time before; loop thread only */
     unsigned depleted_ticks;      /* in a row; loop thread only */
     _Atomic int takes_turns;      /* its procedures compute one at a time */
+    uint64_t turns[TURNS_MAX];    /* the futexes that they waited for then; loop thread only */
+    unsigned turn_next;           /* whose place the next one takes; loop thread only */
     unsigned still_ticks;         /* in a row without a call taken; loop thread only */
     int is_fruitless;             /* no thread more was of use; loop thread only */
 };
@@ -86,6 +90,7 @@ struct server_thread {
     struct door *unreferenced;      /* to be told so, instead of a call */
     int depleted;                   /* it took the pool's last idle thread */
     struct door *_Atomic in_call;   /* whose procedure runs, or NULL; for others to see */
+    _Atomic int waits_turn;         /* to compute, as the procedure has said */
     int cancel_enabled;             /* in the procedure, to begin with */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
     int cancelled;                      /* it was; under pool->lock */

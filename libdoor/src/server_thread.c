@@ -222,6 +222,7 @@ static void run_procedure(struct server_thread *t, struct door *door, char *argp
 {
     if (t->depleted)
         pool_depleted(t->pool);
+    atomic_store_explicit(&t->waits_turn, 0, memory_order_relaxed);
     atomic_store_explicit(&t->in_call, door, memory_order_relaxed);
     t->began_ns = thread_now_ns();
     allow_cancelling(t, door);
@@ -455,6 +456,18 @@ void *door_result_buffer(size_t size)
         return server_channel_result_buffer(t->channel, t->slot, size);
     errno = t == NULL || t->channel == NULL ? EINVAL : EBUSY;
     return NULL;
+}
+
+int door_wait_turn(int is_waiting)
+{
+    struct server_thread *t = current();
+
+    if (t != NULL && t->channel != NULL) {
+        atomic_store_explicit(&t->waits_turn, is_waiting, memory_order_relaxed);
+        return 0;
+    }
+    errno = EINVAL;
+    return -1;
 }
 
 int door_prepare_again(void)

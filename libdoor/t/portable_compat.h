@@ -30,6 +30,7 @@
 #define door_running_calls portable_running_calls
 #define door_set_threads portable_set_threads
 #define door_take_turns portable_take_turns
+#define door_wait_turn portable_wait_turn
 #define door_prepare_threads portable_prepare_threads
 #define door_prepare_again portable_prepare_again
 #define door_ask_load portable_ask_load
@@ -54,6 +55,7 @@
 #undef door_running_calls
 #undef door_set_threads
 #undef door_take_turns
+#undef door_wait_turn
 #undef door_prepare_threads
 #undef door_prepare_again
 #undef door_ask_load

@@ -49,11 +49,41 @@ static void thread_ends(void *unused)
     atomic_fetch_add(&shared->ended, 1);
 }
 
+/* An interpreter's lock: who gives it away while others wait does not have it back at once. */
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t next;
-    unsigned taken, given; /* turns */
-} turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    pthread_cond_t free, taken;
+    int is_taken;
+    unsigned waiting, count; /* threads; and how often it was taken */
+} turns = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .free = PTHREAD_COND_INITIALIZER,
+           .taken = PTHREAD_COND_INITIALIZER};
+
+static void take_turn(void)
+{
+    pthread_mutex_lock(&turns.lock);
+    turns.waiting++;
+    while (turns.is_taken)
+        pthread_cond_wait(&turns.free, &turns.lock);
+    turns.waiting--;
+    turns.is_taken = 1;
+    turns.count++;
+    pthread_cond_signal(&turns.taken);
+    pthread_mutex_unlock(&turns.lock);
+}
+
+static void give_turn(void)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&turns.lock);
+    turns.is_taken = 0;
+    count = turns.count;
+    pthread_cond_signal(&turns.free);
+    while (turns.waiting > 0 && turns.count == count)
+        pthread_cond_wait(&turns.taken, &turns.lock);
+    pthread_mutex_unlock(&turns.lock);
+}
 
 static int64_t computed_ns(void)
 {
@@ -63,24 +93,20 @@ static int64_t computed_ns(void)
     return now.tv_sec * 1000 * MS + now.tv_nsec;
 }
 
-/* One at a time, who waits longest comes next, as an interpreter's lock has it. */
-static void compute_in_turn(int64_t ns)
+/* It says the first time that it waits for its turn, as an interpreter's caller can. */
+static void compute(unsigned ms)
 {
-    int64_t end;
-    unsigned turn;
+    for (unsigned i = 0; i < ms; i++) {
+        int64_t end;
 
-    pthread_mutex_lock(&turns.lock);
-    turn = turns.taken++;
-    while (turns.given != turn)
-        pthread_cond_wait(&turns.next, &turns.lock);
-    pthread_mutex_unlock(&turns.lock);
-    end = computed_ns() + ns;
-    while (computed_ns() < end)
-        continue;
-    pthread_mutex_lock(&turns.lock);
-    turns.given++;
-    pthread_cond_broadcast(&turns.next);
-    pthread_mutex_unlock(&turns.lock);
+        door_test_require(i > 0 || door_wait_turn(1) == 0);
+        take_turn();
+        door_test_require(i > 0 || door_wait_turn(0) == 0);
+        end = computed_ns() + MS;
+        while (computed_ns() < end)
+            continue;
+        give_turn();
+    }
 }
 
 static void run(const struct order *order)
@@ -93,8 +119,7 @@ static void run(const struct order *order)
         sem_post(&shared->entered);
         door_test_require(door_test_sem_wait(&shared->released));
     } else if (order->op == COMPUTE) {
-        for (unsigned i = 0; i < order->ms; i++)
-            compute_in_turn(MS);
+        compute(order->ms);
     } else {
         if (order->op == LOCK)
             pthread_mutex_lock(&one_lock);
@@ -336,26 +361,65 @@ static void *call_for_a_while(void *until_ns)
     return NULL;
 }
 
-static void *compute_for_a_while(void *until_ns)
+struct computing {
+    int64_t until_ns;
+    unsigned ms;
+};
+
+static void *compute_for_a_while(void *arg)
 {
-    while (door_now_ns() < *(int64_t *)until_ns)
-        call((struct order){.op = COMPUTE, .ms = 30});
+    struct computing *computing = arg;
+    struct order order = {.op = COMPUTE, .ms = computing->ms};
+
+    while (door_now_ns() < computing->until_ns &&
+           door_test_call(door, &order, sizeof(order), NULL, 0) == 0)
+        continue; /* until the server is stopped, maybe */
     return NULL;
 }
 
-/* More threads would stand in the same queue. */
+static const unsigned computing_ms[] = {2, 30, 3000};
+
+/* More threads would stand in the same queue, also where no call ends for seconds. */
 START_TEST(callers_that_compute_in_turns)
 {
-    int64_t until_ns;
+    struct computing computing = {.ms = computing_ms[_i]};
 
     start(0, 0);
     shared->takes_turns = 1;
     limit(0, 0);
-    until_ns = door_now_ns() + 3000 * MS;
+    call((struct order){.op = COMPUTE, .ms = 1});
+    computing.until_ns = door_now_ns() + (_i == 2 ? 10000 : 2000) * MS;
     for (int i = 0; i < CALLERS; i++)
-        ck_assert_int_eq(pthread_create(&callers[i], NULL, compute_for_a_while, &until_ns), 0);
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, compute_for_a_while, &computing), 0);
+    nanosleep(&(struct timespec){.tv_sec = _i == 2 ? 10 : 2}, NULL);
+    ck_assert_uint_le(shared->started, 16);
+    door_test_stop(server); /* what waits for its turn would take long */
     end(CALLERS);
-    ck_assert_uint_le(shared->started, 24);
+}
+END_TEST
+
+static void *sleep_for_a_while(void *until_ns)
+{
+    while (door_now_ns() < *(int64_t *)until_ns)
+        call((struct order){.op = SLEEP, .ms = 200});
+    return NULL;
+}
+
+/* Those that wait for something else have threads as everywhere. */
+START_TEST(callers_that_wait_beside_one_that_computes)
+{
+    int64_t until_ns;
+    struct computing computing = {.ms = 20};
+
+    start(0, 0);
+    shared->takes_turns = 1;
+    limit(0, 0);
+    until_ns = computing.until_ns = door_now_ns() + 3000 * MS;
+    ck_assert_int_eq(pthread_create(&callers[0], NULL, compute_for_a_while, &computing), 0);
+    for (int i = 1; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, sleep_for_a_while, &until_ns), 0);
+    end(CALLERS);
+    ck_assert_uint_ge(shared->most, CALLERS - 8);
 }
 END_TEST
 
@@ -502,6 +566,8 @@ START_TEST(what_cannot_be_set)
     ck_assert_int_eq(errno, EBADF);
     ck_assert_int_eq((_i == 0 ? door_take_turns : portable_take_turns)(private), -1);
     ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq((_i == 0 ? door_wait_turn : portable_wait_turn)(1), -1); /* no procedure */
+    ck_assert_int_eq(errno, _i == 0 ? EINVAL : ENOTSUP);
 }
 END_TEST
 
@@ -517,7 +583,8 @@ int main(void)
     tcase_add_test(tc, a_maximum_that_is_lowered);
     tc = door_test_tcase(suite, "use", 60);
     tcase_add_test(tc, callers_of_one_lock);
-    tcase_add_test(tc, callers_that_compute_in_turns);
+    tcase_add_loop_test(tc, callers_that_compute_in_turns, 0, 3);
+    tcase_add_test(tc, callers_that_wait_beside_one_that_computes);
     tc = door_test_tcase(suite, "ends", 60);
     tcase_add_test(tc, threads_that_have_nothing_to_do);
     tcase_add_test(tc, calls_while_threads_end);

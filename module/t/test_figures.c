@@ -22,7 +22,7 @@
 #define START_NS (1000000 * S)
 #define CHILDREN 4
 #define THREADS  4
-#define TIMES    20000u
+#define TIMES    300000u
 
 static struct figures *figures;
 static struct figures_seen seen;

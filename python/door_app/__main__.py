@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python3 -m door_app MODULE[:NAME]: serves a WSGI application at a door."""
+"""python3 -m door_app MODULE[:NAME], or a file's path: serves a WSGI application at a door."""
 
 import argparse
 import faulthandler
@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import sys
+import types
 
 from . import LogHandler, run
 from ._watch import watch
@@ -19,7 +20,8 @@ def read_arguments():
         description="Serves a WSGI application at a door, until SIGTERM or SIGINT.",
     )
     parser.add_argument(
-        "application", metavar="MODULE[:NAME]", help='NAME is "application" if it is not given'
+        "application", metavar="MODULE[:NAME]",
+        help='a module, or the path of a file if it has a "/" in it; NAME is "application" if it is not given',
     )
     parser.add_argument("--path", metavar="DOOR", help="the door; otherwise DOOR_PATH names it")
     parser.add_argument("--chdir", metavar="DIR", help="where modules are found, and the process is")
@@ -34,11 +36,21 @@ def read_arguments():
     return parser.parse_args()
 
 
+def load_file(path):
+    """The module that the file is, whatever it is called: "site.wsgi" is one of mod_wsgi's."""
+    path = os.path.abspath(path)
+    module = types.ModuleType("_door_app_" + "".join(c if c.isalnum() else "_" for c in os.path.basename(path)))
+    module.__file__ = path
+    sys.modules[module.__name__] = module
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)
+    return module
+
+
 def find_application(text):
     module, _, name = text.partition(":")
-    return functools.reduce(
-        getattr, (name or "application").split("."), importlib.import_module(module)
-    )
+    found = load_file(module) if "/" in module else importlib.import_module(module)
+    return functools.reduce(getattr, (name or "application").split("."), found)
 
 
 def main():

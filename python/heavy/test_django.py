@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A project of Django on PostgreSQL behind a door: its admin in a browser, static files by
-httpd, uploads, migrations, and a connection per thread."""
+httpd, uploads, migrations, a connection per thread; and its answers under the door's peers."""
 
 import base64
 import concurrent.futures
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "t"))
+import peers
 import support
 
 POSTGRES = os.path.join(HERE, "..", "..", "scripts", "postgres.sh")
@@ -24,8 +26,14 @@ def run(*command, **more):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **WHO, **more).stdout.strip()
 
 
+# Each peer has a user of its own, whose "recent actions" are its own.
+USERS = f"""from django.contrib.auth.models import User
+for name in {peers.NAMES!r}:
+    User.objects.create_superuser("user_of_" + name, password="secret")"""
+
+
 def setUpModule():
-    global httpd
+    global httpd, served
     httpd = support.Httpd().__enter__()
     shutil.copytree(os.path.join(HERE, "project"), httpd.path("project"))
     shutil.copy(POSTGRES, httpd.dir)
@@ -39,21 +47,24 @@ def setUpModule():
     for command in (["makemigrations", "notes"], ["migrate"], ["collectstatic", "--noinput"],
                     ["createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.org"]):
         run(python, "manage.py", *command, cwd=httpd.path("project"), env=env)
+    run(python, "manage.py", "shell", "-c", USERS, cwd=httpd.path("project"), env=env)
+    settings = {key: value for key, value in env.items() if key in ("PGHOST", "SCRATCH")}
+    served = peers.Peers(httpd, python, "wsgi:application", directory=httpd.path("project"),
+                         env=dict.fromkeys(peers.NAMES, settings))
     httpd.configure(
-        f'DoorApp site "{python} -m door_app wsgi --chdir {httpd.dir}/project" '
-        f"env=PGHOST={host} env=SCRATCH={env['SCRATCH']}\n"
-        f"Alias /static {env['SCRATCH']}/static\nAlias /media {env['SCRATCH']}/media\n"
-        "<Directory /tmp>\nRequire all granted\n</Directory>\n"
-        "<Location />\nDoorHandler site\n</Location>\n"
-        "<LocationMatch ^/(static|media)/>\nDoorHandler none\n</LocationMatch>\n"
-        "TypesConfig /etc/mime.types\n",
-        modules=("alias", "mime"),
+        "TypesConfig /etc/mime.types\n<Directory /tmp>\nRequire all granted\n</Directory>\n" + served.configuration(
+            before=f"Alias /static {env['SCRATCH']}/static\nAlias /media {env['SCRATCH']}/media\n"
+            "ProxyPass /static !\nProxyPass /media !\n",
+            after="<LocationMatch ^/(static|media)/>\nDoorHandler none\n</LocationMatch>\n"),
+        modules=("alias", "mime", *peers.MODULES),
     )
+    served.start()
     httpd.start()
 
 
 def tearDownModule():
     httpd.stop()
+    served.stop()
     run("bash", httpd.path("postgres.sh"), "stop", httpd.path("scratch/pg"), cwd=httpd.dir)
     httpd.__exit__()
 
@@ -163,6 +174,78 @@ class TestDjango(unittest.TestCase):
 
     def test_csrf(self):
         self.assertEqual(httpd.ask("/admin/login/", "POST", b"username=ada").status, 403)
+
+
+class Visitor:
+    """Somebody who keeps cookies, at one of the peers; what he has seen, without what is random."""
+
+    def __init__(self, name):
+        self.name = name
+        self.cookies = {}
+        self.seen = []
+
+    def ask(self, path, fields=None, file=None):
+        headers = {"Cookie": "; ".join(f"{key}={value}" for key, value in self.cookies.items())}
+        body = None
+        if fields is not None:
+            headers["Content-Type"] = "multipart/form-data; boundary=frontier"
+            body = self.form({"csrfmiddlewaretoken": self.cookies.get("csrftoken", ""), **fields}, file)
+        response = served.ask(self.name, path, "POST" if body else "GET", body, headers)
+        for cookie in response.headers.get_all("Set-Cookie", []):
+            key, _, value = cookie.split(";")[0].partition("=")
+            self.cookies[key] = value
+        text = self.without_random(response.body.decode())
+        self.seen.append((path, response.status, response.getheader("Location"), response.getheader("Content-Type"),
+                          response.getheader("X-Frame-Options"), text))
+        return response
+
+    def form(self, fields, file):
+        parts = "".join(f'--frontier\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+                        for key, value in fields.items())
+        if file is not None:
+            parts += (f'--frontier\r\nContent-Disposition: form-data; name="file"; filename="of_{self.name}.txt"\r\n'
+                      f"Content-Type: text/plain\r\n\r\n{file}\r\n")
+        return (parts + "--frontier--\r\n").encode()
+
+    def without_random(self, text):
+        text = text.replace(f"of_{self.name}", "of_PEER")
+        text = re.sub(r'(csrfmiddlewaretoken" value=")\w+', r"\1TOKEN", text)
+        return re.sub(r'note/\d+/|value="\d+" class="action-select"', "NUMBER", text)
+
+    def number(self):
+        page = served.ask(self.name, "/admin/notes/note/", "GET", None, {
+            "Cookie": "; ".join(f"{key}={value}" for key, value in self.cookies.items())})
+        return re.search(r"note/(\d+)/change", page.body.decode()).group(1)
+
+
+class TestPeers(unittest.TestCase):
+    def visit(self, name):
+        visitor = Visitor(name)
+        for path in ("/", "/nowhere", "/admin", "/admin/", "/admin/login/"):
+            visitor.ask(path)
+        visitor.ask("/admin/login/?next=/admin/", {"username": f"user_of_{name}", "password": "wrong"})
+        visitor.ask("/admin/login/?next=/admin/", {"username": f"user_of_{name}", "password": "secret"})
+        visitor.ask("/admin/")
+        visitor.ask("/admin/notes/note/add/", {"title": "", "text": "none"})
+        visitor.ask("/admin/notes/note/add/", {"title": "A \u201cdoor\u201d", "text": "x" * 100000}, "a file's text")
+        visitor.ask("/admin/notes/note/")
+        number = visitor.number()
+        visitor.ask(f"/page/{number}")
+        visitor.ask(f"/admin/notes/note/{number}/change/")
+        visitor.ask(f"/admin/notes/note/{number}/delete/", {"post": "yes"})
+        visitor.seen = [(path.replace(number, "N"), *rest) for path, *rest in visitor.seen]
+        visitor.ask("/admin/")
+        visitor.ask("/admin/logout/")
+        return visitor.seen
+
+    def test_all_answer_alike(self):
+        seen = {name: self.visit(name) for name in peers.NAMES}
+        statuses = [status for _, status, *_ in seen["door"]]
+        self.assertEqual(statuses, [200, 404, 301, 302, 200, 200, 302, 200, 200, 302, 200, 200, 200, 302, 200, 200])
+        for name in peers.NAMES[1:]:
+            for ours, theirs in zip(seen["door"], seen[name]):
+                with self.subTest(f"{name}: {ours[0]}"):
+                    self.assertEqual(ours, theirs)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application of Flask behind a door, under mod_wsgi's daemon, gunicorn (threads) behind
-mod_proxy_http and uWSGI behind mod_proxy_uwsgi: each answers as the others do."""
+"""An application of Flask behind a door and under its peers: each answers as the others do."""
 
 import os
-import socket
-import subprocess
+import shutil
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "t"))
+import peers
 import support
+from peers import NAMES
 
-NAMES = ("door", "mod_wsgi", "gunicorn", "uwsgi")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 UPLOAD = (b"--frontier\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a b.bin\"\r\n"
           b"Content-Type: application/octet-stream\r\n\r\n" + bytes(range(256)) * 4000 + b"\r\n--frontier--\r\n")
@@ -31,58 +30,23 @@ REQUESTS = [
 ]
 
 
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def setUpModule():
-    global httpd, ports, peers
+    global httpd, served
     httpd = support.Httpd().__enter__()
-    subprocess.run(["cp", os.path.join(os.path.dirname(os.path.abspath(__file__)), "flask_app.py"), httpd.dir], check=True)
-    python = httpd.make_environment("--system-site-packages")
-    ports = {name: httpd.port if name == "door" else support.free_port() for name in NAMES}
-    inner = {name: support.free_port() for name in ("gunicorn", "uwsgi")}
-    httpd.configure(
-        "".join(f"Listen 127.0.0.1:{ports[name]}\n" for name in NAMES if name != "door")
-        + "LimitRequestBody 0\n"
-        f'DoorApp flask "{python} -m door_app flask_app --chdir {httpd.dir}"\n'
-        f"WSGIDaemonProcess flask processes=1 threads=15 python-path={httpd.dir}\nWSGISocketPrefix {httpd.dir}/run/wsgi\n"
-        f"<VirtualHost 127.0.0.1:{ports['door']}>\n<Location />\nDoorHandler flask\n</Location>\n</VirtualHost>\n"
-        f"<VirtualHost 127.0.0.1:{ports['mod_wsgi']}>\nWSGIScriptAlias / {httpd.dir}/flask_app.py process-group=flask "
-        "application-group=%{GLOBAL}\n</VirtualHost>\n"
-        f"<VirtualHost 127.0.0.1:{ports['gunicorn']}>\nProxyPass / http://127.0.0.1:{inner['gunicorn']}/\nProxyPreserveHost On\n"
-        "</VirtualHost>\n"
-        f"<VirtualHost 127.0.0.1:{ports['uwsgi']}>\nProxyPass / uwsgi://127.0.0.1:{inner['uwsgi']}/\n</VirtualHost>\n",
-        modules=("wsgi", "proxy", "proxy_http", "proxy_uwsgi"),
-    )
-    peers = []
-    who = {"user": "nobody"} if os.getuid() == 0 else {}
-    for name, command in (
-        ("gunicorn", ["gunicorn", "-k", "gthread", "--threads", "8", "-b", f"127.0.0.1:{inner['gunicorn']}",
-                      "--chdir", httpd.dir, "flask_app:app"]),
-        ("uwsgi", ["uwsgi", "--plugin", "python3", "--socket", f"127.0.0.1:{inner['uwsgi']}", "--chdir", httpd.dir,
-                   "--module", "flask_app:app", "--enable-threads", "--threads", "8", "--die-on-term"]),
-    ):
-        log = open(httpd.path(f"logs/{name}"), "wb")
-        peers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **who))
-        log.close()
+    shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "flask_app.py"), httpd.dir)
+    served = peers.Peers(httpd, httpd.make_environment("--system-site-packages"), "flask_app:application")
+    httpd.configure("LimitRequestBody 0\n" + served.configuration(), modules=peers.MODULES)
+    served.start()
     httpd.start()
-    for port in inner.values():
-        assert support.wait_for(lambda port=port: listens(port)), "a peer does not start"
 
 
 def tearDownModule():
-    for peer in peers:
-        peer.terminate()
-    for peer in peers:
-        peer.wait(support.PATIENCE)
+    served.stop()
     httpd.__exit__()
 
 
 def ask(name, method, path, body=None, headers=None):
-    httpd.port = ports[name]
-    response = httpd.ask(path, method, body, headers)
+    response = served.ask(name, path, method, body, headers)
     fields = {name: response.getheader(name) for name in HEADERS}
     fields["Allow"] = sorted((fields["Allow"] or "").split(", "))  # the application's, from a set
     if response.status == 204:
@@ -105,13 +69,11 @@ class TestFlask(unittest.TestCase):
         self.assertEqual(len(ask("door", "GET", "/stream?name=n")[1].splitlines()), 2000)
 
     def test_a_session(self):
-        httpd.port = ports["door"]
         login = httpd.ask("/login", "POST", b"user=ada", FORM)
         cookie = login.getheader("Set-Cookie").split(";")[0]
         self.assertEqual(httpd.ask("/who", headers={"Cookie": cookie}).body, b"ada")
 
     def test_its_log(self):
-        httpd.port = ports["door"]
         httpd.ask("/fails")
         self.assertTrue(support.wait_for(lambda: "RuntimeError: on purpose" in httpd.log()))
 

@@ -12,6 +12,56 @@
 static PyObject *fixed; /* what is the same in every request; copied for each */
 static PyObject *input_key, *errors_key, *request_key, *scheme_key, *http, *https;
 
+/*
+ * The names of variables, made once: the same come with each request.  A client may send any
+ * number of others, so they lose their places to each other, and few are interned: what is
+ * interned stays for ever since CPython 3.12.
+ */
+#define NAMES_MAX    256
+#define NAME_LEN_MAX 47
+
+static struct {
+    char text[NAME_LEN_MAX + 1];
+    PyObject *object;
+} names[NAMES_MAX];
+static unsigned interned_count;
+
+/* FNV-1a */
+static unsigned place_of(const char *name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash % NAMES_MAX;
+}
+
+/* With a reference. */
+static PyObject *name_object(const char *name)
+{
+    unsigned place = place_of(name);
+    size_t len;
+    PyObject *object = names[place].object;
+
+    if (object != NULL && strcmp(names[place].text, name) == 0) {
+        Py_INCREF(object);
+        return object;
+    }
+    len = strlen(name);
+    object = PyUnicode_DecodeLatin1(name, (Py_ssize_t)len, NULL);
+    if (object == NULL || len > NAME_LEN_MAX)
+        return object;
+    if (interned_count < NAMES_MAX) {
+        interned_count++;
+        PyUnicode_InternInPlace(&object);
+    }
+    Py_INCREF(object);
+    Py_XDECREF(names[place].object);
+    names[place].object = object;
+    memcpy(names[place].text, name, len + 1);
+    return object;
+}
+
 /* Whether the environment has another number than 1 there; unset is otherwise. */
 static int is_several(const char *name, int otherwise)
 {
@@ -57,7 +107,7 @@ int environ_setup(void)
 
 static int put_variable(PyObject *environ, const char *name, const char *value)
 {
-    PyObject *key = PyUnicode_InternFromString(name);
+    PyObject *key = name_object(name);
     PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL);
     int result = key != NULL && text != NULL ? PyDict_SetItem(environ, key, text) : -1;
 

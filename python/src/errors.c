@@ -138,6 +138,7 @@ int errors_setup(PyObject *module)
         {"flush", errors_method_flush, METH_NOARGS, "flush()\n--\n\nWrites what is no whole line yet."},
         {NULL, NULL, 0, NULL}};
     static PyType_Slot slots[] = {{Py_tp_doc, "httpd's error log, as wsgi.errors."},
+                                  {Py_tp_new, not_to_be_made},
                                   {Py_tp_dealloc, errors_dealloc},
                                   {Py_tp_methods, methods},
                                   {0, NULL}};

@@ -58,8 +58,8 @@ static PyObject *wrapper_next(PyObject *self)
     FileWrapper *wrapper = (FileWrapper *)self;
     PyObject *block = PyObject_CallMethod(wrapper->file, "read", "n", wrapper->size);
 
-    if (block != NULL && PyObject_IsTrue(block) == 0)
-        DROP(block);
+    if (block != NULL && PyObject_IsTrue(block) != 1)
+        DROP(block); /* the end, or an exception */
     return block;
 }
 
@@ -89,6 +89,37 @@ static long long ask(PyObject *file, const char *method)
     return number;
 }
 
+/* Of the module io: 1, 0, or -1 with an exception. */
+static int is_of(PyObject *object, const char *name)
+{
+    PyObject *io = PyImport_ImportModule("io");
+    PyObject *type = io != NULL ? PyObject_GetAttrString(io, name) : NULL;
+    int result = type != NULL ? PyObject_IsInstance(object, type) : -1;
+
+    DROP(type);
+    DROP(io);
+    return result;
+}
+
+/*
+ * Whether read() returns what lies behind fileno(): not of a gzip.GzipFile, nor of text, but of
+ * what io.open() returns for bytes, and of what is no file of io's but stands for one.
+ */
+static int is_plain(PyObject *file)
+{
+    PyObject *raw = PyObject_GetAttrString(file, "raw");
+    int result;
+
+    if (raw == NULL)
+        PyErr_Clear();
+    result = raw != NULL ? is_of(raw, "FileIO") : is_of(file, "FileIO");
+    if (result == 0 && raw == NULL)
+        result = is_of(file, "IOBase") == 0;
+    PyErr_Clear();
+    DROP(raw);
+    return result == 1;
+}
+
 /* How much of a regular file is to be sent from its position on; or -1: by its iterator. */
 static off_t length_of(const Request *request, int fd, long long position)
 {
@@ -107,7 +138,7 @@ static off_t length_of(const Request *request, int fd, long long position)
 int file_send(Request *request, PyObject *self)
 {
     PyObject *file = ((FileWrapper *)self)->file;
-    int fd = (int)ask(file, "fileno");
+    int fd = is_plain(file) ? (int)ask(file, "fileno") : -1;
     long long position = fd >= 0 ? ask(file, "tell") : -1;
     off_t len = fd >= 0 ? length_of(request, fd, position) : -1;
     int own;

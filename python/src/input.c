@@ -37,7 +37,7 @@ static int fill(Request *request)
     thread_enter();
     if (len == -1) {
         errno = error;
-        raise_errno("wsgi.input");
+        raise_lost(request, "wsgi.input");
         return -1;
     }
     request->input_at = 0;
@@ -200,6 +200,7 @@ int input_setup(PyObject *module)
          "readlines(hint=-1)\n--\n\nThe lines; of about so many bytes, if that is given."},
         {NULL, NULL, 0, NULL}};
     static PyType_Slot slots[] = {{Py_tp_doc, "The request's body, as wsgi.input."},
+                                  {Py_tp_new, not_to_be_made},
                                   {Py_tp_dealloc, input_dealloc},
                                   {Py_tp_methods, methods},
                                   {Py_tp_iter, input_iter},

@@ -25,13 +25,13 @@ typedef struct {
     PyObject_HEAD
     struct door_app_request *handle; /* NULL: it is over */
     unsigned long thread;            /* Python's number of the request's thread */
-    int is_head;                     /* nobody wants the body */
 
     int is_started; /* by start_response() */
     int status;
     uint64_t promised; /* Content-Length as the application gave it, or NO_LENGTH */
     uint64_t written;
     int is_begun;      /* a part of the body was given to the runtime: no way back */
+    int lost;          /* errno of what went wrong on the client's side, or 0 */
 
     char *input; /* what was read and nobody had yet: input.c */
     size_t input_at, input_len;
@@ -61,6 +61,9 @@ void thread_finish(void);
 /* In a child that the application has forked, which serves nothing. */
 int thread_is_forked(void);
 
+/* Ends such a child, which must not answer for its parent: it has come out of the application. */
+void thread_end_child(void);
+
 /* ---------------------------------------------------------------- request.c */
 
 extern PyObject *request_type;
@@ -73,6 +76,12 @@ int request_setup(PyObject *module);
 
 /* An exception for errno, of what was tried. */
 void raise_errno(const char *what);
+
+/* The same of what was tried with the client, which may be gone. */
+void raise_lost(Request *request, const char *what);
+
+/* tp_new of what only this module makes. */
+PyObject *not_to_be_made(PyTypeObject *type, PyObject *args, PyObject *names);
 
 /* One line to httpd's log; the request is this thread's, or there is none. */
 int log_text(struct door_app_request *handle, int level, PyObject *text);
@@ -96,6 +105,9 @@ PyObject *response_start_function(Request *request);
 
 /* Sends all that the application has returned, and calls its close(). */
 int response_send(Request *request, PyObject *result);
+
+/* After an exception: it only says what is wrong with the client; this has logged it. */
+int response_is_lost(Request *request);
 
 /* What is left to do after an exception: a page that says so, or an end that is none. */
 void response_fail(Request *request);

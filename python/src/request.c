@@ -12,15 +12,34 @@
 
 PyObject *request_type;
 
+#define TEXT_LINE_MAX 8192 /* more than door_app_log() takes */
+
 void raise_errno(const char *what)
 {
     PyErr_SetFromErrnoWithFilename(PyExc_OSError, what);
+}
+
+void raise_lost(Request *request, const char *what)
+{
+    if (errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT || errno == EFBIG)
+        request->lost = errno;
+    raise_errno(what);
+}
+
+PyObject *not_to_be_made(PyTypeObject *type, PyObject *args, PyObject *names)
+{
+    (void)args;
+    (void)names;
+    PyErr_Format(PyExc_TypeError, "only a request makes what is a %R", type);
+    return NULL;
 }
 
 struct door_app_request *request_handle(Request *request)
 {
     if (request->handle == NULL)
         PyErr_SetString(PyExc_RuntimeError, "the request is over");
+    else if (thread_is_forked())
+        PyErr_SetString(PyExc_RuntimeError, "the request belongs to the parent process");
     else if (request->thread != PyThread_get_thread_ident())
         PyErr_SetString(PyExc_RuntimeError, "the request belongs to another thread");
     else
@@ -37,7 +56,6 @@ Request *request_new(struct door_app_request *handle)
         return NULL;
     request->handle = handle;
     request->thread = PyThread_get_thread_ident();
-    request->is_head = strcmp(door_app_method(handle), "HEAD") == 0;
     request->promised = NO_LENGTH;
     return request;
 }
@@ -68,16 +86,21 @@ int log_text(struct door_app_request *handle, int level, PyObject *text)
 {
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
     const char *line = bytes != NULL ? PyBytes_AsString(bytes) : NULL;
+    const char *end = line != NULL ? line + PyBytes_Size(bytes) : NULL;
 
     if (line == NULL)
         return -1;
-    while (*line != '\0') {
-        int len = (int)strcspn(line, "\n");
+    Py_BEGIN_ALLOW_THREADS /* who reads the log may be slow */
+    while (line < end) {
+        size_t len = strnlen(line, (size_t)(end - line));
+        const char *next = memchr(line, '\n', len);
 
+        len = next != NULL ? (size_t)(next - line) : len;
         if (len > 0)
-            door_app_log(handle, level, "%.*s", len, line);
-        line += len + (line[len] == '\n');
+            door_app_log(handle, level, "%.*s", len < TEXT_LINE_MAX ? (int)len : TEXT_LINE_MAX, line);
+        line += len + 1; /* behind the line end, or a NUL */
     }
+    Py_END_ALLOW_THREADS
     DROP(bytes);
     return 0;
 }
@@ -153,9 +176,13 @@ static PyObject *early_hints(PyObject *self, PyObject *links)
     PyObject *all;
     int result = 0, error;
 
-    if (handle != NULL && request->is_started)
+    if (handle == NULL)
+        return NULL;
+    if (request->is_started)
         PyErr_SetString(PyExc_RuntimeError, "early hints come before start_response()");
-    all = handle != NULL && !request->is_started ? PySequence_Tuple(links) : NULL;
+    else if (PyUnicode_Check(links))
+        PyErr_SetString(PyExc_TypeError, "early hints are a list of str, not one");
+    all = PyErr_Occurred() ? NULL : PySequence_Tuple(links);
     if (all == NULL)
         return NULL;
     for (Py_ssize_t i = 0; result == 0 && i < PyTuple_Size(all); i++) {
@@ -277,6 +304,7 @@ int request_setup(PyObject *module)
     static PyType_Slot slots[] = {
         {Py_tp_doc, "What httpd offers beyond WSGI, as environ[\"door_app.request\"].\n\n"
                     "It is the request's thread's, and empty when that is over."},
+        {Py_tp_new, not_to_be_made},
         {Py_tp_dealloc, request_dealloc},
         {Py_tp_methods, methods},
         {Py_tp_getset, properties},

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 /* What the runtime takes without waiting for anybody. */
 #define COLLECTED_MAX ((uint64_t)64 << 10)
@@ -151,12 +152,15 @@ static void raise_again(PyObject *exc_info)
 
     if (!PyArg_ParseTuple(exc_info, "OOO", &type, &value, &traceback))
         return;
+    if (!PyExceptionInstance_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "exc_info is what sys.exc_info() returns");
+        return;
+    }
+    type = (PyObject *)Py_TYPE(value);
     Py_INCREF(type);
     Py_INCREF(value);
-    if (traceback == Py_None)
-        traceback = NULL;
-    Py_XINCREF(traceback);
-    PyErr_Restore(type, value, traceback);
+    Py_INCREF(traceback);
+    PyErr_Restore(type, value, traceback); /* which takes no traceback that is none */
 }
 
 static PyMethodDef write_method;
@@ -183,7 +187,8 @@ static PyObject *start_response(PyObject *self, PyObject *args, PyObject *names)
                         "start_response() was called again, without exc_info");
         return NULL;
     }
-    take_back(request);
+    if (request->is_started)
+        take_back(request);
     if (start(request, status, headers) == -1)
         return NULL;
     return PyCFunction_New(&write_method, self);
@@ -208,7 +213,7 @@ static int tell(Request *request, int error)
                      (unsigned long long)request->promised);
     } else {
         errno = error;
-        raise_errno("cannot send to the client");
+        raise_lost(request, "cannot send to the client");
     }
     return -1;
 }
@@ -234,6 +239,7 @@ static int send_bytes(Request *request, const char *bytes, size_t len, int is_la
 
 static int send_block(Request *request, PyObject *block, int is_last)
 {
+    thread_end_child();
     if (!PyBytes_Check(block)) {
         PyErr_Format(PyExc_TypeError, "a response's body is made of bytes, not %R",
                      (PyObject *)Py_TYPE(block));
@@ -341,27 +347,23 @@ static int send_result(Request *request, PyObject *result)
     return send_each(request, result);
 }
 
-/* Whatever has happened, and without losing what it was. */
-static int close_result(PyObject *result)
+/*
+ * Whatever has happened, and without losing what it was.  A response that is there is not
+ * spoiled by what comes after it.
+ */
+static void close_result(Request *request, PyObject *result)
 {
     PyObject *type, *value, *traceback, *close, *closed = NULL;
-    int is_there;
 
     PyErr_Fetch(&type, &value, &traceback);
     close = PyObject_GetAttrString(result, "close");
-    is_there = close != NULL;
-    if (is_there)
-        closed = PyObject_CallFunctionObjArgs(close, NULL);
-    else
+    if (close == NULL)
         PyErr_Clear();
-    DROP(close);
-    if (type == NULL)
-        return is_there && closed == NULL ? -1 : (Py_XDECREF(closed), 0);
-    if (is_there && closed == NULL)
-        log_exception(NULL, "close()");
+    else if ((closed = PyObject_CallFunctionObjArgs(close, NULL)) == NULL)
+        log_exception(request->handle, "close()");
     DROP(closed);
+    DROP(close);
     PyErr_Restore(type, value, traceback);
-    return -1;
 }
 
 int response_send(Request *request, PyObject *result)
@@ -370,10 +372,26 @@ int response_send(Request *request, PyObject *result)
 
     if (sent == 0 && !check_started(request))
         sent = -1;
-    return close_result(result) == -1 ? -1 : sent;
+    thread_end_child(); /* what close() does is the parent's */
+    close_result(request, result);
+    return sent;
 }
 
 /* ---------------------------------------------------------------- failures */
+
+int response_is_lost(Request *request)
+{
+    if (!PyErr_ExceptionMatches(PyExc_OSError))
+        request->lost = 0; /* the application has gone on, and failed in its own way */
+    if (request->lost == 0)
+        return 0;
+    PyErr_Clear();
+    if (request->lost == EFBIG)
+        door_app_log(request->handle, LOG_INFO, "the request's body is too large");
+    else
+        door_app_log(request->handle, LOG_INFO, "the client is gone: %s", strerror(request->lost));
+    return 1;
+}
 
 void response_fail(Request *request)
 {
@@ -382,5 +400,10 @@ void response_fail(Request *request)
             door_app_abort(request->handle);
         return;
     }
-    door_app_refuse(request->handle, 500, "Internal Server Error");
+    if (request->lost == EFBIG)
+        door_app_refuse(request->handle, 413, "The request's body is too large");
+    else if (request->lost != 0)
+        door_app_refuse(request->handle, 400, "The request's body cannot be read");
+    else
+        door_app_refuse(request->handle, 500, "Internal Server Error");
 }

@@ -7,26 +7,8 @@
 #include "native.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 static PyObject *application;
-
-/* A child that has come back out of the application must not answer for its parent. */
-static void end_child(void)
-{
-    PyObject *type, *value, *traceback, *code = NULL;
-    int status = 1;
-
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_SystemExit))
-        code = PyObject_GetAttrString(value, "code");
-    if (code == Py_None)
-        status = 0;
-    else if (code != NULL && PyLong_Check(code))
-        status = (int)PyLong_AsLong(code);
-    _exit(status);
-}
 
 static int call_application(Request *request)
 {
@@ -39,13 +21,11 @@ static int call_application(Request *request)
         result = PyObject_CallFunctionObjArgs(application, environ, start, NULL);
     DROP(start);
     DROP(environ);
-    if (thread_is_forked())
-        end_child();
+    thread_end_child();
     if (result != NULL)
         sent = response_send(request, result);
     DROP(result);
-    if (thread_is_forked())
-        end_child();
+    thread_end_child();
     return sent;
 }
 
@@ -57,12 +37,13 @@ static void handle(struct door_app_request *handle, void *unused)
     thread_enter();
     request = request_new(handle);
     thread_set_request(request);
-    if (request == NULL || call_application(request) == -1) {
-        log_exception(handle, "the application");
-        if (request != NULL)
-            response_fail(request);
-        else
-            door_app_abort(handle);
+    if (request == NULL) {
+        log_exception(handle, "a request");
+        door_app_abort(handle);
+    } else if (call_application(request) == -1) {
+        if (!response_is_lost(request))
+            log_exception(handle, "the application");
+        response_fail(request);
     }
     thread_set_request(NULL);
     if (request != NULL)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 static _Thread_local PyThreadState *state; /* of a server thread that has run Python code */
 static _Thread_local Request *current;
@@ -39,14 +40,47 @@ int thread_is_forked(void)
     return atomic_load(&is_child);
 }
 
+/* Of sys.exit(); otherwise 1, and the exception, if there is one, is shown. */
+static int exit_status(PyObject *type, PyObject *value, PyObject *traceback)
+{
+    PyObject *code;
+    int status = 1;
+
+    if (type == NULL || !PyErr_GivenExceptionMatches(type, PyExc_SystemExit)) {
+        PyErr_Restore(type, value, traceback);
+        if (type != NULL)
+            PyErr_Print();
+        return status;
+    }
+    code = PyObject_GetAttrString(value, "code");
+    if (code == Py_None)
+        status = 0;
+    else if (code != NULL && PyLong_Check(code))
+        status = (int)PyLong_AsLong(code);
+    return status;
+}
+
+void thread_end_child(void)
+{
+    PyObject *type, *value, *traceback;
+
+    if (!thread_is_forked())
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    _exit(exit_status(type, value, traceback));
+}
+
 void thread_enter(void)
 {
+    door_app_wait_turn(1);
     if (state != NULL) {
         PyEval_RestoreThread(state);
     } else {
         PyGILState_Ensure();
         state = PyThreadState_Get();
     }
+    door_app_wait_turn(0);
 }
 
 void thread_leave(void)

@@ -2,6 +2,8 @@
 """The application that the tests ask: each path is a thing that an application does."""
 
 import atexit
+import ctypes
+import gc
 import hashlib
 import io
 import json
@@ -253,7 +255,6 @@ def logs(env, start):
 
 
 def fault(env, start):
-    import ctypes
     ctypes.string_at(0)
 
 
@@ -357,11 +358,29 @@ def pid(env, start):
 
 def total(env, start):
     """The references that a debug build of CPython counts, and its blocks of memory."""
-    import gc
     gc.collect()
     start("200 OK", TEXT)
     count = sys.gettotalrefcount() if hasattr(sys, "gettotalrefcount") else 0
     return [json.dumps([count, sys.getallocatedblocks()]).encode()]
+
+
+class Mallinfo(ctypes.Structure):
+    """mallinfo2(3)"""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+
+def footprint(env, start):
+    """Python's blocks, bytes of the heap that are in use, and the process's memory in bytes."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = Mallinfo
+    gc.collect()
+    info = mallinfo()
+    with open("/proc/self/smaps_rollup") as file:
+        pss = next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    start("200 OK", TEXT)
+    return [json.dumps([sys.getallocatedblocks(), info.uordblks + info.hblkhd, pss * 1024]).encode()]
 
 
 def trailers(env, start):

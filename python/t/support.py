@@ -19,6 +19,8 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(HERE, "..", "..", "build")))
+WHEELS = os.environ.get("WHEELS", f"{BUILD}/python")
+APP_ENV = os.environ.get("APP_ENV", "")  # more options of a DoorApp, such as a sanitizer's
 APXS = os.environ.get("APXS", "apxs")
 PATIENCE = 60  # seconds, for what takes a moment
 
@@ -88,21 +90,22 @@ class Httpd:
         python = self.path("venv/bin/python3")
         subprocess.run(
             [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-cache-dir",
-             "--python", python, "install", "--no-index", *glob.glob(f"{BUILD}/python/*.whl")],
+             "--python", python, "install", "--no-index", *glob.glob(f"{WHEELS}/*.whl")],
             check=True,
             env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"},
         )
         return python
 
-    def configure(self, text, modules=()):
+    def configure(self, text, modules=(), workers=128):
         with open(self.path("httpd.conf"), "w") as file:
             file.write(
                 f"ServerRoot {self.dir}\nListen 127.0.0.1:{self.port}\nServerName localhost\n"
                 + load_modules("mpm_event", "unixd", "authz_core", "log_config", "unique_id", "env", *modules)
                 + f"LoadModule door_module {self.dir}/mod_door.so\n{self.user}"
                 "PidFile run/httpd.pid\nErrorLog logs/error_log\nDoorRuntimeDir run/doors\n"
-                "LogLevel info\nMutex sem\nThreadsPerChild 128\nMaxRequestWorkers 128\nThreadLimit 128\n"
-                "MinSpareThreads 1\nMaxSpareThreads 128\nStartServers 1\nServerLimit 1\n" + text
+                f"LogLevel info\nMutex sem\nThreadsPerChild {workers}\nMaxRequestWorkers {workers}\n"
+                f"ThreadLimit {workers}\nMinSpareThreads 1\nMaxSpareThreads {workers}\nStartServers 1\nServerLimit 1\n"
+                + text
             )
 
     def start(self):

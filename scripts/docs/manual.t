@@ -41,7 +41,9 @@ for (['Require door', 'AUTHZ_PROVIDER_GROUP'], ['AuthBasicProvider door', 'AUTHN
     my ($name, $group) = @$_;
     is !!$manual{$name}, !!($access =~ /ap_register_auth_provider\([^;]*$group,\s*"door"/), "... $name, too";
 }
-my %listed = map { $_ => 1 } slurp($manual) =~ /^\[([\w ]+)\]\(#[\w-]+\),?$/mg;
+is !!$manual{'SetHandler door-status'}, !!(join('', map { slurp($_) } glob 'module/*.c') =~ /"door-status"/),
+    '... and the handler';
+my %listed = map { $_ => 1 } slurp($manual) =~ /^\[([\w -]+)\]\(#[\w-]+\),?$/mg;
 is_deeply [sort keys %listed], [sort keys %manual], '... and all of them in its list';
 
 my %override = (OR_FILEINFO => 'FileInfo', OR_AUTHCFG => 'AuthConfig');

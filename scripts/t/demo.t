@@ -43,7 +43,7 @@ sub make_build {
     my ($mode) = @_;
     my $dir = File::Temp->newdir("$build/demo.XXXXXX");
     symlink "$build/$_", "$dir/$_"
-        for 'mod_door.so', 'examples', map { "lib$_.so.1" } qw(door door_app);
+        for 'mod_door.so', 'examples', 'gateways', map { "lib$_.so.1" } qw(door door_app);
     chmod $mode, "$dir";
     return $dir;
 }
@@ -62,6 +62,7 @@ END {
 
 sub start_demo {
     my ($dir, $port) = @_;
+    unlink "$dir/output"; # an earlier demo's says that it is up
     my $pid = fork // die "fork: $!";
     if ($pid) {
         push @demos, $pid;
@@ -123,10 +124,29 @@ like slurp("$dir/output"), qr{curl http://127\.0\.0\.1:$port/hello\n}, '... and 
 is get($port, '/hello'), $greeting, '/hello';
 is get($port, '/raw'), $greeting, '/raw';
 like get($port, '/kitchen/env'), qr{^SCRIPT_NAME=/kitchen$}m, '/kitchen/env';
-like get($port, '/'), qr{href="/hello"}, 'a page of links';
+like slurp("$dir/output"), qr{^ *http://127\.0\.0\.1:$port/ }m, '... the page of all that there is first';
+my $index = get($port, '/');
+my @links = $index =~ /(?:href|src)="([^"]+)"/g;
+cmp_ok scalar(@links), '>', 12, 'that page has links';
+for my $link (map { s/&amp;/&/gr =~ s/events=10/events=1/r } @links) {
+    chomp(my $code = `curl -sL -o /dev/null -w '%{http_code}' --max-time 20 'http://127.0.0.1:$port$link'`);
+    is $code, $link =~ /code=(\d+)/ ? $1 : 200, "... $link";
+}
+my ($conf) = slurp("$dir/demo/conf/httpd.conf");
+ok $conf !~ m{^<Location $_\b}m || $index =~ m{href="$_/?"}, "... it leads to $_ if that is there"
+    for qw(/guestbook /door-status /status /python /hello /raw);
+SKIP: {
+    skip 'no php-cgi', 2 unless grep { -x "$_/php-cgi" } split /:/, $ENV{PATH};
+    like $index, qr{href="/php/"}, '... and to PHP';
+    like `curl -s --max-time 20 -d name=Ann%26Bo http://127.0.0.1:$port/php/`, qr{Hello, Ann&amp;Bo!}, 'PHP answers';
+}
+like get($port, $_), qr{href="/"}, "$_ leads back" for '/guestbook/', '/guestbook/connections';
+like `curl -sI http://127.0.0.1:$port/favicon.ico`, qr{^Content-Type: image/svg\+xml}m, 'a picture for the tab';
 my $pid = slurp("$dir/demo/logs/httpd.pid") + 0;
 ok $pid != $$ && kill(0, $pid), 'the pid file is where it should be';
 like slurp("/proc/$pid/cmdline"), qr/FOREGROUND/, "... and names the demo's httpd";
+
+like get($port, '/door-status?format=json'), qr{"name":"guestbook","kind":"application","state":"up"}, 'the status page';
 
 # ---- the guest book
 
@@ -149,6 +169,16 @@ kill 'INT', $second;
 is ended($second), 0, '... and ends on Ctrl-C';
 is_deeply [processes($other)], [], '... leaving nothing';
 is get($port, '/hello'), $greeting, 'the first does not mind';
+
+# ---- another address
+
+my $elsewhere = OwnHttpd::free_port();
+$second = do { local $ENV{ADDRESS} = '127.0.0.2'; start_demo($other, $elsewhere) };
+ok is_up($other), 'ADDRESS: it starts';
+is scalar(`curl -s --max-time 10 http://127.0.0.2:$elsewhere/hello`), $greeting, '... and serves there';
+is get($elsewhere, '/hello'), '', '... and nowhere else';
+kill 'TERM', $second;
+is ended($second), 0, '... and ends';
 
 # ---- an application dies
 

@@ -22,6 +22,11 @@ my $pkg_config = $ENV{PKG_CONFIG} // 'pkg-config';
 $ENV{MAKEFLAGS} =~ s/(?:^|\s)-?-j\S*|--jobserver-\S+//g if defined $ENV{MAKEFLAGS};
 delete $ENV{MAKELEVEL};
 
+# As another user's folder, which root then installs from, has been built: nothing is written to it.
+sub stamps {
+    return join '', map { "$_ " . (stat)[9] . "\n" } grep { -f } glob "$build/{,obj/,obj/module/,man/,conf/}*";
+}
+
 my $root = File::Temp->newdir("$build/install.XXXXXX");
 my $prefix = '/opt/doors';
 my @make = ($make, '-s', "BUILD=$build", "DESTDIR=$root", "PREFIX=$prefix");
@@ -39,7 +44,10 @@ sub run_ok {
     return $output;
 }
 
+is system(@make, 'installed'), 0, 'all is built';
+my $stamps = stamps();
 is system(@make, 'install'), 0, 'make install';
+is stamps(), $stamps, '... writes nothing where it was built';
 
 chomp(my $modules = `$apxs -q LIBEXECDIR`);
 for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.so.1 lib/libdoor.a
@@ -58,8 +66,8 @@ for ("$modules/mod_door.so", map { "$prefix/$_" } qw(lib/libdoor.so lib/libdoor.
 my @references = grep { !-l && `grep -c -F '$root' '$_'` > 0 } grep { !/\.a$/ } files();
 is_deeply \@references, [], 'nothing installed knows of DESTDIR';
 
+# What is installed may be moved as a whole: its pkg-config files know only where they are.
 $ENV{PKG_CONFIG_PATH} = "$root$prefix/lib/pkgconfig";
-$ENV{PKG_CONFIG_SYSROOT_DIR} = "$root";
 $ENV{LD_LIBRARY_PATH} = "$root$prefix/lib";
 my $flags = '-Wall -Wextra -Werror';
 my $ask = "\$($pkg_config --cflags --libs libdoor)";
@@ -110,6 +118,42 @@ for my $language (qw(c c++)) {
         "$cc -x $language $flags -c -o /dev/null $root/headers.c $ask_app");
 }
 
+# ---- libraries elsewhere: Debian's folders for each architecture, or a system's own
+
+for (["LIBDIR=$prefix/lib/x86_64-linux-gnu", "$prefix/lib/x86_64-linux-gnu", "$root/there$prefix"],
+    ['LIBDIR=/other/lib', '/other/lib', "$root/there$prefix"],
+    ["PC_PREFIX=$prefix", "$prefix/lib", $prefix]) {
+    my ($how, $libs, $where) = @$_;
+    is system(@make, "DESTDIR=$root/there", $how, 'install'), 0, "make install $how";
+    ok -s "$root/there$libs/$_", "... $_" for qw(libdoor.so.1 mod_door/door_fcgi pkgconfig/libdoor_app.pc);
+    local $ENV{PKG_CONFIG_PATH} = "$root/there$libs/pkgconfig";
+    my ($include) = `$pkg_config --variable=includedir libdoor_app`;
+    chomp $include;
+    is abs_path($include) // $include, ($where eq $prefix ? '' : abs_path("$root/there")) . "$prefix/include",
+        '... where its headers are';
+    my ($lib) = `$pkg_config --variable=libdir libdoor_app`;
+    chomp $lib;
+    is abs_path($lib) // $lib, $how =~ /LIBDIR=.opt/ ? abs_path("$root/there$libs") : $libs, '... and libraries';
+    system 'rm', '-rf', "$root/there";
+}
+
+# ---- another httpd
+
+{
+    my ($other, $object) = ("$root/apxs", "$root/module/obj/module/status.o");
+    open my $script, '>', $other or die $!;
+    chomp(my $real = `command -v $apxs 2>/dev/null`);
+    print $script "#!/bin/sh\nexec $real \"\$@\"\n";
+    close $script or die $!;
+    chmod 0755, $other;
+    # How often it is compiled.
+    my $compiled = sub { scalar(() = qx{@make -s --trace BUILD=$root/module @_ $object 2>&1} =~ m{ -c -o \Q$object\E }g) };
+    is $compiled->("APXS=$apxs"), 1, 'a part of the module is compiled';
+    is $compiled->("APXS=$apxs"), 0, '... once';
+    is $compiled->("APXS=$other"), 1, "... again for another httpd's apxs";
+    system 'rm', '-rf', "$root/module", $other;
+}
+
 # ---- a module's configuration is the administrator's
 
 sub slurp { my ($path) = @_; open my $file, '<', $path or return ''; local $/; return <$file> }
@@ -145,7 +189,7 @@ like scalar(qx{@make BUILD=$root/old CPPFLAGS=-DMODULE_MAGIC_NUMBER_MAJOR=201202
     qr/error.*needs httpd 2\.4\.47/, 'the module does not build for an httpd before 2.4.47';
 system 'rm', '-rf', "$root/old";
 
-unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello lean.c headers.c);
+unlink glob("$root/.door-placeholder.*"), map { "$root/$_" } qw(doors doors11 static fortified hello streams lean.c headers.c);
 is system(@make, 'uninstall'), 0, 'make uninstall';
 is_deeply [files()], [], '... leaves nothing';
 
