@@ -77,8 +77,11 @@ static void ask(const struct mod_door *door, struct mod_door_counts *counts)
 
 /* -------------------------------------------------------------- its counts */
 
-/* entered: requests of httpd's that have been sent to it, or -1. */
-static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
+/*
+ * entered: requests of httpd's that have been sent to it.  The error of one that does not
+ * answer; not of one that cannot, as it is no libdoor's.
+ */
+static apr_status_t find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
                         struct mod_door_counts *counts)
 {
     struct door_load load;
@@ -88,9 +91,13 @@ static void find_counts(const struct mod_door *door, int is_ours, apr_int64_t en
         counts->waiting = entered > counts->running ? entered - counts->running : 0;
         counts->threads = load.threads;
         counts->threads_max = load.threads_most;
-    } else if (errno == ENOTSUP && is_ours) { /* a bare door would take it for a request */
-        ask(door, counts);
+        return APR_SUCCESS;
     }
+    if (errno != ENOTSUP)
+        return errno;
+    if (is_ours) /* a bare door would take it for a request */
+        ask(door, counts);
+    return APR_SUCCESS;
 }
 
 /* Before the process was asked, and afterwards: calls may have begun meanwhile, or ended. */
@@ -145,10 +152,10 @@ apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
     if (error != APR_SUCCESS)
         return error;
     *pid = door->pid;
-    find_counts(door, 0, 0, counts);
+    error = find_counts(door, 0, 0, counts);
     counts->waiting = seen.waiting;
     mod_door_release(door);
-    return APR_SUCCESS;
+    return error == ETIMEDOUT ? EAGAIN : error;
 }
 
 /* ------------------------------------------------------------ what it takes */

@@ -26,7 +26,7 @@ struct mod_door_counts {
 struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t cell,
                                               uint64_t serial, int64_t until_ns);
 
-/* Of the door at a path, as the configuration has it; *pid is its server's.  APR_SUCCESS, or why not. */
+/* Of the door at a path, as the configuration has it; *pid is its server's.  EAGAIN: no answer. */
 apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
                                  int64_t until_ns, struct mod_door_counts *counts);
 

@@ -50,11 +50,14 @@ static const char *why_no_program(apr_pool_t *pool, const char *path, int error)
     return apr_psprintf(pool, "it is not executable: chmod +x %s", path);
 }
 
-/* A script's interpreter, which starts at the working directory if it does not at "/". */
+/*
+ * A script's interpreter, which starts at the working directory if it does not at "/".  One that
+ * is not known to its end may be there: other systems read more.
+ */
 static const char *interpreter_of(apr_pool_t *pool, const struct mod_door_needs *needs,
                                   const struct program *program)
 {
-    if (program->kind != PROGRAM_SCRIPT || program->interpreter[0] == '\0')
+    if (program->kind != PROGRAM_SCRIPT || program->interpreter[0] == '\0' || program->is_cut)
         return NULL;
     return *program->interpreter == '/' ? program->interpreter
                                         : apr_pstrcat(pool, needs->directory, "/",
@@ -129,6 +132,10 @@ static void doubt_kind(apr_pool_t *pool, const struct mod_door_needs *needs,
         doubt(hints, apr_psprintf(pool, "'%s' will hardly run: it is no binary, and its first line "
                                         "does not begin with #! and an interpreter",
                                   needs->program));
+    else if (program->is_cut)
+        doubt(hints, apr_psprintf(pool, "'%s' will hardly run: its first line is longer than the %d "
+                                        "bytes in which the interpreter has to end",
+                                  needs->program, PROGRAM_LINE_MAX - 1));
     else if (program->kind == PROGRAM_SCRIPT && *program->interpreter == '\0')
         doubt(hints, apr_psprintf(pool, "'%s' will hardly run: its first line names no interpreter "
                                         "behind #!", needs->program));

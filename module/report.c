@@ -189,7 +189,7 @@ static void look_at_door(const struct collection *all, struct mod_door_report *r
     if (path == NULL || report->seen->is_foreign)
         return;
     error = mod_door_count_door(all->r, path, &pid, all->until_ns, &process.counts);
-    if (error != EAGAIN) /* not asked: too many do not answer */
+    if (error != EAGAIN) /* it does not answer, or was not asked as too many do not */
         report->state = error == APR_SUCCESS ? "up" : "down";
     process.pid = pid;
     process.usage = mod_door_usage_of(pid);

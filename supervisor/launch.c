@@ -243,6 +243,8 @@ static const char *program_hint(const char *path, const struct program *program,
 {
     if (error == EAGAIN)
         return LIMIT_HINT;
+    if (error == ENOEXEC && program->is_cut)
+        return "; its first line is longer than the system reads";
     if (error == ENOEXEC)
         return program->kind == PROGRAM_TEXT ? "; it is no binary, and has no line that begins with #!"
                                              : "; it is a binary for another system, or broken";

@@ -36,6 +36,7 @@ static void read_first_line(char *line, struct program *program)
 {
     const char *at = line + 2;
     size_t len = strcspn(line, "\n");
+    int is_whole = len < PROGRAM_LINE_MAX;
 
     line[len] = '\0';
     program->kind = PROGRAM_SCRIPT;
@@ -44,6 +45,7 @@ static void read_first_line(char *line, struct program *program)
         line[len - 1] = '\0';
     take_word(&at, program->interpreter);
     program->is_bare = *at == '\0';
+    program->is_cut = program->is_bare && !is_whole;
     take_word(&at, program->argument);
 }
 

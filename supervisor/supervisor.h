@@ -299,6 +299,7 @@ struct program {
     enum program_kind kind;
     int has_return;                         /* a script's first line ends with CR LF, */
     int is_bare;                            /* and nothing stands behind the interpreter */
+    int is_cut;                             /* the interpreter goes on behind what is read */
     char interpreter[PROGRAM_LINE_MAX + 1]; /* without the CR */
     char argument[PROGRAM_LINE_MAX + 1];    /* the first, or "" */
 };

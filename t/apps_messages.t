@@ -126,6 +126,17 @@ warned("DoorApp a $dir/bin/none", qr{will hardly run: .*does not begin with #!},
 warned("DoorApp a $dir/bin/bare", qr{will hardly run: its first line names no interpreter}, 'nothing behind it');
 warned("DoorApp a $dir/bin/env", qr{is run by 'nothing', which is nowhere in its PATH /usr/local/bin:},
     "env's program");
+for my $first ('#!' . ' ' x 247 . '/bin/sh', '#!' . ' ' x 300 . '/bin/sh', '#!/bin' . '/.' x 150 . '/sh -e') {
+    script(lengthy => $first);
+    warned("DoorApp a $dir/bin/lengthy", qr{will hardly run: its first line is longer than the 255 bytes},
+        'a first line of ' . length($first) . ' bytes');
+}
+script(lengthy => '#!' . ' ' x 246 . '/bin/sh');
+$httpd->configure("DoorApp a $dir/bin/lengthy");
+is $httpd->check, "Syntax OK\n", '... 255 are not too many';
+script(lengthy => '#!/bin/sh ' . ' ' x 300 . '-e');
+$httpd->configure("DoorApp a $dir/bin/lengthy");
+is $httpd->check, "Syntax OK\n", '... nor more behind the interpreter';
 write_file(empty => '');
 warned("DoorApp a $dir/bin/empty", qr{will hardly run}, 'an empty file');
 

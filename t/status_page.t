@@ -40,6 +40,7 @@ CONF
     . location('/hurried', 'kitchen', 'DoorTimeout 1')
     . location('/narrow', 'narrow', "DoorMaxConcurrent 1\nDoorQueueLength 1\nDoorQueueTimeout 20")
     . location('/failing', 'failing') . location('/missing', "$dir/run/nothing")
+    . join('', map { location("/lengthy$_", "$dir/run/" . 'lengthy/' x 20 . $_) } 1, 2)
     . location('/bare', app_path('hello'));
 $httpd->configure($conf);
 ok $httpd->start, 'httpd starts';
@@ -144,6 +145,13 @@ my $bare = door(app_path('hello'));
 is $bare->{kind}, 'door', '... and is there';
 is $bare->{state}, 'up', '... up';
 is $bare->{processes}[0]{pid}, app_pid('hello'), '... with its pid';
+kill 'STOP', app_pid('hello');
+is door(app_path('hello'))->{state}, 'unknown', '... of one that is stopped nobody knows';
+kill 'CONT', app_pid('hello');
+ok $httpd->wait_for(sub { door(app_path('hello'))->{state} eq 'up' }), '... up again';
+my %named = map { $_->{name} => 1 } @{report()->{doors}};
+is $httpd->status("/lengthy$_"), 503, 'a door with a long path' for 1, 2;
+is scalar(grep { !$named{$_->{name}}++ } @{report()->{doors}}), 2, '... two have two names';
 is $httpd->status('/missing'), 503, 'a door that is missing';
 my $missing = door("$dir/run/nothing");
 is $missing->{outcomes}{not_running}, 1, '... is counted as one';
