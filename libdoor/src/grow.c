@@ -32,6 +32,8 @@
 #define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
 #define LATE_FACTOR 4       /* so many times as many run at most, if calls wait too long */
 #define LOOK_AGAIN_MS 5     /* if no more would be of use; looking costs time */
+#define FEW_THREADS 8       /* so many start at the first look where procedures take turns */
+#define LOOKS 3             /* and more when so many looks in a row say so */
 #define ASK_MAX 256         /* threads whose state is asked for */
 #define STILL_MS 500        /* and procedures that take turns in computing do not move */
 
@@ -225,6 +227,21 @@ static unsigned useful_in_turns(struct pool *pool, int is_moving)
 }
 
 /*
+ * A thread that has been interrupted on its way to its turn looks for a moment like one that
+ * waits for something else.  On a busy machine that happens often enough to make a crowd.
+ */
+static int is_sure(struct pool *pool, unsigned useful)
+{
+    unsigned looks = atomic_load(&pool->thread_count) < FEW_THREADS ? 1 : LOOKS;
+
+    pool->useful_looks = useful > 0 ? pool->useful_looks + 1 : 0;
+    if (pool->useful_looks < looks)
+        return 0;
+    pool->useful_looks = 0;
+    return 1;
+}
+
+/*
  * True if threads prepare themselves, for which another one would have to wait as well, or
  * cannot.  If that is the only thread, another one is to say so, where that takes long.
  */
@@ -258,10 +275,12 @@ static unsigned wanted(struct pool *pool)
     if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
         return 0;
     is_late = is_held_back(pool, pending);
-    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
+    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed)) {
         useful = useful_in_turns(pool, is_moving);
-    else
+        useful = is_sure(pool, useful) ? useful : 0;
+    } else {
         useful = useful_count(pool, is_late);
+    }
     pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */

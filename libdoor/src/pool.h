@@ -63,6 +63,7 @@ struct pool {
     unsigned turn_next;           /* whose place the next one takes; loop thread only */
     unsigned still_ticks;         /* in a row without a call taken; loop thread only */
     int is_fruitless;             /* no thread more was of use; loop thread only */
+    unsigned useful_looks;        /* in a row in which one would have been; loop thread only */
 };
 
 /* A server thread between two calls, and the call it runs. */
