@@ -51,7 +51,8 @@ for my $bytes (0, 1, 16_385, 65_535, 65_536) {
     is POST('/tokens/body', content => pattern($bytes))->content, "came=$bytes whole=1\n",
         "all $bytes bytes come with the request";
 }
-is POST('/tokens/body', content => pattern(65_537))->content, "came=65536 whole=0\n",
+# Of a longer body goes along what has come by then.
+like POST('/tokens/body', content => pattern(65_537))->content, qr/^came=\d{1,5} whole=0$/,
     '... of 65,537 there is more';
 
 # In more pieces than are kept as such.
