@@ -23,6 +23,8 @@ PKG_CONFIG ?= pkg-config
 PROVE      ?= prove --failures --timer
 # C tests at a time: most of them wait more than they compute.
 C_JOBS     ?= 2
+# Seconds that a C test has, unless it says so itself: libcheck's four are too few under valgrind.
+export CK_DEFAULT_TIMEOUT ?= 60
 INSTALL    ?= install
 NM         ?= nm
 OBJCOPY    ?= objcopy
