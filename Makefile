@@ -490,7 +490,8 @@ check-asan: deps-analysis
 # The suite on a real httpd, with applications that have been built so; without the tests
 # in which httpd and the supervisor do the work.
 ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
-	apps_messages.t apps_missing.t apps_restart.t apps_settings.t doorctl.t mapping.t upgrade.t),$(sort $(wildcard t/*.t)))
+	apps_messages.t apps_missing.t apps_replace.t apps_restart.t apps_settings.t doorctl.t limits.t \
+	mapping.t restart.t status_page.t upgrade.t),$(sort $(wildcard t/*.t)))
 APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
