@@ -215,7 +215,7 @@ static unsigned useful_count(struct pool *pool, int is_late)
  * The same where procedures compute one at a time: one thread, and none if one waits for its
  * turn.  Nor if one computes while calls get through: it has its turn all the time.
  */
-static unsigned useful_in_turns(struct pool *pool, int is_moving)
+static int is_useful_in_turns(struct pool *pool, int is_moving)
 {
     unsigned enough = THREADS_PER_PROCESSOR * thread_processor_count();
     struct census census = take_census(pool, is_moving ? 1 : enough);
@@ -230,11 +230,11 @@ static unsigned useful_in_turns(struct pool *pool, int is_moving)
  * A thread that has been interrupted on its way to its turn looks for a moment like one that
  * waits for something else.  On a busy machine that happens often enough to make a crowd.
  */
-static int is_sure(struct pool *pool, unsigned useful)
+static int is_sure(struct pool *pool, int is_useful)
 {
     unsigned looks = atomic_load(&pool->thread_count) < FEW_THREADS ? 1 : LOOKS;
 
-    pool->useful_looks = useful > 0 ? pool->useful_looks + 1 : 0;
+    pool->useful_looks = is_useful ? pool->useful_looks + 1 : 0;
     if (pool->useful_looks < looks)
         return 0;
     pool->useful_looks = 0;
@@ -275,12 +275,10 @@ static unsigned wanted(struct pool *pool)
     if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
         return 0;
     is_late = is_held_back(pool, pending);
-    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed)) {
-        useful = useful_in_turns(pool, is_moving);
-        useful = is_sure(pool, useful) ? useful : 0;
-    } else {
+    if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
+        useful = is_sure(pool, is_useful_in_turns(pool, is_moving));
+    else
         useful = useful_count(pool, is_late);
-    }
     pool->is_fruitless = useful == 0;
     if (pending == 0)
         pending = 1; /* one in reserve */
@@ -293,7 +291,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 
     /* Who leaves a full pool has this called again. */
     if (pool_idle_count(pool) > 0 || pool_is_full(pool)) {
-        pool->depleted_ticks = 0;
+        pool->depleted_ticks = pool->useful_looks = 0;
         pool->is_fruitless = 0;
         pool->taken_before = pool->taken_earlier = atomic_load(&pool->taken_count);
         return 0;
