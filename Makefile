@@ -280,6 +280,7 @@ TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
 REPLAY    := libdoor/t/replay.c # goes through the corpus of any fuzz target
+RUN_SUITE := libdoor/t/door_test_run.c
 MORE_SRC  := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
 
 t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
@@ -309,8 +310,8 @@ $(OBJ)/%.a:
 
 $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
-$(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor $(CHECK_CPP)
-$(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor $(CHECK_CPP)
+$(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -318,7 +319,7 @@ $(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuz
 $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 
 define test_program
-$(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) \
+$(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) $(RUN_SUITE) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
 		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
 		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \

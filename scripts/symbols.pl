@@ -7,6 +7,9 @@
 use strict;
 use warnings FATAL => 'all';
 
+use lib 'scripts';
+use VersionMap qw(version_map);
+
 sub slurp {
     my ($path) = @_;
     open my $file, '<', $path or die "$path: $!";
@@ -17,15 +20,12 @@ sub slurp {
 my ($version) = slurp('Makefile') =~ /^VERSION\s*:=\s*(\S+)$/m;
 for (['libdoor1', 'libdoor/libdoor.map'], ['libdoor-app1', 'door_app/libdoor_app.map'],
     ['libdoor-fcgi1', 'door_app/fcgi/libdoor_fcgi.map']) {
-    my ($package, $map) = ("debian/$_->[0].symbols", slurp($_->[1]));
-    my ($node) = $map =~ /^(\w+) \{/m;
-    $map =~ s{/\*.*?\*/|#[^\n]*}{}gs;
+    my $package = "debian/$_->[0].symbols";
+    my ($node, @names) = version_map($_->[1]);
     my @lines = split /^/, slurp($package);
     my @head = grep { /^\S/ } @lines;
     my %since = map { / (\S+) (\S+)/ ? ($1, $2) : () } grep { /^ / } @lines;
-    while ($map =~ /global:(.*?)(?:local:|\})/gs) {
-        $since{"$_\@$node"} //= $version for $1 =~ /(\w+);/g;
-    }
+    $since{"$_\@$node"} //= $version for @names;
     open my $out, '>', $package or die "$package: $!";
     print $out @head, map { " $_ $since{$_}\n" } sort keys %since;
     close $out or die "$package: $!";

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "door_test_run.h"
 #include "support.h"
 
 void message_begin(struct message *message)
@@ -91,14 +92,7 @@ void end_capture(struct capture *capture)
 int run_tests(TCase *tests)
 {
     Suite *suite = suite_create("door_app");
-    SRunner *runner;
-    int failed;
 
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return door_test_run(suite);
 }

@@ -112,18 +112,6 @@ TCase *door_test_tcase(Suite *suite, const char *name, int timeout_s)
     return tc;
 }
 
-int door_test_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 const char *door_test_path(const char *name)
 {
     static char paths[16][1024];

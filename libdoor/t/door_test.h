@@ -22,6 +22,8 @@
 #include <door.h>
 #include <stropts.h>
 
+#include "door_test_run.h"
+
 /* Ten times and more what anything here takes on a slow machine. */
 #define DOOR_TEST_DEADLINE_MS 20000
 
@@ -39,9 +41,6 @@ noreturn void door_test_die(const char *file, int line, const char *what);
 
 /* A case whose tests have a workspace; timeout in seconds, longer under a sanitizer. */
 TCase *door_test_tcase(Suite *suite, const char *name, int timeout_s);
-
-/* Runs the suite, TAP on stdout; the program's exit status. */
-int door_test_run(Suite *suite);
 
 /* n, or less of it where every call is slowed down by a sanitizer. */
 long door_test_scaled(long n);

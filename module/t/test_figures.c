@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "door_test_run.h"
 #include "figures.h"
 
 #define S        1000000000ll
@@ -354,8 +355,6 @@ int main(void)
 {
     Suite *suite = suite_create("figures");
     TCase *tests = tcase_create("figures");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_set_timeout(tests, 60);
@@ -373,10 +372,5 @@ int main(void)
     tcase_add_test(tests, test_scribbled);
     tcase_add_test(tests, test_cost);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return door_test_run(suite);
 }

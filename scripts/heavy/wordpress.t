@@ -19,6 +19,7 @@ use Time::HiRes qw(sleep time);
 use lib 't/lib';
 use Browser ();
 use OwnHttpd ();
+use Waiting ();
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my $apxs = $ENV{APXS} // 'apxs';
@@ -35,15 +36,7 @@ END {
     waitpid $_, 0 for @pids;
 }
 
-sub wait_for {
-    my ($check, $seconds) = @_;
-    my $deadline = time + ($seconds // 120);
-    until ($check->()) {
-        return 0 if time > $deadline;
-        sleep 0.05;
-    }
-    return 1;
-}
+sub wait_for { return Waiting::wait_for($_[0], $_[1] // 120) }
 
 sub start {
     my ($log, $is_user, @command) = @_;

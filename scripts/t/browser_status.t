@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 use lib 't/lib';
 use Browser ();
 use OwnHttpd ();
+use Waiting qw(wait_for);
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my $me = $$;
@@ -29,16 +30,6 @@ END {
         kill 'TERM', @pids;
         waitpid $_, 0 for @pids;
     }
-}
-
-sub wait_for {
-    my ($check, $seconds) = @_;
-    my $deadline = time + ($seconds // 60);
-    until ($check->()) {
-        return 0 if time > $deadline;
-        sleep 0.05;
-    }
-    return 1;
 }
 
 sub start {

@@ -12,6 +12,9 @@ use File::Find ();
 use File::Temp ();
 use Test::More;
 
+use lib 'scripts';
+use VersionMap qw(version_map);
+
 my $build = abs_path($ENV{BUILD} // 'build');
 my $make = $ENV{MAKE} // 'make';
 
@@ -29,22 +32,16 @@ like slurp('debian/changelog'), qr/\Amod-door \(\Q$version\E-\d+\) /, "debian/ch
 
 # ---- the names
 
-sub promised {
-    my ($map) = @_;
-    my ($node) = $map =~ /^(\w+) \{/m;
-    $map =~ s{/\*.*?\*/|#[^\n]*}{}gs;
-    my @names = ($node);
-    push @names, $1 =~ /(\w+);/g while $map =~ /global:(.*?)(?:local:|\})/gs;
-    return map { "$_\@$node" } @names;
-}
-
 my @open = map { ("$_\@Base", (s/_2$/64_2/r ne $_ ? s/_2$/64_2/r : $_ . 64) . '@Base') }
     qw(open openat creat __open_2 __openat_2);
 for (['libdoor1', 'libdoor/libdoor.map', @open], ['libdoor-app1', 'door_app/libdoor_app.map'],
     ['libdoor-fcgi1', 'door_app/fcgi/libdoor_fcgi.map']) {
     my ($package, $map, @more) = @$_;
+    my ($node, @names) = version_map($map);
+    my @promised = map { "$_\@$node" } $node, @names;
     my @said = map { /^ (\S+) / ? $1 : () } split /\n/, slurp("debian/$package.symbols");
-    is_deeply [sort @said], [sort @more, promised(slurp($map))], "debian/$package.symbols has the names of $map: scripts/symbols.pl adds them";
+    is_deeply [sort @said], [sort @more, @promised],
+        "debian/$package.symbols has the names of $map: scripts/symbols.pl adds them";
 }
 
 # ---- the files

@@ -17,19 +17,10 @@ use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
 use OwnHttpd ();
+use Waiting qw(wait_for);
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my $greeting = "Well, hello to you too!\n";
-
-sub wait_for {
-    my ($check, $seconds) = @_;
-    my $deadline = time + ($seconds // 60);
-    until ($check->()) {
-        return 0 if time > $deadline;
-        sleep 0.05;
-    }
-    return 1;
-}
 
 sub slurp {
     my ($path) = @_;

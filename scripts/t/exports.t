@@ -10,6 +10,9 @@ use warnings FATAL => 'all';
 
 use Test::More;
 
+use lib 'scripts';
+use VersionMap qw(version_map);
+
 my $build = $ENV{BUILD} // 'build';
 
 sub exported {
@@ -27,19 +30,6 @@ sub exported {
 sub linkable {
     my ($file) = @_;
     return [sort map { / [A-TV-Zu] (\S+)$/ ? $1 : () } `nm -g --defined-only '$build/$file'`];
-}
-
-sub promised {
-    my ($map) = @_;
-    open my $file, '<', $map or die "$map: $!";
-    local $/;
-    my $text = <$file>;
-    $text =~ s{/\*.*?\*/|#[^\n]*}{}gs;
-    my @names;
-    while ($text =~ /global:(.*?)(?:local:|\})/gs) {
-        push @names, $1 =~ /(\w+);/g;
-    }
-    return [sort @names];
 }
 
 # Functions that a public header declares.
@@ -73,7 +63,8 @@ my @system = sort map { ($_, $_ =~ s/_2$/64_2/r =~ s/^(open|openat|creat)$/${1}6
 for my $file (sort keys %map) {
     my $exported = exported($file);
     my @unversioned = $file =~ /^libdoor\.so/ ? map { "$_ without a version" } @system : ();
-    is_deeply $exported, [sort @{ promised($map{$file}) }, @unversioned],
+    my (undef, @promised) = version_map($map{$file});
+    is_deeply $exported, [sort @promised, @unversioned],
         "$file exports what $map{$file} says";
     if ($file =~ /^(lib\w+)/) {
         is_deeply linkable("$1.a"), [sort map { s/ without a version$//r } @$exported],

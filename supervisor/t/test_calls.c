@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "door_test_run.h"
 
 #define KEY     7u
 #define MAX     3u
@@ -292,8 +293,6 @@ int main(void)
 {
     Suite *suite = suite_create("calls");
     TCase *tc = tcase_create("calls");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, no_more_than_may);
@@ -305,10 +304,5 @@ int main(void)
     tcase_add_test(tc, as_many_as_a_process_may);
     tcase_add_test(tc, a_path_has_a_key);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return door_test_run(suite);
 }

@@ -18,6 +18,7 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
 use Apache::Test ();
+use Waiting ();
 
 our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
     app_count app_descriptors_settle app_kib files_path child_descriptors child_kib child_private_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
@@ -70,15 +71,7 @@ sub freeze_app {
 }
 
 # True once check->() is; gives up after so many seconds.
-sub wait_for {
-    my ($check, $seconds) = @_;
-    my $deadline = time + ($seconds // 30);
-    until ($check->()) {
-        return 0 if time > $deadline;
-        sleep 0.02;
-    }
-    return 1;
-}
+sub wait_for { return Waiting::wait_for($_[0], $_[1] // 30) }
 
 # A child of ours is a zombie until it is waited for: that one is not alive.
 sub alive {

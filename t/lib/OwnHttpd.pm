@@ -23,6 +23,8 @@ use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
+use Waiting ();
+
 my $count = 0;
 
 sub new {
@@ -280,15 +282,7 @@ sub logs {
     return $self->wait_for(sub { $self->since($mark // 0) =~ $what }, $seconds);
 }
 
-sub wait_for {
-    my ($self, $check, $seconds) = @_;
-    my $deadline = time + ($seconds // 30);
-    until ($check->()) {
-        return 0 if time > $deadline;
-        sleep 0.02;
-    }
-    return 1;
-}
+sub wait_for { my (undef, $check, $seconds) = @_; return Waiting::wait_for($check, $seconds // 30) }
 
 # ---- requests
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "door_test_run.h"
 #include "fcgi_protocol.h"
 
 static void ck_bytes(const struct fcgi_writer *writer, const char *bytes, size_t len)
@@ -175,8 +176,6 @@ int main(void)
     const int count = (int)(sizeof(nonsense) / sizeof(*nonsense));
     TCase *tests = tcase_create("fcgi_protocol");
     Suite *suite = suite_create("fcgi_protocol");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tests, a_request_begins_so);
     tcase_add_test(tests, a_question_belongs_to_the_connection);
@@ -187,9 +186,5 @@ int main(void)
     tcase_add_test(tests, a_record_that_is_cut_is_not_between);
     tcase_add_loop_test(tests, nonsense_is_refused, 0, count);
     suite_add_tcase(suite, tests);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return door_test_run(suite);
 }
