@@ -46,7 +46,7 @@ sub start {
 
 my $dir = File::Temp->newdir("$build/browser.XXXXXX");
 symlink "$build/$_", "$dir/$_"
-    for 'mod_door.so', 'examples', map { "lib$_.so.1" } qw(door door_app);
+    for 'mod_door.so', 'examples', 'gateways', map { "lib$_.so.1" } qw(door door_app);
 chmod 0755, "$dir";
 my $port = OwnHttpd::free_port();
 start("$dir/output", 'bash', 'scripts/demo.sh', "$dir", $port);
