@@ -288,7 +288,12 @@ static int attach(const struct runtime_dir *dir, const char *path, uid_t user)
         result = fchown(fd, user, (gid_t)-1);
     if (fd != -1)
         close(fd);
-    return result != -1 ? fattach(ctl.door, path) : -1;
+    if (result == -1)
+        return -1;
+    do
+        result = fattach(ctl.door, path);
+    while (result == -1 && errno == EINTR); /* a process has ended, maybe */
+    return result;
 }
 
 void ctl_check_name(const struct supervisor *sv)

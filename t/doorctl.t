@@ -222,7 +222,7 @@ if ($signalling == 0) {
     1 while kill 'CHLD', $before;
     POSIX::_exit(0);
 }
-for (1 .. 4) {
+for (1 .. 8) {
     unlink $control or die $!;
     $httpd->wait_for(sub { -S $control }) or last;
 }
