@@ -525,6 +525,15 @@ check-tsan: deps-analysis
 	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
+	@+$(MAKE) --no-print-directory check-tsan-supervisor
+
+# The supervisor has two threads that know of applications, and httpd has to start it.
+.PHONY: check-tsan-supervisor
+check-tsan-supervisor: deps-analysis all
+	@+$(call build_analysed,tsan,-fsanitize=thread,module)
+	BUILD='$(BUILD)' TSAN_BUILD='$(BUILD)/tsan' \
+		TSAN_RUNTIME="$$($(ANALYSIS_CC) -print-file-name=libclang_rt.tsan-$(shell uname -m).so)" \
+		TSAN_OPTIONS='$(TSAN_OPTIONS) $(SYMBOLIZER)' $(PROVE) scripts/tsan_supervisor.t
 
 # Faults that are put into the code one at a time, each of which some test must notice:
 # scripts/mutants.txt.  MUTANTS='NAME...' only these.
