@@ -122,6 +122,11 @@ static void open_syslog(const char *name)
     openlog(tag, LOG_NDELAY | LOG_CONS | LOG_PID, facility);
 }
 
+static int is_syslog(const char *log_name)
+{
+    return !ap_cstr_casecmpn(log_name, "syslog", 6);
+}
+
 /* In the supervisor: httpd has opened its logs anew, which may be others. */
 static void take_log(int level, const char *name, int fd, void *data)
 {
@@ -138,7 +143,7 @@ static void take_log(int level, const char *name, int fd, void *data)
         if (s->error_log == NULL)
             apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
                             s->process->pool);
-    } else if (!ap_cstr_casecmpn(name, "syslog", 6)) {
+    } else if (is_syslog(name)) {
         open_syslog(name);
         s->error_log = NULL;
     }
@@ -150,6 +155,14 @@ static void place_descriptor(int from, int to)
         dup2(from, to);
     else
         close(to);
+}
+
+/* httpd's name, which its lines in syslog begin with, lies in the arguments: it is copied before. */
+static void take_name(server_rec *s, const char *parent_dir)
+{
+    ap_server_argv0 = s->process->short_name = apr_pstrdup(s->process->pool, ap_server_argv0);
+    name_process((char *)s->process->argv[0],
+                 apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
 }
 
 static _Noreturn void become_supervisor(server_rec *s, int control, const char *parent_dir)
@@ -185,8 +198,9 @@ static _Noreturn void become_supervisor(server_rec *s, int control, const char *
     place_descriptor(null_fd, STDIN_FILENO);
     place_descriptor(null_fd, STDOUT_FILENO);
     closefrom(FIRST_CLOSED_FD);
-    name_process((char *)s->process->argv[0],
-                 apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
+    take_name(s, parent_dir);
+    if (log == -1 && s->error_fname != NULL && is_syslog(s->error_fname))
+        open_syslog(s->error_fname); /* closelog(3) has forgotten the tag */
     s->error_log = NULL;
     if (log != -1)
         apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,

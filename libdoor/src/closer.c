@@ -55,6 +55,7 @@ static unsigned free_parcel, never_used = 1;
 static struct closer_account nobody = {.user = NOBODY, .refs = 1};
 
 static void (*_Atomic repeat)(int (*function)(void));
+static void (*_Atomic when_closed)(void);
 
 /* ------------------------------------------------ with lock held: who is next */
 
@@ -186,9 +187,13 @@ static void ask_for_repeat(void)
 static void close_here(int fd)
 {
     struct linger none = {0};
+    void (*function)(void);
 
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     close(fd);
+    function = atomic_exchange(&when_closed, NULL);
+    if (function != NULL)
+        function();
 }
 
 /* With lock held, which it lets go of meanwhile. */
@@ -258,6 +263,7 @@ static void forked(void)
     thread_count = idle_count = starting_count = 0;
     free_parcel = 0;
     never_used = 1;
+    atomic_store(&when_closed, NULL);
     nobody = (struct closer_account){.user = NOBODY, .refs = 1};
 }
 
@@ -359,6 +365,11 @@ enum closer_state closer_shut(struct closer_account *a, int fd)
     }
     errno = saved;
     return closer_let_go(a, fd);
+}
+
+void closer_when_closed(void (*function)(void))
+{
+    atomic_store(&when_closed, function);
 }
 
 void closer_set_repeat(void (*function)(int (*function)(void)))

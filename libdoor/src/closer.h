@@ -59,6 +59,9 @@ enum closer_state closer_shut(struct closer_account *a, int fd);
 
 enum closer_state closer_state(struct closer_account *a);
 
+/* Has the function called once, on some thread, when the next descriptor has been closed. */
+void closer_when_closed(void (*function)(void));
+
 /*
  * Whoever can call a function again and again until it returns 0 says so here: it
  * is needed when no thread can be started.

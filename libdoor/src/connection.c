@@ -55,7 +55,11 @@ static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
 static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
 
-/* One descriptor is kept back for those who cannot be let in: they need not wait. */
+/*
+ * One descriptor is kept back for those who cannot be let in: they need not wait.  It goes
+ * each time, for as long as what they had sent is being closed, and comes before anything
+ * else that needs one here: what is let in may stay for ever, and nobody could be told then.
+ */
 static struct own_fd reserve = {.fd = -1}; /* the loop's own */
 
 static void forked(void)
@@ -170,6 +174,23 @@ static int told(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSYS ? error : EAGAIN;
 }
 
+/* 0, or -1 and errno. */
+static int keep_reserve(void)
+{
+    if (!own_fd_check(&reserve))
+        reserve = own_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return reserve.fd >= 0 ? 0 : -1;
+}
+
+static struct server_channel *open_channel(struct connection *c, const struct ucred *who,
+                                           int bell_fd, int *client_control)
+{
+    if (LIST_EMPTY(&listeners) || keep_reserve() == 0)
+        return pool_open_channel(c->reference, who, bell_fd, client_control);
+    closer_let_go(c->account, bell_fd);
+    return NULL;
+}
+
 static void answer_open(struct connection *c, int reply_fd, int bell_fd, const struct ucred *who)
 {
     struct msg_answer answer;
@@ -181,7 +202,7 @@ static void answer_open(struct connection *c, int reply_fd, int bell_fd, const s
         refuse(c, reply_fd, EBADF);
         return;
     }
-    ch = pool_open_channel(c->reference, who, bell_fd, &control);
+    ch = open_channel(c, who, bell_fd, &control);
     if (ch == NULL) {
         refuse(c, reply_fd, told(errno));
         return;
@@ -384,7 +405,7 @@ static void welcome(struct listener *l, int fd)
 /* Takes in one who has opened the name.  0, or -1 and errno. */
 static int welcome_next(struct listener *l)
 {
-    int fd = fd_hide(accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC));
+    int fd = keep_reserve() < 0 ? -1 : fd_hide(accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC));
 
     if (fd >= 0)
         welcome(l, fd);
@@ -403,12 +424,6 @@ static void name_removed(struct name_watch *w)
     listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
-static void keep_reserve(void)
-{
-    if (!own_fd_check(&reserve))
-        reserve = own_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-}
-
 /* Whether a client could be turned away. */
 static int turn_away(struct listener *l)
 {
@@ -424,6 +439,19 @@ static int turn_away(struct listener *l)
     return fd >= 0;
 }
 
+/* A waiting client costs nothing; a busy loop would. */
+static void wait_for_descriptor(struct watch *w)
+{
+    int has_reserve = own_fd_check(&reserve);
+
+    loop_pause(w);
+    if (has_reserve)
+        return; /* it is something else that is short */
+    closer_when_closed(loop_resume);
+    if (keep_reserve() == 0)
+        loop_resume(); /* it was closed before that */
+}
+
 static void listener_ready(struct watch *w, uint32_t events)
 {
     struct listener *l = (struct listener *)w;
@@ -432,7 +460,7 @@ static void listener_ready(struct watch *w, uint32_t events)
         return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         if (!turn_away(l))
-            loop_pause(w); /* a waiting client costs nothing; a busy loop would */
+            wait_for_descriptor(w);
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
         listener_end(l); /* who attached it shut it down */
     }

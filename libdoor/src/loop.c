@@ -43,6 +43,7 @@ static _Atomic unsigned added;
 /* Watches that loop_pause() set aside: the loop thread's own, but another one may start. */
 static LIST_HEAD(, watch) paused = LIST_HEAD_INITIALIZER(paused); /* under end_lock */
 static _Atomic unsigned paused_count;
+static _Atomic int must_resume; /* at once */
 
 /* Watches whose ready() is to hear of their end, whatever epoll says. */
 static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the lists, and is_added */
@@ -55,6 +56,7 @@ static void forked(void)
     ending = NULL;
     LIST_INIT(&paused);
     paused_count = 0;
+    must_resume = 0;
     for (int i = 0; i < LOOP_TIMER_COUNT; i++)
         atomic_store(&timers[i].function, NULL);
     pthread_mutex_init(&start_lock, NULL);
@@ -107,6 +109,12 @@ void loop_pause(struct watch *w)
     pthread_mutex_unlock(&end_lock);
 }
 
+void loop_resume(void)
+{
+    atomic_store(&must_resume, 1);
+    wait_set_wake(&set);
+}
+
 static int wait_ms(void)
 {
     int wait = paused_count > 0 ? PAUSE_MS : LOOK_MS;
@@ -138,7 +146,7 @@ static void run_timers(void)
 
     for (int i = 0; i < LOOP_TIMER_COUNT; i++)
         run_timer(&timers[i], now_ns);
-    if (now_ns - resumed_ns >= PAUSE_MS * 1000000) {
+    if (atomic_exchange(&must_resume, 0) || now_ns - resumed_ns >= PAUSE_MS * 1000000) {
         resumed_ns = now_ns;
         resume_paused();
     }

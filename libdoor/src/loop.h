@@ -53,6 +53,9 @@ void loop_remove(struct watch *w);
  */
 void loop_pause(struct watch *w);
 
+/* From any thread: all that is set aside so is waited for again now. */
+void loop_resume(void);
+
 /* What the loop does again and again, each of them with one function. */
 enum loop_timer {
     LOOP_GROW,    /* every millisecond */

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -155,6 +157,63 @@ START_TEST(a_server_without_descriptors)
 }
 END_TEST
 
+/* How many clients have been answered, or told that they cannot be. */
+static struct crowd {
+    const char *path;
+    _Atomic int told, served;
+} *crowd;
+
+static void serve_few(void *path)
+{
+    door_test_require(setrlimit(RLIMIT_NOFILE, &(struct rlimit){32, 32}) == 0);
+    door_test_attach(door_create(do_nothing, NULL, 0), path);
+    door_test_ready();
+    door_test_pause();
+}
+
+/* Calls once, and keeps what it has of the server's descriptors. */
+static void call_and_stay(void *unused)
+{
+    int d = door_openat(AT_FDCWD, crowd->path, 0);
+
+    (void)unused;
+    door_test_ready();
+    if (door_test_call(d, NULL, 0, NULL, 0) == 0)
+        atomic_fetch_add(&crowd->served, 1);
+    else
+        door_test_require(errno == EMFILE);
+    atomic_fetch_add(&crowd->told, 1);
+    door_test_pause();
+}
+
+static bool is_everybody_told(void *count)
+{
+    return atomic_load(&crowd->told) == *(int *)count;
+}
+
+/* Also if they have sent something by the time at which they are turned away. */
+START_TEST(a_crowd_before_a_full_server)
+{
+    enum { COUNT = 48 };
+    pid_t clients[COUNT], server;
+
+    crowd = door_test_shared(sizeof(*crowd));
+    crowd->path = door_test_path("crowded");
+    server = door_test_spawn(serve_few, (void *)crowd->path);
+    door_test_freeze(server);
+    for (int i = 0; i < COUNT; i++)
+        clients[i] = door_test_spawn(call_and_stay, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* they send */
+    kill(server, SIGCONT);
+    ck_assert_msg(door_test_await(is_everybody_told, &(int){COUNT}), "%d of %d wait",
+                  COUNT - atomic_load(&crowd->told), COUNT);
+    ck_assert_int_ge(atomic_load(&crowd->served), 1);
+    for (int i = 0; i < COUNT; i++)
+        door_test_stop(clients[i]);
+    door_test_stop(server);
+}
+END_TEST
+
 /* A process that holds as many connections as it is given, until it is killed. */
 static void hog(void *unused)
 {
@@ -257,6 +316,7 @@ int main(void)
     tcase_add_test(tc, connections_until_the_limit);
     tcase_add_test(tc, who_is_turned_away_hears_why);
     tcase_add_test(tc, a_server_without_descriptors);
+    tcase_add_test(tc, a_crowd_before_a_full_server);
     tcase_add_test(tc, processes_until_the_limit);
     tcase_add_test(tc, many_ordinary_clients);
     tcase_add_test(tc, letters_for_no_call_until_the_limit);

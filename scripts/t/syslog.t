@@ -65,17 +65,37 @@ exec $dir/bin/kitchen
 SCRIPT
 $httpd->configure("LogLevel notice\nDoorApp says $dir/bin/says\n<Location /says>\nDoorHandler says\n</Location>\n");
 
-# True once a line of syslog that came since the last one is like that.
-my $lines = '';
+# What has come since the last forget(), and all of it.
+my ($lines, $all) = ('', '');
+sub receive {
+    while (defined $syslog->recv(my $line, 65_536, Socket::MSG_DONTWAIT())) {
+        $lines .= "$line\n";
+        $all .= "$line\n";
+    }
+    return $lines;
+}
+
+# From here on only what comes later is heard.
+sub forget {
+    receive;
+    $lines = '';
+}
+
 sub hears {
     my ($what) = @_;
-    return $httpd->wait_for(sub {
-        while (defined $syslog->recv(my $line, 65_536, Socket::MSG_DONTWAIT())) {
-            $lines .= "$line\n";
-        }
-        return $lines =~ $what;
-    });
+    return $httpd->wait_for(sub { receive =~ $what });
 }
+
+# Lines whose program is not called so.
+sub others_than {
+    my ($ident) = @_;
+    receive;
+    return [grep { !/^<\d+>\w{3} [ \d]\d [\d:]{8} \Q$ident\E\[\d+\]: / } split /\n/, $all];
+}
+
+# However often it has ended so: it may be the second time.
+my $killed = qr/^<155>.*says\[\d+\]: ended: (?:signal 9|failed \d+ times \(signal 9)/m;
+my $ident = $program =~ s{.*/}{}r;
 
 ok $httpd->start, 'httpd starts, with ErrorLog syslog';
 is $httpd->status('/says/env'), 200, '... the application answers';
@@ -83,15 +103,17 @@ is $httpd->status('/says/env'), 200, '... the application answers';
 ok hears(qr/^<156>.*\[door:warn\].*says\[\d+\]: to stdout/m), 'what it prints is there';
 ok hears(qr/^<155>.*\[door:error\].*says\[\d+\]: an error/m), '... with its level';
 kill 'KILL', $httpd->apps('kitchen');
-ok hears(qr/^<155>.*says\[\d+\]: ended: signal 9/m), '... and how it ended';
+ok hears($killed), '... and how it ended';
 ok $httpd->wait_for(sub { $httpd->status('/says/env') == 200 }), '... it is started again';
+forget;
 kill 'USR1', $httpd->pid;
 ok hears(qr/resuming normal operations/), 'httpd restarts';
-$lines = '';
+forget;
 kill 'KILL', $httpd->apps('kitchen');
-ok hears(qr/^<155>.*says\[\d+\]: ended: signal 9/m), '... and the lines still come';
+ok hears($killed), '... and the lines still come';
 ok hears(qr/^<156>.*says\[\d+\]: to stdout/m), '... of the next process, too';
 ok $httpd->stop, 'httpd stops';
+is_deeply others_than($ident), [], "... each line is of $ident";
 
 # The log becomes another one while the supervisor runs.
 sub log_to {
@@ -100,19 +122,40 @@ sub log_to {
     $httpd->configure("LogLevel notice\nDoorApp says $dir/bin/says reload=always\n"
         . "<Location /says>\nDoorHandler says\n</Location>\n");
 }
+log_to('syslog:local3:nametag');
+($lines, $all) = ('', '');
+ok $httpd->start, 'httpd starts, with a tag';
+ok hears(qr/^<156>.*says\[\d+\]: to stdout/m), '... what the application prints is there';
+is_deeply others_than('nametag'), [], '... each line has the tag';
+my $mark = $httpd->mark;
 log_to('logs/error_log');
+kill 'USR1', $httpd->pid;
+ok $httpd->logs(qr/says\[\d+\]: to stdout/, $mark), '... then with a file';
+forget;
+log_to('syslog:local3:nametag');
+kill 'USR1', $httpd->pid;
+ok hears(qr/^<156>.*nametag\[\d+\]: .*says\[\d+\]: to stdout/m), '... and with syslog again';
+ok $httpd->stop, 'httpd stops';
+
+log_to('logs/error_log');
+$mark = $httpd->mark;
 ok $httpd->start, 'httpd starts, with a file';
 is $httpd->status('/says/env'), 200, '... the application answers';
-ok $httpd->logs(qr/says\[\d+\]: to stdout/), '... what it prints is there';
-$lines = '';
+ok $httpd->logs(qr/says\[\d+\]: to stdout/, $mark), '... what it prints is there';
+forget;
 log_to('syslog:local5:nametag');
 kill 'USR1', $httpd->pid;
 # local5 is 21.
 ok hears(qr/^<172>.*nametag\[\d+\]: .*says\[\d+\]: to stdout/m), 'httpd restarts with syslog: it is there, with its tag';
-my $mark = $httpd->mark;
+$mark = $httpd->mark;
 log_to('logs/error_log');
 kill 'USR1', $httpd->pid;
 ok $httpd->logs(qr/says\[\d+\]: to stdout/, $mark), '... and with a file again';
+forget;
+log_to('syslog:local6');
+kill 'USR1', $httpd->pid;
+# local6 is 22.
+ok hears(qr/^<180>.*\Q$ident\E\[\d+\]: .*says\[\d+\]: to stdout/m), '... and with syslog again, without a tag';
 ok $httpd->stop, 'httpd stops';
 diag $lines unless Test::More->builder->is_passing;
 
