@@ -24,7 +24,7 @@
 #include "tag.h"
 
 #define LINE_MAX_LEN 8000 /* with what httpd puts in front, under its own 8 KiB */
-#define QUEUE_MAX    1024 /* lines that wait to be written */
+#define QUEUE_MAX    1024 /* lines of logs of applications' own that wait to be written */
 #define QUEUE_BYTES  (1024 * 1024)
 #define LINES_PER_S  1000 /* of one process; more are dropped */
 #define LINES_FAIR   50   /* so many have a place in the queue that others have half filled */
@@ -166,6 +166,17 @@ static int goes_raw(const char *name)
 
 /* --------------------------------------------------------------- the queue */
 
+/*
+ * With the lock held.  Who prints without a limit, into a log of its own, leaves room for
+ * others; and they for us, who tell how processes end.
+ */
+static int has_room(size_t size, const char *name, const struct route *route)
+{
+    unsigned halves = name == NULL ? 4 : route != NULL && route->sink->is_raw ? 2 : 3;
+
+    return queue.count < QUEUE_MAX * halves / 2 && queue.bytes + size <= QUEUE_BYTES * halves / 2;
+}
+
 /* A line of the application of that name, or with NULL our own. */
 static void put(int level, const char *text, const char *name)
 {
@@ -174,11 +185,11 @@ static void put(int level, const char *text, const char *name)
     struct line *line = malloc(sizeof(*line) + size);
 
     pthread_mutex_lock(&queue.lock);
-    if (line == NULL || queue.count >= QUEUE_MAX || queue.bytes + size > QUEUE_BYTES) {
+    route = find_route(name);
+    if (line == NULL || !has_room(size, name, route)) {
         queue.dropped++;
         free(line);
     } else {
-        route = find_route(name);
         line->next = NULL;
         line->sink = route != NULL ? route->sink : NULL;
         if (line->sink != NULL)

@@ -121,6 +121,24 @@ ok $httpd->logs(qr/lines dropped, the log did not take them/), '... the log tell
 is $httpd->status('/deaf'), 200, '... it goes on to answer';
 ok $httpd->stop, 'httpd stops';
 
+# ---- one of them prints without an end
+
+$httpd = own_httpd();
+$dir = $httpd->dir;
+my $flood = 'while :; do echo x; done & ';
+$httpd->script(flood => $flood x 3 . "exec $dir/bin/hello");
+$httpd->configure("DoorApp flood $dir/bin/flood output=logs/flood_log\nDoorApp raw $dir/bin/raw\n");
+ok $httpd->start, 'output= of one that prints without an end';
+ok $httpd->wait_for(sub { $httpd->log_text =~ /lines dropped, the log did not take them/ && $httpd->apps('raw') }),
+    '... more than is written';
+for my $round (1 .. 5) {
+    my $of = ($httpd->apps('raw'))[0];
+    kill 'KILL', $of;
+    ok $httpd->wait_for(sub { my ($next) = $httpd->apps('raw'); $next && $next != $of }), "... another application ends: $round";
+    ok $httpd->logs(qr/raw\[$of\]: ended.*signal 9/), '... the log tells';
+}
+ok $httpd->stop, 'httpd stops';
+
 # ---- the access log
 
 $httpd = own_httpd();
