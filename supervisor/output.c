@@ -29,6 +29,7 @@
 #define LINES_PER_S  1000 /* of one process; more are dropped */
 #define LINES_FAIR   50   /* so many have a place in the queue that others have half filled */
 #define READ_LEN     16384
+#define TELL_NS      1000000000ll /* how often it is told that lines are dropped, at most */
 
 #define RAW_WAIT_MS 1000 /* a program that takes its lines more slowly, loses some */
 
@@ -241,6 +242,14 @@ static struct line *take(void)
     return line;
 }
 
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
 static void tell_dropped(unsigned long dropped)
 {
     char text[100];
@@ -279,28 +288,59 @@ static unsigned write_one(const struct line *line)
     return 0;
 }
 
+/* With the lock held: until there is a line, or it is time to tell of some that were dropped. */
+static void wait_for_work(int64_t tell_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(tell_ns / 1000000000),
+                                   .tv_nsec = (long)(tell_ns % 1000000000)};
+    int error = 0;
+
+    while (queue.first == NULL && error == 0) {
+        queue.is_writing = 0;
+        pthread_cond_broadcast(&queue.emptied);
+        if (queue.dropped == 0)
+            pthread_cond_wait(&queue.added, &queue.lock);
+        else
+            error = pthread_cond_timedwait(&queue.added, &queue.lock, &until);
+    }
+    queue.is_writing = 1;
+}
+
+/* With the lock held: how many are told of now. */
+static unsigned long take_dropped(int64_t *tell_ns)
+{
+    unsigned long dropped = queue.dropped;
+    int64_t now = monotonic_ns();
+
+    if (dropped == 0 || now < *tell_ns)
+        return 0;
+    *tell_ns = now + TELL_NS;
+    queue.dropped = 0;
+    return dropped;
+}
+
 static void *write_lines(void *unused)
 {
+    int64_t tell_ns = 0;
+
     (void)unused;
     pthread_mutex_lock(&queue.lock);
     for (;;) {
         struct line *line;
         unsigned long dropped;
+        unsigned lost = 0;
 
-        while (queue.first == NULL) {
-            queue.is_writing = 0;
-            pthread_cond_broadcast(&queue.emptied);
-            pthread_cond_wait(&queue.added, &queue.lock);
-        }
-        queue.is_writing = 1;
-        line = take();
-        dropped = queue.dropped;
-        queue.dropped = 0;
+        wait_for_work(tell_ns);
+        line = queue.first != NULL ? take() : NULL;
+        dropped = take_dropped(&tell_ns);
         pthread_mutex_unlock(&queue.lock);
-        dropped += write_one(line);
+        if (line != NULL)
+            lost = write_one(line);
         tell_dropped(dropped);
         pthread_mutex_lock(&queue.lock);
-        release_sink(line->sink);
+        queue.dropped += lost;
+        if (line != NULL)
+            release_sink(line->sink);
         free(line);
     }
     return NULL;
@@ -315,9 +355,9 @@ int output_start(output_writer *writer, void *data)
     queue.last = &queue.first;
     queue.writer = writer;
     queue.data = data;
-    pthread_cond_init(&queue.added, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue.added, &clock);
     pthread_cond_init(&queue.emptied, &clock);
     pthread_condattr_destroy(&clock);
     error = pthread_create(&thread, NULL, write_lines, NULL);
@@ -337,7 +377,7 @@ void output_flush(int64_t timeout_ns)
     until.tv_sec += (time_t)(timeout_ns / 1000000000);
     until.tv_nsec = (long)(timeout_ns % 1000000000);
     pthread_mutex_lock(&queue.lock);
-    while ((queue.first != NULL || queue.is_writing) && error == 0)
+    while ((queue.first != NULL || queue.is_writing || queue.dropped > 0) && error == 0)
         error = pthread_cond_timedwait(&queue.emptied, &queue.lock, &until);
     pthread_mutex_unlock(&queue.lock);
 }

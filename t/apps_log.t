@@ -131,6 +131,11 @@ $httpd->configure("DoorApp flood $dir/bin/flood output=logs/flood_log\nDoorApp r
 ok $httpd->start, 'output= of one that prints without an end';
 ok $httpd->wait_for(sub { $httpd->log_text =~ /lines dropped, the log did not take them/ && $httpd->apps('raw') }),
     '... more than is written';
+my $told = sub { scalar(() = $httpd->log_text =~ /lines dropped, the log did not take them/g) };
+my $began_flood = time - 1; # there may be one in the second that has begun
+my $before = $told->();
+sleep 3;
+cmp_ok $told->() - $before, '<=', time - $began_flood, '... which is told once a second';
 for my $round (1 .. 5) {
     my $of = ($httpd->apps('raw'))[0];
     kill 'KILL', $of;
