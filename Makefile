@@ -425,11 +425,11 @@ demo: deps-demo
 	fi
 	@APXS='$(APXS)' ADDRESS='$(ADDRESS)' exec bash scripts/demo.sh '$(BUILD)' '$(PORT)'
 
-# The groups run one after the other whatever -j says, as some measure time, but for the other
-# MPMs' suites: these go together, and do little but wait.
+# The groups run one after the other whatever -j says, as some measure time.  What shares a
+# group does little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
-	@+failed=; for group in c tree docs python $(firstword $(MPMS)) \
+	@+failed=; for group in c tree 'docs python' $(firstword $(MPMS)) \
 			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
 		test -n "$$group" || continue; \
 		echo "== check: $$group"; \

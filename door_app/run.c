@@ -196,6 +196,40 @@ static int create_door(struct door_app *app)
     return door;
 }
 
+/*
+ * These three go on when a signal comes: a program may have some that come often, such as a
+ * profiler's.
+ */
+static int attach(int door, const char *path)
+{
+    int result;
+
+    do
+        result = fattach(door, path);
+    while (result == -1 && errno == EINTR);
+    return result;
+}
+
+static int detach(const char *path)
+{
+    int result;
+
+    do
+        result = fdetach(path);
+    while (result == -1 && errno == EINTR);
+    return result;
+}
+
+static int ask(int door, struct door_info *info)
+{
+    int result;
+
+    do
+        result = door_info(door, info);
+    while (result == -1 && errno == EINTR);
+    return result;
+}
+
 /* Returns the door, which has the name path, or -1. */
 static int open_door(struct door_app *app, const char *path)
 {
@@ -206,7 +240,7 @@ static int open_door(struct door_app *app, const char *path)
     door = create_door(app);
     if (door == -1)
         return complain(path, "cannot create a door", errno);
-    if (fattach(door, path) == -1) {
+    if (attach(door, path) == -1) {
         complain(path, errno == EBUSY ? "another server has it" : "cannot attach", errno);
         door_revoke(door);
         return -1;
@@ -224,7 +258,7 @@ static int is_named(int door, const char *path)
 
     if (fd == -1)
         return 0;
-    same = door_info(fd, &named) == 0 && door_info(door, &ours) == 0 &&
+    same = ask(fd, &named) == 0 && ask(door, &ours) == 0 &&
            named.di_uniquifier == ours.di_uniquifier;
     close(fd);
     return same;
@@ -262,7 +296,7 @@ static int close_door(struct door_app *app, int door, const char *path)
     int revoked = dup(door); /* door_revoke() closes the other one */
     int result;
 
-    if (is_named(door, path) && fdetach(path) == -1)
+    if (is_named(door, path) && detach(path) == -1)
         complain(path, "cannot detach", errno);
     door_revoke(door);
     result = drain(app, revoked);

@@ -8,6 +8,7 @@
  * mod_door.c prepares it, has call.c call, and answers.
  *
  *     shared_calls.c   the table of calls that all children share
+ *     become.c         how a process becomes the supervisor
  *     supervision.c    the supervisor's place in httpd's parent
  *     histogram.c      latencies as counts by their length
  *     figures.c        what all children count of their calls

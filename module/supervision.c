@@ -13,24 +13,21 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#define SYSLOG_NAMES /* facilitynames[] */
-#include <syslog.h>
 #include <unistd.h>
 
 #include <ap_mpm.h>
 #include <apr_hash.h>
-#include <apr_portable.h>
 #include <apr_strings.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
-#include <unixd.h>
 
 #include "mod_door.h"
 #include "app.h"
 #include "shared_calls.h"
+#include "become.h"
 #include "build.h"
 #include "supervision.h"
 #include "supervisor.h"
@@ -69,144 +66,7 @@ static server_rec *main_server;
 static struct mod_door_wanted wanted;
 static int is_failed; /* to launch; it is tried again */
 
-/* --------------------------------------------------------- the supervisor */
-
-/* Numbers of the supervisor's descriptors; above them everything is closed. */
-enum { CONTROL_FD = 3, REQUEST_FD, ALIVE_FD, LOG_FD, FIRST_CLOSED_FD };
-
-static int log_fd(const server_rec *s)
-{
-    apr_os_file_t fd;
-
-    if (s->error_log == NULL || apr_os_file_get(&fd, s->error_log) != APR_SUCCESS)
-        return -1;
-    return fd;
-}
-
-/* In one thread of the supervisor. */
-static void write_line(int level, const char *line, int fd, void *data)
-{
-    static apr_pool_t *pool; /* of a line */
-    server_rec *s = data;
-    server_rec host;
-
-    if (fd != -1 && (pool != NULL || apr_pool_create(&pool, NULL) == APR_SUCCESS)) {
-        apr_os_file_t number = fd;
-
-        host = *s;
-        apr_os_file_put(&host.error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND, pool);
-        s = &host;
-    }
-    ap_log_error(APLOG_MARK, level, 0, s, "%s", line);
-    if (pool != NULL)
-        apr_pool_clear(pool);
-}
-
-/*
- * ErrorLog "syslog:FACILITY:TAG", as httpd reads it: what is missing is its own
- * default.  The strings live as long as the process.
- */
-static void open_syslog(const char *name)
-{
-    const char *tag = ap_server_argv0;
-    const char *colon = strchr(name, ':');
-    int facility = LOG_LOCAL7;
-    apr_size_t len = colon != NULL ? strcspn(colon + 1, ":") : 0;
-    const CODE *code;
-
-    for (code = facilitynames; len > 0 && code->c_name != NULL; code++)
-        if (strlen(code->c_name) == len && !ap_cstr_casecmpn(colon + 1, code->c_name, len))
-            facility = code->c_val;
-    if (colon != NULL && colon[1 + len] == ':' && colon[2 + len] != '\0')
-        tag = strdup(colon + 2 + len);
-    openlog(tag, LOG_NDELAY | LOG_CONS | LOG_PID, facility);
-}
-
-static int is_syslog(const char *log_name)
-{
-    return !ap_cstr_casecmpn(log_name, "syslog", 6);
-}
-
-/* In the supervisor: httpd has opened its logs anew, which may be others. */
-static void take_log(int level, const char *name, int fd, void *data)
-{
-    server_rec *s = data;
-    apr_os_file_t number = LOG_FD;
-
-    s->log.level = level;
-    if (s->log.module_levels != NULL)
-        ap_set_module_loglevel(s->process->pool, &s->log, APLOG_MODULE_INDEX, level);
-    if (fd != -1) {
-        dup2(fd, LOG_FD);
-        dup2(fd, STDERR_FILENO);
-        close(fd);
-        if (s->error_log == NULL)
-            apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
-                            s->process->pool);
-    } else if (is_syslog(name)) {
-        open_syslog(name);
-        s->error_log = NULL;
-    }
-}
-
-static void place_descriptor(int from, int to)
-{
-    if (from != -1)
-        dup2(from, to);
-    else
-        close(to);
-}
-
-/* httpd's name, which its lines in syslog begin with, lies in the arguments: it is copied before. */
-static void take_name(server_rec *s, const char *parent_dir)
-{
-    ap_server_argv0 = s->process->short_name = apr_pstrdup(s->process->pool, ap_server_argv0);
-    name_process((char *)s->process->argv[0],
-                 apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
-}
-
-static _Noreturn void become_supervisor(server_rec *s, int control, const char *parent_dir)
-{
-    int null_fd = open("/dev/null", O_RDWR);
-    apr_os_file_t number = LOG_FD;
-    int log = log_fd(s);
-    int requests;
-    struct supervisor_start start = {
-        .control_fd = CONTROL_FD,
-        .request_fd = REQUEST_FD,
-        .alive_fd = ALIVE_FD,
-        .parent = retained->owner,
-        .user = geteuid() == 0 ? ap_unixd_config.user_id : geteuid(),
-        .board = retained->board,
-        .calls = mod_door_calls(),
-        .ledger = retained->ledger,
-        .runtime_parent = parent_dir,
-        .writer = write_line,
-        .new_log = take_log,
-        .data = s,
-    };
-
-    closelog(); /* syslog(3) opens its socket again, and is not surprised by what has its number */
-    control = fcntl(control, F_DUPFD, FIRST_CLOSED_FD);
-    log = log != -1 ? fcntl(log, F_DUPFD, FIRST_CLOSED_FD) : -1;
-    null_fd = fcntl(null_fd, F_DUPFD, FIRST_CLOSED_FD);
-    requests = fcntl(retained->requests[1], F_DUPFD, FIRST_CLOSED_FD);
-    dup2(fcntl(retained->alive[0], F_DUPFD, FIRST_CLOSED_FD), ALIVE_FD);
-    dup2(requests, REQUEST_FD);
-    dup2(control, CONTROL_FD);
-    place_descriptor(log, LOG_FD);
-    place_descriptor(null_fd, STDIN_FILENO);
-    place_descriptor(null_fd, STDOUT_FILENO);
-    closefrom(FIRST_CLOSED_FD);
-    take_name(s, parent_dir);
-    if (log == -1 && s->error_fname != NULL && is_syslog(s->error_fname))
-        open_syslog(s->error_fname); /* closelog(3) has forgotten the tag */
-    s->error_log = NULL;
-    if (log != -1)
-        apr_os_file_put(&s->error_log, &number, APR_FOPEN_WRITE | APR_FOPEN_APPEND,
-                        s->process->pool);
-    supervisor_run(&start);
-}
+/* --------------------------------------------------- what it is told, and its end */
 
 static void forget_supervisor(void)
 {
@@ -314,7 +174,7 @@ static apr_status_t send_definitions(int is_all)
     error = APR_SUCCESS;
     if (send_outputs() == -1 || add_log(file, main_server) == -1 || add_runtime_dir(file) == -1 ||
         add_apps(file, is_all) == -1 ||
-        control_send(retained->control_fd, CONTROL_DEFINE, file, log_fd(main_server)) == -1)
+        control_send(retained->control_fd, CONTROL_DEFINE, file, mod_door_log_fd(main_server)) == -1)
         error = errno;
     fclose(file);
     return error;
@@ -343,7 +203,16 @@ static apr_status_t start_supervisor(server_rec *s)
     ledger_share(retained->ledger, 1);
     pid = fork();
     if (pid == 0)
-        become_supervisor(s, control[1], wanted.runtime_dir);
+        mod_door_become_supervisor(s, &(struct supervisor_start){
+                                          .control_fd = control[1],
+                                          .request_fd = retained->requests[1],
+                                          .alive_fd = retained->alive[0],
+                                          .parent = retained->owner,
+                                          .board = retained->board,
+                                          .calls = mod_door_calls(),
+                                          .ledger = retained->ledger,
+                                          .runtime_parent = wanted.runtime_dir,
+                                      });
     error = errno;
     ledger_share(retained->ledger, 0);
     close(control[1]);

@@ -186,8 +186,13 @@ static size_t answer(struct supervisor *sv, const struct ctl_request *request,
     return size > 0 ? size : sizeof(without);
 }
 
+/*
+ * This must not come back: that ends the thread, and with it, as end_with_parent() says, each
+ * process that it has launched.
+ */
 static void serve(void *cookie, char *arg, size_t size, door_desc_t *descs, uint_t desc_count)
 {
+    static struct ctl_reply no_memory = {.version = CTL_VERSION, .result = CTL_NO_MEMORY};
     struct ctl_request request;
     enum ctl_result result = CTL_MALFORMED;
 
@@ -209,6 +214,8 @@ static void serve(void *cookie, char *arg, size_t size, door_desc_t *descs, uint
     if (write(ctl.wake_fd, "", 1) == -1)
         errno = 0; /* it is full: the main thread wakes */
     door_return((char *)ctl.reply, size, NULL, 0);
+    /* There was no memory for the way back of so much. */
+    door_return((char *)&no_memory, sizeof(no_memory), NULL, 0);
 }
 
 /* ---------------------------------------------------------------- the thread */
@@ -281,7 +288,12 @@ static int attach(const struct runtime_dir *dir, const char *path, uid_t user)
         result = fchown(fd, user, (gid_t)-1);
     if (fd != -1)
         close(fd);
-    return result != -1 ? fattach(ctl.door, path) : -1;
+    if (result == -1)
+        return -1;
+    do
+        result = fattach(ctl.door, path);
+    while (result == -1 && errno == EINTR); /* a process has ended, maybe */
+    return result;
 }
 
 void ctl_check_name(const struct supervisor *sv)

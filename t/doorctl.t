@@ -8,7 +8,11 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Handle ();
+use IO::Select ();
+use IPC::Open2 qw(open2);
 use JSON::PP ();
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
@@ -210,6 +214,53 @@ is join(' ', doorctl('list') =~ /^(\w+):/mg), 'alone broken pair shop', '... the
 is $httpd->supervisor, $before, '... the same';
 unlink $control or die $!;
 ok $httpd->wait_for(sub { doorctl('list'); $code == 0 }), 'a name that was removed is there again';
+
+# Signals that come meanwhile: processes end at any time.
+$mark = $httpd->mark;
+my $signalling = fork // die $!;
+if ($signalling == 0) {
+    1 while kill 'CHLD', $before;
+    POSIX::_exit(0);
+}
+for (1 .. 8) {
+    unlink $control or die $!;
+    $httpd->wait_for(sub { -S $control }) or last;
+}
+kill 'KILL', $signalling;
+waitpid $signalling, 0;
+ok -S $control, '... and again, under signals';
+unlike $httpd->since($mark), qr/DOOR0510/, '... which are nothing to warn of';
+
+# A list of so many that the way back needs more memory, which cannot be had.
+$httpd->configure($conf . join '', map { "DoorApp broken$_ $dir/bin/broken backoff-min=60 backoff-max=60\n" } 1 .. 50);
+ok $httpd->graceful, 'many applications';
+ok $httpd->wait_for(sub { doorctl('list') =~ /^broken50:/m }), '... are listed';
+is doorctl('start', 'pair'), '', '... one of them is started';
+my @launched = sort $httpd->apps('pair');
+my $asking = open2(my $answers, my $lines, "$httpd->{build}/t/apps/ctl_list", $control);
+$lines->autoflush(1);
+sub list_of {
+    my ($name) = @_;
+    print $lines "$name\n";
+    return IO::Select->new($answers)->can_read(20) ? scalar <$answers> : "nothing\n";
+}
+sub limit_memory {
+    my ($limit) = @_;
+    system('prlimit', '--pid', $httpd->supervisor, "--as=$limit:") == 0 or die 'prlimit';
+    return;
+}
+is list_of('pair'), "result 0, 1 applications\n", '... another one asks';
+open my $pages, '<', '/proc/' . $httpd->supervisor . '/statm' or die $!;
+limit_memory((split ' ', <$pages>)[0] * POSIX::sysconf(POSIX::_SC_PAGESIZE()));
+is list_of(''), "result 8, 0 applications\n", '... there is no memory for an answer';
+is list_of('pair'), "result 0, 1 applications\n", '... but for a short one';
+limit_memory('unlimited');
+is list_of(''), "result 0, 54 applications\n", '... and for all when there is memory again';
+kill 'KILL', $asking;
+waitpid $asking, 0;
+is_deeply [sort $httpd->apps('pair')], \@launched, '... what doorctl has started goes on';
+$httpd->configure($conf);
+ok $httpd->graceful, '... as before';
 my $second = own_httpd();
 $second->configure("DoorRuntimeDir $dir/run\nDoorApp other $second->{dir}/bin/hello\n");
 ok $second->start, 'another httpd shares the directory';

@@ -16,6 +16,7 @@
 #include <stropts.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -166,10 +167,28 @@ static void quit(struct door_app_request *req, void *data)
     door_app_printf(req, "bye");
 }
 
+static void ignore(int signo)
+{
+    (void)signo;
+}
+
+/* As a profiler does. */
+static void have_signals(void)
+{
+    const struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+    const struct itimerval often = {{.tv_usec = 100}, {.tv_usec = 100}};
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+}
+
 static int run_app(const char *door_path)
 {
     struct door_app *app = door_app_create();
     int status;
+
+    if (getenv("SIGNALS") != NULL)
+        have_signals();
 
     door_app_handle(app, "/echo", echo, NULL);
     door_app_handle(app, "/dawdle", dawdle, NULL);
@@ -739,6 +758,16 @@ START_TEST(a_blocked_sigterm_ends_it_too)
 }
 END_TEST
 
+START_TEST(signals_do_not_keep_it_from_its_name)
+{
+    setenv("SIGNALS", "1", 1);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(stop(start()), 0);
+        ck_assert(!S_ISSOCK(mode_of_path()));
+    }
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     TCase *tests;
@@ -771,5 +800,6 @@ int main(int argc, char **argv)
     tcase_add_test(tests, without_a_supervisor_nobody_is_asked);
     tcase_add_test(tests, programs_have_the_signals_of_the_application);
     tcase_add_test(tests, a_blocked_sigterm_ends_it_too);
+    tcase_add_test(tests, signals_do_not_keep_it_from_its_name);
     return run_tests(tests);
 }

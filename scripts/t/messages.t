@@ -37,7 +37,7 @@ sub level_of {
 }
 
 # What is printed elsewhere: lines of applications, and those that have their tag already.
-my %passes_on = ('module/supervision.c' => qr/^\(APLOG_MARK, level, 0, s, "%s", line\)$/);
+my %passes_on = ('module/become.c' => qr/^\(APLOG_MARK, level, 0, s, "%s", line\)$/);
 
 sub untagged {
     my ($path, $text) = @_;
