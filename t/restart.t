@@ -132,7 +132,7 @@ sub unix_sockets {
 sub gone {
     my (%before) = @_;
     my %now = unix_sockets();
-    my %lives = map { $_ => 1 } DoorTest::httpd_children();
+    my %lives = map { $_ => 1 } values %now; # one that has ended has none
     return grep { !$now{$_} && $lives{$before{$_}} } keys %before;
 }
 
