@@ -57,7 +57,7 @@ my $statuses = $httpd->end_load($load);
 cmp_ok $statuses->{200}, '>', 20, 'requests go on';
 cmp_ok delete($statuses->{502}) // 0, '<=', 4, '... those that ran have failed';
 is_deeply [keys %$statuses], [200], '... and no others' or diag explain $statuses;
-like $httpd->since($mark), qr/kitchen\[$killed\]: ended: signal 9 \(Killed\)/, '... the log tells';
+ok $httpd->logs(qr/kitchen\[$killed\]: ended: signal 9 \(Killed\)/, $mark), '... the log tells';
 is $httpd->status('/kitchen/die?after=0'), 502, 'one that dies of a request';
 is $httpd->status('/kitchen/env'), 200, '... is there for the next';
 
@@ -157,9 +157,10 @@ ok $httpd->wait_for(sub { $httpd->apps($_) == 1 }), "... what did not listen is 
 # ---- stop
 
 $began = time;
+$mark = $httpd->mark;
 ok $httpd->stop, 'httpd stops';
 cmp_ok time - $began, '<', 20, '... in time';
-ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time, killed/), '... whoever does not end is killed';
+ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time, killed/, $mark), '... whoever does not end is killed';
 $httpd->wait_for(sub { !$httpd->processes(qr/./) }, 5);
 is_deeply [$httpd->processes(qr/./)], [], '... with all that it had started';
 is_deeply [glob "$dir/run/mod_door.*"], [], '... no directory is left';

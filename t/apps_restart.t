@@ -30,7 +30,7 @@ $httpd->install(hello => 'kept');
 $httpd->script(stubborn => "trap '' TERM\nwhile :; do sleep 1; done");
 sub many {
     my ($letter) = @_;
-    return join '', map { qq{DoorApp $letter$_ "$dir/bin/stubborn $letter$_" stop-timeout=4s\n} } 1 .. 70;
+    return join '', map { qq{DoorApp $letter$_ "$dir/bin/stubborn $letter$_" stop-timeout=10s\n} } 1 .. 70;
 }
 $httpd->configure(app(kept => "$dir/bin/kept") . many('a'));
 ok $httpd->start, 'httpd starts with 70 applications';

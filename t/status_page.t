@@ -202,7 +202,7 @@ cmp_ok $narrow->{wait_seconds_sum}, '>', .7, '... and the sum has it';
 
 my @lines = grep { m{^/narrow/sleep } && /outcome=answered/ } split /\n/, slurp("$dir/logs/story");
 my ($waited) = grep { /wait=(\d+)/ && $1 > 700_000 } @lines;
-like $waited, qr/ call=1[5-9]\d{5} /, 'the access log: it has waited, and then run';
+like $waited, qr/ call=(?:1[5-9]|[2-9]\d)\d{5} /, 'the access log: it has waited, and then run';
 like $waited, qr/ pid=$narrow->{processes}[0]{pid} thread=1 /, '... in that process, on its one thread';
 # Within one try of a call, which lasts a quarter of a second, only the application knows.
 @sockets = map { begin('/narrow/sleep?ms=200') } 1 .. 2;
@@ -219,7 +219,7 @@ ok $httpd->wait_for(sub {
 }), '... both ran for as long as they did' or diag slurp("$dir/logs/story");
 ok scalar(grep { $_ > 100_000 } @waits), '... one of them has waited for the other' or diag "@waits";
 like slurp("$dir/logs/story"), qr{^/missing .* outcome=not_running$}m, '... how it ended without a call';
-like $httpd->log_text, qr/door narrow, pid \d+, thread 1: answered, status 200, waited \d+ us, ran 1\d{6} us/,
+ok $httpd->logs(qr/door narrow, pid \d+, thread 1: answered, status 200, waited \d+ us, ran [1-9]\d{6} us/),
     'the error log tells the story';
 
 # ---- a client that goes
@@ -245,9 +245,11 @@ my ($end) = grep { $_->{text} =~ /^ended/ } @{$hello->{events}};
 like $end->{text}, qr/signal 9/, '... and why';
 is $end->{pid}, $pid, '... of which process';
 cmp_ok abs($end->{time} - time), '<', 60, '... and when';
-my $failing = door('failing');
-is $failing->{state}, 'backing off', 'an application that fails waits';
-cmp_ok $failing->{next_try_seconds}, '>', 1, '... for its next try';
+my $failing;
+ok $httpd->wait_for(sub {
+    $failing = door('failing');
+    $failing->{state} eq 'backing off' && $failing->{next_try_seconds} > 1;
+}), 'an application that fails waits for its next try';
 cmp_ok $failing->{next_try_seconds}, '<=', 60, '... which comes';
 like $failing->{events}[0]{text}, qr/exit code 3/, '... and why';
 is scalar @{$failing->{processes}}, 0, '... it has no process';
