@@ -322,7 +322,7 @@ static int answer(struct mod_door_call *call, apr_status_t error)
 
     if (error == APR_SUCCESS)
         error = read_result(call, &message);
-    /* If the request's body could not be read, the client hears that, unless a response has begun. */
+    /* If the body could not be read, the client is told so, unless a response has begun. */
     if (call->body.error != APR_SUCCESS && !call->is_passed)
         return mod_door_body_status(&call->body);
     if (error == APR_SUCCESS)

@@ -98,7 +98,7 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
     return wrong;
 }
 
-/* Checks which user the application runs as.  That depends on httpd's User and on who started it. */
+/* Checks the application's user, which depends on httpd's User and on who started httpd. */
 static const char *check_user(const struct said_app *app)
 {
     const struct app_definition *def = &app->numbers;
