@@ -303,9 +303,8 @@ void door_app_wait_turn(int is_waiting);
 /*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
- * 0660 less the umask; an existing file keeps its mode and owner.  The file's mode
- * decides who may call the application: on illumos the read permission, with libdoor
- * the write permission.
+ * 0660 less the umask; an existing file keeps its mode and owner.  Whoever may read
+ * the file may call the application.
  *
  * mod_door's DoorApp, which sets DOOR_PATH, also sets DOOR_READY_FD to the number of a
  * descriptor.  When the door has the name that DOOR_PATH contains, a line end is written
