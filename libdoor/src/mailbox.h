@@ -52,8 +52,8 @@ struct pigeonhole; /* a slot's letters */
 
 struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
-    struct own_fd in;     /* is read.  Server: the control socket; client: its own socket, or none */
-    struct own_fd out;    /* is written.  Client: the control socket; server: what the client sent */
+    struct own_fd in;     /* is read.  Server: the control socket; client: a socket of its own */
+    struct own_fd out;    /* is written.  Client: the control socket; server: the client's socket */
     struct own_fd in_end; /* client: the other end of in, for the server */
     /* Called for each LETTER_ABANDONED; or NULL. */
     void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call);
