@@ -131,25 +131,25 @@ static inline off_t shm_window_offset(unsigned slot)
     return SHM_WINDOWS + (off_t)(slot * SHM_WINDOW_SIZE);
 }
 
-/* Reads a field that the peer may change at any time: once, whatever the compiler likes. */
+/* Reads a field that the peer may change at any time, exactly once. */
 #define SHM_READ(field) (*(const volatile __typeof__(field) *)&(field))
 
-#define SHM_ERRNO_MAX 4095 /* MAX_ERRNO of the kernel, linux/err.h */
+#define SHM_ERRNO_MAX 4095 /* the kernel's MAX_ERRNO, linux/err.h */
 
-/* What the other side says went wrong, as an errno: 0, or EPROTO if it is none. */
+/* Checks an error number from the other side: returns it, or EPROTO if it can be no errno. */
 int shm_errno(uint32_t error);
 
-/* What one side has mapped of a slot's window; the thread that has the slot owns it. */
+/* One side's mapping of a slot's window.  The thread that has the slot owns it. */
 struct shm_window {
     char *base;
-    size_t size;      /* 0: nothing */
-    uint32_t written; /* bytes from the start that the other side had there once */
+    size_t size;      /* 0: not mapped */
+    uint32_t written; /* so many bytes at the beginning are known to have been written */
 };
 
-/* Maps size bytes of the memory file; a forked child does not get them.  MAP_FAILED: errno. */
+/* Maps size bytes of the memory file; a forked child does not get them.  MAP_FAILED and errno. */
 void *shm_map(int fd, off_t offset, size_t size);
 
-/* The slot's window, mapped for at least size bytes; NULL and errno. */
+/* Maps at least size bytes of the slot's window, and returns their address; NULL and errno. */
 char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned slot, size_t size);
 void shm_window_unmap(struct shm_window *w);
 

@@ -35,7 +35,7 @@ static int clear(_Atomic uint64_t *map, unsigned slot)
     return (atomic_fetch_and(&map[slot / 64], ~shm_bit(slot)) & shm_bit(slot)) != 0;
 }
 
-/* No ring is needed if a server thread looks out and the caller waits, so that it can ring later. */
+/* No ring is needed if a server thread looks out and the caller waits, as it can ring later. */
 static int post(void *shm, unsigned slot, int waits)
 {
     struct shm_head *head = shm_head(shm);
