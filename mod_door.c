@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * mod_door.c: httpd answers requests by calling doors.  This file is the story
- * of one request, from the hooks that claim it to the response, and the one
- * place that logs failures and gives them their HTTP status.
+ * of one request, from the hooks that claim it to the response.  It is also the
+ * one place that logs failures and gives them their HTTP status.
  *
- * httpd's parent opens no door and runs no thread of ours: the table of doors
- * is made in each child, and a door is opened at its first request there.
+ * httpd's parent opens no door and runs no thread of this module: each child makes
+ * its own table of doors, and opens a door at the first request for it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -125,11 +125,11 @@ static const struct failure {
     {MOD_DOOR_ELONG, 0, DOORNO(0134) "the answer is longer than its Content-Length; cut"},
 };
 
-/* ENOSPC, ECONNREFUSED and the like say it themselves. */
+/* Of ENOSPC, ECONNREFUSED and other errors, for which the system's error text is enough. */
 static const struct failure other_failure = {0, HTTP_SERVICE_UNAVAILABLE,
                                              DOORNO(0135) "it cannot be opened or called"};
 
-/* What has run out, of which side is not always known, and what says how much there is. */
+/* What has run out, and the settings that limit it.  It can be httpd's or the application's. */
 static const char *what_is_short(apr_status_t error)
 {
     switch (error) {
@@ -160,7 +160,7 @@ static const struct failure *find_failure(apr_status_t error)
     return &other_failure;
 }
 
-/* When a client that was turned away should come again. */
+/* Sets Retry-After: when a client that was turned away should come again. */
 static void set_retry_after(const struct mod_door_call *call, apr_status_t error)
 {
     apr_interval_time_t wait;
@@ -177,7 +177,7 @@ static void set_retry_after(const struct mod_door_call *call, apr_status_t error
                    apr_psprintf(call->r->pool, "%" APR_INT64_T_FMT, seconds > 0 ? seconds : 1));
 }
 
-/* Under systemd /tmp may be another one than everybody else's. */
+/* With PrivateTmp=, systemd gives httpd a /tmp of its own. */
 static const char *hint(const char *path, apr_status_t error)
 {
     if (error == ENOENT && (!strncmp(path, "/tmp/", 5) || !strncmp(path, "/var/tmp/", 9)))
@@ -186,8 +186,8 @@ static const char *hint(const char *path, apr_status_t error)
 }
 
 /*
- * Whoever restarts or stops httpd ends its calls, its waiting for applications, and
- * the responses that they are in the middle of: that is no fault of theirs.
+ * Whether the error comes from a restart or stop of httpd, which ends running calls,
+ * waits for applications, and unfinished responses.  The applications are not at fault.
  */
 static int is_cut(apr_status_t error)
 {
@@ -198,8 +198,8 @@ static int is_cut(apr_status_t error)
 }
 
 /*
- * Tells the log why a call came to nothing; returns the HTTP status that fits.
- * Where an errno of the doors means something of theirs, its own words would mislead.
+ * Logs why a call failed, and returns the HTTP status for it.  The system's text for an
+ * errno is logged only where it fits: the doors API uses some errnos in a meaning of its own.
  */
 static int fail(struct mod_door_call *call, apr_status_t error)
 {
@@ -212,7 +212,7 @@ static int fail(struct mod_door_call *call, apr_status_t error)
     const char *reason = failure->reason + TAG_LEN;
     const char *process = "";
 
-    if (known == EINTR) /* of a call, which tells nobody anything */
+    if (known == EINTR) /* "Interrupted system call" explains nothing */
         known = APR_SUCCESS;
     if (target->pid > 0)
         process = apr_psprintf(call->r->pool, ", server pid %ld", (long)target->pid);
@@ -227,7 +227,7 @@ static int fail(struct mod_door_call *call, apr_status_t error)
 
 /* --------------------------------------------------------------- answering */
 
-/* Why the application has not answered, or not to the end, as it tells. */
+/* The error of an application that says itself that it has not answered, or not to the end. */
 static apr_status_t read_failure(struct mod_door_call *call, const struct door_wire_reader *message)
 {
     static const int exhausted[] = {EMFILE, ENFILE, ENOMEM, EAGAIN, ENOBUFS, ENOSPC, ENOSYS};
@@ -272,7 +272,10 @@ static apr_status_t read_result(struct mod_door_call *call, struct door_wire_rea
     return APR_SUCCESS;
 }
 
-/* Puts the end of the response into bb.  What is wrong with its length is only told. */
+/*
+ * Appends the end of the response to bb.  *wrong_length becomes APR_SUCCESS, or what is
+ * wrong with the response's length, which is no error here.
+ */
 static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_reader *message,
                              apr_bucket_brigade *bb, apr_status_t *wrong_length)
 {
@@ -293,7 +296,10 @@ static apr_status_t take_end(struct mod_door_call *call, const struct door_wire_
     return error;
 }
 
-/* A local Location: the response is that of another request; to HEAD it is still one to HEAD. */
+/*
+ * For a local Location: the response is that of another request, made with GET.  If the
+ * client has sent HEAD, r->header_only still holds, and the response has no body.
+ */
 static int follow_location(struct mod_door_call *call)
 {
     request_rec *r = call->r;
@@ -306,7 +312,7 @@ static int follow_location(struct mod_door_call *call)
     return OK;
 }
 
-/* The call has ended: so does the response, whatever it came to. */
+/* Ends the response after a call that ended with error.  Returns what the handler returns. */
 static int answer(struct mod_door_call *call, apr_status_t error)
 {
     struct mod_door_response *response = &call->response;
@@ -316,7 +322,7 @@ static int answer(struct mod_door_call *call, apr_status_t error)
 
     if (error == APR_SUCCESS)
         error = read_result(call, &message);
-    /* A body that could not be read whole, and nothing sent: that is what the client hears. */
+    /* If the body could not be read, the client is told so, unless a response has begun. */
     if (call->body.error != APR_SUCCESS && !call->is_passed)
         return mod_door_body_status(&call->body);
     if (error == APR_SUCCESS)
@@ -338,7 +344,10 @@ static int answer(struct mod_door_call *call, apr_status_t error)
     return mod_door_end(call, call->brigade, message);
 }
 
-/* The same for a question, of which nothing goes to the client: OK, or an HTTP status. */
+/*
+ * Reads the answer to a question after the call, which has ended with error.  Nothing of it
+ * goes to the client.  Returns OK, or an HTTP status.
+ */
 static int take_answer(struct mod_door_call *call, apr_status_t error)
 {
     struct door_wire_reader message;
@@ -377,7 +386,7 @@ static enum call_end how_it_ended(apr_status_t error)
 
 /* ------------------------------------------------------------ the handler */
 
-/* Whom to call.  OK, or what the handler returns. */
+/* Finds out which door to call.  Returns OK, or what the handler is to return. */
 static int choose_target(struct mod_door_call *call)
 {
     request_rec *r = call->r;
@@ -396,7 +405,7 @@ static int choose_target(struct mod_door_call *call)
     return OK;
 }
 
-/* The open door, and the message that it is called with.  OK, or what the handler returns. */
+/* Opens the door and writes the message for it.  Returns OK, or what the handler is to return. */
 static int prepare(struct mod_door_call *call)
 {
     request_rec *r = call->r;
@@ -406,7 +415,7 @@ static int prepare(struct mod_door_call *call)
     if (status != OK)
         return status;
     mod_door_begin_call(call);
-    /* Before the body is read: without an application nobody need send it. */
+    /* Before the body is read: without an application, the client need not send it. */
     error = mod_door_find_target(&call->target, call->note, r);
     if (error == APR_SUCCESS)
         error = mod_door_random_id(call->token);
@@ -422,7 +431,7 @@ static int prepare(struct mod_door_call *call)
     return status;
 }
 
-/* The call, in the course of which most of a long response goes. */
+/* Makes the call.  Most of a long response is sent to the client while the call runs. */
 static apr_status_t make_call(struct mod_door_call *call)
 {
     apr_status_t error = mod_door_call_application(call);
@@ -430,20 +439,20 @@ static apr_status_t make_call(struct mod_door_call *call)
     call->ended_ns = door_now_ns();
     mod_door_leave_limit(call);
     mod_door_leave_process(&call->target, call->note, how_it_ended(error));
-    /* Not kept while a slow client takes the answer. */
+    /* This memory is not kept while a slow client takes the response. */
     free(call->long_arg);
     call->long_arg = NULL;
     mod_door_body_free_pieces(&call->pieces);
     return error;
 }
 
-/* An ErrorDocument, whatever has found the error: internal redirects keep its status. */
+/* Whether r is for an ErrorDocument: an internal redirect to one keeps the error's status. */
 static int is_error_page(const request_rec *r)
 {
     return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
-/* The handler: prepares, calls, answers. */
+/* The handler, as httpd calls it. */
 static int handle(request_rec *r)
 {
     struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
@@ -451,7 +460,7 @@ static int handle(request_rec *r)
 
     if (!mod_door_is_ours(r))
         return DECLINED;
-    r->finfo.filetype = APR_NOFILE; /* no file's date is the answer's */
+    r->finfo.filetype = APR_NOFILE; /* the date of a file with this name is not the response's */
     status = mod_door_body_init(r, &call.body);
     if (is_error_page(r)) {
         mod_door_body_abandon(r, &call.body);
@@ -464,12 +473,12 @@ static int handle(request_rec *r)
     mod_door_release_target(&call.target, call.note);
     mod_door_tell_story(&call, status);
     mod_door_free_call(&call);
-    if (ap_is_HTTP_ERROR(status)) /* its page may be another request's, and a door's again */
+    if (ap_is_HTTP_ERROR(status)) /* the ErrorDocument may be answered by a door, too */
         mod_door_body_abandon(r, &call.body);
     return status;
 }
 
-/* A question: the body stays where it is, for whoever answers the request. */
+/* Asks an application a question (access.c).  The request's body stays for the handler. */
 static int ask(request_rec *r, const struct mod_door_config *conf,
                struct mod_door_question *question)
 {
@@ -488,9 +497,9 @@ static int ask(request_rec *r, const struct mod_door_config *conf,
 }
 
 /*
- * From now on threads may be in this code until the process ends: it stays,
- * whatever becomes of httpd's pools.  The parent has none, and unloads it at each
- * restart.
+ * Keeps this module loaded until the process ends: threads of the doors may run its code
+ * even after httpd's pools are destroyed.  The parent has no such threads, and unloads the
+ * module at each restart.
  */
 static void stay_loaded(void)
 {
@@ -540,7 +549,7 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* httpd -t says what the log is told at a start. */
+/* httpd -t prints the warnings that a start would log. */
 static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                         server_rec *s)
 {
@@ -553,7 +562,7 @@ static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     return OK;
 }
 
-/* Not when the configuration is only read to see whether it can be. */
+/* Does nothing while httpd reads the configuration for the first time, only to check it. */
 static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_pool, server_rec *s)
 {
     apr_status_t error = APR_SUCCESS;
@@ -582,7 +591,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_check_config(mod_door_check_apps, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(warn_in_test, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(make_tables, NULL, NULL, APR_HOOK_MIDDLE);
-    /* When all others are content with the configuration. */
+    /* Last: no application is launched if another module rejects the configuration. */
     ap_hook_post_config(launch_apps, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_door_monitor_supervisor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(mod_door_note_child, NULL, NULL, APR_HOOK_MIDDLE);

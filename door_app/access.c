@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * access.c: httpd asks whether another request may pass, and a handler of the
- * application says so.  It has to say yes: whatever else it does refuses.
+ * access.c: httpd asks whether a request may pass, and a handler of the application
+ * answers.  Only an explicit yes lets the request pass; anything else refuses it.
  */
 #include <errno.h>
 #include <string.h>

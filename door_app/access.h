@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * access.h: questions whether requests may pass; access.c.
+ * access.h: answers whether requests may pass; access.c.
  */
 #ifndef DOOR_APP_ACCESS_H
 #define DOOR_APP_ACCESS_H
@@ -9,7 +9,7 @@
 #include "app.h"
 #include "request.h"
 
-/* Has the handler for the request's role answer it, or says that there is none. */
+/* Calls the handler for the question's role, or answers that there is none. */
 void door_rt_guard(const struct door_app *app, struct door_rt_request *req);
 
 #endif

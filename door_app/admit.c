@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * admit.c: how many requests run at a time, where httpd's configuration limits
- * that and the doors have no maximum of threads that does it (illumos), or httpd has
- * not told of one.  Those above the limit stand in line on their own server threads: first
- * come, first served, and not for ever.  It is done here and not in httpd
- * because only here it is known when a thread is really through with a request,
- * whatever has become of the httpd process that it came from.
+ * admit.c: limits how many requests run at a time, if httpd's configuration sets a limit
+ * and no maximum of threads enforces it: because the doors have none (illumos), or httpd
+ * did not start the program and so could not set one.  Requests above the limit wait in
+ * line on their own server threads: first come, first served, with a time limit.  This is
+ * done here and not in httpd because only the application knows when a thread has really
+ * finished a request, even if the httpd process that sent it has died.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include "admit.h"
 #include "fail.h"
 
-struct door_rt_waiter { /* on its thread's stack */
+struct door_rt_waiter { /* on the waiting thread's stack */
     TAILQ_ENTRY(door_rt_waiter) link;
     pthread_cond_t called;
-    int is_called; /* it runs, and is counted */
+    int is_called; /* the request may run, and is counted in running */
 };
 
 static int is_full(const struct door_rt_line *line)
@@ -33,7 +33,7 @@ static void leave(struct door_rt_line *line, struct door_rt_waiter *waiter)
     line->waiting--;
 }
 
-/* With the lock held: as many as may run, run. */
+/* With the lock held: wakes as many waiters as may run. */
 static void call_next(struct door_rt_line *line)
 {
     while (line->waiting > 0 && !is_full(line)) {
@@ -46,7 +46,7 @@ static void call_next(struct door_rt_line *line)
     }
 }
 
-/* With the lock held, which it gives up while it waits. */
+/* With the lock held, which is released during the wait.  Returns 1, or -1 if the time is over. */
 static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
 {
     struct door_rt_waiter waiter = {.is_called = 0};
@@ -73,7 +73,7 @@ static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
     return waiter.is_called ? 1 : -1;
 }
 
-/* A decimal number that the request may have, or 0. */
+/* The decimal number in the request's field of that type, or 0. */
 static uint64_t number(const struct door_rt_request *req, enum door_wire_type type)
 {
     const char *digits = req->part[type];
@@ -93,7 +93,7 @@ int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
     pthread_mutex_lock(&line->lock);
     if (max > 0)
         line->max = max < UINT32_MAX ? (unsigned)max : UINT32_MAX;
-    call_next(line); /* the limit may be higher than it was */
+    call_next(line); /* the limit may have grown */
     if (max == 0 || !is_full(line))
         line->running++;
     else if (line->waiting >= number(req, DOOR_WIRE_QUEUE_LENGTH) || timeout_ms == 0)

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * app.c: an application: what is given to it before it runs, and whether it is to
- * end.  Knows nothing of doors.
+ * app.c: an application: what the program sets before it runs, and whether it is to
+ * end.  This file knows nothing of doors.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include "app.h"
 #include "thread.h"
 
-#define THREADS_MAX    256   /* each costs some 60 KiB, and whatever its handlers keep */
+#define THREADS_MAX    256   /* each costs some 60 KiB, and what its handlers keep */
 #define THREAD_IDLE_MS 10000
 
 struct door_app *door_app_create(void)
@@ -47,7 +47,7 @@ int door_rt_mistake(struct door_app *app, int error, const char *format, ...)
     return -1;
 }
 
-/* Each of these lists has its links first. */
+/* Frees a list whose elements begin with their link. */
 static void free_list(void *list)
 {
     while (list != NULL) {

@@ -49,7 +49,7 @@ static int take_reply(struct door_rt_request *req, const char *reply, size_t len
     return fail(req, answer.status == ESTALE ? ECONNRESET : answer.status);
 }
 
-/* The next piece, which is empty if the end has come, or nothing was there ahead of time. */
+/* Reads the next piece.  It is empty at the end, or if flags forbid waiting and nothing came. */
 static int read_more(struct door_rt_request *req, unsigned flags)
 {
     char *reply;
@@ -105,7 +105,7 @@ ssize_t door_app_read_now(struct door_app_request *handle, void *buf, size_t len
     return take(req, buf, len);
 }
 
-/* What was read ahead is looked at; an error of that is told by the next read. */
+/* Takes a piece that was read ahead.  If that fails, the next read returns the error. */
 int door_rt_body_is_at_hand(struct door_rt_request *req)
 {
     if (req->body_len == 0 && req->body_more && req->body_error == 0 && req->channel.reads > 0 &&
@@ -115,7 +115,7 @@ int door_rt_body_is_at_hand(struct door_rt_request *req)
            ((!req->body_more || req->body_error != 0) && !req->body_end_is_told);
 }
 
-/* A copy of what is there, and everything that is to come behind it; at most max bytes in all. */
+/* Reads the whole body into one piece of memory, which the request owns; at most max bytes. */
 static const char *read_all(struct door_rt_request *req, size_t max, size_t *len)
 {
     char *whole = NULL;
@@ -140,7 +140,7 @@ static const char *read_all(struct door_rt_request *req, size_t max, size_t *len
         *len += req->body_len;
         req->body_len = 0;
         if (!req->body_more) {
-            /* The request owns it now; the last piece has been copied. */
+            /* The request owns the memory now. */
             free(req->body_buffer);
             req->body_buffer = whole;
             req->body = whole;

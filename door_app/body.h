@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * body.h: what of a request's body is there; body.c.
+ * body.h: a request's body; body.c.
  */
 #ifndef DOOR_APP_BODY_H
 #define DOOR_APP_BODY_H
 
 #include "request.h"
 
-/* Whether door_app_read_now() has something new to say without asking httpd. */
+/* Whether door_app_read_now() would return something new without asking httpd. */
 int door_rt_body_is_at_hand(struct door_rt_request *req);
 
 #endif

@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * caller.c: the response doors of the httpd processes that have called, by the
- * ids that their requests name.  One process's door comes once and is kept
- * until the process has gone; that is noticed when a call to it fails, or when
- * others come: each newcomer has two of the old ones looked at, so that dead
- * ones do not pile up and nobody has to look at all.
+ * caller.c: the response doors of the httpd processes that have called, by the ids
+ * in their requests.  A process sends its door once, and it is kept until the process
+ * has gone.  That is noticed when a call to the door fails, or when new doors come:
+ * for each new door, two old ones are checked, so that dead ones do not pile up and
+ * no single request has to check all.
  *
- * Whoever may call can invent as many as he likes.  So this is no more than a
- * memory: where there is no room the one that was not used for longest is forgotten,
- * and its process is asked for it again by its next request.
+ * A caller can invent any number of doors, so this table is only a cache.  When it is
+ * full, the door that was unused for longest is dropped, and the next request of its
+ * process is asked to send it again.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct door_rt_caller {
     TAILQ_ENTRY(door_rt_caller) link; /* in known */
     TAILQ_ENTRY(door_rt_caller) use;  /* in used */
     unsigned refs;               /* requests, and 1 while in the table; under the lock */
-    int is_known;                /* in the table; under the lock */
+    int is_known;                /* it is in the table; under the lock */
     int fd;
     struct door_handle *handle; /* of fd */
     char id[DOOR_WIRE_ID_LEN + 1];
@@ -38,15 +38,15 @@ struct door_rt_caller {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct door_rt_caller *buckets[BUCKET_COUNT];
-static TAILQ_HEAD(, door_rt_caller) known = TAILQ_HEAD_INITIALIZER(known); /* in turn, to be looked at */
-static TAILQ_HEAD(, door_rt_caller) used = TAILQ_HEAD_INITIALIZER(used); /* the latest last */
+static TAILQ_HEAD(, door_rt_caller) known = TAILQ_HEAD_INITIALIZER(known); /* next to check first */
+static TAILQ_HEAD(, door_rt_caller) used = TAILQ_HEAD_INITIALIZER(used); /* least recent first */
 static unsigned known_count;
 
 static struct door_rt_caller **bucket_of(const char *id)
 {
     unsigned hash = 0;
 
-    for (int i = 0; i < 4; i++) /* they are random digits */
+    for (int i = 0; i < 4; i++) /* ids are random digits */
         hash = hash * 16 + (unsigned char)id[i];
     return &buckets[hash % BUCKET_COUNT];
 }
@@ -73,7 +73,7 @@ void door_rt_let_signals(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* With the lock held: the last one closes it. */
+/* With the lock held: the last release closes the door. */
 static void release(struct door_rt_caller *caller)
 {
     if (--caller->refs > 0)
@@ -121,7 +121,7 @@ struct door_rt_caller *door_rt_caller_find(const char *id)
     return caller;
 }
 
-/* 1, 0, or -1 if that cannot be told. */
+/* Whether the door's server is gone: 1 or 0, or -1 if that cannot be found out. */
 static int is_dead(int fd)
 {
     struct door_info info;
@@ -131,7 +131,7 @@ static int is_dead(int fd)
     return info.di_target == -1 || (info.di_attributes & DOOR_REVOKED) != 0;
 }
 
-/* The one that was not looked at for longest, held. */
+/* The door that was not checked for longest, with a reference. */
 static struct door_rt_caller *next_to_look_at(void)
 {
     struct door_rt_caller *caller;
@@ -154,13 +154,16 @@ static void look_for_the_dead(void)
 
         if (caller == NULL)
             return;
-        if (is_dead(caller->fd) == 1) /* asks another process: not under the lock */
+        if (is_dead(caller->fd) == 1) /* not under the lock: this asks another process */
             door_rt_caller_forget(caller);
         door_rt_caller_release(caller);
     }
 }
 
-/* A quarter of the descriptors that the process may have, at most: those that go take a moment. */
+/*
+ * The most doors that are kept: a quarter of the descriptors that the process may have, as
+ * dropped doors take a moment to be closed.
+ */
 static unsigned callers_max(void)
 {
     struct rlimit limit;
@@ -170,7 +173,7 @@ static unsigned callers_max(void)
     return limit.rlim_cur > 4 ? (unsigned)limit.rlim_cur / 4 : 1;
 }
 
-/* With the lock held: room for one more, or -1 if all that are known are in use. */
+/* With the lock held: makes room for one more.  Returns -1 if all doors are in use. */
 static int make_room(unsigned max)
 {
     struct door_rt_caller *caller = TAILQ_FIRST(&used);
@@ -178,14 +181,14 @@ static int make_room(unsigned max)
     while (known_count >= max && caller != NULL) {
         struct door_rt_caller *next = TAILQ_NEXT(caller, use);
 
-        if (caller->refs == 1) /* the table's */
+        if (caller->refs == 1) /* only the table has a reference */
             forget(caller);
         caller = next;
     }
     return known_count < max ? 0 : door_rt_fail(EMFILE);
 }
 
-/* With the lock held. */
+/* With the lock held: enters the door into the table, which gets the one reference. */
 static void enter(struct door_rt_caller *caller, const char *id, int fd,
                   struct door_handle *handle)
 {
@@ -201,7 +204,7 @@ static void enter(struct door_rt_caller *caller, const char *id, int fd,
     known_count++;
 }
 
-/* NULL unless its server lives, and this process has what a call of it takes. */
+/* Opens the door for calls.  Returns NULL if its server is gone, or resources are missing. */
 static struct door_handle *open_door(int fd)
 {
     struct door_handle *handle;

@@ -11,32 +11,33 @@
 #include <door.h>
 #include <door_compat.h>
 
-/* An httpd process's response door; its handle is open while it is held. */
+/* An httpd process's response door.  It stays open while somebody has a reference. */
 struct door_rt_caller;
 
-/* Held, or NULL if it is not known. */
+/* The response door with that id, with a reference; NULL if it is not known. */
 struct door_rt_caller *door_rt_caller_find(const char *id);
 
 /*
- * Takes fd over, which is closed if it is known already or cannot be kept.  Held, and can
- * be called; or NULL: EBADF it is no door, or its server is gone; EMFILE, ENFILE, ENOMEM,
- * EAGAIN, and EMFILE also if all that there is room for are held.
+ * Adds a response door that has come as fd, and takes fd over, also in case of an error.
+ * Returns the door with that id, with a reference, or NULL and errno: EBADF fd is no door,
+ * or its server is gone; EMFILE, ENFILE, ENOMEM, EAGAIN; EMFILE also if the table is full
+ * of doors in use.
  */
 struct door_rt_caller *door_rt_caller_add(const char *id, int fd);
 void door_rt_caller_release(struct door_rt_caller *caller);
 struct door_handle *door_rt_caller_handle(const struct door_rt_caller *caller);
 
-/* Its process is gone: nobody finds it any more. */
+/* Takes the door out of the table, since its process is gone. */
 void door_rt_caller_forget(struct door_rt_caller *caller);
 
 /*
- * A call that a signal ended early would have been made all the same: around one the thread
- * has no signals.  errno stays.
+ * Block the thread's signals around a call, and restore them.  A call that a signal interrupts
+ * would still have an effect, so none may be interrupted.  errno stays.
  */
 void door_rt_hold_signals(sigset_t *before);
 void door_rt_let_signals(const sigset_t *before);
 
-/* A short call of it is this long at most: caller.c sees that there is room for one. */
+/* The most bytes of a short message; door_rt_caller_add() checks that there is room for one. */
 #define DOOR_RT_ASK_MAX 128
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * cgi.c: CGI/1.1 variables (RFC 3875), computed when a handler asks for one;
- * names and values are those that httpd's own CGI modules would give.  What
- * httpd knows itself comes before headers, and headers before what SetEnv and
- * modules have set, so that no client can replace a variable of httpd's.
+ * cgi.c: CGI/1.1 variables (RFC 3875), computed when a handler asks for one.  Names
+ * and values are the same as those of httpd's own CGI modules.  Of equal names the
+ * first counts: first come httpd's own values, then headers, then what SetEnv and
+ * modules have set.  So no client can replace a variable of httpd.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "door_app.h"
 #include "request.h"
 
-/* Those that are the value of one field. */
+/* Variables whose value is that of one field. */
 static const struct variable {
     const char *name;
     enum door_wire_type type;
@@ -45,16 +45,16 @@ static const struct variable {
 };
 
 #define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
-#define MORE_COUNT     4 /* that take more than looking: add_own() */
+#define MORE_COUNT     4 /* further variables of add_own() */
 
-/* Unless value is NULL, or the variable is there already. */
+/* Adds the variable, unless value is NULL or there is one of that name. */
 static void add(struct door_rt_fields *all, const char *name, const char *value)
 {
     if (value != NULL && door_rt_find(all, name) == NULL)
         all->at[all->count++] = (struct door_rt_field){name, value};
 }
 
-/* What httpd knows itself. */
+/* Adds the variables that httpd knows itself. */
 static int add_own(struct door_rt_fields *all, struct door_rt_request *req)
 {
     const char *length = door_rt_header(req, "Content-Length");
@@ -82,8 +82,9 @@ static int add_own(struct door_rt_fields *all, struct door_rt_request *req)
 }
 
 /*
- * A '_' in a header's name would let it pose as another.  Proxy would be
- * HTTP_PROXY, which many HTTP clients obey: a client must not set it.
+ * Whether a header of that name becomes a variable.  With a '_' in its name it could pass for
+ * another header.  A header Proxy would become HTTP_PROXY, which many HTTP libraries obey, so
+ * no client may set it.
  */
 static int is_variable(const char *name)
 {
@@ -95,7 +96,7 @@ static int is_variable(const char *name)
            !door_rt_same_name(name, "Proxy");
 }
 
-/* The values of first and of the headers of its name that are yet to be read; or NULL. */
+/* The values of first and of the later headers of its name, joined; NULL if there is no memory. */
 static const char *joined(struct door_rt_arena *arena, const struct door_wire_field *first,
                           struct door_wire_reader rest)
 {
@@ -118,7 +119,7 @@ static const char *joined(struct door_rt_arena *arena, const struct door_wire_fi
     return text;
 }
 
-/* A header as HTTP_*; what comes behind it, if there are more of its name, is in rest. */
+/* Adds a header as HTTP_*.  rest is positioned behind it, to find more headers of its name. */
 static int add_header(struct door_rt_fields *all, struct door_rt_arena *arena,
                       const struct door_wire_field *header, struct door_wire_reader rest)
 {
@@ -140,7 +141,7 @@ static int add_header(struct door_rt_fields *all, struct door_rt_arena *arena,
     return value != NULL ? 0 : -1;
 }
 
-/* Equal names in their order. */
+/* Compares names; equal ones stay in their order. */
 static int compare(const void *a, const void *b)
 {
     const struct door_rt_field *const *x = a, *const *y = b;
@@ -149,7 +150,7 @@ static int compare(const void *a, const void *b)
     return names != 0 ? names : (*x > *y) - (*x < *y);
 }
 
-/* Of each name the first stays: by sorting, as whoever calls may send a great many. */
+/* Keeps the first variable of each name.  Sorts, because a caller may send very many. */
 static int drop_repeated(struct door_rt_fields *all, struct door_rt_arena *arena)
 {
     struct door_rt_field **sorted = door_rt_alloc(arena, all->count * sizeof(*sorted));

@@ -1,16 +1,17 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * channel.c: what a handler says and asks before it returns: calls of the response
- * door of the httpd process that waits for it, made on the handler's own thread.
- * When httpd does not let us in any more, the client is gone for this handler.
+ * channel.c: what a handler sends and asks before it returns: calls of the response
+ * door of the httpd process that waits for it, made on the handler's own thread.  When
+ * httpd refuses these calls, the client counts as gone for this handler.
  *
- * Bodies go in parts while their handler works: what it has written is on its way
- * while it writes more, and what it will read next is read while it looks at what it
- * has.  Either takes two calls in turn, whose memory httpd shares.  The door takes one
- * call of a request at a time: whoever makes another one has those settled first.
+ * Bodies are sent and read in parts while the handler works: one part is on its way
+ * while the handler writes the next, and the next part is read while the handler uses
+ * the last.  Both use two calls by turns, whose memory is shared with httpd.  The
+ * response door takes only one call of a request at a time, so before another kind of
+ * call is made, these are waited for.
  *
- * Knows no request and no response: it is given messages.
+ * This file knows no requests and responses, only messages.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,19 +24,22 @@
 #include "fail.h"
 #include "fields.h"
 
-/* Room for a long head, too: what is not used is not there. */
+/* Includes room for a long head; pages that are not touched cost nothing. */
 #define PART_CAP (DOOR_RT_HEAD_ROOM + DOOR_WIRE_PART_MAX + (64 << 10))
 
-/* How long an answer to "is the client there?" is good for. */
+/* How long the last answer about the client is used again. */
 #define CLIENT_KNOWN_NS 100000000
 
-/* Requests that have two parts under way, and more memory: with so many processors are busy. */
+/*
+ * How many requests may have two parts under way at once, which takes more memory.  With so
+ * many requests all processors are busy anyway.
+ */
 #define DOUBLED_MAX 8
 static _Atomic unsigned doubled_count;
 
 /* ---------------------------------------------------------------- messages */
 
-/* A call did not come through: nobody is there (any more).  -1, errno. */
+/* For a call that failed.  Errors other than missing resources become EPIPE.  Returns -1. */
 static int lost(struct door_rt_channel *channel)
 {
     if (errno == EBADF || errno == EINTR)
@@ -46,7 +50,7 @@ static int lost(struct door_rt_channel *channel)
     return -1;
 }
 
-/* A message without body: its length. */
+/* Writes a message without a body, and returns its length. */
 static size_t short_message(const struct door_rt_channel *channel, enum door_wire_kind kind,
                             unsigned flags, char *message)
 {
@@ -68,7 +72,7 @@ int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_
     return door_wire_read_copied(answer, DOOR_WIRE_ANY, head, head_len, reply, len);
 }
 
-/* What an ACK says: 0, or -1 and errno. */
+/* Takes an ACK.  Returns 0, or -1 and the errno that it says. */
 static int take_ack(struct door_rt_channel *channel, const struct door_wire_reader *answer)
 {
     if (answer->kind != DOOR_WIRE_ACK)
@@ -113,7 +117,7 @@ static int begin(struct door_rt_channel *channel, struct door_async *part, const
 
     door_rt_hold_signals(&before);
     result = door_async_begin(part, message, len, other);
-    if (result == -1 && errno == EBUSY) { /* what became of it can be asked again */
+    if (result == -1 && errno == EBUSY) { /* its result stays, and can be taken again later */
         door_async_end(other, &reply, &reply_len);
         result = door_async_begin(part, message, len, NULL);
     }
@@ -132,7 +136,7 @@ static int end(struct door_rt_channel *channel, struct door_async *part, char **
     return result == 0 ? 0 : lost(channel);
 }
 
-/* What was read stays to be looked at. */
+/* Waits for reads that are under way.  Their results stay, and are taken later. */
 static void settle_read(struct door_rt_channel *channel)
 {
     char *reply;
@@ -145,7 +149,7 @@ static void settle_read(struct door_rt_channel *channel)
 
 /* ---------------------------------------------------------------- written */
 
-/* What became of a part that was sent: the first that failed is what the handler is told. */
+/* Takes the result of a part that was sent.  The first error is kept for the handler. */
 static void settle_written(struct door_rt_channel *channel, unsigned i)
 {
     struct door_wire_reader answer;
@@ -215,7 +219,7 @@ int door_rt_channel_is_quiet(const struct door_rt_channel *channel)
 
 /* ---------------------------------------------------------------- read */
 
-/* The request for a part of the body is short: the part itself comes in other memory. */
+/* The call needs memory only for its short message; the part itself comes in other memory. */
 static int begin_read(struct door_rt_channel *channel, unsigned i, unsigned flags)
 {
     char *message;
@@ -228,7 +232,7 @@ static int begin_read(struct door_rt_channel *channel, unsigned i, unsigned flag
                  short_message(channel, DOOR_WIRE_READ, flags, message), channel->read[!i]);
 }
 
-/* Of what comes fast the next part is read before this one is looked at. */
+/* If the body comes fast, the next part is requested before this one is used. */
 int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char **reply,
                          size_t *len)
 {
@@ -251,7 +255,7 @@ int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char *
 
 void door_rt_channel_settle(struct door_rt_channel *channel)
 {
-    /* In the order in which they went. */
+    /* In the order in which they were sent. */
     settle_written(channel, channel->written_at);
     settle_written(channel, !channel->written_at);
     settle_read(channel);
@@ -288,7 +292,7 @@ int door_rt_channel_call(struct door_rt_channel *channel, door_arg_t *arg)
     return call(channel, arg, &answer);
 }
 
-/* The message goes with the file, which is closed here whatever becomes of the call. */
+/* Sends a message with a descriptor, which is closed here in any case. */
 static int send_file(struct door_rt_channel *channel, char *message, size_t len, int fd)
 {
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};

@@ -12,71 +12,75 @@
 #include "memory.h"
 #include "wire.h"
 
-/* In the request, and its thread's; zeroed has nothing to be closed. */
+/* A member of the request, used by its thread only.  If it is zeroed, there is nothing to close. */
 struct door_rt_channel {
-    struct door_rt_caller *caller; /* held; NULL: there is no response door */
-    const char *token;             /* names the request there */
-    struct door_rt_buffer *buffer; /* the thread's: what is sent next is made there */
-    int failed;  /* errno of what makes the response incomplete, or 0 */
-    int no_body; /* nobody wants what is written from now on */
+    struct door_rt_caller *caller; /* with a reference; NULL: there is no response door */
+    const char *token;             /* identifies the request there */
+    struct door_rt_buffer *buffer; /* the thread's buffer, with the next message */
+    int failed;  /* errno of why the response cannot be complete, or 0 */
+    int no_body; /* the client gets no more of the body */
 
-    /* Calls that overlap with what the handler does, each NULL before it is needed. */
+    /* Calls that run while the handler works; each is NULL until it is needed. */
     struct door_async *written[2], *read[2];
-    unsigned written_at, read_at; /* the one that is written next, or looked at */
-    unsigned unsettled;           /* bits: what became of these written ones is not known */
-    unsigned reads;               /* how many were begun and not looked at */
-    int reads_ahead;              /* what comes comes faster than it is read */
-    int is_doubled;               /* two parts may be under way */
+    unsigned written_at, read_at; /* the one that is written next, or taken next */
+    unsigned unsettled;           /* a bit for each written one whose result is not known yet */
+    unsigned reads;               /* how many reads were begun and not taken yet */
+    int reads_ahead;              /* the body comes fast, so the next part is read in advance */
+    int is_doubled;               /* two parts may be under way at once */
 
-    /* The client, as far as is known. */
+    /* What is known of the client. */
     int client;       /* DOOR_APP_CLIENT_* */
-    int64_t asked_ns; /* when that was */
+    int64_t asked_ns; /* when httpd was asked for it */
 };
 
-/* Gives back all that it holds. */
+/* Releases all that the channel holds. */
 void door_rt_channel_close(struct door_rt_channel *channel);
 
 /*
- * One call that an ACK answers, when no other one runs: 0, or -1 and errno.  EPIPE:
- * nobody is there (any more).
+ * Makes one call that is answered by an ACK, after all others have ended.  Returns 0, or -1 and
+ * errno.  EPIPE: httpd does not wait for this request (any more).
  */
 int door_rt_channel_call(struct door_rt_channel *channel, door_arg_t *arg);
 
 /*
- * Sends a message that is in the buffer, and with it the descriptor fd, which is closed
- * then, unless it is -1.  0, or -1 and errno, which is in failed, too; the buffer is
- * empty.  Without DOOR_WIRE_FLUSH what becomes of it may show later.
+ * Sends the message in the buffer, and with it the descriptor fd (or -1), which is closed
+ * afterwards.  Empties the buffer.  Returns 0, or -1 and errno, which is also in failed.
+ * Without DOOR_WIRE_FLUSH, an error may be noticed only later.
  */
 int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
                          unsigned flags);
 
-/* Has the buffer be in a part's memory; or -1: errno, also in failed. */
+/* Moves the buffer into memory that httpd shares, for a part.  -1: errno, also in failed. */
 int door_rt_channel_make_room(struct door_rt_channel *channel);
 
-int door_rt_channel_has_parts(const struct door_rt_channel *channel); /* this response has */
-int door_rt_channel_is_quiet(const struct door_rt_channel *channel);  /* the last of them has left us */
+/* Whether the response has been sent in parts; and whether no part is under way now. */
+int door_rt_channel_has_parts(const struct door_rt_channel *channel);
+int door_rt_channel_is_quiet(const struct door_rt_channel *channel);
 
 /*
- * The next part of the request's body: a reply that stays until the next one; or -1, errno.
- * With DOOR_WIRE_NO_WAIT it may be empty.
+ * Reads the next part of the request's body, as a reply that stays valid until the next read.
+ * With DOOR_WIRE_NO_WAIT it may be empty.  Returns 0, or -1 and errno.
  */
 int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char **reply,
                          size_t *len);
 
 /*
- * Has httpd wait until more of the body has come, which is 1, or fd can be read, or the time
- * is over: 0.  -1: errno, ENOTSUP it does not know how.
+ * Has httpd wait until more of the body has come, fd can be read, or the time is over.  Returns
+ * 1 if more of the body has come, otherwise 0; or -1 and errno: ENOTSUP httpd cannot do that.
  */
 int door_rt_channel_wait(struct door_rt_channel *channel, int fd, int timeout_ms);
 
-/* The reply in len bytes that httpd may change, its head copied to head: 0, or -1, EPROTO. */
+/*
+ * Reads a reply of len bytes that httpd may still change.  Its head is copied to the cap bytes
+ * at head first.  Returns 0, or -1 and errno.
+ */
 int door_rt_read_reply(struct door_wire_reader *answer, const char *reply, size_t len, char *head,
                        size_t cap);
 
-/* Waits until no call runs.  What went wrong with what was written is in failed. */
+/* Waits until no call runs.  An error of what was written is in failed then. */
 void door_rt_channel_settle(struct door_rt_channel *channel);
 
-/* Whether the client is there, as door_app_client_gone() says it. */
+/* Whether the client is still there, as a value of door_app_client_gone(). */
 int door_rt_channel_client(struct door_rt_channel *channel);
 
 #endif

@@ -16,36 +16,34 @@
  *         return door_app_run(app, argc > 1 ? argv[1] : NULL);
  *     }
  *
- * httpd's mod_door calls the application through a door, a name in the file
- * system.  Each request runs a handler on a server thread from its first line
- * to its return; the doors decide how many threads there are, and a thread that
+ * httpd's mod_door calls the application through a door, which has a name in the
+ * file system.  Each request runs its handler on one server thread, from the first
+ * line to the return.  The doors decide how many threads there are, and a thread that
  * has answered takes the next request.
  *
- * Lifecycle: create an application, add handlers, run it.  door_app_run() comes
- * back when SIGTERM or SIGINT has asked it to stop and the requests that ran
- * have ended.
+ * Lifecycle: create an application, add handlers, run it.  door_app_run() returns
+ * when SIGTERM or SIGINT has asked it to stop and the running requests have ended.
  *
- * Requests: a handler gets one and may use it until it returns.  The texts and
- * bytes that the request's functions give out belong to the request and are
- * gone with it; copy what is to live longer.  What a handler allocates itself
- * it frees itself.  A response that can be sent when the handler returns is
- * sent then; if memory ran out while it was put together, the client gets a 500
- * instead of a part.  One that is flushed, or long, goes out while the handler
- * runs; if it cannot be completed, the client sees that.  A request that is
- * used after its handler's return, or on another thread, is refused with
- * EINVAL, and a line on stderr tells.
+ * Requests: a handler gets a request and may use it until it returns.  The texts and
+ * bytes that the request's functions return belong to the request and are freed with
+ * it; copy what must live longer.  A handler frees what it has allocated itself.  A
+ * short response is sent when the handler returns; if memory runs out while it is made,
+ * the client gets a 500 instead of a part of it.  A response that is flushed, or long,
+ * is sent while the handler runs; if it cannot be completed, the client notices that.
+ * A call that uses a request after its handler's return, or on another thread, fails
+ * with EINVAL and prints a line on stderr.
  *
- * Threads: handlers run on several threads at once, so what they share needs
- * the usual care; what is _Thread_local to a handler stays from one request of
- * that thread to the next.  A request belongs to the thread that its handler
- * was called on.  Server threads, and programs that a handler starts, have the signal
- * mask with which door_app_run() was called.  A C++ handler must not let an exception out.
+ * Threads: handlers run on several threads at once, so data that they share needs
+ * the usual care.  _Thread_local data stays from one request of a thread to the next.
+ * A request belongs to the thread on which its handler was called.  Server threads, and
+ * programs that a handler starts, have the signal mask with which door_app_run() was
+ * called.  A C++ handler must not let an exception out.
  *
  * Fork: a child serves nothing.  It may exec or _exit; the application goes on
  * in the parent.
  *
- * Functions that return int return 0 on success and -1 with errno on failure
- * unless they say otherwise; they block only where that is said.
+ * Functions that return int return 0 on success, and -1 with errno on failure,
+ * unless their comment says otherwise.  A function blocks only if its comment says so.
  */
 #ifndef DOOR_APP_H
 #define DOOR_APP_H
@@ -69,12 +67,12 @@ struct door_app_request;
 /* Answers one request; data is what was given to door_app_handle(). */
 typedef void door_app_handler(struct door_app_request *req, void *data);
 
-/* Run on a server thread; data is what was given to door_app_on_thread(). */
+/* These run on a server thread; data is what was given to door_app_on_thread(). */
 typedef int door_app_thread_start(void *data);
 typedef int door_app_thread_check(void *data);
 typedef void door_app_thread_stop(void *data);
 
-/* Looks at a request before its handler does; 0: go on, another value: it is answered. */
+/* Sees a request before its handler.  Returns 0 to go on, another value if it has answered. */
 typedef int door_app_hook(struct door_app_request *req, void *data);
 
 /* ---------------------------------------------------------------- application */
@@ -82,8 +80,8 @@ typedef int door_app_hook(struct door_app_request *req, void *data);
 /*
  * Makes an application that has no handlers yet.
  *
- * Owner:   the caller; door_app_destroy() frees it, a program that runs it to
- *          its end need not.
+ * Owner:   the caller; door_app_destroy() frees it.  A program that ends after
+ *          door_app_run() need not free it.
  * Returns: the application, or NULL with ENOMEM.
  * Threads: any.
  */
@@ -91,16 +89,17 @@ struct door_app *door_app_create(void);
 
 /*
  * Adds a handler for the path prefix and all paths below it: "/big" is for "/big",
- * "/big/" and "/big/x", but not for "/bigger"; "/" is for all.  The longest prefix
- * wins; a path that has none gets a 404.  What is compared is the decoded path below
- * httpd's <Location> (door_app_path_info()), or "/" if that is empty.
+ * "/big/" and "/big/x", but not for "/bigger"; "/" is for all paths.  The longest
+ * matching prefix wins.  A path without a match gets a 404.  The prefix is compared with
+ * the decoded path below httpd's <Location> (door_app_path_info()), or with "/" if that
+ * is empty.
  *
  * Owner:   prefix is copied; data stays the caller's and must live as long as
  *          app.
- * Errors:  EINVAL prefix has no '/' in front, or handler is NULL; EEXIST prefix
+ * Errors:  EINVAL prefix does not begin with '/', or handler is NULL; EEXIST prefix
  *          has a handler already; ENOMEM, also if app is NULL.  door_app_run() refuses
- *          an application that misses a handler because of such an error, and says
- *          which; so neither this nor door_app_create() has to be checked.
+ *          an application after such an error, and says which one it was; so a program
+ *          need not check this function or door_app_create().
  * Threads: one at a time, and none once door_app_run() was called.
  */
 int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *handler,
@@ -109,20 +108,20 @@ int door_app_handle(struct door_app *app, const char *prefix, door_app_handler *
 /*
  * Adds a handler for requests with that method whose path matches a pattern:
  * "/entries", "/entries/{id}", "/files/{name...}".  The path is the one below httpd's
- * <Location>.  A handler for GET also answers HEAD.  A segment in braces stands for any
- * segment that is not empty.  With "...", at the pattern's end, it stands for all that is
- * left of the path, with its slashes, even if that is nothing.  door_app_param() gives it.
- * Of several patterns the one that was added first wins, and patterns come before
- * prefixes.  A path that has patterns, but none with the method, gets a 405 with the
- * methods in its Allow.
+ * <Location>.  A handler for GET also answers HEAD.  A segment in braces matches any
+ * segment that is not empty.  With "...", which must be at the pattern's end, it matches
+ * the whole rest of the path, with its slashes, even if the rest is empty.
+ * door_app_param() returns what was matched.  If several patterns match, the one that was
+ * added first wins; patterns come before prefixes.  If patterns match the path but none
+ * of them the method, the client gets a 405 with the methods in Allow.
  *
- * "/notes" and "/notes/" are two paths.  If one of them has a pattern with the method, and
- * the other has neither a pattern nor a prefix, a client that asks for the other is sent
- * to the first (308, which keeps method and body).
+ * "/notes" and "/notes/" are two paths.  If only one of them has a pattern with the method,
+ * and the other has neither a pattern nor a prefix, a client that asks for the other is
+ * redirected to the first with 308, which keeps method and body.
  *
  * Owner:   method and pattern are copied; data as with door_app_handle().
- * Errors:  EINVAL it is no pattern; EEXIST it is there already; ENOMEM.
- *          door_app_run() refuses the application then.
+ * Errors:  EINVAL method or pattern is not valid, or handler is NULL; EEXIST they have a
+ *          handler already; ENOMEM.  door_app_run() refuses the application then.
  * Threads: one at a time, and none once door_app_run() was called.
  */
 int door_app_route(struct door_app *app, const char *method, const char *pattern,
@@ -131,8 +130,8 @@ int door_app_route(struct door_app *app, const char *method, const char *pattern
 /*
  * Adds a hook that sees each request before its handler, to ask who the client is, to
  * write a log, or to set headers that all responses have.  Hooks run in the order in
- * which they were added, also for paths that have no handler.  A hook that does not
- * return 0 has answered the request itself: nothing else runs for it.
+ * which they were added, also for paths without a handler.  If a hook does not return 0,
+ * it has answered the request, and neither other hooks nor the handler run.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EINVAL hook is NULL; ENOMEM, also if app is NULL.  door_app_run() refuses
@@ -143,12 +142,12 @@ int door_app_route(struct door_app *app, const char *method, const char *pattern
 int door_app_before(struct door_app *app, door_app_hook *hook, void *data);
 
 /*
- * Sets the handler that makes the page for an error: for what door_app_refuse() answers
- * with that status, and for what the runtime refuses itself.  That is 404 and 405 (no
- * handler for the path or the method), 413, 415, 400 and 503 (a form that cannot be
- * read), 431 (too many header fields), and 500 (there was no memory for the response;
- * the log says why).  The status is set when handler is called.  If the page itself
- * refuses the request, the client gets the line of text and no other page.
+ * Sets the handler that makes the page for an error: when door_app_refuse() answers with
+ * that status, and when the runtime itself refuses a request.  The runtime uses 404 and 405
+ * (no handler for the path or the method), 413, 415, 400 and 503 (a form that cannot be
+ * read), 431 (too many header fields), and 500 (the response could not be made, and the
+ * log says why).  The status is already set when handler is called.  If handler itself
+ * refuses the request, the client gets a line of text and no other page.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EINVAL status is not in 400..599, or handler is NULL; EEXIST the status
@@ -160,15 +159,15 @@ int door_app_error_page(struct door_app *app, int status, door_app_handler *hand
 
 /*
  * Serves the files of a directory below prefix: GET and HEAD, with type, Last-Modified
- * and ETag.  The prefix is one as for door_app_handle().  httpd does conditional requests
- * and ranges.  A path that ends in "/" stands for its "index.html"; a directory's
- * path without the "/" is sent there.  Names that begin with a dot, and symbolic links, get
- * a 404, directories too.  Nothing outside the directory is reached, and only regular files
- * that the application may read.
+ * and ETag.  The prefix is one as for door_app_handle().  httpd handles conditional requests
+ * and ranges.  A path that ends in "/" means "index.html" in that directory; a directory's
+ * path without the "/" is redirected to the one with it.  Files and directories whose names
+ * begin with a dot, and symbolic links, get a 404.  Only regular files inside the directory
+ * that the application may read are served.
  *
- * The directory is opened now.  If another one takes its name later, as with links to
- * releases, that is not noticed.  A file that changes should be replaced (rename(2)) and
- * not written into.
+ * The directory is opened now, so it is not noticed if its name later leads to another
+ * directory, as with links to releases.  To change a file, replace it (rename(2)) and do
+ * not write into it.
  *
  * Owner:   prefix and path are copied.
  * Errors:  those of door_app_handle(), and of open(2) for the directory.
@@ -181,16 +180,16 @@ int door_app_files(struct door_app *app, const char *prefix, const char *path);
 enum door_app_role {
     DOOR_APP_AUTHENTICATOR, /* is that the password (REMOTE_PASSWD) of the user (REMOTE_USER)? */
     DOOR_APP_AUTHORIZER,    /* may that user do this? */
-    DOOR_APP_ACCESS_CHECKER /* may anybody, whoever it is? */
+    DOOR_APP_ACCESS_CHECKER /* may anybody do this, whoever the client is? */
 };
 
 /*
  * Adds a handler for httpd's question whether a request may pass (DoorAuthenticator and
- * the like).  It sees that request without its body; door_app_path() is the whole path.
- * Only door_app_status() with 200 lets the request pass; a handler that does not call it
- * refuses.  A header "Variable-NAME" sets the variable NAME of the request.  Nobody gets
- * what is written.  A status of 500 or more says that there is no answer: the client
- * gets a 503.
+ * the like).  The handler sees that request without its body; door_app_path() is the whole
+ * path.  Only door_app_status() with 200 lets the request pass; a handler that does not call
+ * it refuses the request.  A header "Variable-NAME" sets the variable NAME of the request.
+ * The body of the response is ignored.  A status of 500 or more means that there is no
+ * answer, and the client gets a 503.
  *
  * Owner:   data as with door_app_handle().
  * Errors:  EINVAL no such role, or handler is NULL; EEXIST the role has a handler already;
@@ -205,15 +204,16 @@ int door_app_guard(struct door_app *app, enum door_app_role role, door_app_handl
  * request, and stop when it ends.  Either may be NULL.  What they set up, such as a
  * _Thread_local database connection, belongs to the thread.
  *
- * start returns 0, or -1 with errno.  If it fails, stop does not run and the thread takes
- * no requests; others do.  It tries again after a pause that grows to a second.  While no
- * thread could start, one of them answers requests with 503 and Retry-After.  A line on
- * stderr tells when that begins and when it ends; see door_app_thread_failed().  A thread
- * that could not start for as long as an idle one stays ends.
+ * start returns 0, or -1 with errno.  If it fails, stop does not run, and the thread takes
+ * no requests, but other threads do.  start is tried again after a pause that grows to a
+ * second.  While no thread could start, one of them answers requests with 503 and
+ * Retry-After.  A line on stderr tells when that begins and when it ends; see
+ * door_app_thread_failed().  A thread ends if it could not start for as long as an idle
+ * thread may stay (door_app_set_threads()).
  *
- * Threads that are still there when the process exits, or when app is destroyed, run no
- * stop.  Where the doors cannot tell when a thread begins (illumos), start runs with the
- * thread's first request; while it fails, requests on that thread get 503.
+ * stop does not run on threads that still exist when the process exits or when app is
+ * destroyed.  Where the doors cannot tell when a thread begins (illumos), start runs with
+ * the thread's first request; while it fails, requests on that thread get 503.
  *
  * Owner:   data stays the caller's and must live as long as app.
  * Errors:  EEXIST the application has such hooks already; ENOMEM app is NULL.
@@ -226,13 +226,13 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
                        door_app_thread_stop *stop, void *data);
 
 /*
- * Sets a check for server threads: whether what start has set up is still good.  It runs
- * before each request and now and then while there is none.  It must not take long, as a
- * request may wait.  It returns 0, or -1: then stop and start run, as for a new thread,
- * and another thread takes the request.  So a thread that has lost its connection, say,
- * notices that before it has a request that it cannot serve.
+ * Sets a check for server threads: whether what start has set up is still good.  The check
+ * runs before each request, and now and then while there is none.  It must not take long,
+ * as a request may wait.  It returns 0, or -1: then stop and start run, as for a new
+ * thread, and another thread takes the request.  So a thread that has lost its connection
+ * notices that before it takes a request that it could not serve.
  *
- * It gets door_app_on_thread()'s data.
+ * The check gets the data that was given to door_app_on_thread().
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
@@ -240,8 +240,8 @@ int door_app_on_thread(struct door_app *app, door_app_thread_start *start,
 int door_app_check_threads(struct door_app *app, door_app_thread_check *check);
 
 /*
- * Says, in a start hook that fails, why: one line for the log.  Without it the log has
- * errno.
+ * Says, in a start hook that fails, why: one line for the log.  Without a call of this,
+ * the log has the text of errno.
  *
  * Returns: -1 with EAGAIN, for the hook to return.
  * Threads: the hook's.
@@ -250,8 +250,8 @@ int door_app_thread_failed(const char *format, ...) DOOR_APP_PRINTF(1, 2);
 
 /*
  * Says, in a handler, that what the thread's start hook has set up is lost.  The handler
- * still makes its answer.  After that stop runs on this thread, and then start, as for a
- * new thread.
+ * still answers its request.  After that, stop runs on this thread, and then start, as for
+ * a new thread.
  *
  * Errors:  EINVAL another thread runs the request, or none.
  * Threads: the request's.
@@ -263,17 +263,17 @@ int door_app_thread_lost(struct door_app_request *req);
  * always stay.  0 means no maximum, and that none ends.  Without this call there are at
  * most 256, and idle ones stay for 10,000 ms.
  *
- * A handler keeps its thread.  So at most max handlers run at a time, and there are at most
- * max of what a thread holds, even if callers have given up.  Further requests wait in
- * httpd.  A program that httpd starts finds a maximum in the environment variable
- * DOOR_APP_THREADS (DoorMaxConcurrent, or DoorApp's threads=), in place of the 256.  The
- * lower one of that and max counts.  A thread costs some 60 KiB of memory, and what its
- * handlers keep.  A handler that calls a door of its own process, served by the same
- * threads, waits for itself if all of them do so: such a door must be DOOR_PRIVATE, with
- * threads of its own.
+ * A handler keeps its thread.  So at most max handlers run at a time, even if their callers
+ * have given up, and at most max threads hold connections and the like.  Further requests
+ * wait in httpd.  A program that httpd starts gets its maximum in the environment variable
+ * DOOR_APP_THREADS (from DoorMaxConcurrent, or threads= of DoorApp) instead of the 256.  If
+ * the program sets max, too, the lower of the two applies.  A thread costs some 60 KiB of
+ * memory, and what its handlers keep.  If handlers call a door of their own process that
+ * the same threads serve, and all threads do so at once, they wait for each other for ever:
+ * such a door must be DOOR_PRIVATE, with threads of its own.
  *
- * Where the doors have no maximum (illumos) this has no meaning.  There DoorMaxConcurrent
- * makes requests wait in the application, each on a thread.
+ * Where the doors know no maximum (illumos), this call has no effect.  There,
+ * DoorMaxConcurrent makes requests wait in the application, each on a thread.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
@@ -282,8 +282,9 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 
 /*
  * Says that handlers compute one at a time, as in a language whose interpreter has one
- * lock.  Then no thread is started while one waits for that lock, as door_app_wait_turn()
- * tells.  On illumos the system decides how many threads there are, and this has no meaning.
+ * lock.  Then no further thread is started while a thread waits for that lock, which
+ * door_app_wait_turn() reports.  On illumos the system decides how many threads there are,
+ * and this call has no effect.
  *
  * Errors:  ENOMEM app is NULL.
  * Threads: one at a time, and none once door_app_run() was called.
@@ -291,47 +292,46 @@ int door_app_set_threads(struct door_app *app, unsigned max, unsigned idle_ms);
 int door_app_take_turns(struct door_app *app);
 
 /*
- * In a handler, or what it calls: with 1 before the thread waits for its turn to compute, with
- * 0 once it has that.  The locks that are waited for in between are remembered: so the
- * interpreter may give its lock away and take it back without saying so.
+ * Reports that a handler's thread waits for its turn to compute, or has it: 1 or 0.  Locks
+ * for which the thread waits in between are remembered as the interpreter's, so that the
+ * interpreter may later release and take them again without a call of this.
  *
- * Threads: any; of those that serve no request nothing is noted.
+ * Threads: any; calls on threads that serve no request have no effect.
  */
 void door_app_wait_turn(int is_waiting);
 
 /*
  * Serves requests at the door called path, or at the one that the environment
  * variable DOOR_PATH names if path is NULL.  A missing file is made with mode
- * 0660 less the umask; one that is there keeps its mode and owner.  Whoever may
- * read it may call the application.
+ * 0660 less the umask; an existing file keeps its mode and owner.  Whoever may read
+ * the file may call the application.
  *
  * mod_door's DoorApp, which sets DOOR_PATH, also sets DOOR_READY_FD to the number of a
- * descriptor.  When the door that DOOR_PATH names is there, a line end is written to that
- * descriptor.
+ * descriptor.  When the door has the name that DOOR_PATH contains, a line end is written
+ * to that descriptor.
  *
- * On SIGTERM or SIGINT (unless that is ignored) the name is given back, new
- * requests are refused, and running ones are waited for.  A second signal, a
- * second or more later, ends the wait.  Signal handlers that the program had set for the
- * two do not run meanwhile.  Programs that a handler starts, and children that it forks,
- * have the dispositions from before.
+ * On SIGTERM or SIGINT (unless SIGINT is ignored) the door gives up its name, new
+ * requests are refused, and running ones are waited for.  A second signal, a second or
+ * more later, ends the wait.  While door_app_run() runs, the program's own handlers of
+ * these two signals do not run.  Programs that a handler starts, and children that it
+ * forks, have the signals' earlier dispositions.
  *
- * What the program prints on stdout goes out line by line, also where that is no
- * terminal, so that a crash does not lose it.
+ * stdout is line-buffered, also if it is not a terminal, so that a crash loses no
+ * lines.
  *
- * The soft RLIMIT_NOFILE is raised to the hard one: each httpd process takes a
- * few descriptors.  So the program's may have numbers that select(2) cannot
- * hold; poll(2) can.
+ * The soft RLIMIT_NOFILE is raised to the hard one, because each httpd process takes a
+ * few descriptors.  So descriptors of the program may have numbers that are too high for
+ * select(2); use poll(2).
  *
  * Blocks:  until it is told to stop.
- * Returns: an exit status: 0 after an orderly end; 1 after a failure, described
- *          on stderr, and if requests were given up.
- * Threads: one, the main thread as a rule: the server threads begin with the signal mask
- *          of the one that calls this.
+ * Returns: an exit status: 0 after an orderly end; 1 after a failure, which is
+ *          described on stderr, or if running requests were given up.
+ * Threads: one, usually the main thread.  The server threads begin with its signal mask.
  */
 int door_app_run(struct door_app *app, const char *path);
 
 /*
- * Has door_app_run() stop as SIGTERM does, also if it has yet to begin.  For programs that
+ * Has door_app_run() stop as SIGTERM does, also if it has not begun yet.  For programs that
  * handle that signal themselves, or end for a reason of their own.
  *
  * Threads: any; a signal handler may call it.
@@ -341,18 +341,18 @@ void door_app_stop(void);
 /*
  * Asks mod_door, which has launched the process (DoorApp), for another one in its place,
  * as when files of the application have changed.  The new process starts first.  This one
- * goes on until SIGTERM tells it to stop, and no request is lost.  Asking again changes
- * nothing.  A question within a second of the start is answered after that second.
+ * goes on until SIGTERM tells it to stop, and no request is lost.  Asking again has no
+ * effect.  If it asks within a second of its start, it is replaced after that second.
  *
- * Errors:  ENOTSUP it was not launched so, or does not serve yet; EPIPE mod_door's
- *          supervisor has gone.
+ * Errors:  ENOTSUP mod_door has not launched the process, or it does not serve yet; EPIPE
+ *          mod_door's supervisor has gone.
  * Threads: any.
  */
 int door_app_ask_replacement(void);
 
 /*
  * Frees an application that does not run (any more).  Does nothing if app is
- * NULL, or if door_app_run() gave requests up that still use it.
+ * NULL, or if door_app_run() has given up requests that still use it.
  *
  * Threads: any, as the last user of app.
  */
@@ -363,14 +363,14 @@ void door_app_destroy(struct door_app *app);
 /*
  * Parts of the request, as httpd understood it.
  *
- *   method       "GET"; the server answers HEAD from what GET would be, so a
- *                handler need not care
+ *   method       such as "GET"; for HEAD, httpd drops the body, so a handler can
+ *                answer it like GET
  *   path         the whole decoded, normalised path: script_name + path_info
  *   script_name  its first part, which httpd's configuration maps to this door
- *   path_info    its rest; may be empty
- *   query        what follows '?', not decoded; empty also if there was no '?'
+ *   path_info    the rest of the path; may be empty
+ *   query        what follows '?', not decoded; also empty if there was no '?'
  *   remote_addr  the client's address, after mod_remoteip
- *   remote_user  who the client is, where httpd has asked for that (Require)
+ *   remote_user  the user's name, if httpd has authenticated the client (Require)
  *   scheme       "https", or "http"
  *
  * Owner:   the request.
@@ -388,23 +388,23 @@ const char *door_app_scheme(const struct door_app_request *req);
 
 /*
  * The host that the client asked for, with its port unless that is the scheme's own: the
- * Host header or, without one, httpd's own name.  It is the client's choice, and may be any
+ * Host header or, without one, httpd's own name.  The client chooses it, so it may be any
  * name unless httpd's configuration checks it.
  *
  * Owner:   the request.
- * Returns: a text, never NULL, empty if nobody said anything.
+ * Returns: a text, never NULL; empty if neither is known.
  * Threads: the request's.
  */
 const char *door_app_host(struct door_app_request *req);
 
 /*
  * Where a path of the application is for its clients: behind the path of httpd's
- * <Location> and percent-encoded, for links and for door_app_redirect().  With
- * door_app_scheme() and door_app_host() in front it is a whole URL.
+ * <Location> and percent-encoded, for links and for door_app_redirect().  Put
+ * door_app_scheme() and door_app_host() in front to make a whole URL.
  *
  * Owner:   the request.
- * Returns: a path that begins with one '/'; or NULL: EINVAL path is neither empty nor
- *          begins with a '/', or ENOMEM.
+ * Returns: a path that begins with exactly one '/'; or NULL with EINVAL if path neither is
+ *          empty nor begins with '/', or with ENOMEM.
  * Threads: the request's.
  */
 const char *door_app_url(struct door_app_request *req, const char *path);
@@ -413,15 +413,14 @@ const char *door_app_url(struct door_app_request *req, const char *path);
 #define DOOR_APP_FIELDS_MAX 1000
 
 /*
- * The most bytes of names and values in a request's header fields.  One that has
- * more, or more than DOOR_APP_FIELDS_MAX fields, gets a 431 and no handler; what
- * httpd takes is less unless its LimitRequestFields or LimitRequestFieldSize was
- * raised.
+ * The most bytes of names and values in a request's header fields.  A request with more
+ * bytes, or more than DOOR_APP_FIELDS_MAX fields, gets a 431 and no handler.  httpd's own
+ * limits are lower unless LimitRequestFields or LimitRequestFieldSize was raised.
  */
 #define DOOR_APP_HEADERS_MAX (1024 * 1024)
 
 /*
- * The value of the first request header of that name, in any case of letters.
+ * The value of the first request header of that name, whose case does not matter.
  *
  * Owner:   the request.
  * Returns: the value, or NULL if there is no such header.
@@ -430,7 +429,7 @@ const char *door_app_url(struct door_app_request *req, const char *path);
 const char *door_app_header(const struct door_app_request *req, const char *name);
 
 /*
- * Steps through the request's headers in their order, repeated ones too.  Start
+ * Steps through the request's headers in their order, also repeated ones.  Start
  * with *position 0 and call again while it returns 1.
  *
  * Owner:   *name and *value are the request's.
@@ -442,14 +441,14 @@ int door_app_header_next(const struct door_app_request *req, size_t *position, c
 
 /*
  * Reads the request's body, piece by piece, as the client sends it: at most len
- * bytes into buf.  A client that asked first ("Expect: 100-continue") is told
- * to send when this is called.  What a handler does not read is thrown away.
+ * bytes into buf.  A client that waits for permission ("Expect: 100-continue")
+ * gets it when this is called.  What a handler does not read is thrown away.
  *
  * Blocks:  until something has come.
- * Returns: how many bytes, 0 at the end of the body, or -1.
- * Errors:  EFBIG it is longer than LimitRequestBody: the client gets a 413 if
- *          nothing was sent yet; ECONNRESET the client is gone; ETIMEDOUT it was
- *          too slow; ENOTSUP httpd does not offer it; ENOMEM.
+ * Returns: the number of bytes, 0 at the end of the body, or -1.
+ * Errors:  EFBIG the body is longer than LimitRequestBody: the client gets a 413 if
+ *          nothing was sent yet; ECONNRESET the client is gone; ETIMEDOUT the client was
+ *          too slow; ENOTSUP the caller does not offer it; ENOMEM.
  * Threads: the request's.
  */
 ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
@@ -459,8 +458,8 @@ ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
  * door_app_wait(), one thread can send a body somewhere and its answer back at the
  * same time.
  *
- * Blocks:  until httpd, which waits for nobody meanwhile, has answered.
- * Returns: how many bytes, 0 at the end of the body, or -1.
+ * Blocks:  until httpd has answered, which does not wait for the client.
+ * Returns: the number of bytes, 0 at the end of the body, or -1.
  * Errors:  EAGAIN nothing has come; and those of door_app_read().
  * Threads: the request's.
  */
@@ -468,25 +467,25 @@ ssize_t door_app_read_now(struct door_app_request *req, void *buf, size_t len);
 
 /* What door_app_wait() has found. */
 enum {
-    DOOR_APP_BODY_READY = 1, /* door_app_read_now() has bytes, the end or an error to tell */
-    DOOR_APP_FD_READY = 2    /* read(2) on the descriptor would not wait */
+    DOOR_APP_BODY_READY = 1, /* door_app_read_now() would return bytes, the end or an error */
+    DOOR_APP_FD_READY = 2    /* read(2) on the descriptor would not block */
 };
 
 /*
  * Waits until more of the body has come, or until fd can be read: a pipe or a
- * socket, or -1 for none.  httpd waits for both; what is told of the body may be wrong at
- * times: be ready for EAGAIN.  Once a read has told the end of the body, or an error, it
- * is waited for no more.  What was written before has gone to httpd, but wants a
- * door_app_flush() to go to the client.  Waiting is no sign of life for mod_door's
- * DoorTimeout: that goes on.
+ * socket, or -1 for none.  httpd waits for both.  DOOR_APP_BODY_READY may sometimes be
+ * wrong, so be ready for EAGAIN.  Once a read has returned the end of the body, or an
+ * error, the body is not waited for any more.  What was written before has gone to httpd,
+ * but only door_app_flush() sends it to the client.  Waiting does not extend DoorTimeout,
+ * unless a part of the body has come.
  *
  * Owner:   fd stays the caller's.
- * Blocks:  for up to timeout_ms milliseconds, -1: without a limit.
- * Returns: what is ready, DOOR_APP_BODY_READY, DOOR_APP_FD_READY or both in one
- *          number; 0 the time is over; or -1.
- * Errors:  EINVAL fd is neither kind, or there is nothing to wait for; EBADF; EPIPE the
- *          request is over for httpd; ENOTSUP httpd does not offer it; EMFILE, ENFILE,
- *          ENOMEM.
+ * Blocks:  for up to timeout_ms milliseconds; -1: without a limit.
+ * Returns: what is ready: DOOR_APP_BODY_READY, DOOR_APP_FD_READY or both, combined
+ *          with |; 0 if the time is over; or -1.
+ * Errors:  EINVAL fd is neither a pipe nor a socket, or there is nothing to wait for;
+ *          EBADF; EPIPE the request is over for httpd; ENOTSUP the caller does not offer
+ *          it; EMFILE, ENFILE, ENOMEM.
  * Threads: the request's.
  */
 int door_app_wait(struct door_app_request *req, int fd, int timeout_ms);
@@ -495,10 +494,10 @@ int door_app_wait(struct door_app_request *req, int fd, int timeout_ms);
  * The request's whole body: *len bytes, with no NUL after them.
  *
  * Owner:   the request.
- * Blocks:  until all of it has come.
- * Returns: its first byte, never NULL if *len is 0; or NULL: EFBIG it has more
- *          than max bytes, EINVAL some of it was read with door_app_read(), and
- *          the errors of that.
+ * Blocks:  until all of the body has come.
+ * Returns: its first byte, not NULL even if *len is 0; or NULL with EFBIG if it has more
+ *          than max bytes, EINVAL if some of it was read with door_app_read(), or
+ *          an error of door_app_read().
  * Threads: the request's.
  */
 const char *door_app_body(struct door_app_request *req, size_t max, size_t *len);
@@ -508,31 +507,32 @@ const char *door_app_body(struct door_app_request *req, size_t max, size_t *len)
  * before the body has been read to its end.
  *
  * Owner:   the request.
- * Returns: the value of the first one of that name, in any case of letters, or
+ * Returns: the value of the first trailer of that name, whose case does not matter, or
  *          NULL.
  * Threads: the request's.
  */
 const char *door_app_trailer(const struct door_app_request *req, const char *name);
 
 /*
- * The segment of the path that stands for "{name}" in the handler's pattern, or what
- * stands for "{name...}".
+ * The segment of the path that "{name}" in the handler's pattern has matched, or the rest
+ * that "{name...}" has matched.
  *
  * Owner:   the request.
- * Returns: it, decoded, or NULL: there is none, or ENOMEM.
+ * Returns: the decoded text, or NULL if there is none, or with ENOMEM.
  * Threads: the request's.
  */
 const char *door_app_param(const struct door_app_request *req, const char *name);
 
 /*
  * The query's fields, decoded: the first value of a name; all, one by one, in
- * their order, repeated ones too.  Start with *position 0 and call again while
- * it returns 1.  A query that has a NUL in it, or more than DOOR_APP_FIELDS_MAX
- * fields, has none.
+ * their order, also repeated ones.  Start with *position 0 and call again while
+ * it returns 1.  A query that contains a NUL, or more than DOOR_APP_FIELDS_MAX
+ * fields, counts as empty.
  *
  * Owner:   all texts are the request's.
- * Returns: the value, empty if the name stands alone, NULL if there is none; 1
- *          and *name, *value, *position set, or 0 after the last one.
+ * Returns: door_app_query_value() the value, empty if the name has none, NULL if there
+ *          is no such name; door_app_query_next() 1 and *name, *value, *position set, or
+ *          0 after the last one.
  * Threads: the request's.
  */
 const char *door_app_query_value(const struct door_app_request *req, const char *name);
@@ -541,17 +541,17 @@ int door_app_query_next(const struct door_app_request *req, size_t *position, co
 
 /*
  * Reads the body of a form (application/x-www-form-urlencoded) of at most max
- * bytes; door_app_form_value() and door_app_form_next() then give its fields,
- * as those of the query.  Before it, and after it has failed, there are none.
+ * bytes; door_app_form_value() and door_app_form_next() then return its fields,
+ * like those of the query.  Before this call, and if it fails, there are none.
  *
  * Owner:   all texts are the request's.
- * Blocks:  until all of it has come.
+ * Blocks:  until all of the body has come.
  * Returns: door_app_form_read() 0, or -1 with errno; the others as
  *          door_app_query_value() and door_app_query_next().
- * Errors:  EPROTONOSUPPORT it is sent in another way: the response is a 415;
+ * Errors:  EPROTONOSUPPORT the body has another type: the response is a 415;
  *          EFBIG, E2BIG it is too long or has too many fields: 413; EBADMSG it
- *          has a NUL in it: 400; ENOMEM: 503; and those of door_app_body().  The
- *          response is made already: a handler need only return.
+ *          contains a NUL: 400; ENOMEM: 503; and those of door_app_body().  After an
+ *          error the response is already made, and the handler need only return.
  * Threads: the request's.
  */
 int door_app_form_read(struct door_app_request *req, size_t max);
@@ -562,18 +562,18 @@ int door_app_form_next(const struct door_app_request *req, size_t *position, con
 /* A part of a form. */
 struct door_app_part {
     const char *name;
-    const char *filename;     /* as the client says, not to be trusted; NULL: no file */
+    const char *filename;     /* chosen by the client, so do not trust it; NULL: no file */
     const char *content_type; /* or NULL */
 };
 
 /*
  * Goes on to the next part of a form that may have files in it
- * (multipart/form-data); what is left of the one before is skipped.
+ * (multipart/form-data); the unread rest of the last part is skipped.
  *
  * Owner:   the texts are the request's.
- * Blocks:  until it has come.
- * Returns: 1 and *part, 0 after the last, or -1.
- * Errors:  those of door_app_form_read(), answered likewise.
+ * Blocks:  until the part's beginning has come.
+ * Returns: 1 and *part, 0 after the last part, or -1.
+ * Errors:  those of door_app_form_read(), which also make the response.
  * Threads: the request's.
  */
 int door_app_part_next(struct door_app_request *req, struct door_app_part *part);
@@ -582,7 +582,7 @@ int door_app_part_next(struct door_app_request *req, struct door_app_part *part)
  * Reads from the part, as it comes.
  *
  * Blocks:  until something has come.
- * Returns: how many bytes, at most len; 0 at the part's end, and if there is no
+ * Returns: the number of bytes, at most len; 0 at the part's end, or if there is no
  *          part; or -1.
  * Errors:  those of door_app_part_next().
  * Threads: the request's.
@@ -591,11 +591,12 @@ ssize_t door_app_part_read(struct door_app_request *req, void *buf, size_t len);
 
 /*
  * The value of the first cookie of that name, without quotes.  Over HTTP/1.1, httpd joins
- * two Cookie fields by ", ".  What follows that and looks like a cookie is taken as one,
- * if there is no other of its name and the name does not begin with __Host- or __Secure-.
+ * two Cookie fields by ", ".  So what follows ", " and looks like a cookie counts as one if
+ * there is no other cookie of that name and the name does not begin with __Host- or
+ * __Secure-.
  *
  * Owner:   the request.
- * Returns: the value, or NULL: there is none, or ENOMEM.
+ * Returns: the value, or NULL if there is none, or with ENOMEM.
  * Threads: the request's.
  */
 const char *door_app_cookie(const struct door_app_request *req, const char *name);
@@ -605,7 +606,8 @@ const char *door_app_cookie(const struct door_app_request *req, const char *name
  * ones of RFC 3986.
  *
  * Owner:   the request.
- * Returns: the text, or NULL: ENOMEM; EBADMSG decoding found a NUL.
+ * Returns: the text, or NULL with ENOMEM, or with EBADMSG if the decoded text would
+ *          contain a NUL.
  * Threads: the request's.
  */
 const char *door_app_percent_decode(struct door_app_request *req, const char *text);
@@ -615,15 +617,14 @@ const char *door_app_percent_encode(struct door_app_request *req, const char *te
  * The number that mod_unique_id gave the request.
  *
  * Owner:   the request.
- * Returns: it, or NULL if that module is not there.
+ * Returns: the number as a text, or NULL if httpd does not have that module.
  * Threads: the request's.
  */
 const char *door_app_request_id(struct door_app_request *req);
 
 /*
- * Memory that is freed when the request ends, aligned for anything.  In a build of the
- * library with AddressSanitizer, whoever reads or writes beyond its end, or later, is
- * reported.
+ * Memory that is freed when the request ends, aligned for any type.  A build of the library
+ * with AddressSanitizer reports accesses beyond its end, and after the request.
  *
  * Returns: len bytes, or NULL with ENOMEM.
  * Threads: the request's.
@@ -633,27 +634,27 @@ void *door_app_alloc(struct door_app_request *req, size_t len);
 /* What door_app_client_gone() knows. */
 enum {
     DOOR_APP_CLIENT_HERE = 0,
-    DOOR_APP_CLIENT_MAYBE_GONE = 1, /* it has ended its side; it may still read */
+    DOOR_APP_CLIENT_MAYBE_GONE = 1, /* it has closed its sending side, but may still read */
     DOOR_APP_CLIENT_GONE = 2
 };
 
 /*
- * Tells a handler that only computes whether anybody waits for it.  Asks httpd
- * ten times in a second at most, so it may be called in every round of a loop.
+ * Tells a handler that only computes whether its client still waits.  It asks httpd at
+ * most ten times a second, so it may be called in every round of a loop.
  *
- * Blocks:  until httpd, which waits for nobody meanwhile, has answered.
- * Returns: DOOR_APP_CLIENT_HERE, which is 0, if nothing else is known;
- *          DOOR_APP_CLIENT_MAYBE_GONE, DOOR_APP_CLIENT_GONE.
+ * Blocks:  until httpd has answered, which does not wait for the client.
+ * Returns: DOOR_APP_CLIENT_GONE, DOOR_APP_CLIENT_MAYBE_GONE, or DOOR_APP_CLIENT_HERE,
+ *          which is 0, if nothing else is known.
  * Threads: the request's.
  */
 int door_app_client_gone(struct door_app_request *req);
 
 /*
- * Tells a handler that goes on for long, such as one that sends events, that the
- * application was told to end, by SIGTERM or because another process replaces it: it
- * should come to its end, as its client can ask the next process.
+ * Tells a handler that runs for long, such as one that sends events, that the
+ * application was told to end, by SIGTERM or because another process replaces it.  The
+ * handler should return soon; its client can ask the next process.
  *
- * Returns: 1 if it was told, otherwise 0.
+ * Returns: 1 if the application was told to end, otherwise 0.
  * Threads: the request's.
  */
 int door_app_stopping(const struct door_app_request *req);
@@ -661,20 +662,20 @@ int door_app_stopping(const struct door_app_request *req);
 /*
  * A CGI/1.1 variable (RFC 3875) by its name: REQUEST_METHOD, QUERY_STRING,
  * REQUEST_URI, HTTP_ACCEPT ..., and what SetEnv and httpd's modules have set.
- * They are made when one is asked for.  A header becomes HTTP_* if its name has only
- * letters, digits and '-'.  Repeated ones are joined by ", ", cookies by "; ".
- * There is no HTTP_PROXY from a client, and HTTP_AUTHORIZATION only where
- * CGIPassAuth is on.
+ * The variables are made when one is first asked for.  A header becomes HTTP_* if its
+ * name has only letters, digits and '-'.  Repeated headers are joined by ", ", cookies
+ * by "; ".  A client's header Proxy never becomes HTTP_PROXY, and HTTP_AUTHORIZATION is
+ * set only where CGIPassAuth is on.
  *
  * Owner:   the request.
- * Returns: the value; or NULL with errno ENOENT if the variable is not set,
- *          ENOMEM if there was no room for them.
+ * Returns: the value; or NULL with errno ENOENT if the variable is not set, or
+ *          ENOMEM if there was no memory for the variables.
  * Threads: the request's.
  */
 const char *door_app_cgi(struct door_app_request *req, const char *name);
 
 /*
- * Steps through all CGI/1.1 variables, each once, in no certain order.  Start
+ * Steps through all CGI/1.1 variables, each once, in no particular order.  Start
  * with *position 0 and call again while it returns 1.
  *
  * Owner:   *name and *value are the request's.
@@ -688,27 +689,27 @@ int door_app_cgi_next(struct door_app_request *req, size_t *position, const char
 /* ---------------------------------------------------------------- the response */
 
 /*
- * Sets the response's status; it is 200 if this is never called.  As the page for
- * an error (ErrorDocument) a response has the error's status unless one is set
- * here, be it 200.
+ * Sets the response's status; it is 200 if this is never called.  When the response is
+ * the page for an error (ErrorDocument), it keeps the error's status unless a status is
+ * set here, even if that is 200.
  *
- * Errors:  EINVAL status is not in 200..599; the old one stays.  EALREADY, as
- *          with headers: the response has begun, by a flush or much writing.
+ * Errors:  EINVAL status is not in 200..599, and the old one stays; EALREADY a part of
+ *          the response was already sent, by a flush or because it is long.
  * Threads: the request's.
  */
 int door_app_status(struct door_app_request *req, int status);
 
 /*
  * Sets a response header, in place of all of that name that were set before; upper and
- * lower case are the same.  NULL as value only removes them.  door_app_header_add() adds
- * one beside them, as for Set-Cookie or Link.  httpd takes no response with more than
- * DOOR_APP_FIELDS_MAX headers, or more than DOOR_APP_HEADERS_MAX bytes of them: its client
- * gets a 502.
+ * lower case are the same.  A value of NULL only removes them.  door_app_header_add() adds
+ * another header of the same name, as for Set-Cookie or Link.  httpd accepts no response
+ * with more than DOOR_APP_FIELDS_MAX headers, or more than DOOR_APP_HEADERS_MAX bytes of
+ * them: its client gets a 502.
  *
  * Owner:   name and value are copied.
- * Errors:  EINVAL name is no token of HTTP, or value has a CR, LF or another
- *          control character in it; EALREADY; ENOMEM.  On an error nothing has
- *          changed.
+ * Errors:  EINVAL name is no token of HTTP, or value contains a control character such
+ *          as CR or LF; EALREADY as door_app_status(); ENOMEM.  After an error nothing
+ *          has changed.
  * Threads: the request's.
  */
 int door_app_header_set(struct door_app_request *req, const char *name, const char *value);
@@ -726,16 +727,16 @@ int door_app_content_type(struct door_app_request *req, const char *type);
 
 /*
  * Appends len bytes to the response's body.  Up to 64 KiB stay in memory until
- * the handler returns; what is more goes to the client meanwhile, with the
- * headers in front.  While httpd sends, up to 256 KiB more are taken: an error
- * may be told by a later call than the one that wrote what is lost.
+ * the handler returns.  A longer body is sent while the handler runs, with the headers
+ * in front.  While httpd sends, up to 256 KiB more are accepted, so an error may be
+ * returned by a later call than the one whose bytes were lost.
  *
  * Owner:   data is copied.
  * Blocks:  while the client does not read what was sent.
- * Errors:  EPIPE the client is gone; ETIMEDOUT it was too slow; EMSGSIZE there is
- *          a Content-Length, and less room in it: what fits was taken; ENOMEM.
- *          After EPIPE, ETIMEDOUT and ENOMEM the response is lost, and all that
- *          follows fails likewise.
+ * Errors:  EPIPE the client is gone; ETIMEDOUT the client was too slow; EMSGSIZE the
+ *          body exceeds its Content-Length, and only what fits was taken; ENOMEM.
+ *          After EPIPE, ETIMEDOUT and ENOMEM the response is lost, and all later calls
+ *          fail in the same way.
  * Threads: the request's.
  */
 int door_app_write(struct door_app_request *req, const void *data, size_t len);
@@ -751,8 +752,8 @@ int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_
 
 /*
  * Appends text to the response's body so that it is text there: with &, <, >
- * and quotes escaped, for HTML's content and quoted attributes; as a string of
- * JSON, in quotes (null if text is NULL).  It should be UTF-8.
+ * and quotes escaped, for HTML content and quoted attributes; or as a JSON string
+ * in quotes (null if text is NULL).  The text should be UTF-8.
  *
  * Blocks:  like door_app_write().
  * Errors:  those of door_app_write().
@@ -762,28 +763,28 @@ int door_app_write_html(struct door_app_request *req, const char *text);
 int door_app_write_json(struct door_app_request *req, const char *text);
 
 /*
- * Sends the client elsewhere.  (A Location that begins with '/', set without a
- * status, is something else: httpd serves that path in the request's place.)
+ * Redirects the client to location.  (A header Location that begins with '/' and is set
+ * without a status is something else: httpd serves that path instead.)
  *
- * Errors:  EINVAL status is not 301, 302, 303, 307 or 308, or location is no
- *          header's value; and those of door_app_header_set().
+ * Errors:  EINVAL status is not 301, 302, 303, 307 or 308, or location is NULL; and
+ *          those of door_app_header_set().
  * Threads: the request's.
  */
 int door_app_redirect(struct door_app_request *req, int status, const char *location);
 
 /*
- * Throws away what the handler has set and written, so that it can begin anew.  What
- * hooks (door_app_before()) had set before the handler stays, and so do log fields.  In a
- * hook, it throws away what that hook has set and written.
+ * Throws away what the handler has set and written, so that it can begin again.  What
+ * hooks (door_app_before()) have set before the handler stays, and so do log fields.  In a
+ * hook, this throws away what that hook has set and written.
  *
- * Errors:  EALREADY something was sent, by a flush or much writing; ECANCELED
- *          door_app_fail() was called; ENOMEM.  Nothing has changed then.
+ * Errors:  EALREADY as door_app_status(); ECANCELED door_app_fail() or door_app_abort() was
+ *          called; ENOMEM.  Nothing has changed then.
  * Threads: the request's.
  */
 int door_app_reset(struct door_app_request *req);
 
 /*
- * Begins anew (door_app_reset()) and answers with an error: with the application's
+ * Begins again (door_app_reset()) and answers with an error: with the application's
  * page for the status (door_app_error_page()), or with text as a line.
  *
  * Owner:   text is copied.
@@ -798,15 +799,15 @@ int door_app_refuse(struct door_app_request *req, int status, const char *text);
  * or NULL.
  *
  * Owner:   all texts are copied.
- * Errors:  EINVAL name or value has what RFC 6265 does not allow (encode it);
- *          and those of door_app_header_add().
+ * Errors:  EINVAL name or value contains characters that RFC 6265 does not allow (encode
+ *          them); and those of door_app_header_add().
  * Threads: the request's.
  */
 int door_app_cookie_set(struct door_app_request *req, const char *name, const char *value,
                         const char *attributes);
 
 /*
- * What content a file is, by the last extension of its name.
+ * The media type of a file, by the last extension of its name.
  *
  * Returns: a media type, "application/octet-stream" if it is not known; static.
  * Threads: any.
@@ -817,16 +818,16 @@ const char *door_app_type_of(const char *file);
  * Sends what there is so far, headers and body, to the client now.
  *
  * Blocks:  like door_app_write().
- * Errors:  those of door_app_write(); ENOTSUP httpd does not offer it: it goes
+ * Errors:  those of door_app_write(); ENOTSUP the caller does not offer it: all is sent
  *          when the handler returns.
  * Threads: the request's.
  */
 int door_app_flush(struct door_app_request *req);
 
 /*
- * Gives the response up: there is no way to complete it.  If some of it has gone, the
- * client sees that something is missing; otherwise it gets a 502.  All that follows fails
- * with ECANCELED.
+ * Gives the response up: there is no way to complete it.  If a part of it was sent, the
+ * client notices that something is missing; otherwise it gets a 502.  All later calls that
+ * write fail with ECANCELED.
  *
  * Threads: the request's.
  */
@@ -835,21 +836,22 @@ void door_app_fail(struct door_app_request *req);
 /*
  * Appends what is read from a descriptor: len bytes from offset of a regular
  * file (len -1: to its end), or everything that comes from a pipe or a socket,
- * until it ends (offset 0, len -1).  httpd reads it; where it can, it uses
- * sendfile(2).  It need not be able to open the file itself.
+ * until it ends (offset 0, len -1).  httpd reads the descriptor, with sendfile(2) where
+ * possible.  httpd need not have the permission to open the file.
  *
- * Owner:   fd is the runtime's from then on; on an error it stays the caller's.
+ * Owner:   the runtime takes fd over; after an error it stays the caller's.
  *          The file must not change until the client has got it.
- * Blocks:  like door_app_write(), if another descriptor has been appended.
- * Errors:  EBADF; EINVAL neither kind, or no such part of the file; EMSGSIZE it
- *          is longer than Content-Length; and those of door_app_write().
+ * Blocks:  like door_app_write(), if another descriptor was appended before.
+ * Errors:  EBADF; EINVAL fd is no regular file, pipe or socket, or the file has no such
+ *          part; EMSGSIZE the body would exceed its Content-Length; and those of
+ *          door_app_write().
  * Threads: the request's.
  */
 int door_app_send_fd(struct door_app_request *req, int fd, off_t offset, off_t len);
 
 /*
- * Adds a trailer, sent behind the body to clients of HTTP/2; to others httpd
- * sends none.
+ * Adds a trailer, sent behind the body to clients of HTTP/2; httpd sends no trailers
+ * to others.
  *
  * Owner:   name and value are copied.
  * Errors:  EINVAL, ENOMEM as door_app_header_set().
@@ -859,20 +861,21 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
 
 /*
  * Sends the Link headers that are set so far in a 103 (Early Hints, RFC 8297),
- * now; they stay headers of the response.  httpd takes as many of one request, and as
- * long ones, all of them together, as headers of a response.
+ * now; they stay headers of the response.  All that a request sends in this way together
+ * has the limits of a response's headers.
  *
  * Blocks:  like door_app_write().
- * Errors:  EINVAL there are none, or too many; EALREADY; ENOTSUP; and those of door_app_write().
+ * Errors:  EINVAL there are no Link headers, or too many; EALREADY as door_app_status();
+ *          ENOTSUP as door_app_flush(); and those of door_app_write().
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);
 
 /*
- * Gives the response up: what follows fails with ECANCELED.  If nothing of it has been
- * sent the client gets a 502; otherwise it sees that something is missing.
+ * Gives the response up: all later calls that write fail with ECANCELED.  If nothing was
+ * sent yet, the client gets a 502; otherwise it notices that something is missing.
  *
- * Errors:  none but EINVAL, of a request that is over.
+ * Errors:  EINVAL the request is over, or another thread's.
  * Threads: the request's.
  */
 int door_app_abort(struct door_app_request *req);
@@ -880,10 +883,10 @@ int door_app_abort(struct door_app_request *req);
 /* ---------------------------------------------------------------- the log */
 
 /*
- * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  What
- * mod_door has launched finds it in httpd's error log at that level.  The
- * request's id is put in front; req may be NULL.  Keeps errno; %m works.  What
- * is beyond 4 KiB is cut off.
+ * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  If mod_door
+ * has launched the program, the line appears in httpd's error log at that level.  The
+ * line begins with the request's id; req may be NULL.  Keeps errno; %m works.  A line
+ * longer than 4 KiB is cut off.
  *
  * Blocks:  while stderr, if it is a pipe, is full.
  * Threads: any; with a request, the request's.
@@ -891,19 +894,19 @@ int door_app_abort(struct door_app_request *req);
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
     DOOR_APP_PRINTF(3, 4);
 
-#define DOOR_APP_LOG_FIELDS_MAX 32   /* of a request */
+#define DOOR_APP_LOG_FIELDS_MAX 32   /* fields of one request */
 #define DOOR_APP_LOG_NAME_MAX   64   /* bytes */
 #define DOOR_APP_LOG_VALUE_MAX  1024 /* bytes */
 
 /*
- * Gives a field to httpd's access log, where LogFormat has it as %{door-NAME}n; no
- * client gets it.  Also after the body has been written.  The last value of a name
- * counts.
+ * Gives a field to httpd's access log, where LogFormat has it as %{door-NAME}n.  It is not
+ * sent to the client.  It can be set even after the body was sent.  If a name is set again,
+ * the last value counts.
  *
  * Owner:   name and value are copied.
- * Errors:  EINVAL the name is empty, has other characters than a header's or is too
- *          long, the value has control characters or is too long; ENOSPC there are
- *          as many already; ENOMEM.
+ * Errors:  EINVAL the name is empty, too long, or no valid header name, or the value is too
+ *          long or contains control characters; ENOSPC there are DOOR_APP_LOG_FIELDS_MAX
+ *          others; ENOMEM.
  * Threads: the request's.
  */
 int door_app_log_field(struct door_app_request *req, const char *name, const char *value);
@@ -916,11 +919,11 @@ int door_app_log_field(struct door_app_request *req, const char *name, const cha
  * waits for that, and must not use the request meanwhile.  A thread borrows one request at
  * a time.
  *
- * Returns: door_app_lend() what door_app_borrow() takes, or NULL; door_app_borrow() 0, or
- *          -1.
- * Errors:  EINVAL the request is not this thread's; EBUSY the thread has a request, or
- *          is a server thread.
- * Threads: the request's; the one that borrows.
+ * Returns: door_app_lend() a pointer for door_app_borrow(), or NULL; door_app_borrow() 0,
+ *          or -1.
+ * Errors:  EINVAL the request is not this thread's; EBUSY the borrowing thread has a
+ *          request already, or is a server thread.
+ * Threads: door_app_lend() the request's; the others the thread that borrows.
  */
 void *door_app_lend(struct door_app_request *req);
 int door_app_borrow(void *lent);
@@ -929,16 +932,16 @@ void door_app_give_back(void);
 /*
  * Which server thread runs the request: a number from 1, never used again.
  *
- * Returns: it, or 0 if another thread runs the request, or none.
+ * Returns: the number, or 0 if the calling thread does not run the request.
  * Threads: the request's.
  */
 unsigned long door_app_thread_number(const struct door_app_request *req);
 
 /*
- * How many server threads exist that have run a request or a start hook.  The doors
- * keep a spare one that has not.
+ * How many server threads exist that have run a request or a start hook.  The doors may
+ * have another one that waits in reserve.
  *
- * Returns: how many.
+ * Returns: the number.
  * Threads: any.
  */
 unsigned long door_app_thread_count(void);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fail.h: how functions of the runtime end that fail.
+ * fail.h: how functions of the runtime fail.
  */
 #ifndef DOOR_APP_FAIL_H
 #define DOOR_APP_FAIL_H
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* For what a function returns that fails: -1, or NULL. */
+/* Set errno, and return what a failing function returns: -1, or NULL. */
 static inline int door_rt_fail(int error)
 {
     errno = error;

@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fields.c: names and values: what a header may be, lists of them, tables, and
- * how they stand in a message.  Knows neither requests nor responses.
+ * fields.c: names and values: which ones are valid in headers, lists and tables of
+ * them, and how they are read from and written to messages.  This file knows neither
+ * requests nor responses.
  */
 #include <stdint.h>
 #include <string.h>
@@ -36,7 +37,7 @@ int door_rt_is_type(const char *header, const char *type)
     return header != NULL && door_rt_is_name(type, header, strcspn(header, "; \t"));
 }
 
-/* Of RFC 9110's tchar; by hand because isalnum() asks the locale. */
+/* A tchar of RFC 9110.  isalnum() would depend on the locale. */
 static int is_token_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * files.c: a directory whose files clients may have.  A file is reached from the
- * directory's descriptor, one name after the other, and no name is followed that is a
- * link: nothing outside can be named.  httpd gets the open file, and what a client
- * has already, or wants a range of, httpd finds out from its headers.
+ * files.c: serves the files of a directory.  A file is opened from the directory's
+ * descriptor, one path component after the other, and symbolic links are not followed,
+ * so nothing outside the directory can be reached.  httpd gets the open file, and
+ * handles conditional requests and ranges.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,15 +24,15 @@
 
 /* ---------------------------------------------------------------- a path */
 
-/* Neither "." nor "..", nor what begins so: a name with a dot in front is nobody's business. */
+/* Names that begin with a dot are hidden, among them "." and "..". */
 static int is_shown(const char *name, size_t len)
 {
     return len > 0 && len <= NAME_MAX && name[0] != '.';
 }
 
 /*
- * Opens what path names below the directory top: a file, or a directory if it ends in a
- * '/'.  -1 with errno.  A name is not waited for, whatever it is.
+ * Opens the file at path below the directory top, or the directory if path ends in '/'.
+ * Returns -1 and errno if that fails.  Never blocks, even if the file is a FIFO.
  */
 static int open_below(int top, const char *path)
 {
@@ -62,7 +62,7 @@ static int open_below(int top, const char *path)
 
 /* ---------------------------------------------------------------- a response */
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT", whatever the locale. */
+/* "Sun, 06 Nov 1994 08:49:37 GMT", in any locale. */
 static void put_date(char *to, size_t cap, time_t when)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
@@ -88,7 +88,7 @@ static int put_headers(struct door_app_request *handle, const char *name, const 
     return door_app_header_set(handle, "ETag", text);
 }
 
-/* The file is httpd's then. */
+/* Takes fd over. */
 static void send_file(struct door_rt_request *req, int fd, const char *name, const struct stat *st)
 {
     struct door_app_request *handle = door_rt_handle(req);
@@ -99,7 +99,7 @@ static void send_file(struct door_rt_request *req, int fd, const char *name, con
     close(fd);
 }
 
-/* No such file; no right to read it is the same to a client. */
+/* Answers if there is no such file, or it may not be read; a client cannot tell these apart. */
 static void send_none(struct door_rt_request *req, int error)
 {
     if (error == EMFILE || error == ENFILE || error == ENOMEM)

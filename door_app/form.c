@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * form.c: names and values that a client sends: in the query, in a form's body
- * (application/x-www-form-urlencoded), in cookies.  They are decoded once, into
- * the request's memory.
+ * form.c: names and values that a client sends in the query, in a form's body
+ * (application/x-www-form-urlencoded), or in cookies.  Queries and forms are decoded
+ * once, into the request's memory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -83,7 +83,7 @@ int door_rt_refuse_body(struct door_app_request *handle, int error)
         door_app_refuse(handle, 415, "That is not how this form is sent");
     else if (error == ENOMEM)
         door_app_refuse(handle, 503, "Out of memory");
-    else if (error != ECONNRESET) /* then nobody reads it */
+    else if (error != ECONNRESET) /* after that, no client would get the answer */
         door_app_refuse(handle, 400, "The form cannot be read");
     return door_rt_fail(error);
 }
@@ -125,9 +125,9 @@ int door_app_form_next(const struct door_app_request *handle, size_t *position, 
 /* ---------------------------------------------------------------- cookies */
 
 /*
- * Whether two Cookie fields have become one here: httpd joins them by ", ".  A
- * cookie's value should have no comma (RFC 6265, 4.1.1), but some do: only what
- * looks like a cookie begins another one.
+ * Whether httpd has joined two Cookie fields at this place, by ", ".  A cookie's value should
+ * not contain a comma (RFC 6265, 4.1.1), but some do.  So it counts as a joint only if what
+ * follows looks like a cookie.
  */
 static int is_joint(const char *at)
 {
@@ -139,7 +139,7 @@ static int is_joint(const char *at)
     return len > 0 && at[2 + len] == '=';
 }
 
-/* Where the cookie ends that has this value. */
+/* The end of the cookie with this value. */
 static const char *value_end(const char *value)
 {
     const char *quote = *value == '"' ? strpbrk(value + 1, "\";") : NULL;
@@ -151,7 +151,7 @@ static const char *value_end(const char *value)
     return value;
 }
 
-/* Without blanks behind it and quotes around it. */
+/* A copy of the value, without blanks behind it and quotes around it. */
 static const char *cookie_value(struct door_rt_arena *arena, const char *text)
 {
     size_t len = (size_t)(value_end(text) - text);
@@ -163,7 +163,10 @@ static const char *cookie_value(struct door_rt_arena *arena, const char *text)
     return door_rt_copy(arena, text, len);
 }
 
-/* The value of the first cookie of that name in the field; at its start or behind ';', or behind a joint. */
+/*
+ * The value of the first cookie of that name in the field, or NULL.  behind_joint: looks only
+ * at cookies behind a joint; otherwise only at those at the beginning or behind ';'.
+ */
 static const char *find_cookie(const char *at, const char *name, int behind_joint)
 {
     size_t len = strlen(name);
@@ -181,13 +184,13 @@ static const char *find_cookie(const char *at, const char *name, int behind_join
     return NULL;
 }
 
-/* Browsers keep these for who may set them (RFC 6265bis): no other's value may pose as one. */
+/* Browsers restrict who may set these cookies (RFC 6265bis), so no other value may pass for one. */
 static int is_protected(const char *name)
 {
     return strncmp(name, "__Host-", 7) == 0 || strncmp(name, "__Secure-", 9) == 0;
 }
 
-/* In "a=b; name=value; c=d", and maybe in several fields, joined or not. */
+/* There may be several Cookie fields such as "a=b; name=value; c=d", joined or not. */
 const char *door_app_cookie(const struct door_app_request *handle, const char *name)
 {
     struct door_rt_request *req = door_rt_request(handle);
@@ -207,7 +210,7 @@ const char *door_app_cookie(const struct door_app_request *handle, const char *n
     return NULL;
 }
 
-/* A cookie's value has no blank, quote, comma, semicolon or backslash (RFC 6265, 4.1.1). */
+/* Whether text has no blank, quote, comma, semicolon or backslash (RFC 6265, 4.1.1). */
 static int is_cookie_text(const char *text)
 {
     for (; *text != '\0'; text++)

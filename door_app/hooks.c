@@ -1,11 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * hooks.c: what an application wants to have in each server thread, such as a connection.
- * A thread that does not get it takes no calls: threads that have theirs take them, and
- * those that lack it try again, one after the other, with a growing pause.  While nobody
- * has it, one of them stands in: it takes the calls, and has them refused.  What is to be
- * had nobody here knows, nor what a request is.
+ * hooks.c: the hooks that set up each server thread, with a connection, for example.
+ * A thread whose start hook has failed ("lacking") takes no calls; threads that have
+ * started take them.  Lacking threads try again, one after the other, with a growing
+ * pause.  While no thread has started, one lacking thread stands in: it takes the calls,
+ * and they are refused.  This file does not know what the hooks set up, nor what a
+ * request is.
  */
 #include "hooks.h"
 
@@ -24,35 +25,35 @@
 
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 1000
-#define CHECK_MS     10000 /* an idle thread is looked at as often */
+#define CHECK_MS     10000 /* how often an idle thread is checked */
 #define NS_PER_MS    1000000ll
 #define END          INT_MAX
 
-enum state { EVERY, SOME, NONE }; /* of the threads have what they want */
+enum state { EVERY, SOME, NONE }; /* of the threads have started */
 
 struct door_rt_hooks {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* on the monotonic clock */
-    unsigned holds;         /* the application's, the doors', and a thread's each */
+    unsigned holds;         /* references: of the application, the doors, and each thread */
     door_app_thread_start *start;
     door_app_thread_stop *stop;
     door_app_thread_check *check; /* or NULL */
     void *data;
     int is_closed;
-    unsigned running; /* hooks */
-    int is_watched; /* the doors have threads started */
+    unsigned running; /* hooks that run now */
+    int is_watched; /* the doors have the start hook run on new threads */
     unsigned idle_ms;
-    unsigned having, lacking;        /* threads that have been started; that cannot be */
-    unsigned restarting;             /* that have been, and will try at once */
-    int is_trying;                   /* one of these */
+    unsigned having, lacking;        /* threads that have started; whose start hook has failed */
+    unsigned restarting;             /* threads that have stopped, and will start at once */
+    int is_trying;                   /* a lacking thread runs its start hook now */
     struct door_rt_thread *stand_in; /* or NULL */
-    unsigned pause_ms;               /* between their tries; 0: nobody lacks anything */
-    int64_t retry_ns;
-    enum state told;
-    char why[256]; /* the last one failed */
+    unsigned pause_ms;               /* between tries of lacking threads; 0: there are none */
+    int64_t retry_ns;                /* when the next of these tries may be */
+    enum state told;                 /* the state that was printed last */
+    char why[256];                   /* why the last start hook failed */
 };
 
-static _Thread_local char reason[256]; /* of the start hook that fails; "": errno tells */
+static _Thread_local char reason[256]; /* of door_app_thread_failed(); "": errno is the reason */
 
 /* ------------------------------------------------ the application's side */
 
@@ -72,7 +73,7 @@ struct door_rt_hooks *door_rt_hooks_create(void)
     return hooks;
 }
 
-/* With the lock held, which it gives up. */
+/* With the lock held, which is released: drops a reference. */
 static void drop(struct door_rt_hooks *hooks)
 {
     unsigned holds = --hooks->holds;
@@ -95,7 +96,7 @@ void door_rt_hooks_close(struct door_rt_hooks *hooks)
     drop(hooks);
 }
 
-/* With the lock held, which they give up meanwhile. */
+/* With the lock held, which is released while the hook runs. */
 static void begin_hook(struct door_rt_hooks *hooks)
 {
     hooks->running++;
@@ -140,7 +141,7 @@ int door_app_thread_failed(const char *format, ...)
 
 /* ------------------------------------------------ what is told */
 
-/* With the lock held: one line for each change, whoever sees it. */
+/* With the lock held: prints one line for each change of the state. */
 static void tell(struct door_rt_hooks *hooks)
 {
     enum state state = hooks->lacking == 0 ? EVERY : hooks->having > 0 ? SOME : NONE;
@@ -162,7 +163,7 @@ static void tell(struct door_rt_hooks *hooks)
 
 /* ------------------------------------------------ one thread */
 
-/* With the lock held. */
+/* With the lock held, as for the next three functions. */
 static void lack_no_more(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     if (thread->is_lacking && --hooks->lacking == 0)
@@ -184,7 +185,7 @@ static void note_success(struct door_rt_hooks *hooks, struct door_rt_thread *thr
     hooks->having++;
     if (hooks->pause_ms > 0) {
         hooks->pause_ms = PAUSE_MIN_MS;
-        hooks->retry_ns = door_now_ns(); /* the next one */
+        hooks->retry_ns = door_now_ns(); /* the next lacking thread may try at once */
     }
     lack_no_more(hooks, thread);
 }
@@ -200,7 +201,7 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
         thread->lacking_since_ns = now_ns;
         hooks->lacking++;
     }
-    if (!was_first || hooks->pause_ms == 0) { /* several first ones count as one */
+    if (!was_first || hooks->pause_ms == 0) { /* first tries of several threads count as one */
         hooks->pause_ms = hooks->pause_ms == 0 ? PAUSE_MIN_MS : hooks->pause_ms * 2;
         if (hooks->pause_ms > PAUSE_MAX_MS)
             hooks->pause_ms = PAUSE_MAX_MS;
@@ -208,13 +209,13 @@ static void note_failure(struct door_rt_hooks *hooks, struct door_rt_thread *thr
     }
 }
 
-/* With the lock held, which it gives up meanwhile: 0 or -1. */
+/* With the lock held, which is released meanwhile: runs the start hook.  Returns 0 or -1. */
 static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     int is_first = !thread->is_lacking, error = 0;
 
     hooks->is_trying |= !is_first;
-    if (hooks->stand_in == thread) { /* another one may, this may take long */
+    if (hooks->stand_in == thread) { /* the hook may take long, so another thread stands in */
         hooks->stand_in = NULL;
         pthread_cond_broadcast(&hooks->changed);
     }
@@ -236,20 +237,20 @@ static int start(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     return error == 0 ? 0 : -1;
 }
 
-/* At once, if it is the thread's first try; later ones are made in turn. */
+/* A thread's first try is made at once; later ones are made one after the other. */
 static int may_try(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
     return !thread->is_lacking || (!hooks->is_trying && door_now_ns() >= hooks->retry_ns);
 }
 
-/* With the lock held: what the thread has is given back. */
+/* With the lock held, which is released meanwhile: runs the stop hook if the thread has started. */
 static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     if (!thread->is_hooked)
         return;
     thread->is_hooked = 0;
     hooks->having--;
-    pthread_cond_broadcast(&hooks->changed); /* it may have been the last one */
+    pthread_cond_broadcast(&hooks->changed); /* it may have been the last that had started */
     if (hooks->stop == NULL || hooks->is_closed)
         return;
     begin_hook(hooks);
@@ -257,7 +258,7 @@ static void stop(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     end_hook(hooks);
 }
 
-/* The same of a thread that will be started anew at once. */
+/* Stops a thread that will start again at once. */
 static void stop_to_restart(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     pthread_mutex_lock(&hooks->lock);
@@ -268,7 +269,7 @@ static void stop_to_restart(struct door_rt_hooks *hooks, struct door_rt_thread *
     pthread_mutex_unlock(&hooks->lock);
 }
 
-/* The thread ends. */
+/* When the thread ends. */
 static void leave(struct door_rt_thread *thread)
 {
     struct door_rt_hooks *hooks = thread->hooks;
@@ -285,7 +286,7 @@ static void leave(struct door_rt_thread *thread)
     drop(hooks);
 }
 
-/* From now on these are the thread's. */
+/* Makes these hooks the thread's own, with a reference. */
 static void enter(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     if (thread->hooks == hooks)
@@ -300,7 +301,7 @@ static void enter(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 
 /* ------------------------------------------------ before it takes calls */
 
-/* It lacks something, others have what there is to do, and it has waited for long. */
+/* Whether a lacking thread has waited so long that it can end, since others take the calls. */
 static int is_needless(const struct door_rt_hooks *hooks, const struct door_rt_thread *thread)
 {
     return hooks->idle_ms > 0 &&
@@ -327,7 +328,10 @@ static int left_ms(const struct door_rt_hooks *hooks)
                                                                    : 1;
 }
 
-/* With the lock held; see door_prepare_threads().  END: the thread is to end. */
+/*
+ * With the lock held: readies a thread for calls; returns what door_prepare_threads() wants, or
+ * END if the thread is to end.
+ */
 static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     for (;;) {
@@ -350,7 +354,7 @@ static int prepare(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
     }
 }
 
-/* The same of a thread that has been started, for which a call may wait. */
+/* The same for a thread that has started: runs the check.  A call may wait for this. */
 static int check(struct door_rt_hooks *hooks, struct door_rt_thread *thread)
 {
     int is_good = 1;
@@ -375,7 +379,7 @@ static int prepare_thread(void *data)
     int result;
 
     if (thread == NULL)
-        return PAUSE_MAX_MS; /* and its calls are refused for that reason */
+        return PAUSE_MAX_MS; /* no memory: calls on this thread are refused */
     enter(hooks, thread);
     if (thread->is_hooked && hooks->check != NULL)
         return check(hooks, thread);

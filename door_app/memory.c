@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * memory.c: the two kinds of memory that a server thread keeps from request to
- * request: an arena for what is small and a buffer for the response's body.
- * In ordinary running neither calls malloc().  Knows nothing of requests.
+ * request: an arena for small pieces, and a buffer for the response's body.  An
+ * ordinary request needs no malloc().  This file knows nothing of requests.
  */
 #include <errno.h>
 #include <stdalign.h>
@@ -17,8 +17,8 @@
 #include "memory.h"
 
 /*
- * In builds with AddressSanitizer what nobody has is out of bounds, and between blocks
- * there is always some of it.
+ * In builds with AddressSanitizer, memory of the arena that is not allocated is poisoned, and
+ * there is a piece of it behind each block.
  */
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_RED_ZONES 1
@@ -40,7 +40,7 @@
 #define CHUNK_MIN ((size_t)8 << 10)
 #define BODY_MIN  ((size_t)16 << 10)
 
-/* What goes back with the reply is made there, unless it is shorter than BODY_MIN. */
+/* Size of the door's result buffer, where a body that exceeds BODY_MIN is made. */
 #define RESULT_CAP (DOOR_RT_HEAD_ROOM + DOOR_RT_INLINE_MAX)
 
 struct door_rt_chunk {
@@ -120,7 +120,7 @@ char *door_rt_join(struct door_rt_arena *arena, ...)
     return joined;
 }
 
-/* Keeps one chunk: the newest, unless it was made for something huge. */
+/* Keeps the newest chunk, unless it is very large. */
 void door_rt_arena_reset(struct door_rt_arena *arena)
 {
     struct door_rt_chunk *kept = arena->chunks;
@@ -168,7 +168,7 @@ static int use_result_buffer(struct door_rt_buffer *buffer)
     return 0;
 }
 
-/* Doubles, so that a body written byte by byte is copied a constant number of times. */
+/* Doubles the size, so that each byte of a long body is copied only a few times on average. */
 static int grow_own(struct door_rt_buffer *buffer, size_t used, size_t more)
 {
     size_t cap = buffer->own_cap > 0 ? buffer->own_cap : BODY_MIN;
@@ -202,7 +202,7 @@ int door_rt_buffer_room(struct door_rt_buffer *buffer, size_t more)
     return grow_own(buffer, used, more);
 }
 
-/* The call whose result buffer it may have been is over. */
+/* The buffer may still point to the result buffer of an earlier call, which is gone. */
 void door_rt_buffer_reset(struct door_rt_buffer *buffer)
 {
     if (buffer->own_cap > DOOR_RT_KEEP_MAX)

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * message.c: makes the messages of a response out of what its handler has set and
- * written: one, or as many as it takes where the handler writes much or flushes.  The
- * head is put right in front of the body, where there is room for it, and the doors
- * get both as one piece that was never copied together.
+ * message.c: makes the messages of a response from what the handler has set and
+ * written: one message, or several if the handler writes much or flushes.  The head is
+ * written directly in front of the body, where room was left for it.  So the doors get
+ * both as one piece, and the body need not be copied.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static void put_number(struct door_wire_writer *writer, enum door_wire_type type
     door_wire_field(writer, type, "", 0, digits, (size_t)len);
 }
 
-/* Puts the number's digits before end; returns where they begin. */
+/* Writes the number's digits so that they finish before end.  Returns where they begin. */
 static char *put_digits(uint64_t number, char *end)
 {
     do {
@@ -32,7 +32,7 @@ static char *put_digits(uint64_t number, char *end)
     return end;
 }
 
-/* In every result, twice: to measure it, and to write it.  So by hand. */
+/* Every result has this field, and it is made twice, so printf() would cost too much. */
 static void put_served(struct door_wire_writer *writer, const struct door_rt_request *req)
 {
     char text[48];
@@ -44,7 +44,10 @@ static void put_served(struct door_wire_writer *writer, const struct door_rt_req
     door_wire_field(writer, DOOR_WIRE_SERVED, "", 0, begin, (size_t)(end - begin));
 }
 
-/* The head of a message; on the response door with the token, in the result who has served. */
+/*
+ * Writes the head of a message, and returns its length.  A message for the response door has
+ * the request's token; the final one has DOOR_WIRE_SERVED.
+ */
 static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind kind,
                           unsigned flags, int is_final, char *buf, size_t cap)
 {
@@ -77,7 +80,7 @@ static size_t encode_head(const struct door_rt_request *req, enum door_wire_kind
                          flags, req->thread->body.len);
 }
 
-/* Moves the body up if the head is one of the rare ones that find no room before it. */
+/* Returns where the head goes.  If the head is too long for its room, the body is moved. */
 static char *place_head(struct door_rt_buffer *body, size_t head_len)
 {
     size_t missing;
@@ -107,7 +110,7 @@ static int make_message(struct door_rt_request *req, enum door_wire_kind kind, u
     return 0;
 }
 
-/* A body of no declared type is text. */
+/* A body without a declared type is text. */
 static void default_type(struct door_rt_request *req)
 {
     if (door_rt_list_find(req->headers, "Content-Type") == NULL)
@@ -129,12 +132,12 @@ int door_rt_send(struct door_rt_request *req, unsigned flags)
         req->channel.failed = errno;
         return -1;
     }
-    req->is_begun = 1; /* if it fails, too, as far as this handler is concerned */
+    req->is_begun = 1; /* even if sending fails: httpd may have got it */
     req->file.fd = -1;
     return door_rt_channel_send(&req->channel, message, len, fd, flags);
 }
 
-/* The end of the response goes from the thread's own memory: that of the parts is given back. */
+/* Sends the last part, and waits for all.  The final message is made in the thread's own memory. */
 static void end_parts(struct door_rt_request *req)
 {
     int are_used = door_rt_channel_has_parts(&req->channel);
@@ -187,7 +190,7 @@ int door_app_early_hints(struct door_app_request *handle)
         return -1;
     if (req->channel.caller == NULL || req->is_begun)
         return door_rt_fail(req->channel.caller == NULL ? ENOTSUP : EALREADY);
-    for (int pass = 0; pass < 2; pass++) { /* to measure, and to write */
+    for (int pass = 0; pass < 2; pass++) { /* the first pass measures, the second writes */
         door_wire_begin(&writer, arg.data_ptr, arg.data_size);
         door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, req->part[DOOR_WIRE_TOKEN],
                         DOOR_WIRE_ID_LEN);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * message.h: a response on its way; message.c.
+ * message.h: the messages of a response; message.c.
  */
 #ifndef DOOR_APP_MESSAGE_H
 #define DOOR_APP_MESSAGE_H
@@ -9,14 +9,14 @@
 #include "request.h"
 
 /*
- * Sends what was written so far: 0, or -1 with errno.  Whatever it was, that is out
- * of the buffer then.  Without DOOR_WIRE_FLUSH what becomes of it may show later.
+ * Sends what was written so far, and empties the buffer in any case.  Returns 0, or -1 with
+ * errno.  Without DOOR_WIRE_FLUSH, an error may be noticed only later.
  */
 int door_rt_send(struct door_rt_request *req, unsigned flags);
 
 /*
- * The final message, whose body is in the thread's buffer, behind its head: 0 and
- * *message, *len, or -1 with errno.
+ * Makes the final message in the thread's buffer.  Returns 0 and sets *message and *len, or
+ * returns -1 with errno.
  */
 int door_rt_response(struct door_rt_request *req, char **message, size_t *len);
 

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * multipart.c: forms with files (multipart/form-data, RFC 7578), part by part
- * as they come: a file of any length passes through one buffer.
+ * multipart.c: forms with files (multipart/form-data, RFC 7578), read part by part
+ * as they come.  Even a long file passes through one small buffer.
  *
- * The body is a row of parts, each behind a delimiter: a line end, "--" and
- * the boundary.  The first delimiter has no line end in front: one is put into
- * the buffer before anything is read.
+ * The body is a sequence of parts, each behind a delimiter: a line end, "--" and the
+ * boundary.  The first delimiter has no line end, so one is put into the buffer before
+ * the body is read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,17 +21,17 @@
 #define BOUNDARY_MAX 70         /* RFC 2046, 5.1.1 */
 
 struct door_rt_multipart {
-    unsigned parts; /* begun so far */
+    unsigned parts; /* parts that have begun */
     int is_at_end;
     size_t delimiter_len;
     char delimiter[4 + BOUNDARY_MAX + 1];
-    char *start, *end; /* what was read and not used yet */
+    char *start, *end; /* bytes in buffer that were read and not used yet */
     char buffer[BUFFER_LEN];
 };
 
 /* ---------------------------------------------------------------- headers */
 
-/* Copies a value that may be quoted, as it is meant: where it ends. */
+/* Copies a value, without its quotes and backslashes if it is quoted.  Returns where it ends. */
 static const char *take_value(const char *from, char *to)
 {
     int is_quoted = *from == '"';
@@ -46,7 +46,7 @@ static const char *take_value(const char *from, char *to)
     return from;
 }
 
-/* The parameter's value in "form-data; name=\"a\"; x=y", decoded; or NULL. */
+/* The value of a parameter in a header such as "form-data; name=\"a\"; x=y", or NULL. */
 static const char *parameter(struct door_rt_arena *arena, const char *header, const char *name)
 {
     char *value = door_rt_alloc(arena, strlen(header) + 1);
@@ -109,7 +109,7 @@ static size_t available(const struct door_rt_multipart *m)
     return (size_t)(m->end - m->start);
 }
 
-/* More bytes behind those that there are; EBADMSG at the end. */
+/* Reads more bytes behind those in the buffer.  EBADMSG: the body has ended, or no room is left. */
 static int fill(struct door_app_request *handle, struct door_rt_multipart *m)
 {
     ssize_t got;
@@ -126,7 +126,7 @@ static int fill(struct door_app_request *handle, struct door_rt_multipart *m)
     return got > 0 ? 0 : door_rt_fail(EBADMSG);
 }
 
-/* How many bytes from start on belong to the part; 0: the delimiter is next; or -1. */
+/* How many bytes from start on belong to the part; 0 if the delimiter is next; or -1. */
 static ssize_t content_len(struct door_app_request *handle, struct door_rt_multipart *m)
 {
     for (;;) {
@@ -134,14 +134,14 @@ static ssize_t content_len(struct door_app_request *handle, struct door_rt_multi
 
         if (delimiter != NULL)
             return delimiter - m->start;
-        if (available(m) >= m->delimiter_len) /* of which the last may begin a delimiter */
+        if (available(m) >= m->delimiter_len) /* the last bytes may be the beginning of one */
             return (ssize_t)(available(m) - m->delimiter_len + 1);
         if (fill(handle, m) == -1)
             return -1;
     }
 }
 
-/* What stands behind a delimiter: "--" at the end, otherwise a line end and headers. */
+/* Reads what is behind a delimiter: "--" at the end, otherwise a line end and headers. */
 static int begin_part(struct door_app_request *handle, struct door_rt_request *req,
                       struct door_rt_multipart *m, struct door_app_part *part)
 {
@@ -157,7 +157,7 @@ static int begin_part(struct door_app_request *handle, struct door_rt_request *r
     }
     if (++m->parts > DOOR_APP_FIELDS_MAX)
         return door_rt_fail(E2BIG);
-    /* Two line ends in a row; the first may be the delimiter's own: no headers. */
+    /* Headers end with two line ends.  Without headers, the first is the delimiter's own. */
     while ((end = memmem(m->start, available(m), "\r\n\r\n", 4)) == NULL &&
            available(m) <= HEADERS_MAX)
         if (fill(handle, m) == -1)

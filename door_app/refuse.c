@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * refuse.c: answers that say what is wrong: by the application's own page for the
- * status, or a line of text.  What a handler has begun is thrown away first.
+ * refuse.c: answers with an error: with the application's own page for the status, or a
+ * line of text.  door_app_refuse() first throws away what the handler has written.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ int door_app_reset(struct door_app_request *handle)
         return -1;
     if (req->is_begun)
         return door_rt_fail(EALREADY);
-    if (req->channel.failed == ECANCELED) /* it is given up */
+    if (req->channel.failed == ECANCELED) /* the response was given up */
         return door_rt_fail(ECANCELED);
     if (door_rt_list_copy(&req->thread->arena, &req->headers, req->kept.headers) == -1 ||
         door_rt_list_copy(&req->thread->arena, &req->trailers, req->kept.trailers) == -1)
@@ -57,7 +57,7 @@ int door_app_abort(struct door_app_request *handle)
     return 0;
 }
 
-/* A page that refuses, too, has no other. */
+/* While a page is made, there is no other: a page that refuses must not call pages again. */
 static const struct door_rt_page *find_page(const struct door_rt_request *req, int status)
 {
     const struct door_rt_page *page = req->is_refused ? NULL : req->pages;

@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * request.c: a request as its handler sees it.  Its head is a copy that
- * door_wire_read_copied() has checked whole.  CGI variables are cgi.c's, the body
- * is body.c's.
+ * door_wire_read_copied() has checked.  CGI variables are in cgi.c, the body in body.c.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -14,7 +13,7 @@
 #include "door_app.h"
 #include "request.h"
 
-/* Of a type that is repeated the first one counts, as with headers. */
+/* Of fields of the same type, the first counts, as with headers. */
 static void collect_parts(struct door_rt_request *req)
 {
     struct door_wire_reader reader = req->message;
@@ -37,7 +36,7 @@ static const char *part(const struct door_rt_request *req, enum door_wire_type t
     return req->part[type] != NULL ? req->part[type] : "";
 }
 
-/* The thread's, with nothing in it; or NULL. */
+/* The thread's request, emptied; or NULL if there is no memory. */
 static struct door_rt_request *clear(struct door_rt_thread *thread)
 {
     if (thread->req == NULL)
@@ -71,7 +70,7 @@ struct door_rt_request *door_rt_request_read(struct door_rt_thread *thread, cons
     collect_parts(req);
     req->channel.buffer = &thread->body;
     req->channel.token = req->part[DOOR_WIRE_TOKEN];
-    /* Joined now, so that door_app_path() cannot fail. */
+    /* The path is joined now, so that door_app_path() cannot fail. */
     req->path = door_rt_join(&thread->arena, part(req, DOOR_WIRE_SCRIPT_NAME),
                              part(req, DOOR_WIRE_PATH_INFO), NULL);
     if (req->path == NULL || door_rt_list_read(&thread->arena, req->message, DOOR_WIRE_TRAILER,

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * response.c: collects a response: its status, its headers, and its body, which
- * grows behind some head room in the thread's buffer, or a part's.  What is too much
- * to be collected message.c sends.  What a handler sets is checked here, so that a
- * mistake is the handler's to see; mod_door checks again and trusts nobody.
+ * grows in the thread's buffer, or in a part's memory, behind room for the head.
+ * message.c sends what is too long to be collected.  What a handler sets is checked
+ * here, so that the handler gets the error; mod_door checks everything again.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #include "message.h"
 #include "request.h"
 
-/* For what can be set only before the head has gone. */
+/* The request, unless the response's head was already sent. */
 static struct door_rt_request *not_begun(struct door_app_request *handle)
 {
     struct door_rt_request *req = door_rt_request(handle);
@@ -108,7 +108,7 @@ int door_app_log_field(struct door_app_request *handle, const char *name, const 
 
 /* ---------------------------------------------------------------- body */
 
-/* The body's whole length as the handler has announced it, or UINT64_MAX. */
+/* The body's length by the handler's Content-Length, or UINT64_MAX. */
 static uint64_t promised(const struct door_rt_request *req)
 {
     const char *digits = door_rt_list_find(req->headers, "Content-Length");
@@ -122,7 +122,7 @@ static uint64_t promised(const struct door_rt_request *req)
     return errno == 0 && *end == '\0' ? length : UINT64_MAX;
 }
 
-/* How much of len bytes the announced length leaves room for. */
+/* How many of len bytes the Content-Length has room for. */
 static size_t fitting(struct door_rt_request *req, size_t len)
 {
     uint64_t left = promised(req) - req->written;
@@ -153,8 +153,8 @@ static int collect(struct door_rt_request *req, const char *data, size_t len)
 }
 
 /*
- * Once there is too much to be collected, all goes in parts: as long as they may be,
- * unless httpd has nothing to do.
+ * Once there is too much to be collected, everything is sent in parts.  They are as long as
+ * they may be, but a shorter one is sent if httpd has nothing to send at the moment.
  */
 static int append_to_parts(struct door_rt_request *req, const char *data, size_t len)
 {
@@ -182,7 +182,7 @@ static int append(struct door_rt_request *req, const char *data, size_t len)
 {
     if (len == 0 || req->channel.no_body)
         return 0;
-    /* A file ends a message: what comes behind it needs another one. */
+    /* A message ends with its descriptor, so what comes behind that needs another message. */
     if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
         return -1;
     if (!door_rt_channel_has_parts(&req->channel) && len <= collected_max(req) - req->thread->body.len)

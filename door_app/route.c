@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * route.c: which handler answers: patterns by method and path, with parameters,
- * and prefixes.  Routes are fixed before the first request comes, so finding one
- * takes no lock.
+ * route.c: finds the handler for a request, by method and pattern, or by prefix.
+ * Routes do not change after the first request, so no lock is needed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,15 +17,15 @@
 
 /* ---------------------------------------------------------------- patterns */
 
-/* What "{name}" or "{name...}" stands for. */
+/* A "{name}" or "{name...}" in a pattern. */
 struct parameter {
-    const char *name; /* in the pattern */
-    size_t len;       /* of the name; 0: it is none */
-    int is_rest;      /* "...": all that is left of the path, slashes too */
-    size_t size;      /* of all of it in the pattern */
+    const char *name; /* points into the pattern */
+    size_t len;       /* of the name; 0: there is no parameter */
+    int is_rest;      /* "...": it matches the rest of the path, with slashes */
+    size_t size;      /* of the parameter in the pattern, with its braces */
 };
 
-/* What begins where pattern stands: it reaches up to a '/' or the end. */
+/* The parameter at the beginning of pattern, if it is a whole segment. */
 static struct parameter parameter_at(const char *pattern)
 {
     size_t len = pattern[0] == '{' ? strcspn(pattern + 1, "{}/") : 0;
@@ -41,7 +40,7 @@ static struct parameter parameter_at(const char *pattern)
     return parameter;
 }
 
-/* NULL, or what is wrong with a pattern. */
+/* What is wrong with a pattern, or NULL. */
 static const char *fault_of(const char *pattern)
 {
     if (pattern == NULL || *pattern != '/')
@@ -65,7 +64,10 @@ struct value {
     size_t len;
 };
 
-/* Whether path is as pattern says; unless name is NULL, *value is what its parameter stands for. */
+/*
+ * Whether path matches pattern.  Unless name is NULL, *value becomes what the parameter of that
+ * name has matched.
+ */
 static int is_match(const char *pattern, const char *path, const char *name, struct value *value)
 {
     while (*pattern != '\0') {
@@ -101,7 +103,7 @@ const char *door_app_param(const struct door_app_request *handle, const char *na
 
 /* ---------------------------------------------------------------- adding */
 
-/* With no method it is a prefix, of which len bytes count. */
+/* Adds a route.  If method is "", the first len bytes of path are a prefix. */
 static int add(struct door_app *app, const char *method, const char *path, size_t len,
                door_app_handler *handler, void *data)
 {
@@ -165,14 +167,14 @@ static int is_prefix_of(const struct door_rt_route *route, const char *path)
            (path[route->path_len] == '/' || path[route->path_len] == '\0');
 }
 
-/* GET's answers HEAD, too. */
+/* A handler for GET also answers HEAD. */
 static int is_method(const char *wanted, const char *method)
 {
     return strcmp(wanted, method) == 0 ||
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* The pattern's, or NULL; *is_known says whether there is one with another method. */
+/* The first matching pattern's route, or NULL.  *is_known: one with another method matches. */
 static const struct door_rt_route *find_pattern(const struct door_app *app, const char *method,
                                                 const char *path, int *is_known)
 {
@@ -197,7 +199,7 @@ static const struct door_rt_route *longest_prefix(const struct door_app *app, co
     return longest;
 }
 
-/* Adds a method, unless it is there: 0, or -1 with ENOMEM. */
+/* Adds a method to the list, unless it is there.  Returns 0, or -1 with ENOMEM. */
 static int allow(struct door_rt_arena *arena, const char **methods, const char *method)
 {
     size_t len = strlen(method);
@@ -213,7 +215,7 @@ static int allow(struct door_rt_arena *arena, const char **methods, const char *
     return *methods != NULL ? 0 : -1;
 }
 
-/* 405 with the methods that the path has: one field, as some clients look at the first alone. */
+/* 405 with the path's methods, in one Allow field, since some clients read only the first. */
 static void refuse_method(const struct door_app *app, struct door_rt_request *req, const char *path)
 {
     const char *methods = "";
@@ -249,7 +251,7 @@ int door_rt_redirect(struct door_rt_request *req, const char *path)
     return door_app_status(handle, 308);
 }
 
-/* The path with the slash at its end that it has not, or without the one that it has; or NULL. */
+/* The path without its slash at the end, or with one if it has none; or NULL. */
 static const char *other_slash(struct door_rt_request *req, const char *path)
 {
     size_t len = strlen(path);
@@ -259,7 +261,7 @@ static const char *other_slash(struct door_rt_request *req, const char *path)
     return len > 1 ? door_rt_join(&req->thread->arena, path, "/", NULL) : NULL;
 }
 
-/* Neither a pattern nor a prefix has the path. */
+/* Neither a pattern nor a prefix matches the path. */
 static void refuse_path(const struct door_app *app, struct door_rt_request *req, const char *path)
 {
     const char *other = other_slash(req, path);
@@ -272,7 +274,7 @@ static void refuse_path(const struct door_app *app, struct door_rt_request *req,
         door_rt_redirect(req, other);
 }
 
-/* Whether one of the hooks has answered.  Each keeps what those before it have set. */
+/* Runs the hooks.  Returns whether one has answered.  What a hook has set is kept after it. */
 static int is_answered(const struct door_app *app, struct door_rt_request *req)
 {
     const struct door_rt_hook *hook = app->hooks;

@@ -9,10 +9,13 @@
 #include "app.h"
 #include "request.h"
 
-/* Has the request's handler answer it, or says why there is none. */
+/* Runs the hooks and the request's handler, or answers why there is none. */
 void door_rt_route(const struct door_app *app, struct door_rt_request *req);
 
-/* Sends the client to another path of the application, with its query and method (308); or -1. */
+/*
+ * Redirects the client to another path of the application, with the same query and method
+ * (308).  Returns 0, or -1 and errno.
+ */
 int door_rt_redirect(struct door_rt_request *req, const char *path);
 
 #endif

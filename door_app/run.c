@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * run.c: an application's life: gives its door a name, waits to be told to
- * stop, and lets what runs come to its end.  Knows nothing of requests.
+ * run.c: an application's life: gives its door a name, waits until it is told to
+ * stop, and lets running calls end.  This file knows nothing of requests.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +28,12 @@
 #define DRAIN_TICK_NS    50000000L
 
 /*
- * A stop signal that follows another one sooner is the same: Linux tells a process
- * that its parent has ended (PR_SET_PDEATHSIG) when each of the parent's threads does.
+ * Stop signals within this time count as one: when a parent ends, Linux sends the signal of
+ * PR_SET_PDEATHSIG for each of the parent's threads.
  */
 #define STOP_ONCE_NS 1000000000LL
 
-/* A program need not destroy its application: so that leak checkers see it as in use. */
+/* Keeps leak checkers quiet: a program need not destroy its application. */
 static struct door_app *volatile last_run;
 
 static int complain(const char *path, const char *what, int error)
@@ -45,23 +45,22 @@ static int complain(const char *path, const char *what, int error)
 /* ---------------------------------------------------------------- to be told */
 
 /*
- * The stop signals are handled, not blocked: so that programs which a handler starts have
- * the signal mask and the dispositions that the application was started with, whatever it
- * starts them with.
+ * The stop signals are handled and not blocked.  So programs that a handler starts, by whatever
+ * function, get the signal mask and the dispositions that the application was started with.
  */
 static const int stop_signals[] = {SIGTERM, SIGINT};
 
 #define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
 
 static struct {
-    pid_t pid; /* who is told; not what it has forked */
-    sem_t told;
+    pid_t pid; /* of the application, not of a child that it has forked */
+    sem_t told; /* posted for each stop signal */
     _Atomic int is_listening, is_asked; /* told can be posted; door_app_stop() was called */
     struct sigaction before[STOP_SIGNALS];
-    sigset_t mask; /* before */
+    sigset_t mask; /* the signal mask before */
 } stop;
 
-/* In a forked child, or one that is about to become another program: as if it were that. */
+/* In a forked child, maybe before exec: restores the old disposition, and raises the signal. */
 static void pass_on(int signo)
 {
     for (size_t i = 0; i < STOP_SIGNALS; i++)
@@ -81,7 +80,7 @@ static void note_stop(int signo)
     errno = error;
 }
 
-/* A shell starts what runs in the background with SIGINT ignored: that stays so. */
+/* A shell starts background programs with SIGINT ignored, and then it stays ignored. */
 static void begin_listening(void)
 {
     struct sigaction action = {.sa_handler = note_stop, .sa_flags = SA_RESTART};
@@ -119,7 +118,7 @@ void door_app_stop(void)
         sem_post(&stop.told);
 }
 
-/* Whether there was another signal since. */
+/* Whether there was another stop signal since the last look. */
 static int was_told(void)
 {
     int count = 0;
@@ -131,18 +130,18 @@ static int was_told(void)
 
 /* ---------------------------------------------------------------- the door */
 
-/* An application has a few descriptors for each process that calls it. */
+/* An application needs a few descriptors for each process that calls it. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit); /* as it was, at the worst */
+        setrlimit(RLIMIT_NOFILE, &limit); /* if this fails, the old limit stays */
     }
 }
 
-/* O_EXCL, so that whatever has the name is neither opened nor waited for. */
+/* With O_EXCL, because opening an existing file could block. */
 static int make_placeholder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, PLACEHOLDER_MODE);
@@ -154,8 +153,8 @@ static int make_placeholder(const char *path)
 }
 
 /*
- * httpd tells how many threads there may be, if it has started the program, and keeps the
- * line of those who wait; the program may want fewer.
+ * If httpd has started the program, it sets the maximum of threads (the program may set a lower
+ * one), and keeps the line of waiting requests.
  */
 static void limit_threads(struct door_app *app, int door)
 {
@@ -169,16 +168,16 @@ static void limit_threads(struct door_app *app, int door)
     if (door_set_threads(door, max, app->thread_idle_ms) == 0 && is_told)
         app->line.is_elsewhere = 1;
     if (app->takes_turns)
-        door_take_turns(door); /* or there are more threads than are of use */
+        door_take_turns(door); /* else the doors would start useless threads */
     door_rt_hooks_watch(app->thread_hooks, door, app->thread_idle_ms);
 }
 
 void door_app_wait_turn(int is_waiting)
 {
-    door_wait_turn(is_waiting); /* -1: the system decides, or the thread is another one */
+    door_wait_turn(is_waiting); /* it may fail: on illumos, or if this is no server thread */
 }
 
-/* Its server threads have the mask with which door_app_run() was called. */
+/* The server threads inherit the signal mask with which door_app_run() was called. */
 static int create_door(struct door_app *app)
 {
     sigset_t now;
@@ -197,8 +196,8 @@ static int create_door(struct door_app *app)
 }
 
 /*
- * These three go on when a signal comes: a program may have some that come often, such as a
- * profiler's.
+ * These three functions try again after a signal: a program may get signals often, such as
+ * those of a profiler.
  */
 static int attach(int door, const char *path)
 {
@@ -248,7 +247,7 @@ static int open_door(struct door_app *app, const char *path)
     return door;
 }
 
-/* Is the door that path names now this one?  A successor may have taken the name over. */
+/* Whether path still leads to this door.  Another process may have taken the name over. */
 static int is_named(int door, const char *path)
 {
     struct door_info ours;
@@ -265,20 +264,21 @@ static int is_named(int door, const char *path)
 }
 
 /*
- * Waits until what runs has ended, or for another stop signal: 0 or -1.  Where the
- * doors do not tell of a call that was taken but has not entered the procedure, nor
- * of a reply that is still being handed over, a quiet tick must be followed by
- * another one: both take microseconds, mostly.
+ * Waits until running calls have ended.  Returns 0, or -1 after another stop signal.  On
+ * illumos, calls that a thread has taken but not begun, and replies that are being sent,
+ * cannot be counted.  Both mostly take microseconds, so there two quiet ticks in a row are
+ * needed.
  */
 static int drain(struct door_app *app, int door)
 {
     const struct timespec tick = {.tv_nsec = DRAIN_TICK_NS};
-    unsigned long long quiet_at = ~0ULL; /* how many calls there had been at a quiet tick */
+    unsigned long long quiet_at = ~0ULL; /* how many calls had ended at the last quiet tick */
     int64_t told_ns = door_now_ns();
 
     for (;;) {
         int running = door_running_calls(door);
-        unsigned long long ended = atomic_load(&app->ended); /* before started: equal, none runs */
+        /* Read before started: if they are equal, no call runs. */
+        unsigned long long ended = atomic_load(&app->ended);
 
         if (running <= 0 && ended == atomic_load(&app->started)) {
             if (running == 0 || quiet_at == ended)
@@ -293,7 +293,7 @@ static int drain(struct door_app *app, int door)
 
 static int close_door(struct door_app *app, int door, const char *path)
 {
-    int revoked = dup(door); /* door_revoke() closes the other one */
+    int revoked = dup(door); /* door_revoke() closes its own descriptor */
     int result;
 
     if (is_named(door, path) && detach(path) == -1)
@@ -308,7 +308,7 @@ static int close_door(struct door_app *app, int door, const char *path)
     return -1;
 }
 
-/* Where a supervisor waits for a byte once the door has its name; or -1. */
+/* The descriptor to which a byte is written once the door has its name; or -1. */
 static int ready_fd(void)
 {
     const char *text = getenv("DOOR_READY_FD");
@@ -317,15 +317,15 @@ static int ready_fd(void)
 
     if (text == NULL || sscanf(text, "%d%c", &fd, &rest) != 1)
         return -1;
-    /* Programs that this one starts neither have nor know it. */
+    /* Programs that this one starts must not have it. */
     unsetenv("DOOR_READY_FD");
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
-static _Atomic int supervisor_fd = -1; /* where one reads that has been told */
+static _Atomic int supervisor_fd = -1; /* for door_app_ask_replacement(); set by report_ready() */
 static _Atomic int has_asked;
 
-/* Unless the door has another name than the one that is waited for. */
+/* Reports that the door is ready, if it has the name that DOOR_PATH says. */
 static void report_ready(int fd, const char *path, const char *expected)
 {
     int is_expected = fd != -1 && expected != NULL && strcmp(expected, path) == 0;
@@ -340,7 +340,7 @@ static void report_ready(int fd, const char *path, const char *expected)
         close(fd);
 }
 
-/* write(2) to a pipe that nobody may read any more, without SIGPIPE. */
+/* Writes to a pipe whose reader may be gone, without getting a SIGPIPE. */
 static int tell(int fd)
 {
     const struct timespec now = {0};
@@ -376,7 +376,7 @@ int door_app_ask_replacement(void)
 
 static int serve(struct door_app *app, const char *path)
 {
-    const char *expected = getenv("DOOR_PATH"); /* requests may change the environment */
+    const char *expected = getenv("DOOR_PATH"); /* now: handlers may change the environment */
     int ready = ready_fd();
     int door = open_door(app, path);
 
@@ -405,7 +405,7 @@ int door_app_run(struct door_app *app, const char *path)
         return 1;
     }
     last_run = app;
-    /* Not lost if the program crashes; in a pipe stdio would keep it. */
+    /* So that a crash loses no lines: to a pipe, stdio would write only full buffers. */
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     raise_descriptor_limit();
     begin_listening();

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * serve.c: the door procedure: decode, route, run the handler, reply.  A reply
- * does not come back, so nothing is held across it but the thread's own state,
- * which the thread's next request finds again.
+ * serve.c: the door procedure: decode, route, run the handler, reply.
+ * door_return() does not return, so nothing is held across it but the thread's own
+ * state, which the thread's next request uses again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 #include "route.h"
 #include "serve.h"
 
-#define RETRY_AFTER "1" /* seconds; what a thread lacks is tried for as often */
+#define RETRY_AFTER "1" /* seconds; start hooks are tried again at least that often */
 
 /* ---------------------------------------------------------------- answers */
 
@@ -48,7 +48,7 @@ static void answer_plain(struct door_rt_answer *answer, unsigned status, const c
     answer->len += text_len;
 }
 
-/* What to say to a message that is no request, or cannot be run. */
+/* Answers a message that is no request, or cannot be run. */
 static void refuse(struct door_rt_answer *answer, int error)
 {
     switch (error) {
@@ -65,9 +65,10 @@ static void refuse(struct door_rt_answer *answer, int error)
 }
 
 /*
- * Finds the response door that the request names; fd came with it, or is -1.  Returns
- * 1; 0 if it is to come with the next try; -1 and errno if the request cannot be run, as
- * its handler could say nothing before its end.
+ * Finds the response door that the request names; fd came with the request, or is -1, and
+ * is taken over.  Returns 1 if the request can be run; 0 if httpd is to send the request
+ * again with the door; -1 and errno if the door cannot be kept, so that the handler could
+ * send nothing before its end.
  */
 static int find_caller(struct door_rt_request *req, int fd)
 {
@@ -85,7 +86,7 @@ static int find_caller(struct door_rt_request *req, int fd)
     return !is_offered || req->channel.caller != NULL;
 }
 
-/* A request whose caller has left while it stood in line is nobody's. */
+/* Whether the client still waits, for a request that has waited in line. */
 static int is_awaited(struct door_rt_request *req)
 {
     struct door_app_request *handle = door_rt_handle(req);
@@ -93,17 +94,17 @@ static int is_awaited(struct door_rt_request *req)
     return door_app_client_gone(handle) != DOOR_APP_CLIENT_GONE;
 }
 
-/* The thread lacks what the application wants it to have, and so do all others. */
+/* The start hook has failed on this thread, and on all others. */
 static void refuse_for_now(struct door_rt_request *req)
 {
     door_app_header_set(door_rt_handle(req), "Retry-After", RETRY_AFTER);
-    req->is_refused = 1; /* a page of the application's may need what the thread lacks */
+    req->is_refused = 1; /* no page of the application: it may need what the hook sets up */
     door_rt_refuse(req, 503, "The application cannot serve this now");
 }
 
 /*
- * The response, or the application's page for one that cannot be made: what httpd does
- * not hear of then is in the log.
+ * Makes the response or, if it cannot be made, the application's page for 500.  With the page,
+ * httpd does not get the error, so it is logged here.
  */
 static int respond(struct door_rt_request *req, struct door_rt_answer *answer)
 {
@@ -174,7 +175,7 @@ static void answer_status(struct door_app *app, struct door_rt_answer *answer)
     answer->len = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
 }
 
-/* The thread ends, maybe in the middle of a request: the application is told. */
+/* The thread ends, maybe in the middle of a request, which is counted as ended. */
 static void end_thread(struct door_rt_thread *thread)
 {
     if (thread->serving != NULL) {
@@ -192,7 +193,7 @@ static int is_status(const void *data, size_t len)
     return door_wire_read(&message, DOOR_WIRE_STATUS, data, len) == 0;
 }
 
-/* found is find_caller()'s. */
+/* found is the result of find_caller(). */
 static void answer_found(struct door_app *app, struct door_rt_thread *thread, int found,
                          struct door_rt_answer *answer)
 {
@@ -237,7 +238,7 @@ void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
 
 /* ---------------------------------------------------------------- the door */
 
-/* The first descriptor; there should be no other. */
+/* Returns the first descriptor, and closes others, which should not come. */
 static int take_descriptor(const door_desc_t *dp, uint_t n_desc)
 {
     int fd = -1;
@@ -265,7 +266,7 @@ void door_rt_serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, u
     atomic_fetch_add(&app->ended, 1);
     desc.d_data.d_desc.d_descriptor = answer.fd;
     door_return(answer.bytes, answer.len, &desc, answer.fd != -1);
-    /* Back here: the caller cannot take it, but may take why. */
+    /* door_return() comes back if the answer cannot be sent.  The errno may still be. */
     error = errno;
     if (answer.fd != -1)
         close(answer.fd);

@@ -14,15 +14,18 @@
 
 door_server_procedure_t door_rt_serve; /* the cookie is the struct door_app */
 
-/* What goes back to httpd. */
+/* The answer to httpd. */
 struct door_rt_answer {
     char *bytes; /* in the thread's memory, or in storage */
     size_t len;
-    int fd; /* goes with them, and is the receiver's then; or -1 */
+    int fd; /* sent along, and closed then; or -1 */
     char storage[256];
 };
 
-/* Answers one message, with which the descriptor fd came (or -1): runs the handler. */
+/*
+ * Answers one message, in most cases by running a handler.  fd came with the message (or is -1),
+ * and is taken over.
+ */
 void door_rt_answer(struct door_app *app, const void *data, size_t len, int fd,
                     struct door_rt_answer *answer);
 

@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * text.c: what handlers write, made safe for where it goes; what kind of
- * content a file is; the log.
+ * text.c: escapes text for HTML and JSON; media types of files; the log.
  */
 #include <errno.h>
 #include <limits.h>
@@ -18,18 +17,18 @@
 #include "memory.h"
 #include "request.h"
 
-/* What stands for the bytes that do not stand for themselves. */
+/* Replacements of the bytes that must be escaped. */
 static const char *const html[UCHAR_MAX + 1] = {
     ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;",
 };
 
-/* "<" too, so that it may stand in a <script>. */
+/* Also "<", so that the JSON may be inside a <script>. */
 static const char *const json[UCHAR_MAX + 1] = {
     ['"'] = "\\\"", ['\\'] = "\\\\",   ['\n'] = "\\n",
     ['\t'] = "\\t", ['<'] = "\\u003c", [0x7f] = "\\u007f",
 };
 
-/* In JSON no control character stands for itself either. */
+/* In JSON, control characters are escaped by their numbers. */
 static int write_replaced(struct door_app_request *req, const char *text,
                           const char *const *replacements)
 {
@@ -127,10 +126,10 @@ const char *door_app_request_id(struct door_app_request *req)
     return door_app_cgi(req, "UNIQUE_ID");
 }
 
-/* One line in one write(2), so that those of several threads do not mix. */
+/* One write(2) per line, so that the lines of several threads do not mix. */
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
 {
-    int error = errno; /* which looking for the id may change */
+    int error = errno; /* looking for the id may change it */
     const char *id = req != NULL ? door_app_request_id(req) : NULL;
     char line[4096];
     size_t len;
@@ -146,7 +145,7 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
         *at = ' ';
     strcat(line, "\n");
     if (write(STDERR_FILENO, line, strlen(line)) == -1)
-        errno = error; /* nobody to tell */
+        errno = error; /* the failure cannot be reported anywhere */
     errno = error;
 }
 

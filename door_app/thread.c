@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * thread.c: the state of a server thread, which holds the request that it runs:
- * made by the first one, freed when the thread ends.  The doors make and end the
- * threads; nothing here may assume that there are few, or that one lives long.
+ * thread.c: the state of a server thread, which contains the request that it runs.
+ * It is made for the thread's first call, and freed when the thread ends.  The doors
+ * make and end threads; there may be many of them, and they may be short-lived.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 
 static _Thread_local struct door_rt_thread *own; /* or NULL */
 
-/* To be told when a thread ends. */
+/* The key's destructor runs when a thread ends. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_error;
@@ -25,7 +25,7 @@ static _Atomic unsigned long last_number;
 static _Atomic unsigned long thread_count;
 static _Atomic unsigned long thread_max;
 
-/* Runs as the thread ends, which a handler may have done in mid-request. */
+/* Runs when the thread ends, maybe in the middle of a request: a handler may end its thread. */
 static void end_thread(void *state)
 {
     struct door_rt_thread *thread = state;
@@ -101,7 +101,7 @@ int door_app_borrow(void *lent)
     return 0;
 }
 
-/* A thread that has state of its own has not borrowed any. */
+/* Does nothing on a server thread, whose state is its own and not borrowed. */
 void door_app_give_back(void)
 {
     if (own != NULL && pthread_getspecific(key) != own)

@@ -45,7 +45,7 @@ const char *door_app_percent_decode(struct door_app_request *handle, const char 
     return copy != NULL && door_rt_decode(copy, 0) == 0 ? copy : NULL;
 }
 
-/* Each byte but the unreserved ones and those that stay. */
+/* Percent-encodes each byte but the unreserved ones and those in stay. */
 static char *encode(struct door_rt_request *req, const char *text, const char *stay)
 {
     char *encoded = req != NULL ? door_rt_alloc(&req->thread->arena, 3 * strlen(text) + 1) : NULL;
@@ -68,7 +68,7 @@ const char *door_app_percent_encode(struct door_app_request *handle, const char 
     return encode(door_rt_request(handle), text, "");
 }
 
-/* "//host" in front would be another host: "/.//host" is a path. */
+/* A URL that begins with "//" would name another host, so "/." is put in front. */
 const char *door_app_url(struct door_app_request *handle, const char *path)
 {
     struct door_rt_request *req = door_rt_request(handle);

@@ -7,9 +7,8 @@
 #define DOOR_APP_URL_H
 
 /*
- * Decodes text where it is.  A "%" without two digits stands for itself, as
- * browsers have it.  -1 with EBADMSG if a NUL would be inside, which no text of
- * C can hold.
+ * Decodes text in place.  A "%" without two hexadecimal digits is left as it is, as in
+ * browsers.  Returns 0, or -1 with EBADMSG if the result would contain a NUL.
  */
 int door_rt_decode(char *text, int plus_is_space);
 

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * wait.c: waits for the request's body and for a descriptor at once.  The body comes
- * on httpd's side, so httpd waits for both: the descriptor goes along with the call.
- * While there is nothing to come from there the waiting is done here.
+ * wait.c: waits for the request's body and for a descriptor at once.  The body arrives
+ * in httpd, so httpd waits for both, and gets the descriptor with the call.  If no more
+ * of the body can come, this process waits for the descriptor itself.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 
 #define NS_PER_MS 1000000
 
-/* httpd is asked again after so long: it would not wait for ever. */
+/* The longest wait that httpd is asked for at a time. */
 #define ASK_MS 60000
 
 struct until {
@@ -23,7 +23,7 @@ struct until {
     int64_t ns;
 };
 
-/* Milliseconds until then, rounded up; at most max. */
+/* Milliseconds until then, rounded up, but at most max. */
 static int left(const struct until *until, int max)
 {
     int64_t ns = until->ns - door_now_ns();
@@ -44,7 +44,7 @@ static int check_fd(int fd)
     return S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) ? 0 : door_rt_fail(EINVAL);
 }
 
-/* 1 if it can be read, or has ended; 0; or -1. */
+/* Waits for fd.  Returns 1 if it can be read or has ended, 0 if not, or -1. */
 static int wait_for_fd(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -55,7 +55,7 @@ static int wait_for_fd(int fd, int timeout_ms)
     return count;
 }
 
-/* What is ready now, or within the time. */
+/* What is ready now, or becomes ready within the time. */
 static int wait_once(struct door_rt_request *req, int fd, int timeout_ms)
 {
     int body = door_rt_body_is_at_hand(req);

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * wire.c: the codec of wire.h.  A reader's promise is made in one place: after
- * check_fields() has walked all fields, door_wire_next() only steps over what
- * is known to be there.  Knows nothing of HTTP; all lengths are compared with
- * what is left, never added to a position first, so none can wrap.
+ * wire.c: the codec of wire.h.  check_fields() checks all fields in one place, and
+ * after that door_wire_next() only steps over fields that are known to be valid.
+ * Lengths are compared with the bytes that are left, and never added to a position
+ * first, so no sum can overflow.  This file knows nothing of HTTP.
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 static_assert(sizeof(struct door_wire_head) == 32, "the head is 32 bytes on the wire");
 static_assert(sizeof(struct door_wire_field_head) == 8, "a field's head is 8 bytes on the wire");
 
-/* One below what the length field can say, so that SIZE_MAX is beyond it everywhere. */
+/* One less than the length field can say, so that SIZE_MAX exceeds it on all systems. */
 #define HEAD_LEN_MAX (UINT32_MAX - 1)
 
 static int fail(int error)
@@ -24,13 +24,13 @@ static int fail(int error)
     return -1;
 }
 
-/* A text of len bytes and its NUL at text: there, terminated, no NUL inside? */
+/* Whether a text of len bytes is at text, with a NUL behind it and none inside. */
 static int is_text(const char *text, size_t len, size_t available)
 {
     return available > len && memchr(text, '\0', len + 1) == text + len;
 }
 
-/* Bytes of the well-formed field at next, or 0 if none is there. */
+/* The size of the field at next, or 0 if it is not well-formed. */
 static size_t field_size(const char *next, size_t available)
 {
     struct door_wire_field_head head;
@@ -60,7 +60,7 @@ static int check_fields(const char *next, const char *end, uint32_t field_count)
     return next == end ? 0 : fail(EBADMSG);
 }
 
-/* Magic and version come first and stay where they are in every version. */
+/* In every version, magic and version have the same place at the beginning. */
 static int check_version(const void *data, size_t len)
 {
     struct {
@@ -191,7 +191,7 @@ void door_wire_field(struct door_wire_writer *w, enum door_wire_type type, const
     uint64_t size = sizeof(head) + (uint64_t)name_len + 1 + (uint64_t)value_len + 1;
     char *to;
 
-    /* The parts first: no sum wraps once each of them is known to be in bounds. */
+    /* Each part is checked first, so that no sum can overflow. */
     if (name_len > UINT16_MAX || value_len >= HEAD_LEN_MAX || w->len >= HEAD_LEN_MAX ||
         size > HEAD_LEN_MAX - w->len) {
         w->len = SIZE_MAX;

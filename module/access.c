@@ -2,11 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * access.c: applications that say whether requests may pass: DoorAuthenticator,
- * DoorAuthorizer, DoorAccessChecker, which are mod_fcgid's three roles; and the same as
+ * DoorAuthorizer and DoorAccessChecker, which are mod_fcgid's three roles; and the same as
  * a provider for mod_auth_basic and for Require.
  *
- * Who cannot be asked, or gives no answer, lets nobody in, whatever else may decide:
- * "...Authoritative Off" is about answers.  Knows nothing of doors: it is told who asks.
+ * If an application cannot be asked, or does not answer, nobody passes, even if other
+ * modules could decide: "...Authoritative Off" applies to answers only.  This file knows
+ * nothing of doors: it asks by means of the function that it was given.
  */
 #include <string.h>
 
@@ -31,7 +32,7 @@ APLOG_USE_MODULE(door);
 
 static const struct role {
     const char *name;
-    const char *apache_name; /* as mod_fcgid tells it */
+    const char *apache_name; /* the value of mod_fcgid's FCGI_APACHE_ROLE */
 } roles[MOD_DOOR_ROLES] = {
     [MOD_DOOR_AUTHENTICATOR] = {DOOR_WIRE_AUTHENTICATOR, "AUTHENTICATOR"},
     [MOD_DOOR_AUTHORIZER] = {DOOR_WIRE_AUTHORIZER, "AUTHORIZER"},
@@ -42,7 +43,7 @@ static mod_door_asker *ask;
 
 /* ---------------------------------------------------------------- answers */
 
-/* A field of the answer; whatever has no meaning here is not looked at. */
+/* Reads a field of the answer.  Fields that mean nothing here are ignored. */
 static apr_status_t read_field(const struct door_wire_field *field,
                                struct mod_door_question *question)
 {
@@ -83,7 +84,7 @@ apr_status_t mod_door_read_answer(request_rec *r, struct door_wire_reader messag
 
 /* ---------------------------------------------------------------- questions */
 
-/* What is said here of the request is what holds, but for whom it goes to. */
+/* The request's own configuration, except that the question goes to the guard's door. */
 static struct mod_door_config *config_for(request_rec *r, const struct mod_door_guard *guard)
 {
     struct mod_door_config *conf = apr_pmemdup(r->pool, mod_door_config_of(r), sizeof(*conf));
@@ -103,7 +104,10 @@ static int copy_variable(void *env, const char *name, const char *value)
     return 1;
 }
 
-/* OK and *passes, whose variables are the request's then; or an HTTP status. */
+/*
+ * Asks whether the request may pass.  Returns OK and sets *passes, or returns an HTTP status.
+ * If the request passes, it gets the variables of the answer.
+ */
 static int put_question(request_rec *r, const struct mod_door_guard *guard, int role,
                         const char *password, int *passes)
 {
@@ -135,7 +139,7 @@ static const struct mod_door_guard *guard_of(const request_rec *r, int role)
     return guard->path != NULL && *guard->path != '\0' ? guard : NULL;
 }
 
-/* What a hook returns. */
+/* Asks, and returns what the hook is to return. */
 static int decide(request_rec *r, const struct mod_door_guard *guard, int role,
                   const char *password)
 {
@@ -148,7 +152,7 @@ static int decide(request_rec *r, const struct mod_door_guard *guard, int role,
         return OK;
     if (guard->is_authoritative == 0)
         return DECLINED;
-    if (role != MOD_DOOR_ACCESS_CHECKER) /* which no other password would change */
+    if (role != MOD_DOOR_ACCESS_CHECKER) /* it does not see a password: a new one would not help */
         ap_note_auth_failure(r);
     return HTTP_UNAUTHORIZED;
 }
@@ -181,7 +185,10 @@ static int check_access(request_rec *r)
 
 /* ---------------------------------------------------------------- providers */
 
-/* An error would be no refusal where others are asked then. */
+/*
+ * Where httpd asks other modules after an error, an error is reported as a refusal, so that
+ * nobody passes.
+ */
 static authn_status check_password(request_rec *r, const char *user, const char *password)
 {
     const struct mod_door_guard *guard = guard_of(r, MOD_DOOR_AUTHENTICATOR);

@@ -13,12 +13,12 @@
 struct mod_door_app {
     const char *name;
     int row;                           /* on the board */
-    apr_uint32_t instances;            /* as many as are to be up */
-    struct app_definition *definition; /* NULL: it is wrong, what runs stays */
-    int is_told;                       /* the supervisor has that definition */
-    const char *output;                /* where what it prints goes; NULL: to the server's log */
-    int output_fd;                     /* that, or -1 */
-    int output_is_raw;                 /* as it prints it, not as httpd's logs are */
+    apr_uint32_t instances;            /* how many processes are to be up */
+    struct app_definition *definition; /* NULL: there is none to send; what runs stays as it is */
+    int is_told;                       /* the supervisor has been sent the definition */
+    const char *output;                /* output= of DoorApp; NULL: the server's error log */
+    int output_fd;                     /* the open output, or -1 */
+    int output_is_raw;                 /* lines are written as printed, not as log lines */
 };
 
 #endif

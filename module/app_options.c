@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * app_options.c: the options of DoorApp, one at a time.  What is looked up here
- * is what was written; whether there is such a program, user or directory is
- * needs.c's question.
+ * app_options.c: the options of DoorApp, one at a time.  This file checks only what
+ * is written in the configuration; needs.c checks whether the program, user or
+ * directory exists.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +174,10 @@ static const char *set_max_age(cmd_parms *cmd, struct said_app *app, const char 
     return mod_door_read_duration(value, &app->numbers.max_age_ns);
 }
 
-/* A file of its own for each such option; "yes" is none. */
+/*
+ * watch=PATH can be repeated, one file each.  A path must have a '/' in it, so that a wrong
+ * flag such as "yes" is not taken for a file.
+ */
 static const char *set_watch(cmd_parms *cmd, struct said_app *app, const char *value)
 {
     const char *path = ap_server_root_relative(cmd->pool, value);
@@ -229,7 +232,7 @@ static const struct {
     {"reload", set_reload},
 };
 
-/* Named as httpd's own directives for CGI are, and setrlimit(2)'s others likewise. */
+/* httpd has RLimitCPU, RLimitMEM and RLimitNPROC for CGI; the others are named like these. */
 static const struct {
     const char *name;
     int resource;
@@ -304,7 +307,7 @@ static const char *set_rlimit(cmd_parms *cmd, struct said_app *app, int index, c
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
 #define RLIMIT_COUNT (sizeof(rlimits) / sizeof(rlimits[0]))
 
-/* Options first, then limits: the number of that name, or -1. */
+/* The number of the option or limit, or -1: options are counted first, then limits. */
 static int find_option(const char *name)
 {
     apr_size_t i;
@@ -335,7 +338,7 @@ static const char *suggest(apr_pool_t *pool, const char *name)
     return mod_door_suggest(pool, name, names, "=");
 }
 
-/* A word that is no option: most often an argument of the program without its quotes. */
+/* The error for a word that is no option: often an argument of a program without quotes. */
 static const char *refuse(cmd_parms *cmd, const struct said_app *app, const char *word,
                           const char *name)
 {

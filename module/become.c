@@ -24,7 +24,7 @@
 
 APLOG_USE_MODULE(door);
 
-/* Numbers of the supervisor's descriptors; above them everything is closed. */
+/* Numbers of the supervisor's descriptors.  From FIRST_CLOSED_FD on, all are closed. */
 enum { CONTROL_FD = 3, REQUEST_FD, ALIVE_FD, LOG_FD, FIRST_CLOSED_FD };
 
 /* ------------------------------------------------------------- its log */
@@ -38,10 +38,10 @@ int mod_door_log_fd(const server_rec *s)
     return fd;
 }
 
-/* In one thread of the supervisor. */
+/* Writes a line to fd, or to the supervisor's log if fd is -1.  Only one thread calls it. */
 static void write_line(int level, const char *line, int fd, void *data)
 {
-    static apr_pool_t *pool; /* of a line */
+    static apr_pool_t *pool; /* cleared after each line */
     server_rec *s = data;
     server_rec host;
 
@@ -58,8 +58,8 @@ static void write_line(int level, const char *line, int fd, void *data)
 }
 
 /*
- * ErrorLog "syslog:FACILITY:TAG", as httpd reads it: what is missing is its own
- * default.  The strings live as long as the process.
+ * Opens the log of ErrorLog "syslog:FACILITY:TAG", with httpd's own defaults for missing
+ * parts.  openlog(3) keeps the tag's pointer, so the tag is never freed.
  */
 static void open_syslog(const char *name)
 {
@@ -82,7 +82,7 @@ static int is_syslog(const char *log_name)
     return !ap_cstr_casecmpn(log_name, "syslog", 6);
 }
 
-/* In the supervisor: httpd has opened its logs anew, which may be others. */
+/* Called in the supervisor when httpd has reopened its logs, which may be different ones now. */
 static void take_log(int level, const char *name, int fd, void *data)
 {
     server_rec *s = data;
@@ -114,7 +114,10 @@ static void place_descriptor(int from, int to)
         close(to);
 }
 
-/* httpd's name, which its lines in syslog begin with, lies in the arguments: it is copied before. */
+/*
+ * Sets the process's name.  httpd's own name, with which its syslog lines begin, lies in the
+ * memory that this overwrites, so it is copied first.
+ */
 static void take_name(server_rec *s, const char *parent_dir)
 {
     ap_server_argv0 = s->process->short_name = apr_pstrdup(s->process->pool, ap_server_argv0);
@@ -122,7 +125,10 @@ static void take_name(server_rec *s, const char *parent_dir)
                  apr_psprintf(s->process->pool, "mod_door supervisor: doors in %s", parent_dir));
 }
 
-/* The low numbers, and nothing above them.  Returns whether there is a file to log to. */
+/*
+ * Moves the descriptors to their low numbers and closes all above.  Returns whether there is
+ * a file to log to.
+ */
 static int place_descriptors(const struct supervisor_start *from, int log)
 {
     int null_fd = open("/dev/null", O_RDWR);
@@ -148,7 +154,7 @@ _Noreturn void mod_door_become_supervisor(server_rec *s, const struct supervisor
     apr_os_file_t number = LOG_FD;
     int has_file;
 
-    closelog(); /* syslog(3) opens its socket again, and is not surprised by what has its number */
+    closelog(); /* the number of syslog(3)'s socket will be another descriptor's */
     has_file = place_descriptors(from, mod_door_log_fd(s));
     take_name(s, from->runtime_parent);
     if (!has_file && s->error_fname != NULL && is_syslog(s->error_fname))

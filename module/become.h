@@ -10,12 +10,12 @@
 
 #include "supervisor.h"
 
-/* The descriptor of the server's error log, or -1: it is none, or syslog. */
+/* The descriptor of the server's error log, or -1 if it has none or logs to syslog. */
 int mod_door_log_fd(const server_rec *s);
 
 /*
- * from: what httpd's parent knows: the three descriptors, whatever their numbers, parent,
- * board, calls, ledger and runtime_parent.  Every other descriptor is closed.
+ * Runs the supervisor in this process.  The caller sets in from the three descriptors, parent,
+ * board, calls, ledger and runtime_parent.  All other descriptors but the log are closed.
  */
 _Noreturn void mod_door_become_supervisor(server_rec *s, const struct supervisor_start *from);
 

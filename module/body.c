@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * body.c: the request's body: what of it goes along with the call, what the
- * application reads later, and what becomes of the rest.  Nothing is read
- * ahead of the application beyond what fits into one call.  What httpd's input
- * filters would answer to a body that they refuse is kept for the handler to
- * answer.  Knows nothing of doors and messages.
+ * body.c: the request's body: which part goes along with the call, what the
+ * application reads later, and what happens to the rest.  Nothing is read ahead
+ * of the application beyond what fits into one call.  When an input filter of
+ * httpd refuses a body, the HTTP status of its answer is kept for the handler.
+ * This file knows nothing of doors and messages.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,22 +21,22 @@
 #include "body.h"
 
 /*
- * How long a short body is waited for, which most clients send right behind the
- * head: an application's thread should not have to.  One that waits for the
- * response before it sends the rest loses no more than this.
+ * How long to wait for a short body.  Most clients send it right behind the head, and
+ * then no thread of the application has to wait for it.  A client that waits for the
+ * response before it sends the rest loses only this time.
  */
 #define SHORT_BODY_WAIT_MS 100
 
-/* How much is read to see whether there is something; it stays to be read. */
+/* How much is read to find out whether there is something.  It stays in the brigade. */
 #define LOOK_LEN (8 * 1024)
 
-/* What is shorter is copied: that costs less than pieces do. */
+/* A shorter body is copied: that costs less than pieces do. */
 #define PIECES_FROM (16 * 1024)
 
-/* What input filters are shown of a body, so that they say what it is. */
+/* How much mod_door_body_show() reads. */
 #define SHOWN_LEN 8192
 
-/* An unread rest up to this long is read and dropped, so that the connection can go on. */
+/* An unread rest up to this length is read and dropped, so that the connection can stay open. */
 #define DISCARD_MAX (64 * 1024)
 
 int mod_door_body_init(request_rec *r, struct mod_door_body *body)
@@ -66,10 +66,10 @@ static apr_status_t note_error(struct mod_door_body *body, apr_status_t error)
 }
 
 /*
- * An output filter that is there while a body is read.  httpd's HTTP_IN answers a
- * body over LimitRequestBody, or a broken chunk, by itself: it passes an error
- * bucket and an EOS to the output filters, whatever has gone there before; other
- * input filters do the same.  Such an answer is taken away and noted.
+ * An output filter that is in place while a body is read.  httpd's HTTP_IN answers a
+ * body over LimitRequestBody, or a broken chunk, by itself: it passes an error bucket
+ * and an EOS to the output filters, even if a response has begun.  Other input filters
+ * do the same.  This filter removes such an answer and notes its status.
  */
 static apr_status_t catch_answer(ap_filter_t *f, apr_bucket_brigade *bb)
 {
@@ -91,7 +91,7 @@ static ap_filter_rec_t catcher = {
     .ftype = AP_FTYPE_RESOURCE,
 };
 
-/* Others may have put filters before or behind it. */
+/* Searches the list, since filters may have been added before or behind this one. */
 static void unlink_filter(ap_filter_t **at, const ap_filter_t *filter)
 {
     while (*at != NULL && *at != filter)
@@ -100,11 +100,11 @@ static void unlink_filter(ap_filter_t **at, const ap_filter_t *filter)
         *at = filter->next;
 }
 
-/* What the filters have; into the empty brigade. */
+/* Reads from the input filters into the body's brigade, which is empty. */
 static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_type_e block,
                          apr_size_t len)
 {
-    /* Of no request: ap_pass_brigade() would note that this one's response has ended. */
+    /* Without a request: otherwise ap_pass_brigade() would set its eos_sent at the filter's EOS. */
     ap_filter_t filter = {
         .frec = &catcher, .ctx = body, .next = r->output_filters, .c = r->connection};
     apr_status_t error;
@@ -122,12 +122,12 @@ static apr_status_t fill(request_rec *r, struct mod_door_body *body, apr_read_ty
 /* Where bytes of the body go. */
 struct sink {
     char *buf;
-    apr_size_t copied;              /* bytes in it */
-    struct mod_door_pieces *pieces; /* or NULL: all of them are copied */
-    apr_size_t len, room;           /* bytes that it has, and may have */
+    apr_size_t copied;              /* bytes in buf */
+    struct mod_door_pieces *pieces; /* or NULL: all bytes are copied */
+    apr_size_t len, room;           /* bytes so far, in buf and pieces, and at most */
 };
 
-/* 1 if the bucket stays, as a piece; 0: its bytes are to be copied. */
+/* Returns 1 if the bucket has become a piece, 0 if its bytes must be copied. */
 static int keep_bucket(request_rec *r, const struct sink *sink, apr_bucket *b)
 {
     struct mod_door_pieces *pieces = sink->pieces;
@@ -136,7 +136,7 @@ static int keep_bucket(request_rec *r, const struct sink *sink, apr_bucket *b)
 
     if (pieces == NULL || pieces->count == MOD_DOOR_PIECES_MAX || sink->copied > 0 ||
         b->length == 0 || apr_bucket_setaside(b, r->pool) != APR_SUCCESS ||
-        apr_bucket_read(b, &data, &len, APR_BLOCK_READ) != APR_SUCCESS) /* it may have moved */
+        apr_bucket_read(b, &data, &len, APR_BLOCK_READ) != APR_SUCCESS) /* setaside may move it */
         return 0;
     APR_BUCKET_REMOVE(b);
     APR_BRIGADE_INSERT_TAIL(pieces->brigade, b);
@@ -144,7 +144,7 @@ static int keep_bucket(request_rec *r, const struct sink *sink, apr_bucket *b)
     return 1;
 }
 
-/* Takes the first bucket's bytes, or those of them that there is room for. */
+/* Takes the bytes of the first bucket, or as many as there is room for. */
 static apr_status_t take_bucket(request_rec *r, struct sink *sink, apr_bucket *b)
 {
     const char *data;
@@ -167,8 +167,8 @@ static apr_status_t take_bucket(request_rec *r, struct sink *sink, apr_bucket *b
 }
 
 /*
- * Moves what the brigade has to where it goes.  The end that lies behind the last byte
- * that has room is seen, too: who has all of a body need not ask for more.
+ * Moves the brigade's bytes into the sink.  Notices the end of the body even if the sink is
+ * full with the last byte, so that an application that has all of it need not ask for more.
  */
 static apr_status_t drain(request_rec *r, struct mod_door_body *body, struct sink *sink)
 {
@@ -189,7 +189,7 @@ static apr_status_t drain(request_rec *r, struct mod_door_body *body, struct sin
     return error;
 }
 
-/* mod_door_body_read(), to there; *len: how much this time. */
+/* Like mod_door_body_read(), into the sink.  *len is the number of bytes read by this call. */
 static apr_status_t read_into(request_rec *r, struct mod_door_body *body, struct sink *sink,
                               apr_size_t *len, apr_read_type_e block)
 {
@@ -206,7 +206,7 @@ static apr_status_t read_into(request_rec *r, struct mod_door_body *body, struct
         if (APR_BRIGADE_EMPTY(body->brigade))
             error = fill(r, body, how, sink->room - sink->len);
         if (error == APR_SUCCESS && APR_BRIGADE_EMPTY(body->brigade)) {
-            /* A filter has taken something in, and has nothing to give yet. */
+            /* A filter has read something, but has no output yet. */
             if (how == APR_BLOCK_READ)
                 continue;
             error = APR_EAGAIN;
@@ -218,7 +218,7 @@ static apr_status_t read_into(request_rec *r, struct mod_door_body *body, struct
     }
     *len = sink->len - before;
     body->taken += (apr_off_t)*len;
-    if (limit > 0 && body->taken > limit) /* what all inputs do is not relied on */
+    if (limit > 0 && body->taken > limit) /* not every input filter checks it */
         return note_error(body, APR_ENOSPC);
     if (APR_STATUS_IS_EAGAIN(error))
         return *len > 0 ? APR_SUCCESS : APR_EAGAIN;
@@ -247,7 +247,7 @@ int mod_door_body_is_ready(request_rec *r, struct mod_door_body *body)
     return body->error != APR_SUCCESS || !APR_BRIGADE_EMPTY(body->brigade);
 }
 
-/* A read that does not wait has no 100 (Continue) sent, either. */
+/* A read that does not wait makes HTTP_IN send no 100 (Continue). */
 void mod_door_body_show(request_rec *r, struct mod_door_body *body)
 {
     apr_status_t error;
@@ -267,7 +267,7 @@ int mod_door_body_status(const struct mod_door_body *body)
     return ap_map_http_request_error(body->error, HTTP_BAD_REQUEST);
 }
 
-/* Whether something may have come on the client's socket after at most timeout_ms. */
+/* Waits at most timeout_ms.  Returns whether something may have come on the client's socket. */
 static int wait_for_client(request_rec *r, int timeout_ms)
 {
     struct pollfd p = {.events = POLLIN};
@@ -278,13 +278,13 @@ static int wait_for_client(request_rec *r, int timeout_ms)
            poll(&p, 1, timeout_ms) == 1;
 }
 
-/* What is there, and what a short body that comes at once still lacks. */
+/* Reads what is there, and waits a moment for the rest of a body that fits. */
 static apr_status_t prefetch(request_rec *r, struct mod_door_body *body, struct sink *sink)
 {
     apr_time_t until = apr_time_now() + apr_time_from_msec(SHORT_BODY_WAIT_MS);
     apr_size_t more;
 
-    /* Reading would send the 100 (Continue): that is the application's to decide. */
+    /* Reading would send the 100 (Continue), and the application is to decide about that. */
     if (r->expecting_100)
         return APR_SUCCESS;
     while (!body->is_ended && sink->len < sink->room) {
@@ -327,7 +327,7 @@ void mod_door_body_free_pieces(struct mod_door_pieces *pieces)
 
 /* ------------------------------------------------- what nobody has read */
 
-/* Of what is there already; what more there is ends the connection. */
+/* Drops what has arrived, up to DISCARD_MAX.  If that is not all, the connection will close. */
 static void drop(request_rec *r, struct mod_door_body *body)
 {
     char dropped[8192];
@@ -342,7 +342,7 @@ static void drop(request_rec *r, struct mod_door_body *body)
         r->connection->keepalive = AP_CONN_CLOSE;
 }
 
-/* What httpd reads and drops after the response by itself it may. */
+/* A short rest that needs no special care is left to httpd, which drops it after the response. */
 void mod_door_body_discard(request_rec *r, struct mod_door_body *body)
 {
     if (body->is_ended || r->expecting_100) /* then httpd closes the connection */
@@ -354,8 +354,8 @@ void mod_door_body_discard(request_rec *r, struct mod_door_body *body)
 }
 
 /*
- * The rest is dropped before the fields go that say that there is a body: HTTP_IN
- * looks at them when it is first asked, and would take it for the next request.
+ * The rest is dropped before Content-Length and Transfer-Encoding are removed: HTTP_IN looks
+ * at them at its first read, and without them would take the rest for the next request.
  */
 void mod_door_body_abandon(request_rec *r, struct mod_door_body *body)
 {

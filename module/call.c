@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * call.c: a request's call: its time, its result, and how it is made again, maybe of
- * another door, where nobody has taken it.
+ * call.c: a request's call: its time, its result, and further tries, maybe of another
+ * door, when no thread took it.
  *
- * Knows the result as bytes and as a message, and nothing of HTTP.
+ * This file knows the result as bytes and as a message, and nothing of HTTP.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,14 +30,14 @@
 
 APLOG_USE_MODULE(door);
 
-/* How often a request that waits looks whether that is still any good. */
+/* How often a waiting request checks whether it should still wait. */
 #define ROUND_NS 250000000ll
 
 /* ------------------------------------------------------------- the call */
 
 /*
- * For one try: who has waited may be taken at its end, and has all of DoorTimeout then.
- * Returns when it begins.
+ * Sets the times of one try, and returns when it begins.  A call that waits may be taken at
+ * the end of the try, ROUND_NS later, and still has all of DoorTimeout then.
  */
 static int64_t begin_try(struct mod_door_call *call)
 {
@@ -85,8 +85,8 @@ void mod_door_free_call(struct mod_door_call *call)
 }
 
 /*
- * Takes note of where the result is.  The one descriptor that may have come has a
- * meaning in a message, and none in a raw result.
+ * Notes where the result is.  A descriptor that came along means something in a message,
+ * but nothing in a raw result.
  */
 static void keep_result(const door_arg_t *args, struct mod_door_call *call)
 {
@@ -107,11 +107,10 @@ static void keep_result(const door_arg_t *args, struct mod_door_call *call)
         call->result_len = 0;
         return;
     }
-    /* What is lent the application can still change: the head is believed only as a copy. */
+    /* The application can still change lent memory, so only a copy of the head is checked. */
     call->head = apr_pmemdup(call->r->pool, call->result, call->head_len);
 }
 
-/* The result as a message: 0, or -1 and errno. */
 int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind kind,
                           struct door_wire_reader *message)
 {
@@ -121,7 +120,7 @@ int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind 
                                  call->result_len);
 }
 
-/* One try; while it runs, the application may call back.  descriptor: to go along, or -1. */
+/* One try.  The application may call back while it runs.  descriptor: one to send, or -1. */
 static apr_status_t call_once(struct mod_door_call *call, int descriptor)
 {
     const struct mod_door *door = call->target.door;
@@ -165,7 +164,7 @@ static apr_status_t call_once(struct mod_door_call *call, int descriptor)
     return error;
 }
 
-/* A raw result is the program's own, and may be what a client has sent it. */
+/* A raw result is never taken for a message: it may contain what a client has sent. */
 static int asks_for_response_door(const struct mod_door_call *call)
 {
     struct door_wire_reader message;
@@ -173,7 +172,7 @@ static int asks_for_response_door(const struct mod_door_call *call)
     return mod_door_has_token(call) && mod_door_read_message(call, DOOR_WIRE_WHO, &message) == 0;
 }
 
-/* One try, with a place: EAGAIN, nobody has taken it and another one may help. */
+/* One try within the door's limit.  EAGAIN: no thread took it, and another try may succeed. */
 static apr_status_t try_call(struct mod_door_call *call, int descriptor)
 {
     apr_status_t error = mod_door_enter_limit(call);
@@ -190,7 +189,7 @@ static apr_status_t try_call(struct mod_door_call *call, int descriptor)
     return error == APR_SUCCESS ? EAGAIN : error;
 }
 
-/* Nobody has taken the call: it goes to another door. */
+/* Finds another door for a call that no thread took. */
 static apr_status_t go_elsewhere(struct mod_door_call *call, apr_status_t reason)
 {
     mod_door_leave_limit(call);
@@ -200,7 +199,7 @@ static apr_status_t go_elsewhere(struct mod_door_call *call, apr_status_t reason
 
 apr_status_t mod_door_call_application(struct mod_door_call *call)
 {
-    struct door_wire_head head; /* the result may come where the argument is */
+    struct door_wire_head head; /* kept, because the result may overwrite the argument */
     apr_status_t error;
     int descriptor = -1;
 

@@ -10,18 +10,18 @@
 #include "call_state.h"
 #include "wire.h"
 
-/* The note that the call has until it is freed. */
+/* Gives the call its note, which it has until mod_door_free_call(). */
 void mod_door_begin_call(struct mod_door_call *call);
 void mod_door_free_call(struct mod_door_call *call);
 
 /*
- * The request's message through its target's door: again if the application wants the
- * response door, or nobody has taken it, and through another one if that one takes no
- * more calls.
+ * Sends the request's message through its target's door.  Tries again if the application
+ * wants the response door or if no thread took the call, and goes to another door if this
+ * one takes no more calls.
  */
 apr_status_t mod_door_call_application(struct mod_door_call *call);
 
-/* The result as a message: 0, or -1 and errno. */
+/* Reads the result as a message.  Returns 0, or -1 and errno. */
 int mod_door_read_message(const struct mod_door_call *call, enum door_wire_kind kind,
                           struct door_wire_reader *message);
 

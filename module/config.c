@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * config.c: the directives, and the per-directory configuration that they
- * fill.  Everything that can be known before a request is decided here, above
- * all where SCRIPT_NAME ends.  An .htaccess file is read during a request and
- * by anybody's hand: what it may not say is refused here, what it may name is
- * decided in doors.c, where all of the configuration is known.
+ * config.c: the directives, and the per-directory configuration that they fill.
+ * All that can be known before a request is decided here, above all where
+ * SCRIPT_NAME ends.  An .htaccess file is read during a request and may be written
+ * by anybody.  Directives that it may not have are refused here; target.c, which
+ * knows all of the configuration, decides which doors it may name.
  */
 #include <apr_fnmatch.h>
 #include <apr_lib.h>
@@ -98,7 +98,7 @@ static const char *trim_slashes(apr_pool_t *pool, const char *path)
     return apr_pstrmemdup(pool, path, len);
 }
 
-/* A container's argument.  *is_regex: "~" stands before it. */
+/* A container's argument.  *is_regex becomes 1 if "~" stands before it. */
 static const char *container_path(apr_pool_t *pool, const ap_directive_t *container, int *is_regex)
 {
     const char *args = container->args;
@@ -120,7 +120,7 @@ static int is_condition(const ap_directive_t *container)
            !ap_cstr_casecmp(container->directive, "<Else");
 }
 
-/* In a container of that kind, whose path is as it is or a pattern. */
+/* Sets the mount for a container whose path is literal or has wildcards. */
 static void mount_at(cmd_parms *cmd, struct mod_door_config *conf, enum mod_door_mount mount,
                      const char *path)
 {
@@ -134,7 +134,7 @@ static void mount_at(cmd_parms *cmd, struct mod_door_config *conf, enum mod_door
     conf->mount_path = trim_slashes(cmd->pool, path);
 }
 
-/* In <LocationMatch>, which httpd compares in the same way. */
+/* Sets the mount for <LocationMatch>, with the regular expression compiled as httpd does. */
 static void mount_at_regex(cmd_parms *cmd, struct mod_door_config *conf, const char *regex)
 {
     conf->mount_regex = ap_pregcomp(cmd->pool, regex, AP_REG_EXTENDED);
@@ -168,7 +168,7 @@ static void find_mount(cmd_parms *cmd, struct mod_door_config *conf)
         conf->mount = MOD_DOOR_MOUNT_FILE;
 }
 
-/* Absolute, and each component a name: nothing that leads back or is empty. */
+/* Whether path is absolute and has no component that is empty, "." or "..". */
 static int is_plain_path(const char *path)
 {
     if (*path != '/')
@@ -242,9 +242,9 @@ static const char *set_handler(cmd_parms *cmd, void *config, const char *arg, co
 }
 
 /*
- * Beside the core's, which takes it as well.  Merged like DoorHandler, so that of
- * an outer one and an inner one of the two the inner holds; in one section
- * DoorHandler does.
+ * Called in addition to the core's own SetHandler.  It is merged like DoorHandler, so an inner
+ * SetHandler replaces an outer DoorHandler, and the other way round.  In the same section,
+ * DoorHandler wins.
  */
 static const char *note_set_handler(cmd_parms *cmd, void *config, const char *args)
 {
@@ -264,9 +264,10 @@ static int has_no_opinion(request_rec *r)
 }
 
 /*
- * httpd asks nobody about a subrequest or an internal redirect that has its parent's
- * settings, as long as all modules say that this is enough for them.  An application looks
- * at the path, too.  So where one may be asked there is a hook that does not say so.
+ * httpd skips access checks for a subrequest or an internal redirect with the same
+ * configuration as its parent, if all check hooks were registered as "per configuration".
+ * But an application also looks at the URL.  So where an application may be asked, this
+ * registers a hook as "per URI", which makes httpd check each URL.
  */
 static void ask_for_each_url(cmd_parms *cmd)
 {
@@ -376,7 +377,7 @@ const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door
                                                      cmd->cmd->name, arg);
 }
 
-/* Which role a directive is about: its number comes with it. */
+/* The guard that a directive sets: its cmd->info is the role. */
 static struct mod_door_guard *guard_of(const cmd_parms *cmd, struct mod_door_config *conf)
 {
     return &conf->guards[(apr_size_t)cmd->info];
@@ -401,7 +402,10 @@ static const char *set_authoritative(cmd_parms *cmd, void *config, int on)
     return NULL;
 }
 
-/* Beside mod_auth_basic's: where we are its provider, nobody is to be asked twice. */
+/*
+ * Called in addition to mod_auth_basic's own.  Where "door" is a provider of mod_auth_basic,
+ * the hook authenticate() must not ask a second time.
+ */
 static const char *note_provider(cmd_parms *cmd, void *config, const char *args)
 {
     struct mod_door_config *conf = config;
@@ -413,7 +417,10 @@ static const char *note_provider(cmd_parms *cmd, void *config, const char *args)
     return NULL;
 }
 
-/* Beside mod_auth_basic's and mod_auth_form's: then a provider's error would let in. */
+/*
+ * Called in addition to mod_auth_basic's and mod_auth_form's own.  With Off, an error of a
+ * provider could let others decide, so check_password() says "denied" instead.
+ */
 static const char *note_fall_through(cmd_parms *cmd, void *config, int on)
 {
     struct mod_door_config *conf = config;

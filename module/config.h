@@ -10,8 +10,8 @@
 #include "settings.h"
 
 /*
- * Reads the name of an application or of a door's path, as DoorHandler has it, into
- * the guard: NULL, or what is wrong.
+ * Reads an application's name or a door's path, written as for DoorHandler, into guard.
+ * Returns NULL, or what is wrong.
  */
 const char *mod_door_read_guard(cmd_parms *cmd, const char *arg, struct mod_door_guard *guard);
 

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * counts.c: what processes do, for those who show it.  What httpd knows comes from the
- * table of calls; its threads, and what runs there, only the process knows.  Its doors
- * tell, also while all threads are busy; where they do not (illumos), it is called, and
- * not waited for long.
+ * counts.c: what processes do, for the status pages.  httpd's own calls are in the table
+ * of calls; only the process knows its threads and what they run.  libdoor can ask a door
+ * for that, even while all threads are busy.  Elsewhere (illumos) the application is called,
+ * with a short time limit.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -70,7 +70,7 @@ static void ask(const struct mod_door *door, struct mod_door_counts *counts)
     args.data_size = door_wire_end(&w, DOOR_WIRE_STATUS, 0, 0, 0);
     if (mod_door_invoke(door, &args, &terms) != APR_SUCCESS)
         return;
-    if (args.data_ptr == answer) /* more than that is no answer to this */
+    if (args.data_ptr == answer) /* a longer result is not the answer to this question */
         read_counts(args.data_ptr, args.data_size, counts);
     door_end_loan(&loan);
 }
@@ -78,8 +78,8 @@ static void ask(const struct mod_door *door, struct mod_door_counts *counts)
 /* -------------------------------------------------------------- its counts */
 
 /*
- * entered: requests of httpd's that have been sent to it.  The error of one that does not
- * answer; not of one that cannot, as it is no libdoor's.
+ * entered: how many requests httpd has sent to the door.  Returns an error if the server
+ * should answer and does not, but not if it cannot answer because it has no libdoor.
  */
 static apr_status_t find_counts(const struct mod_door *door, int is_ours, apr_int64_t entered,
                         struct mod_door_counts *counts)
@@ -100,7 +100,7 @@ static apr_status_t find_counts(const struct mod_door *door, int is_ours, apr_in
     return APR_SUCCESS;
 }
 
-/* Before the process was asked, and afterwards: calls may have begun meanwhile, or ended. */
+/* Compares with httpd's calls before and after: calls may have begun or ended meanwhile. */
 static apr_int64_t count_abandoned(apr_int64_t running, const struct calls_seen *before,
                                    const struct calls_seen *after)
 {
@@ -130,7 +130,7 @@ struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, 
         counts.running = seen.running;
     else
         counts.abandoned = count_abandoned(counts.running, &seen, &later);
-    if (counts.waiting < seen.waiting) /* threads may run calls whose request is gone */
+    if (counts.waiting < seen.waiting) /* running counts calls, too, that nobody waits for */
         counts.waiting = seen.waiting;
     return counts;
 }
@@ -160,7 +160,7 @@ apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
 
 /* ------------------------------------------------------------ what it takes */
 
-/* Where there is no such file, or nobody may read it, nobody tells. */
+/* From /proc, where it exists and is readable. */
 struct mod_door_usage mod_door_usage_of(pid_t pid)
 {
     struct mod_door_usage usage = {-1, -1};
@@ -178,7 +178,7 @@ struct mod_door_usage mod_door_usage_of(pid_t pid)
     len = fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
     text[len] = '\0';
-    after = strrchr(text, ')'); /* its name may have anything in it */
+    after = strrchr(text, ')'); /* the name before it may contain anything, even ')' */
     if (after == NULL || sscanf(after + 1,
                                 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d"
                                 " %*d %*d %*d %*u %*u %ld",

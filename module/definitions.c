@@ -4,10 +4,10 @@
  * definitions.c: DoorApp, whose options are in app_options.c, and the directives that
  * belong to it.
  *
- * A definition is checked while the configuration is read.  What is wrong then
- * is an error with its line at the first start; at a restart it is only logged,
- * and the application goes on as it was.  What it needs and is not there
- * (needs.c) is only logged: a deployment that is half done must not take the
+ * A definition is checked while the configuration is read.  At the first start, a
+ * mistake is an error with its line; at a restart it is only logged, and the
+ * application goes on as it was.  When something that the application needs is
+ * missing (needs.c), that is only logged: a half-done deployment must not take the
  * site down.
  */
 #include <errno.h>
@@ -47,7 +47,7 @@ struct said_handler {
     const ap_directive_t *where;
 };
 
-/* Of the configuration that is being read, or holds. */
+/* Of the configuration that is being read, or in force. */
 static apr_array_header_t *said_apps;     /* struct said_app * */
 static apr_array_header_t *said_handlers; /* struct said_handler */
 static apr_array_header_t *said_allowed;  /* the same, of DoorAllow */
@@ -98,7 +98,7 @@ static const char *set_options(cmd_parms *cmd, struct said_app *app, const char 
     return wrong;
 }
 
-/* What only all of the configuration, and how httpd was started, can tell of whom it runs as. */
+/* Checks the application's user, which depends on httpd's User and on who started httpd. */
 static const char *check_user(const struct said_app *app)
 {
     const struct app_definition *def = &app->numbers;
@@ -107,7 +107,7 @@ static const char *check_user(const struct said_app *app)
 
     if (geteuid() == 0)
         return def->uid == 0 && user == NULL ? "needs user=: httpd's own User is root" : NULL;
-    /* Who only asks whether a configuration is right need not be root. */
+    /* httpd -t need not be run by root. */
     if (((user != NULL && user->pw_uid != geteuid()) ||
          (group != NULL && group->gr_gid != getegid())) &&
         ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL)
@@ -126,7 +126,7 @@ static int is_in_env(const apr_array_header_t *env, const char *variable)
     return 0;
 }
 
-/* How many server threads a process of it may have; the runtime keeps to that. */
+/* How many server threads each process may have.  The application runtime obeys this variable. */
 static const char *threads_variable(apr_pool_t *pool, const struct said_app *app)
 {
     const struct mod_door_limit *limit = mod_door_find_limit(app->numbers.name);
@@ -135,7 +135,7 @@ static const char *threads_variable(apr_pool_t *pool, const struct said_app *app
                         limit != NULL ? (unsigned)limit->max : app->threads);
 }
 
-/* What a login would set, where nothing else was said; and what is said in other words. */
+/* The variables of env=, a login's variables where env= sets no others, and mod_door's own. */
 static char **make_env(apr_pool_t *pool, const struct said_app *app)
 {
     apr_array_header_t *env = apr_array_copy(pool, app->env);
@@ -159,7 +159,7 @@ static char **make_env(apr_pool_t *pool, const struct said_app *app)
     return (char **)env->elts;
 }
 
-/* Makes the definition of one that needs nothing any more. */
+/* Makes the definition of an application that lacks nothing.  Returns NULL, or what is wrong. */
 static const char *complete(apr_pool_t *pool, struct said_app *app)
 {
     struct app_strings strings = {
@@ -303,7 +303,7 @@ void mod_door_note_allowed(const char *name, const ap_directive_t *where)
     APR_ARRAY_PUSH(said_allowed, struct said_handler) = (struct said_handler){name, where};
 }
 
-/* "there is no DoorApp of that name", and whose it may be. */
+/* "there is no DoorApp of that name", and which name may be meant. */
 static const char *no_such_app(apr_pool_t *pool, const char *name)
 {
     apr_array_header_t *names = apr_array_make(pool, said_apps->nelts, sizeof(char *));
@@ -376,7 +376,7 @@ const char *mod_door_runtime_dir(apr_pool_t *pool)
     return path;
 }
 
-/* NULL, or why there can be no doors there. */
+/* NULL, or why no doors can be made in the runtime directory. */
 static const char *check_runtime_dir(apr_pool_t *pool)
 {
     const char *path = mod_door_runtime_dir(pool);
@@ -407,7 +407,7 @@ static void warn_of_hints(server_rec *s, const struct said_app *app, int flags)
                      APR_ARRAY_IDX(app->hints, i, const char *));
 }
 
-/* Names that nobody has open nothing to .htaccess files. */
+/* A DoorAllow with the name of no application allows .htaccess files nothing. */
 static void warn_of_allowed(apr_pool_t *pool, server_rec *s, int flags)
 {
     int i;
@@ -443,7 +443,7 @@ void mod_door_warn_of_needs(apr_pool_t *pool, server_rec *s, int flags)
     }
 }
 
-/* Looks again in a pool of its own, which stays if all is there. */
+/* Looks again.  Uses a pool of its own, which is kept only if nothing is missing now. */
 static int is_there_now(apr_pool_t *config_pool, struct said_app *app)
 {
     apr_pool_t *pool;

@@ -4,11 +4,11 @@
  * descriptor.c: descriptors that an application passes, as parts of the response.
  *
  * A regular file's offset is shared with the application and with every other
- * request that sends the same open file, and APR's own file bucket seeks before
- * it reads.  So that one is used only where nothing but sendfile(2) will touch
- * it, and it cannot keep us waiting; elsewhere a bucket of this file reads with
- * pread(2).  Nothing is ever mapped: a file that the application truncates would
- * kill this child.
+ * request that sends the same open file, and APR's file bucket seeks before it
+ * reads.  So APR's bucket is used only where nothing but sendfile(2) will use it,
+ * and where reading cannot block.  Elsewhere a bucket of this file's own type reads
+ * with pread(2).  No file is ever mapped: if the application truncated it, the
+ * access would kill this child.
  */
 #include <errno.h>
 #include <poll.h>
@@ -33,12 +33,12 @@
 #define READ_LEN (64 * 1024)
 
 /*
- * A part up to this long is read at once: of those hundreds may wait for the client
- * before httpd sends anything, each with its descriptor.
+ * A part up to this length is read at once.  Otherwise hundreds of short parts, each with
+ * an open descriptor, could wait until httpd sends them to the client.
  */
 #define SHORT_LEN 8192
 
-/* APR's file bucket keeps its file until the request ends: no more of a request than that. */
+/* APR's file buckets keep their files open until the request ends, so a request has few. */
 #define SENDFILE_MAX 16
 
 /* --------------------------------------------- a file that is read by pread(2) */
@@ -46,7 +46,7 @@
 struct shared_file {
     apr_bucket_refcount refcount; /* first, as apr_bucket_shared_*() want it */
     struct mod_door_received *file;
-    apr_interval_time_t timeout; /* longest time that reading a piece may take */
+    apr_interval_time_t timeout; /* longest time that one read may take */
 };
 
 static void drop_file(struct shared_file *shared)
@@ -57,7 +57,7 @@ static void drop_file(struct shared_file *shared)
     apr_bucket_free(shared);
 }
 
-/* The bucket becomes the bytes that were read, and what is left one behind it. */
+/* The bucket becomes a heap bucket with the bytes read.  The rest is a new bucket behind it. */
 static apr_status_t file_read(apr_bucket *b, const char **data, apr_size_t *len,
                               apr_read_type_e block)
 {
@@ -121,7 +121,7 @@ static apr_bucket *file_bucket(struct mod_door_received *file, apr_off_t offset,
 
 /* ------------------------------------------------------------ sendfile */
 
-/* Filters that look at a bucket's length, not into it. */
+/* Filters that need the length of a bucket, and never its bytes. */
 static int is_transparent(const char *filter)
 {
     static const char *const names[] = {"byterange", "content_length", "http_header",
@@ -157,7 +157,7 @@ static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd,
 
     error = apr_os_file_put(&borrowed, &os_file, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED,
                             r->pool);
-    /* A copy, because that one is closed with its pool wherever it goes. */
+    /* A copy, because a file from apr_os_file_put() is not closed with its pool. */
     if (error == APR_SUCCESS)
         error = apr_file_dup(&file, borrowed, r->pool);
     if (error != APR_SUCCESS)
@@ -167,7 +167,7 @@ static apr_status_t add_sendfile(request_rec *r, apr_bucket_brigade *bb, int fd,
     return APR_SUCCESS;
 }
 
-/* The bytes of a short part. */
+/* Reads a short part and appends its bytes to bb. */
 static apr_status_t add_short(struct mod_door_received *file, apr_bucket_brigade *bb,
                               apr_off_t offset, apr_size_t len, apr_interval_time_t timeout)
 {
@@ -203,7 +203,7 @@ static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb,
         mod_door_close_received(call->sender, fd);
         return APR_SUCCESS;
     }
-    /* Where no descriptor is left for a copy it is read. */
+    /* If no descriptor is left for the copy, the file is read instead. */
     if (len > SHORT_LEN && look->reads_at_once && call->sendfile_count < SENDFILE_MAX &&
         is_sendfile_certain(call->r) &&
         add_sendfile(call->r, bb, fd, offset, len) == APR_SUCCESS) {
@@ -227,22 +227,23 @@ static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb,
 
 /* ------------------------------------------------------ pipes and sockets */
 
-/* How often one that is silent lets us look whether anybody still wants it. */
+/* How often to check, while a pipe or socket is silent, whether the client still waits. */
 #define LOOK_MS 250
 
 /*
- * A client that has ended its side may be waiting for the rest, or have gone: TCP
- * tells only whoever sends.  With nothing to send for so long it has gone.
+ * A client that has closed its sending side may have gone, or may still wait for the rest.
+ * TCP tells only when something is sent.  When there was nothing to send for this long, the
+ * client counts as gone.
  */
 #define HALF_CLOSED_MS 2000
 
-/* A descriptor that is read, and how long nothing has come. */
+/* Since when nothing has come from the descriptor that is read. */
 struct silence {
     struct mod_door_call *call;
     apr_time_t since;
 };
 
-/* Why nobody waits any longer, or APR_SUCCESS. */
+/* Why reading should stop, or APR_SUCCESS. */
 static apr_status_t check_silence(void *data)
 {
     const struct silence *silence = data;
@@ -256,7 +257,7 @@ static apr_status_t check_silence(void *data)
     return timeout > 0 && passed >= timeout ? MOD_DOOR_ESILENT : APR_SUCCESS;
 }
 
-/* Readable: APR_SUCCESS, or why it will not be. */
+/* Waits until fd is readable.  Returns APR_SUCCESS, or why reading should stop. */
 static apr_status_t await(int fd, struct silence *silence)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -280,7 +281,7 @@ static int is_readable(int fd)
     return poll(&p, 1, 0) > 0;
 }
 
-/* What comes next, behind what is in bb, which has gone before anything is waited for. */
+/* Reads what comes next, and passes it on.  Before it has to wait, it sends what bb has. */
 static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb,
                               struct mod_door_received *file, struct silence *silence, int *is_end)
 {
@@ -309,7 +310,7 @@ static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb
     return mod_door_pass(call, bb, 0);
 }
 
-/* Everything that comes, at once; silence for longer than DoorTimeout ends it.  Takes fd over. */
+/* Passes everything on as it comes.  Silence longer than DoorTimeout ends it.  Takes fd over. */
 static apr_status_t pass_all(struct mod_door_call *call, apr_bucket_brigade *bb, int fd,
                              const struct mod_door_look *look)
 {

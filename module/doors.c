@@ -3,14 +3,14 @@
  *
  * doors.c: this child's table of open doors, and the call through one.
  *
- * A door is opened at its first request and shared by all later ones.  It is
- * replaced when it refuses a call, or when its name is found to belong to
- * another one: an application that was replaced may live on.  Each door counts
- * its users, the table among them; the last one closes it.  Opening may block,
- * so it happens outside the lock, and of two threads that open the same door
- * the later one throws its own away.
+ * A door is opened for its first request and shared by all later ones.  It is
+ * replaced when it refuses a call, or when its name now belongs to another door: a
+ * replaced application may still be running.  Each door counts its users, and the
+ * table is one of them; the last user closes it.  Opening may block, so it happens
+ * outside the lock.  If two threads open the same door, the later one closes its own
+ * and takes the other's.
  *
- * Knows nothing of messages and HTTP.
+ * This file knows nothing of messages and HTTP.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,15 +34,15 @@
 #include "tokens.h"
 
 /*
- * Doors named by .htaccess files that stay open: their authors may name as many
- * as they like, and each takes a few of the descriptors that all requests need.
+ * How many doors named by .htaccess files stay open.  The authors may name any number,
+ * and each open door takes a few of the descriptors that all requests need.
  */
 #define UNTRUSTED_MAX 64
 
-/* How often a name is looked at to see whether it is another door's by now. */
+/* How often to check whether a name has become another door's. */
 #define CHECK_INTERVAL apr_time_from_sec(1)
 
-/* A directory opened only to open something in it needs search permission alone. */
+/* To open a directory only for openat(2) in it, search permission is enough. */
 #ifndef O_SEARCH
 #ifdef O_PATH
 #define O_SEARCH O_PATH
@@ -52,18 +52,18 @@
 #endif
 
 static struct {
-    apr_thread_mutex_t *lock; /* guards open, and what mod_door.h says */
+    apr_thread_mutex_t *lock; /* guards the table, and members of struct mod_door as doors.h says */
     apr_hash_t *open;         /* key: struct mod_door * */
-    unsigned untrusted_count; /* doors in open that .htaccess files named */
+    unsigned untrusted_count; /* doors in the table that .htaccess files named */
     sigset_t graceful;        /* signals that must not interrupt a call */
-    int is_threaded;          /* then httpd has blocked them in the thread already */
+    int is_threaded;          /* httpd's worker threads have these signals blocked already */
 } doors;
 
 static _Atomic unsigned long last_serial;
 
 /* -------------------------------------------------------------- opening */
 
-/* openat() of the directory, which replaces and closes dir. */
+/* Opens the subdirectory of that name, and closes dir.  Returns its descriptor, or -1 and errno. */
 static int descend(int dir, const char *name, apr_size_t name_len)
 {
     char component[NAME_MAX + 1];
@@ -84,10 +84,10 @@ static int descend(int dir, const char *name, apr_size_t name_len)
 }
 
 /*
- * Opens the name's door, of whose path the first trusted_len bytes may lead through
- * symbolic links and the rest may not: whoever may write an .htaccess file may
- * often make links beside his door as well, and an application may in its own
- * directory.  *dir_owner is whose the last directory is.
+ * Opens the door at door_name->path.  Symbolic links are followed only in the first
+ * trusted_len bytes of the path: somebody who may write an .htaccess file can often make
+ * links beside the door, and an application can in its own directory.  *dir_owner becomes
+ * the owner of the last directory.
  */
 static int open_beneath(const struct mod_door_name *door_name, uid_t *dir_owner)
 {
@@ -140,7 +140,7 @@ static void look_at_name(const char *path, struct mod_door *door)
         return;
     door->dev = st.st_dev;
     door->ino = st.st_ino;
-    /* An inode number may be used again at once, not at the same time. */
+    /* A new file may get the same inode number at once, but not the same change time. */
     door->changed = apr_time_from_sec(st.st_ctim.tv_sec) + st.st_ctim.tv_nsec / 1000;
 }
 
@@ -163,7 +163,7 @@ static void close_door(struct mod_door *door)
     free(door);
 }
 
-/* A door that nobody uses yet, or NULL and errno. */
+/* Opens a door, which has no users yet.  Returns NULL and errno if it fails. */
 static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t now)
 {
     apr_size_t key_size = strlen(name->key) + 1;
@@ -175,7 +175,7 @@ static struct mod_door *open_door(const struct mod_door_name *name, apr_time_t n
         return NULL;
     memcpy(door->key, name->key, key_size);
     door->version = name->version;
-    /* Before the door is opened, so that a change in between is seen later. */
+    /* Before the door is opened, so that a later check notices a change in between. */
     look_at_name(name->path, door);
     door->checked = now;
     door->fd = open_fd(name, &dir_owner);
@@ -215,7 +215,7 @@ static int is_replaced(const char *path, const struct mod_door *door)
 {
     struct mod_door now = {.dev = door->dev, .ino = door->ino, .changed = door->changed};
 
-    /* A name that is gone says nothing: the door may well be served on. */
+    /* If the name is gone, the door may still be served, so it does not count as replaced. */
     look_at_name(path, &now);
     return now.dev != door->dev || now.ino != door->ino || now.changed != door->changed;
 }
@@ -244,7 +244,7 @@ static int is_untrusted(const struct mod_door *door)
     return door->key[0] != '/';
 }
 
-/* Under the lock: takes the door out of the table; to be closed like drop_user()'s. */
+/* Under the lock: takes the door out of the table.  The result is to be closed as drop_user()'s. */
 static struct mod_door *remove_door(struct mod_door *door)
 {
     apr_hash_set(doors.open, door->key, APR_HASH_KEY_STRING, NULL);
@@ -268,8 +268,8 @@ static struct mod_door *evict_untrusted(void)
 }
 
 /*
- * Under the lock: puts the door into the table, unless there is no room: then
- * it lasts for one request.  Returns an evicted door, to be closed.
+ * Under the lock: puts the door into the table.  If there is no room, it is not entered
+ * and lasts for one request.  Returns an evicted door, which the caller closes, or NULL.
  */
 static struct mod_door *add_door(struct mod_door *door)
 {
@@ -288,8 +288,8 @@ static struct mod_door *add_door(struct mod_door *door)
 }
 
 /*
- * The door in the table, or NULL if there is none but old (which may be NULL).
- * *check becomes 1 if its name should be looked at, which is nobody else's turn.
+ * The door in the table, or NULL if there is none or only old (which may be NULL).
+ * *check becomes 1 if the caller should check its name now; other threads need not.
  */
 static struct mod_door *find_door(const struct mod_door_name *name, const struct mod_door *old,
                                   apr_time_t now, int *check)
@@ -312,8 +312,8 @@ static struct mod_door *find_door(const struct mod_door_name *name, const struct
 }
 
 /*
- * Puts the opened door, with the caller as its user, in the place of old (NULL:
- * of none).  If another thread was faster, its door is taken instead.
+ * Puts the opened door into the table, in place of old (or NULL).  If another thread was
+ * faster, its door is taken instead.  The caller is a user of the door that is returned.
  */
 static struct mod_door *enter_door(struct mod_door *opened, const struct mod_door *old)
 {
@@ -344,7 +344,7 @@ void mod_door_discard(struct mod_door *door)
 
     apr_thread_mutex_lock(doors.lock);
     if (apr_hash_get(doors.open, door->key, APR_HASH_KEY_STRING) == door)
-        remove_door(door); /* not its last user: that is the caller */
+        remove_door(door); /* this does not drop the last user: the caller is one */
     unused = drop_user(door);
     apr_thread_mutex_unlock(doors.lock);
     close_door(unused);
@@ -367,7 +367,7 @@ static apr_status_t acquire(const struct mod_door_name *name, apr_time_t now,
     }
     opened = open_door(name, now);
     if (opened == NULL && old != NULL && old->version == name->version) {
-        /* What has the name now cannot be called: the old door may still answer. */
+        /* The name's new door cannot be opened; the old one may still answer. */
         *door = old;
         return APR_SUCCESS;
     }
@@ -390,7 +390,7 @@ static apr_status_t renew(const struct mod_door_name *name, apr_time_t now, stru
     apr_status_t error;
     int check;
 
-    /* All threads that called the old door come here at once; one of them may be through. */
+    /* All threads that called the old door come here; one may have opened the new door already. */
     *door = find_door(name, old, now, &check);
     if (*door == NULL) {
         opened = open_door(name, now);
@@ -405,7 +405,7 @@ static apr_status_t renew(const struct mod_door_name *name, apr_time_t now, stru
     return APR_SUCCESS;
 }
 
-/* One path may be named with an owner and without. */
+/* Checked for each request: one path may be named with owner= in one place and not in another. */
 static apr_status_t check_owner(const struct mod_door_name *name, struct mod_door **door)
 {
     apr_status_t error = APR_SUCCESS;
@@ -473,8 +473,8 @@ void mod_door_cut_off(unsigned long serial)
     door = find_serial(serial);
     if (door != NULL) {
         door->users++;
-        remove_door(door); /* not its last user */
-        copy = fcntl(door->response_fd, F_DUPFD_CLOEXEC, 0); /* a request may use the number */
+        remove_door(door); /* this does not drop the last user */
+        copy = fcntl(door->response_fd, F_DUPFD_CLOEXEC, 0); /* door_revoke() closes its argument */
     }
     apr_thread_mutex_unlock(doors.lock);
     if (copy != -1)
@@ -486,8 +486,8 @@ void mod_door_cut_off(unsigned long serial)
 /* ------------------------------------------------------------ the child */
 
 /*
- * The child ends.  prefork's does so inside a signal handler, which may have
- * interrupted a call or even a change of the table: no waiting for the lock.
+ * Closes the doors when the child ends.  A prefork child ends inside a signal handler, which
+ * may have interrupted a call or a change of the table, so this must not wait for the lock.
  */
 static apr_status_t close_idle(void *unused)
 {

@@ -10,15 +10,15 @@
 #include "settings.h"
 #include "wire.h"
 
-/* How a door is to be opened; strings as long-lived as the request. */
+/* How a door is to be opened.  The strings must live as long as the request. */
 struct mod_door_name {
     const char *path;
     apr_size_t trusted_len; /* bytes of path in which symbolic links are followed */
     const char *key;        /* in the table of open doors */
-    apr_uint64_t version;   /* a door of another one is not this one; 0: the path tells */
+    apr_uint64_t version;   /* an open door must have the same; 0: the path is checked instead */
     const char *sender;     /* whom its descriptors are charged to */
-    int in_own_dir;         /* whoever serves it owns the directory, and must have attached it */
-    int has_owner;          /* this user must have */
+    int in_own_dir;         /* the owner of the directory must have attached the door */
+    int has_owner;          /* the user "owner" must have attached the door */
     uid_t owner;
 };
 
@@ -27,18 +27,18 @@ struct mod_door {
     int fd;
     struct door_handle *handle; /* of fd */
     pid_t pid;                  /* its server's when it was opened, or -1 */
-    dev_t dev;                  /* of its name then */
+    dev_t dev;                  /* of its name when it was opened */
     ino_t ino;
-    apr_time_t changed;    /* the name's change time then */
+    apr_time_t changed;    /* the name's change time when it was opened */
     apr_time_t checked;    /* when the name was last looked at; under the lock */
     unsigned users;        /* requests, and 1 while in the table; under the lock */
-    apr_uint64_t version;  /* of the name that it was opened by */
+    apr_uint64_t version;  /* of the name with which it was opened */
     unsigned sender;       /* whom its descriptors are charged to */
-    int is_attacher_known; /* the system tells who attached it: */
+    int is_attacher_known; /* the system tells who attached it */
     uid_t attacher;
-    unsigned long serial;          /* tells this child's response doors apart */
-    char id[DOOR_WIRE_ID_LEN + 1]; /* names its response door to the application */
-    int response_fd;               /* that, or -1 as long as nobody asked; under the lock */
+    unsigned long serial;          /* identifies its response door within this child */
+    char id[DOOR_WIRE_ID_LEN + 1]; /* identifies its response door to the application */
+    int response_fd;               /* the response door; -1 until it is made; under the lock */
     char key[];
 };
 
@@ -46,37 +46,36 @@ struct mod_door {
 apr_status_t mod_door_init(apr_pool_t *child_pool);
 
 /*
- * The door of that name, opened if this child has not done so already; the
- * caller gives it back with mod_door_release().  now is the request's time.
- * Returns APR_SUCCESS, an errno value of door_openat(), or MOD_DOOR_EOWNER; ENOTSUP
- * if its owner is asked for and the system does not tell.
+ * Finds the open door of that name, or opens it.  The caller gives it back with
+ * mod_door_release().  now is the request's time.  Returns APR_SUCCESS, an errno value
+ * of door_openat(), MOD_DOOR_EOWNER, or ENOTSUP if the name has an owner and the system
+ * does not tell who attached the door.
  */
 apr_status_t mod_door_acquire(const struct mod_door_name *name, apr_time_t now,
                               struct mod_door **door);
 
 /*
- * For a door that refused a call with EBADF: releases *door, and acquires the
- * one that has the name now.  *door is NULL if that fails.
+ * For a door that refused a call with EBADF: releases *door, and acquires the door
+ * that has the name now.  *door becomes NULL if that fails.
  */
 apr_status_t mod_door_renew(const struct mod_door_name *name, apr_time_t now,
                             struct mod_door **door);
 
 void mod_door_release(struct mod_door *door);
 
-/* Releases a door that nobody is to get any more. */
+/* Releases a door, and takes it out of the table so that no later request gets it. */
 void mod_door_discard(struct mod_door *door);
 
-/* The door's response door, made when it is first asked for; -1 and errno. */
+/* The door's response door, which is made at the first call; or -1 and errno. */
 typedef int mod_door_response_maker(const struct mod_door *door);
 int mod_door_response_fd(struct mod_door *door, mod_door_response_maker *make);
 
-/* Nobody calls the response door of the door with that serial any more, and no request gets that.
- */
+/* Revokes the response door of the door with that serial, and takes the door out of the table. */
 void mod_door_cut_off(unsigned long serial);
 
 /*
- * door_handle_call() with the signals blocked that httpd sends a child to end
- * it gracefully: they would end the call too.  Returns APR_SUCCESS or errno.
+ * door_handle_call(), with those signals blocked by which httpd ends a child gracefully:
+ * they would interrupt the call.  Returns APR_SUCCESS or an errno value.
  */
 apr_status_t mod_door_invoke(const struct mod_door *door, door_arg_t *args,
                              struct door_terms *terms);

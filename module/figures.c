@@ -3,10 +3,11 @@
  *
  * figures.c: the figures of doors; figures.h says what they are.
  *
- * A count that is of a certain time (a step of the history, a minute's histogram) is one
- * word with that time in it: whoever finds an older time begins anew, in one exchange.
- * Threads count in one of a few stripes, so that processors seldom meet on a cache line.
- * Every child can write every byte: whoever looks believes no index, length or text.
+ * A count for a certain time (a step of the history, a minute's histogram) is one word that
+ * also contains the time.  A thread that finds an older time in it begins with a new count,
+ * in one atomic exchange.  Threads count in one of a few stripes, so that processors seldom
+ * share a cache line.  Every child can write every byte, so a reader trusts no index, length
+ * or text.
  */
 #include "figures.h"
 
@@ -19,22 +20,22 @@
 #include "calls.h"
 
 #define STRIPES       4
-#define MINUTES       5 /* histograms of recent latencies, one for each */
+#define MINUTES       5 /* one histogram of recent latencies for each */
 #define TEXT_WORDS    (FIGURES_TEXT_SIZE / 8)
-#define NAME_NUMBER_LEN 8 /* of a long name, as hexadecimal digits */
+#define NAME_NUMBER_LEN 8 /* hexadecimal digits at the end of a long name */
 #define NS_PER_S      1000000000ll
-#define PLACE_TRIES   4 /* for a slow request, where others are in the way */
-#define WRITE_MAX_NS  1000000000ull /* who writes for longer is dead */
+#define PLACE_TRIES   4 /* for a slow request, when other threads write at the same place */
+#define WRITE_MAX_NS  1000000000ull /* a writer that takes longer counts as dead */
 
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "the words are shared between processes");
 static_assert(FIGURES_RECENT_S == MINUTES * 60, "a histogram is a minute's");
 
-/* A text whose writers and readers may meet. */
+/* A text that may be read while it is written. */
 struct text {
     _Atomic uint64_t words[TEXT_WORDS];
 };
 
-/* The high half is the time that the low half, a count, is of. */
+/* The low half is a count, and the high half is the time that it is for. */
 typedef _Atomic uint64_t timed_count;
 
 struct stripe {
@@ -46,8 +47,8 @@ struct stripe {
 };
 
 /*
- * A slow request.  turn says when somebody has begun to write it, in nanoseconds, and is
- * odd for as long as he does so.
+ * A slow request.  turn is the time at which a thread began to write, in nanoseconds.  It is
+ * odd while the thread writes, and even otherwise.
  */
 struct slow {
     _Atomic uint64_t turn;
@@ -61,16 +62,16 @@ struct figures_door {
     _Alignas(64) _Atomic uint32_t is_named;
     _Atomic uint32_t is_foreign;
     struct text name;
-    timed_count slow_least; /* who was no slower, in microseconds, need not look, until then */
+    timed_count slow_least; /* until that time, a request this quick (microseconds) has no place */
     struct slow slow[FIGURES_SLOWEST];
     struct stripe stripes[STRIPES];
 };
 
-/* The keys by themselves: a page of figures that nobody has touched costs nothing. */
+/* The keys lie together, so that a search does not touch the pages of unused doors. */
 struct figures {
     _Atomic uint32_t used;
-    _Atomic uint64_t keys[FIGURES_DOORS + 1]; /* calls_path_key(); 0: nobody's */
-    struct figures_door doors[FIGURES_DOORS + 1]; /* the last one: all others */
+    _Atomic uint64_t keys[FIGURES_DOORS + 1]; /* calls_path_key(); 0: free */
+    struct figures_door doors[FIGURES_DOORS + 1]; /* the last one: all further doors */
 };
 
 struct figures *figures_make(void)
@@ -127,7 +128,7 @@ static uint64_t timed(uint32_t time, uint64_t count)
     return (uint64_t)time << 32 | (count < UINT32_MAX ? count : UINT32_MAX);
 }
 
-/* One who comes late, after others have begun with the next time, counts no more. */
+/* Does nothing if the word already has a later time. */
 static void add_timed(timed_count *word, uint32_t time, uint32_t more)
 {
     uint64_t seen = load(word), wanted;
@@ -156,7 +157,7 @@ static uint32_t seconds(int64_t ns)
 
 /* ------------------------------------------------------------------- text */
 
-/* What a path or a name may have that means nothing in HTML, JSON, or to a terminal. */
+/* Whether c means nothing special in HTML, JSON, URLs, or to a terminal. */
 static int is_plain(unsigned char c)
 {
     return c > ' ' && c < 0x7f && strchr("\"'<>\\^`{|}%?#&", c) == NULL;
@@ -203,7 +204,7 @@ static void store_text(struct text *to, const char *text)
     store_plain(to, escaped);
 }
 
-/* Of one that is too long its beginning, and a number: two of them may begin alike. */
+/* A name that is too long gets a number at its end, as two long names may begin alike. */
 static void store_name(struct text *to, const char *name, uint64_t key)
 {
     char shown[FIGURES_TEXT_SIZE];
@@ -211,7 +212,7 @@ static void store_name(struct text *to, const char *name, uint64_t key)
 
     figures_escape(name, shown, sizeof(shown) - NAME_NUMBER_LEN);
     len = strlen(shown);
-    if (len > sizeof(shown) - NAME_NUMBER_LEN - 4) /* it has the dots */
+    if (len > sizeof(shown) - NAME_NUMBER_LEN - 4) /* it has been cut, and ends in dots */
         snprintf(shown + len, NAME_NUMBER_LEN + 1, "%08x", (unsigned)(uint32_t)key);
     store_plain(to, shown);
 }
@@ -226,7 +227,7 @@ static void load_text(const struct text *from, char text[FIGURES_TEXT_SIZE])
     text[FIGURES_TEXT_SIZE - 1] = '\0';
     for (; *text != '\0'; text++)
         if (*text <= ' ' || *text == 0x7f)
-            *text = '?'; /* nobody of us has written that */
+            *text = '?'; /* figures_escape() never writes such a byte */
 }
 
 /* ------------------------------------------------------------------ doors */
@@ -236,7 +237,7 @@ unsigned figures_door_count(void)
     return FIGURES_DOORS + 1;
 }
 
-/* Whoever finds it unnamed writes the name: a child may have died before it could. */
+/* Writes the name if it is missing: the child that took the key may have died before that. */
 static struct figures_door *name_door(struct figures_door *door, const char *name, uint64_t key,
                                       int is_foreign)
 {
@@ -248,7 +249,7 @@ static struct figures_door *name_door(struct figures_door *door, const char *nam
     return door;
 }
 
-/* Where the key is, or could be: an index, or FIGURES_DOORS. */
+/* The index where the key is, or of a free place for it; FIGURES_DOORS if there is neither. */
 static unsigned find_key(const struct figures *figures, uint64_t key)
 {
     for (unsigned i = 0; i < FIGURES_DOORS; i++) {
@@ -261,7 +262,7 @@ static unsigned find_key(const struct figures *figures, uint64_t key)
     return FIGURES_DOORS;
 }
 
-/* Whether it is the key's now; another one may be quicker. */
+/* Returns whether the place has this key now.  Another thread may have taken it first. */
 static int take_key(struct figures *figures, unsigned index, uint64_t key)
 {
     uint64_t nobody = 0;
@@ -300,14 +301,14 @@ int figures_index(const struct figures *figures, const char *name)
 
 /* ------------------------------------------------------------ slow requests */
 
-/* Others' clocks were read a moment later. */
+/* Whether a slow request is still kept.  It may have ended a moment after now_ns was read. */
 static int is_late(int64_t ended_ns, int64_t now_ns)
 {
     return ended_ns > 0 && ended_ns > now_ns - FIGURES_LATE_S * NS_PER_S &&
            ended_ns < now_ns + NS_PER_S;
 }
 
-/* The one whose place a slower one takes: free, too old, or the quickest. */
+/* The place that a slow request takes: a free one, one that is too old, or the quickest one. */
 static struct slow *find_place(struct figures_door *door, int64_t now_ns, uint32_t *least_us,
                                int64_t *until_ns)
 {
@@ -330,7 +331,7 @@ static struct slow *find_place(struct figures_door *door, int64_t now_ns, uint32
     return place;
 }
 
-/* Whether the caller writes there now.  Who was killed while he did so, does not for ever. */
+/* Returns whether the caller may write there.  A killed writer blocks the place only for a time. */
 static int begin_to_write(struct slow *slow, int64_t now_ns)
 {
     uint64_t turn = load(&slow->turn);
@@ -357,7 +358,7 @@ static void write_slow(struct slow *slow, const struct figures_call *call)
     atomic_store(&slow->ended_ns, call->ended_ns);
 }
 
-/* 1: it has its place, or none is left for it; 0: another one was in the way. */
+/* Returns 1 if the request has its place or is too quick for one, 0 to try again. */
 static int place_slow(struct figures_door *door, const struct figures_call *call)
 {
     uint32_t least_us, ousted_us;
@@ -371,7 +372,7 @@ static int place_slow(struct figures_door *door, const struct figures_call *call
     if (!begin_to_write(slow, now_ns))
         return 0;
     ousted_us = is_late(atomic_load(&slow->ended_ns), now_ns) ? atomic_load(&slow->total_us) : 0;
-    if (call->total_us > ousted_us) /* another one may have come first */
+    if (call->total_us > ousted_us) /* another thread may have used the place meanwhile */
         write_slow(slow, call);
     end_writing(slow, now_ns);
     return call->total_us > ousted_us;
@@ -408,7 +409,7 @@ static struct stripe *own_stripe(struct figures_door *door)
     static _Atomic unsigned last;
     static _Thread_local unsigned own; /* 1 + its index */
 
-    if (own == 0) /* prefork's children have one thread each */
+    if (own == 0) /* the pid counts, too: a prefork child has one thread */
         own = 1 + ((unsigned)getpid() + atomic_fetch_add(&last, 1)) % STRIPES;
     return &door->stripes[own - 1];
 }

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * hints.c: what is right in a DoorApp line, and hardly what was meant: a shell's
- * signs where there is no shell, options among the program's arguments, quotes that
- * become part of a value, a variable that is set twice, a limit above httpd's own.
+ * hints.c: a DoorApp that is valid, but probably not meant so: shell operators where
+ * there is no shell, options among the program's arguments, quotes that become part
+ * of a value, a variable that is set twice, a limit above httpd's own.
  */
 #include <string.h>
 #include <sys/resource.h>
@@ -20,7 +20,7 @@ static void hint(struct said_app *app, const char *text)
     APR_ARRAY_PUSH(app->hints, const char *) = text;
 }
 
-/* ">file", "2>&1", "|" and the like: they are nothing to the program. */
+/* Whether the word is an operator of the shell, such as ">file", "2>&1" or "|". */
 static int is_for_shell(const char *word)
 {
     static const char *const signs[] = {"|", "||", "&", "&&", ";", "<", "<<", "|&"};
@@ -78,7 +78,7 @@ static void look_at_variables(apr_pool_t *pool, struct said_app *app)
     }
 }
 
-/* Which only root may go beyond. */
+/* Only root may set a hard limit above httpd's own. */
 static void look_at_limits(apr_pool_t *pool, struct said_app *app)
 {
     int i;

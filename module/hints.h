@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * hints.c: what is right in a DoorApp line, and hardly what was meant.
+ * hints.c: a DoorApp that is valid, but probably not meant so.
  */
 #ifndef MOD_DOOR_HINTS_H
 #define MOD_DOOR_HINTS_H
@@ -10,10 +10,10 @@
 
 #define MOD_DOOR_DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-/* Once the line is read: adds to its hints. */
+/* After the line is read: adds to app->hints. */
 void mod_door_hint_at_line(apr_pool_t *pool, struct said_app *app);
 
-/* The PATH that it will have. */
+/* The PATH that the application will have. */
 const char *mod_door_search_path(const struct said_app *app);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * histogram.c: latencies as counts by their length.  Knows of no memory but its arguments.
+ * histogram.c: latencies as counts by their length.  Uses no memory but its arguments.
  */
 #include "histogram.h"
 
@@ -32,7 +32,7 @@ uint64_t histogram_sum(const uint64_t counts[HISTOGRAM_BUCKETS])
     return sum;
 }
 
-/* Within a bucket latencies are taken to lie evenly. */
+/* Assumes that latencies are spread evenly within a bucket. */
 double histogram_quantile(const uint64_t counts[HISTOGRAM_BUCKETS], double share)
 {
     double rank = share * (double)histogram_sum(counts);

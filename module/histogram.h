@@ -3,7 +3,7 @@
  *
  * histogram.c: latencies as counts by their length.
  *
- * Each power of two is divided into eight: a latency is known to an eighth of itself.
+ * Each power of two is divided into eight buckets, so a latency is known to about an eighth.
  */
 #ifndef MOD_DOOR_HISTOGRAM_H
 #define MOD_DOOR_HISTOGRAM_H
@@ -12,13 +12,13 @@
 
 #define HISTOGRAM_BUCKETS 240
 
-/* Which bucket a latency is in, and the shortest one that is in there; microseconds. */
+/* The bucket of a latency, and the shortest latency of a bucket; in microseconds. */
 unsigned histogram_bucket(uint32_t us);
 uint32_t histogram_least(unsigned bucket);
 
 uint64_t histogram_sum(const uint64_t counts[HISTOGRAM_BUCKETS]);
 
-/* So that a share (0 to 1) of all took no longer, in microseconds; -1: there is none. */
+/* The latency in microseconds that this share of all calls (0 to 1) kept to; -1: no calls. */
 double histogram_quantile(const uint64_t counts[HISTOGRAM_BUCKETS], double share);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * lent.c: a bucket of bytes that an application has lent for the time of a pass,
- * and can still change.  A filter that makes another body of it may look at what it
- * reads more than once, so it gets copies: a piece each time that it asks, however
- * long the whole is.  Knows nothing of doors and requests.
+ * lent.c: a bucket of bytes that an application has lent while a brigade is passed,
+ * and can still change.  A filter may look at the same bytes more than once and must
+ * not see them change, so a read returns a copy.  Each read copies one piece, however
+ * long the bucket is.  This file knows nothing of doors and requests.
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 
 #define PIECE_LEN (64 * 1024)
 
-/* The bucket becomes a copy of its first bytes, and what is left one behind it. */
+/* The bucket becomes a copy of its first bytes.  The rest becomes a new bucket behind it. */
 static apr_status_t lent_read(apr_bucket *b, const char **data, apr_size_t *len,
                               apr_read_type_e block)
 {
@@ -31,7 +31,7 @@ static apr_status_t lent_read(apr_bucket *b, const char **data, apr_size_t *len,
     return APR_SUCCESS;
 }
 
-/* A filter that keeps it beyond the pass has to have all of it. */
+/* A filter that keeps the bucket for later needs a copy of all of it. */
 static apr_status_t lent_setaside(apr_bucket *b, apr_pool_t *pool)
 {
     (void)pool;

@@ -11,8 +11,8 @@
 #include "mod_door.h"
 
 /*
- * A bucket of bytes that may change and are there until the brigade has been
- * passed: whoever reads it gets copies, in pieces.
+ * A bucket of bytes that another process can change.  They must stay valid until the
+ * brigade has been passed.  Reading the bucket returns copies, in pieces.
  */
 apr_bucket *mod_door_lent_bucket(const char *bytes, apr_size_t len, apr_bucket_alloc_t *list);
 

@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * limit.c: DoorMaxConcurrent and what belongs to it, properties of a door, and who has to
- * wait for that.
+ * limit.c: DoorMaxConcurrent, DoorQueueLength and DoorQueueTimeout, which are properties of
+ * a door, and the waiting that they cause.
  *
- * Of a launched application with the runtime the limit is on its threads: it is told how
- * many, and who finds all of them busy waits in a call that nobody has taken (call.c).
- * Only so many are let in as may run and wait.  Of any other door the limit is on its calls,
- * and who has no place yet waits here.  In both cases the table of calls (supervisor/calls.h)
- * says who is there, of all children and generations.
+ * For a launched application with the runtime, the limit is one on its threads: the
+ * application is told how many it may have, and a call waits inside the door until a thread
+ * takes it (call.c).  Only as many calls are let in as may run and wait.  For any other door,
+ * the limit is one on its calls, and a call without a place waits here.  In both cases the
+ * table of calls (supervisor/calls.h) knows the calls of all children and generations.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -44,7 +44,7 @@ struct said {
 static apr_array_header_t *all_said;  /* struct said; while the configuration is read */
 static apr_hash_t *limits;            /* path: struct mod_door_limit *; then fixed */
 
-/* How often who has no place looks again, though nobody has called him. */
+/* How often a call without a place checks again, even if it was not woken. */
 #define LOOK_MS 50
 
 /* -------------------------------------------------------- configuration */
@@ -65,7 +65,7 @@ static int is_same(const struct mod_door_limit *a, const struct mod_door_limit *
     return a->max == b->max && a->queue_len == b->queue_len && a->queue_timeout == b->queue_timeout;
 }
 
-/* The first place that says something of that path. */
+/* The first directive that sets a limit for that path. */
 static const ap_directive_t *first_place(const char *path)
 {
     int i;
@@ -132,9 +132,9 @@ const struct mod_door_limit *mod_door_find_limit(const char *path)
 /* ------------------------------------------------------- who waits untaken */
 
 /*
- * How long nobody need take the call.  Where nothing is said of the door, that is
- * a part of DoorTimeout, and a program on bare doors, which may do one thing at a time, has
- * all of it.  0: for ever.
+ * How long the call may wait for a thread to take it; 0: for ever.  Without a limit for the
+ * door, this is a part of DoorTimeout.  With DoorProtocol raw it is all of DoorTimeout, since
+ * the program may do only one thing at a time.
  */
 static apr_interval_time_t patience(const struct mod_door_call *call)
 {
@@ -147,7 +147,7 @@ static apr_interval_time_t patience(const struct mod_door_call *call)
     return MOD_DOOR_QUEUE_TIMEOUT;
 }
 
-/* It has begun to wait, or goes on: until when, and the supervisor is to know. */
+/* Notes, also for the supervisor, that the call waits, and sets when its wait ends. */
 static void note_wait(struct mod_door_call *call, int64_t since_ns)
 {
     apr_interval_time_t time = patience(call);
@@ -158,7 +158,7 @@ static void note_wait(struct mod_door_call *call, int64_t since_ns)
         board_note_wait(mod_door_board(), call->target.cell, since_ns);
 }
 
-/* While nobody has taken the call: APR_SUCCESS, or why it waits no longer. */
+/* For a call that waits: APR_SUCCESS if it should go on waiting, or why not. */
 static apr_status_t check_wait(struct mod_door_call *call)
 {
     int64_t now_ns = door_now_ns();
@@ -166,7 +166,7 @@ static apr_status_t check_wait(struct mod_door_call *call)
     note_wait(call, now_ns);
     if (mod_door_is_stopping())
         return MOD_DOOR_ECUT;
-    if (mod_door_client_state(call) != 0) /* whoever closes a connection ends his side of it */
+    if (mod_door_client_state(call) != 0) /* half-closed counts, too: a closed one looks the same */
         return MOD_DOOR_EGONE;
     if (now_ns >= call->queue_until_ns) {
         if (call->target.app != NULL)
@@ -177,7 +177,7 @@ static apr_status_t check_wait(struct mod_door_call *call)
     return mod_door_is_better_off(&call->target) ? MOD_DOOR_EMOVE : APR_SUCCESS;
 }
 
-/* Only those that wait are noted of a door at a path that has no limit. */
+/* For a door at a path without a limit, only calls that wait are entered in the table of calls. */
 static void note_call(struct mod_door_call *call)
 {
     struct call_note *note = mod_door_calls() != NULL ? calls_take(mod_door_calls()) : NULL;
@@ -206,7 +206,7 @@ apr_status_t mod_door_wait_on(struct mod_door_call *call, int64_t since_ns)
 
 /* -------------------------------------------------------------- a place */
 
-/* Whether the program keeps to the limit by itself, and calls wait untaken. */
+/* Whether the application itself keeps to the limit, so that calls wait inside its door. */
 static int is_on_threads(const struct mod_door_call *call)
 {
     const struct mod_door_target *to = &call->target;
@@ -227,7 +227,7 @@ static apr_status_t wait_for_place(struct mod_door_call *call, unsigned max)
     return error;
 }
 
-/* With the call in the line. */
+/* For a call that stands in line: gets a place, or fails. */
 static apr_status_t find_place(struct mod_door_call *call)
 {
     unsigned max = (unsigned)call->limit->max;
@@ -251,7 +251,7 @@ apr_status_t mod_door_enter_limit(struct mod_door_call *call)
     call->has_place = error == APR_SUCCESS;
     atomic_store(&call->note->take_by_ns, CALL_NOT_YET_MADE);
     atomic_store(&call->note->phase, call->has_place ? CALL_MADE : CALL_ENTERED);
-    /* More than one place may have become free at a time, or this one goes without. */
+    /* Wakes the next call: more places may be free, or this call has left without one. */
     if (call->queue_until_ns != 0 && !is_on_threads(call))
         calls_call_next(mod_door_calls(), atomic_load(&call->note->key));
     return error;

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mapping.c: which requests are a door's, and what SCRIPT_NAME is.
+ * mapping.c: which requests go to doors, and what SCRIPT_NAME is.
  *
- * DoorHandler is a SetHandler: it is decided in the fixups, when all sections
- * have been merged.  A URL whose door stands in a <Location> is not a file's
- * name besides: it is not mapped onto the disk, and nothing there is looked at.
+ * DoorHandler works like SetHandler: the fixups decide, when all sections have been
+ * merged.  If the DoorHandler is in a <Location>, the URL is not mapped to the disk
+ * at all, and no files are looked at.
  */
 #include <string.h>
 
@@ -36,8 +36,9 @@ int mod_door_is_ours(const request_rec *r)
 /* ---------------------------------------------------------- SCRIPT_NAME */
 
 /*
- * How many bytes of the URL are the path, as whole components; -1 none.  With
- * MergeSlashes Off the URL may have several slashes where <Location> has one.
+ * How many bytes at the beginning of the URL match the path, in whole components; -1 if it
+ * does not match.  With MergeSlashes Off the URL may have several slashes where <Location>
+ * has one.
  */
 static apr_ssize_t match_begin(const char *uri, const char *path)
 {
@@ -52,7 +53,7 @@ static apr_ssize_t match_begin(const char *uri, const char *path)
     return *at == '/' || *at == '\0' ? at - uri : -1;
 }
 
-/* How many bytes of the URL are before the path that it ends with; -1 it does not. */
+/* How many bytes of the URL are before the path at its end; -1 if it does not end with the path. */
 static apr_ssize_t match_end(const char *uri, const char *path)
 {
     const char *at = uri + strlen(uri);
@@ -68,9 +69,9 @@ static apr_ssize_t match_end(const char *uri, const char *path)
 }
 
 /*
- * For a door in <Directory>: what the URL has behind the directory's own one is
- * what the file name has behind the directory.  Returns -1 if they differ (an
- * Alias for a single file, a rewritten name).
+ * For a door in <Directory>: the length of the directory's own URL.  The URL and the file
+ * name must have the same text behind the directory.  Returns -1 if they differ (an Alias
+ * for a single file, a rewritten name).
  */
 static apr_ssize_t directory_len(const request_rec *r, const char *directory)
 {
@@ -84,22 +85,22 @@ static apr_ssize_t directory_len(const request_rec *r, const char *directory)
     file = r->filename + len;
     if (*file != '/' && *file != '\0')
         return -1;
-    /* The directory itself: httpd adds a slash that the URL need not have. */
+    /* The directory itself: httpd adds a slash to the file name, even if the URL has none. */
     if (*path_info == '\0' && !strcmp(file, "/") && uri_len > 0 && r->uri[uri_len - 1] != '/')
         return (apr_ssize_t)uri_len;
     return match_end(r->uri, apr_pstrcat(r->pool, file, path_info, NULL));
 }
 
 /*
- * For a door in <LocationMatch>: up to the end of the match, and of the
- * component that this is in; slashes at the end are PATH_INFO's.
+ * For a door in <LocationMatch>: the length up to the end of the component in which the
+ * match ends.  Slashes at the end belong to PATH_INFO.
  */
 static apr_ssize_t match_len(const request_rec *r, const ap_regex_t *regex)
 {
     ap_regmatch_t match;
     apr_size_t len;
 
-    if (regex == NULL) /* <Location> with wildcards: httpd has compared all of the URL */
+    if (regex == NULL) /* <Location> with wildcards: httpd has matched all of the URL */
         return (apr_ssize_t)strlen(r->uri);
     if (ap_regexec(regex, r->uri, 1, &match, 0) != 0 || match.rm_eo < 0)
         return -1;
@@ -138,7 +139,7 @@ apr_size_t mod_door_script_len(const request_rec *r, const struct mod_door_confi
     return (apr_size_t)ap_find_path_info(r->uri, r->path_info);
 }
 
-/* AcceptPathInfo Off, where there is a file that something can be behind. */
+/* AcceptPathInfo has a meaning only where the URL is mapped to a file. */
 int mod_door_rejects_path_info(const request_rec *r, const struct mod_door_config *conf)
 {
     return (conf->mount == MOD_DOOR_MOUNT_DIRECTORY || conf->mount == MOD_DOOR_MOUNT_FILE) &&
@@ -148,7 +149,7 @@ int mod_door_rejects_path_info(const request_rec *r, const struct mod_door_confi
 
 /* ----------------------------------------------------------------- hooks */
 
-static char is_not_mapped; /* its address: a request's note for itself */
+static char is_not_mapped; /* its address marks a request that is not mapped to the disk */
 
 int mod_door_has_no_file(const request_rec *r)
 {
@@ -157,8 +158,9 @@ int mod_door_has_no_file(const request_rec *r)
 }
 
 /*
- * After Alias and mod_rewrite: what they have mapped, is.  What mod_rewrite has
- * only rewritten ([PT]) has had its <Location> looked up by its old name.
+ * Runs after Alias and mod_rewrite, and not for a URL that they have mapped.  If mod_rewrite
+ * has only changed the URL ([PT]), <Location> was looked up for the old URL, so this looks
+ * again.
  */
 static int translate(request_rec *r)
 {
@@ -188,13 +190,16 @@ static int translate(request_rec *r)
     return OK;
 }
 
-/* Instead of the core's walk over directories.  Here per_dir_config says nothing of <Location>. */
+/*
+ * Replaces the core's walk over directories.  It relies on translate()'s mark, because here
+ * per_dir_config does not have the settings of <Location>.
+ */
 static int map_to_storage(request_rec *r)
 {
     return ap_get_module_config(r->request_config, &door_module) == &is_not_mapped ? OK : DECLINED;
 }
 
-/* After the core's own SetHandler and before mod_rewrite, which may decide otherwise. */
+/* After the core's own SetHandler, and before mod_rewrite, which may set another handler. */
 static int claim_request(request_rec *r)
 {
     if (has_door(mod_door_config_of(r)))
@@ -203,11 +208,10 @@ static int claim_request(request_rec *r)
 }
 
 /*
- * mod_dir would redirect a directory's URL to one with a slash, or to an index
- * file, whoever handles it; mod_speling would look for names like that of
- * something that is not there; and what mod_dir is told to look up
- * (DirectoryIndex, FallbackResource) it takes only if it is a file.  The walks
- * are done by now: for them a door's URL is a regular file's.
+ * Makes a door's URL look like that of a regular file to mod_dir and mod_speling, whose
+ * fixups run after this one.  Otherwise mod_dir would redirect a directory's URL to one with
+ * a slash or to an index file, mod_speling would search for similar names of missing files,
+ * and mod_dir would not accept the URL for DirectoryIndex or FallbackResource.
  */
 static int show_file(request_rec *r)
 {
@@ -222,9 +226,9 @@ void mod_door_register_mapping(void)
     static const char *const after_core[] = {"core.c", NULL};
     static const char *const before_mod_dir[] = {"mod_dir.c", "mod_speling.c", NULL};
 
-    /* VirtualDocumentRoot is a DocumentRoot: after us, like the core's. */
+    /* mod_vhost_alias maps to a DocumentRoot, so it must come later, like the core. */
     ap_hook_translate_name(translate, NULL, before_vhost_alias, APR_HOOK_LAST);
-    /* TRACE and OPTIONS * are answered before. */
+    /* Last: the core must answer TRACE and OPTIONS * first. */
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
     ap_hook_fixups(claim_request, after_core, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(show_file, NULL, before_mod_dir, APR_HOOK_LAST);

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * needs.c: what an application needs that is no part of httpd's configuration:
- * its program and what runs that, a directory, a user and a group.  They come
- * and go with deployments, so a configuration that names what is not there is
- * right; it is looked for again.
+ * needs.c: what an application needs that is not part of httpd's configuration:
+ * its program and interpreter, a directory, a user and a group.  Deployments add and
+ * remove these, so a configuration is not wrong if one is missing; httpd looks for
+ * it again later.
  */
 #include <errno.h>
 #include <grp.h>
@@ -23,7 +23,7 @@
 
 /* ------------------------------------------------------------ the program */
 
-/* Where it was looked for, if that is not what was written. */
+/* How the program was written, if the path that was looked for is a different one. */
 static const char *where(apr_pool_t *pool, const struct mod_door_needs *needs)
 {
     if (!strcmp(needs->said_program, needs->program))
@@ -32,7 +32,7 @@ static const char *where(apr_pool_t *pool, const struct mod_door_needs *needs)
                         strchr(needs->said_program, '/') == NULL ? "; PATH is not searched" : "");
 }
 
-/* Why a path is no program, or none that can be run: what definition_identify() has said. */
+/* Why a path is no program that can be run; error is the errno of definition_identify(). */
 static const char *why_no_program(apr_pool_t *pool, const char *path, int error)
 {
     struct stat st;
@@ -51,8 +51,8 @@ static const char *why_no_program(apr_pool_t *pool, const char *path, int error)
 }
 
 /*
- * A script's interpreter, which starts at the working directory if it does not at "/".  One that
- * is not known to its end may be there: other systems read more.
+ * A script's interpreter, or NULL.  A relative path starts at the working directory.  An
+ * interpreter whose path was cut off is not checked: some systems read longer first lines.
  */
 static const char *interpreter_of(apr_pool_t *pool, const struct mod_door_needs *needs,
                                   const struct program *program)
@@ -110,7 +110,7 @@ static int is_in_path(apr_pool_t *pool, const char *search_path, const char *nam
     return 0;
 }
 
-/* "#!/usr/bin/env python3": who is to run it is looked for when it runs. */
+/* "#!/usr/bin/env python3": env(1) looks for python3 in PATH when the script starts. */
 static void doubt_env(apr_pool_t *pool, const struct mod_door_needs *needs,
                       const struct program *program, const char *search_path,
                       apr_array_header_t *hints)
@@ -186,7 +186,7 @@ static void add_groups(struct app_definition *def, const gid_t *groups, int coun
     def->group_count = (uint32_t)count;
 }
 
-/* Whom it runs as, where httpd is root. */
+/* Sets the user and groups that the application runs as, if httpd is root. */
 static const char *set_credentials(apr_pool_t *pool, const struct mod_door_needs *needs,
                                    const struct group *group, struct app_definition *def)
 {
@@ -210,7 +210,7 @@ static const char *set_credentials(apr_pool_t *pool, const struct mod_door_needs
     return NULL;
 }
 
-/* For people; the number is what counts. */
+/* The user's name is only for messages; the number is what is used. */
 static void name_user(struct app_definition *def)
 {
     struct passwd *user = getpwuid(def->has_credentials ? (uid_t)def->uid : geteuid());

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * outputs.c: where what an application prints goes, if not to the server's log:
- * DoorApp's output=.  Opened by httpd's parent at each start and restart, as it
+ * outputs.c: DoorApp's output=: where an application's printed output goes, if not to
+ * the server's log.  httpd's parent opens the outputs at each start and restart, as it
  * opens its own logs; the supervisor gets the descriptors and writes.
  */
 #include <string.h>
@@ -46,7 +46,7 @@ const char *mod_door_check_output(apr_pool_t *pool, server_rec *main_server, con
     return apr_psprintf(pool, "output=%s: there is no virtual host of that ServerName", output);
 }
 
-/* The log of a program, a virtual host, or a file; *file is NULL if it is syslog. */
+/* Opens a program, a file, or a virtual host's log.  *file is NULL if that log is syslog. */
 static apr_status_t open_output(apr_pool_t *pool, server_rec *s, struct mod_door_app *app,
                                 apr_file_t **file)
 {

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * outputs.c: where what applications print goes.
+ * outputs.c: where the output that applications print goes.
  */
 #ifndef MOD_DOOR_OUTPUTS_H
 #define MOD_DOOR_OUTPUTS_H
@@ -10,10 +10,10 @@
 
 #include "mod_door.h"
 
-/* What is wrong with an output= that can be opened by its form, or NULL. */
+/* What is wrong with an output= whose form is valid, or NULL. */
 const char *mod_door_check_output(apr_pool_t *pool, server_rec *main_server, const char *output);
 
-/* Those of apps (name: struct mod_door_app *), when httpd has opened its own logs. */
+/* Opens the outputs of apps (name: struct mod_door_app *), after httpd has opened its own logs. */
 void mod_door_open_outputs(apr_pool_t *config_pool, server_rec *main_server, apr_hash_t *apps);
 
 #endif

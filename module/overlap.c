@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * overlap.c: warns of rules that do not hold where they seem to.  The URL of a
- * door in a <Location> is not mapped onto the disk, so what <Directory> and
- * .htaccess say of the directory that it would be, says nothing of the door.
- * Reads the configuration as it was written; no request comes here.
+ * overlap.c: warns of rules that seem to apply to a door and do not.  The URL of a
+ * door in a <Location> is not mapped to the disk, so the rules of <Directory> and
+ * .htaccess for the directory that this URL would have do not apply to the door.
+ * This file reads the configuration as it was written; it sees no requests.
  */
 #include <string.h>
 
@@ -32,7 +32,7 @@ struct said {
 
 static apr_array_header_t *all_said; /* struct said, of the configuration that is being read */
 
-/* What somebody may count on for what lies below a directory, beside who may ask for it. */
+/* Rules, beside those of access, that an administrator may expect to apply below a directory. */
 static const char *const rules[] = {
     "Header",         "RequestHeader",    "SetOutputFilter", "AddOutputFilterByType",
     "SetInputFilter", "LimitRequestBody",
@@ -54,7 +54,7 @@ static int is_access(const char *name)
     return !ap_cstr_casecmpn(name + (*name == '<'), "Require", 7) || !ap_cstr_casecmp(name, "Deny");
 }
 
-/* It lets everybody in: nobody misses it. */
+/* "Require all granted" lets everybody in, so it is no loss if it does not apply. */
 static int is_open(const char *name, const char *args)
 {
     return !ap_cstr_casecmp(name, "Require") && !ap_cstr_casecmp(args, "all granted");
@@ -77,7 +77,7 @@ static int is_override(const char *name)
 
 typedef int checker(const char *name);
 
-/* The first directive of that kind in the section, those in sections of it included; or NULL. */
+/* The first such directive in the section or its inner sections, except <Files>; or NULL. */
 static const ap_directive_t *find_in(const ap_directive_t *section, checker *is_it)
 {
     const ap_directive_t *at;
@@ -112,8 +112,8 @@ static const char *directory_of(apr_pool_t *pool, const ap_directive_t *section)
 }
 
 /*
- * The directive of that kind in the <Directory> over the path that is the nearest to
- * it, among this section and those behind it.  Stays as it is if that is farther.
+ * Looks in this section and those behind it for the <Directory> with such a directive that
+ * is nearest to the path.  Changes *found and *found_len only if it is nearer than *found.
  */
 static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path, checker *is_it,
                     const ap_directive_t **found, apr_size_t *found_len)
@@ -124,7 +124,7 @@ static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path
 
         if (at->first_child != NULL && !ap_cstr_casecmp(at->directive, "<Directory"))
             directory = directory_of(pool, at);
-        /* "/" is where all is forbidden that a section farther down does not allow. */
+        /* Not "/": there, most configurations forbid everything by default. */
         if (directory != NULL && *directory != '\0' && mod_door_is_below(path, directory) &&
             strlen(directory) >= *found_len)
             inner = find_in(at, is_it);
@@ -135,7 +135,7 @@ static void look_up(apr_pool_t *pool, const ap_directive_t *at, const char *path
     }
 }
 
-/* What stands in the server's <VirtualHost>, or NULL. */
+/* The first directive in the server's <VirtualHost>, or NULL. */
 static const ap_directive_t *host_of(const server_rec *s)
 {
     const ap_directive_t *at = s->is_virtual && s->defn_name != NULL ? ap_conftree : NULL;
@@ -180,7 +180,7 @@ static const char *find_in_file(apr_pool_t *pool, const char *name)
     return found;
 }
 
-/* Whether somebody has thought of it: the <Location> says something of the kind itself. */
+/* Whether the <Location> has such a rule of its own, so that no warning is needed. */
 static int is_said_again(const ap_directive_t *location, const char *name)
 {
     const ap_directive_t *at = location->first_child;
@@ -207,7 +207,7 @@ static void warn(const struct said *said, server_rec *s, const char *rule, const
                  location->directive, location->args, rule, of);
 }
 
-/* Of what there is of that kind in <Directory> sections. */
+/* Warns of the nearest rule of that kind in a <Directory>. */
 static void look_at_sections(apr_pool_t *pool, const struct said *said, server_rec *s,
                              const char *path, checker *is_it, int flags)
 {
@@ -251,7 +251,7 @@ void mod_door_warn_of_overlaps(apr_pool_t *pool, server_rec *main_server, int fl
 
         for (s = main_server; s != NULL; s = s->next) {
             core_server_config *core = ap_get_core_module_config(s->module_config);
-            /* A virtual host has those of the main server, too, below its own DocumentRoot. */
+            /* A virtual host inherits the main server's <Location>s, with its own DocumentRoot. */
             int is_heir = !said->server->is_virtual && core->ap_document_root != NULL &&
                           core->ap_document_root != main_core->ap_document_root;
 

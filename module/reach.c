@@ -1,10 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * reach.c: what a user may do in the file system, by owners and modes, as httpd's
- * parent, which may do everything, sees them.  Access control lists and file systems
- * with other rules are not asked: so what is found here is a warning, and decides
- * nothing.
+ * reach.c: what a user may do in the file system, by the owners and modes of files as
+ * httpd's parent sees them.  Access control lists and file systems with other rules are
+ * not considered, so the result is used for warnings only.
  */
 #include <grp.h>
 #include <pwd.h>
@@ -33,7 +32,7 @@ static void find_person(const struct app_definition *def, struct person *person)
         person->uid = geteuid();
         person->groups[0] = getegid();
         person->group_count = 1 + getgroups(APP_GROUPS_MAX, person->groups + 1);
-        if (person->group_count < 1) /* it has more than fit */
+        if (person->group_count < 1) /* there are more groups than fit */
             person->group_count = 1;
         return;
     }
@@ -79,7 +78,7 @@ static const char *describe(apr_pool_t *pool, const char *path, const struct sta
                                       : apr_psprintf(pool, "#%lu", (unsigned long)st->st_gid));
 }
 
-/* Along an absolute path: each directory, then what it leads to. */
+/* Checks each directory of an absolute path, and then the file itself. */
 static const char *walk(apr_pool_t *pool, const char *path, unsigned what,
                         const struct person *person)
 {
@@ -109,7 +108,7 @@ const char *mod_door_find_obstacle(apr_pool_t *pool, const char *path, unsigned 
     found = walk(pool, path, what, &person);
     if (found != NULL)
         return found;
-    real = realpath(path, NULL); /* behind symbolic links there may be other directories */
+    real = realpath(path, NULL); /* symbolic links may lead through other directories */
     if (real != NULL)
         found = walk(pool, real, what, &person);
     free(real);

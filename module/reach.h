@@ -10,11 +10,11 @@
 
 #include "supervisor.h"
 
-enum { MOD_DOOR_MAY_RUN = 1, MOD_DOOR_MAY_READ = 4 }; /* to be added */
+enum { MOD_DOOR_MAY_RUN = 1, MOD_DOOR_MAY_READ = 4 }; /* can be combined with | */
 
 /*
- * What keeps the process of that definition from doing this with the file or directory:
- * text that names it, its mode and its owner; or NULL, nothing that can be seen.
+ * What prevents a process with that definition from running or reading the file, or entering
+ * the directory: a text with the obstacle's path, mode and owner, or NULL if none is found.
  */
 const char *mod_door_find_obstacle(apr_pool_t *pool, const char *path, unsigned what,
                                    const struct app_definition *def);

@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * received.c: descriptors that an application has sent.  Whatever is done with
- * one may wait for as long as the application likes: reading a file of its own
- * FUSE, closing a socket that lingers, or one that has such a socket in its queue.
- * No thread that serves others does that: what may wait is done by a thread of
- * its own, there are few of those for each sender, and one that has too many is
- * not called any more.
+ * received.c: descriptors that an application has sent.  Any operation on one may
+ * block for as long as the application likes: reading a file of the application's
+ * own FUSE, closing a socket that lingers or has such a socket in its queue.  A
+ * thread that serves requests must not block in that way.  So an operation that may
+ * block is done by a thread of its own.  Each sender can have only a few of these
+ * threads, and is not called any more while it has too many.
  *
- * Knows nothing of HTTP and messages.
+ * This file knows nothing of HTTP and messages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,38 +27,38 @@
 #include "received.h"
 #include "tokens.h"
 
-/* Threads that may wait for one sender. */
+/* How many threads may be blocked by the descriptors of one sender. */
 #define WAITING_MAX 8
 
-/* What they need of a stack is next to nothing. */
+/* These threads need hardly any stack. */
 #define STACK_SIZE (64 * 1024)
 
-/* How often one that waits for such a thread looks whether it still should. */
+/* How often a caller that waits for such a thread checks whether it should go on. */
 #define LOOK_NS 250000000L
 
-/* Guards the rest, and every job. */
+/* Guards the variables below, and every job. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t done = PTHREAD_COND_INITIALIZER; /* a job is */
+static pthread_cond_t done = PTHREAD_COND_INITIALIZER; /* a job is done */
 
-/* Never freed: a late call of a response door may still name one.  The first is nobody's. */
+/* A late call of a response door may still use a number.  The first one is shared. */
 static struct sender {
     char *name;
-    unsigned doors;   /* open ones of that name */
+    unsigned doors;   /* open doors of that name */
     unsigned waiting; /* jobs that are not done */
 } senders[MOD_DOOR_SENDERS];
 
-/* What a thread of its own does. */
+/* What a thread of its own does: closes a descriptor, or reads. */
 struct job {
     unsigned sender;
-    int fd;                         /* to be closed, or -1: */
-    struct mod_door_received *file; /* to be read, held */
+    int fd;                         /* to be closed; -1: file is to be read */
+    struct mod_door_received *file; /* the job has a reference to it */
     char *bytes;                    /* malloc()ed */
     apr_size_t len;
     apr_off_t offset;
     ssize_t got;
     int error;
     int is_done;
-    int is_abandoned; /* whoever waited for it does so no more */
+    int is_abandoned; /* nobody waits for the job: its thread frees it */
 };
 
 /* ------------------------------------------------------------- senders */
@@ -111,10 +111,10 @@ int mod_door_is_overdrawn(unsigned sender)
 /* ------------------------------------------------------------- looking */
 
 /*
- * A file that neither the application nor a file system of its own can keep us
- * waiting for: on a disk of this machine, which takes an administrator to mount,
- * or in memory.  FUSE, overlays, network file systems, btrfs's subvolumes and the like have no
- * device of their own, which is a pity for some of them.
+ * Whether the application cannot make this file block: it is on a disk of this machine,
+ * which only an administrator can mount, or in memory (a memfd).  File systems without a
+ * device, whose major number is 0, do not count.  Among them are FUSE and network file
+ * systems, but also harmless ones such as overlays and btrfs's subvolumes.
  */
 static int is_prompt_file(int fd, unsigned dev_major)
 {
@@ -127,7 +127,10 @@ static int is_prompt_file(int fd, unsigned dev_major)
     return dev_major != 0;
 }
 
-/* With what is read from any other socket descriptors may come, which are closed at once. */
+/*
+ * Whether reading cannot bring descriptors, as it can with a socket of another family:
+ * recv(2) closes these at once, and that may block.
+ */
 static int is_bare_socket(int fd)
 {
     struct sockaddr_storage address = {0};
@@ -137,7 +140,7 @@ static int is_bare_socket(int fd)
            (address.ss_family == AF_INET || address.ss_family == AF_INET6);
 }
 
-/* A pipe's reading is by its readiness. */
+/* A pipe does not count as read at once: read_now() finds out whether it has something. */
 static void look_for_waits(int fd, unsigned dev_major, struct mod_door_look *look)
 {
     int is_prompt_regular = look->kind == MOD_DOOR_FILE && is_prompt_file(fd, dev_major);
@@ -160,7 +163,7 @@ apr_status_t mod_door_look_at(int fd, struct mod_door_look *look)
 #ifdef AT_STATX_DONT_SYNC
     struct statx st;
 
-    /* fstat(2) and fstatfs(2) ask whoever serves the file system. */
+    /* fstat(2) and fstatfs(2) may ask the server of the file system, and block. */
     if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st) == -1)
         return errno;
     look->kind = kind_of(st.stx_mode);
@@ -169,7 +172,7 @@ apr_status_t mod_door_look_at(int fd, struct mod_door_look *look)
 #else
     struct stat st;
 
-    /* Where there is no such call nobody but an administrator mounts anything. */
+    /* On systems without this call, only an administrator can mount file systems. */
     if (fstat(fd, &st) == -1)
         return errno;
     look->kind = kind_of(st.st_mode);
@@ -189,7 +192,7 @@ static void free_job(struct job *job)
     free(job);
 }
 
-/* Lingering is the application's wish. */
+/* Switches off lingering, which the application may have set, so that close(2) is quick. */
 static void close_now(int fd)
 {
     struct linger none = {0};
@@ -232,7 +235,7 @@ static void *work(void *data)
     return NULL;
 }
 
-/* With the lock held: the job has a thread, or an errno value. */
+/* With the lock held: gives the job a thread.  Returns 0 or an errno value. */
 static int start(struct job *job)
 {
     pthread_attr_t attr;
@@ -244,7 +247,7 @@ static int start(struct job *job)
         return error;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    /* The MPM's signal handlers must not run there. */
+    /* The MPM's signal handlers must not run in that thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&thread, &attr, work, job);
@@ -306,7 +309,10 @@ void mod_door_release_received(struct mod_door_received *file)
 
 /* ------------------------------------------------------------- reading */
 
-/* Without waiting: EAGAIN if that cannot be, EOPNOTSUPP if that cannot be known. */
+/*
+ * Reads without waiting.  errno is EAGAIN if that would block, and EOPNOTSUPP if it cannot be
+ * known whether it would.
+ */
 static ssize_t read_now(const struct mod_door_received *file, char *buf, apr_size_t len,
                         apr_off_t offset)
 {
@@ -318,7 +324,7 @@ static ssize_t read_now(const struct mod_door_received *file, char *buf, apr_siz
 #ifdef RWF_NOWAIT
     struct iovec v = {.iov_base = buf, .iov_len = len};
 
-    /* O_NONBLOCK is the application's as well, and so no promise. */
+    /* O_NONBLOCK would not help: the application shares the flag, and can clear it. */
     if (file->look.kind != MOD_DOOR_SOCKET)
         return preadv2(file->fd, &v, 1, is_file ? offset : -1, RWF_NOWAIT);
 #endif
@@ -326,7 +332,7 @@ static ssize_t read_now(const struct mod_door_received *file, char *buf, apr_siz
     return -1;
 }
 
-/* What read_now() has failed with is no more than that it would not wait. */
+/* Whether read_now() has failed only because it does not wait. */
 static int is_worth_waiting(const struct mod_door_received *file, int error)
 {
     if (file->look.reads_at_once)
@@ -335,7 +341,7 @@ static int is_worth_waiting(const struct mod_door_received *file, int error)
            (error == EAGAIN && file->look.kind == MOD_DOOR_FILE);
 }
 
-/* With the lock held: a moment; an errno value if that was one too many. */
+/* With the lock held: waits a moment.  Returns 0, or an error if the caller should give up. */
 static int wait_a_moment(apr_time_t until, mod_door_check *check, void *data)
 {
     struct timespec moment;
@@ -346,7 +352,7 @@ static int wait_a_moment(apr_time_t until, mod_door_check *check, void *data)
     moment.tv_sec += moment.tv_nsec / 1000000000L;
     moment.tv_nsec %= 1000000000L;
     pthread_cond_timedwait(&done, &lock, &moment);
-    if (check != NULL) { /* it may take its time */
+    if (check != NULL) { /* without the lock, because check() may take long */
         pthread_mutex_unlock(&lock);
         error = check(data);
         pthread_mutex_lock(&lock);
@@ -358,7 +364,10 @@ static int wait_a_moment(apr_time_t until, mod_door_check *check, void *data)
     return error;
 }
 
-/* With the lock held: in its turn among the sender's, the job gets a thread and ends. */
+/*
+ * With the lock held: waits until the sender may have another thread, starts the job, and
+ * waits for its end.  Returns 0 if the job is done.
+ */
 static int run(struct job *job, apr_time_t until, mod_door_check *check, void *data)
 {
     int error = 0;
@@ -368,7 +377,7 @@ static int run(struct job *job, apr_time_t until, mod_door_check *check, void *d
     if (error == 0)
         error = start(job);
     if (error != 0) {
-        job->is_done = 1; /* nobody has it */
+        job->is_done = 1; /* it has no thread, so the caller frees it */
         return error;
     }
     while (error == 0 && !job->is_done)

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * report.c: puts together what the board, the table of calls, the figures and the
- * processes themselves tell of doors.  Reads, and decides nothing.
+ * report.c: collects what the board, the table of calls, the figures and the
+ * processes themselves say about doors.  It only reads, and decides nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@
 #include "supervisor.h"
 
 #define NS_PER_S   1000000000ll
-#define ANSWERS_NS (2 * NS_PER_S) /* for those of all processes */
+#define ANSWERS_NS (2 * NS_PER_S) /* time for the answers of all processes together */
 
-/* A page that is being put together. */
+/* A report that is being collected. */
 struct collection {
     request_rec *r;
     const struct figures *figures;
@@ -103,7 +103,10 @@ static const char *state_name(uint32_t state)
     return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
-/* To a request one that has failed once starts; what people see is that nothing does now. */
+/*
+ * The state to show.  After one failure an application is still in the state APP_STARTING, so
+ * that requests wait for it; but until the next try, no process starts.
+ */
 static uint32_t state_of(const struct board_app *row, int64_t now_ns)
 {
     uint32_t state = atomic_load(&row->state);
@@ -142,7 +145,7 @@ static void add_app(struct collection *all, const struct board_app *row)
     char name[APP_NAME_MAX + 1];
     int index;
 
-    memcpy(name, row->name, sizeof(name)); /* first: what is checked is what is shown */
+    memcpy(name, row->name, sizeof(name)); /* the memory may change between check and use */
     name[APP_NAME_MAX] = '\0';
     if (atomic_load(&row->state) == APP_FREE || !mod_door_is_app_name(name))
         return;
@@ -170,7 +173,7 @@ static void add_apps(struct collection *all)
 
 /* ------------------------------------------------------------------- doors */
 
-/* The path that a name has been made of; NULL: it was too long. */
+/* The path from which the name was made, or NULL if it was too long. */
 static const char *path_of(apr_pool_t *pool, const char *name)
 {
     char *path = apr_pstrdup(pool, name);
@@ -178,7 +181,7 @@ static const char *path_of(apr_pool_t *pool, const char *name)
     return strlen(name) < FIGURES_TEXT_SIZE - 8 && ap_unescape_url(path) == OK ? path : NULL;
 }
 
-/* One that an .htaccess file has named is not opened on behalf of somebody else. */
+/* A door that an .htaccess file has named is not opened: no request asks for it here. */
 static void look_at_door(const struct collection *all, struct mod_door_report *report)
 {
     const char *path = path_of(all->r->pool, report->name);
@@ -189,7 +192,7 @@ static void look_at_door(const struct collection *all, struct mod_door_report *r
     if (path == NULL || report->seen->is_foreign)
         return;
     error = mod_door_count_door(all->r, path, &pid, all->until_ns, &process.counts);
-    if (error != EAGAIN) /* it does not answer, or was not asked as too many do not */
+    if (error != EAGAIN) /* EAGAIN: it has not answered, or there was no time left to ask it */
         report->state = error == APR_SUCCESS ? "up" : "down";
     process.pid = pid;
     process.usage = mod_door_usage_of(pid);
@@ -207,7 +210,7 @@ static void add_doors(struct collection *all)
             seen = apr_palloc(all->r->pool, sizeof(*seen));
         if (!figures_look(all->figures, i, all->now_ns, seen))
             continue;
-        if (seen->name[0] != '\0' && strchr(seen->name, '/') == NULL) /* an application's */
+        if (seen->name[0] != '\0' && strchr(seen->name, '/') == NULL) /* it is an application */
             continue;
         add_report(all, seen->name)->seen = seen;
         seen = NULL;
@@ -252,7 +255,7 @@ apr_array_header_t *mod_door_report(request_rec *r)
 
 double mod_door_rate(const struct figures_seen *seen, unsigned seconds, int64_t now_ns)
 {
-    unsigned steps = seconds / FIGURES_STEP_S + 1; /* the last one is not over */
+    unsigned steps = seconds / FIGURES_STEP_S + 1; /* the last step is not over */
     double past_s = (double)(now_ns % (FIGURES_STEP_S * NS_PER_S)) / NS_PER_S +
                     (steps - 1) * FIGURES_STEP_S;
     uint64_t requests = 0;

@@ -3,7 +3,7 @@
  *
  * report.c: all that is known of all doors at one moment.
  *
- * Texts may be anything: they come from memory that every child of httpd can write.
+ * The texts in it may contain anything: they come from memory that every child can write.
  */
 #ifndef MOD_DOOR_REPORT_H
 #define MOD_DOOR_REPORT_H
@@ -17,7 +17,7 @@
 #include "supervisor.h"
 
 struct mod_door_process {
-    unsigned index; /* among those of its application, from 0 */
+    unsigned index; /* among the processes of its application, from 0 */
     apr_int64_t pid;
     double uptime_s; /* -1: not known */
     apr_int64_t calls, errors; /* -1: not known */
@@ -33,24 +33,24 @@ struct mod_door_event {
 
 /* One door, or one application. */
 struct mod_door_report {
-    const char *name; /* "": all those that had no room for figures of their own */
+    const char *name; /* "": all doors that had no room for figures of their own */
     int is_app;
     const char *state; /* "up", "starting", "backing off", "drained", "down", "unknown" */
     const struct figures_seen *seen;
-    apr_array_header_t *processes; /* struct mod_door_process; those that are up */
+    apr_array_header_t *processes; /* struct mod_door_process, of processes that are up */
 
     /* Only of applications. */
-    unsigned instances; /* as many as are to be up; 0: not known */
-    unsigned leaving;
+    unsigned instances; /* how many processes are to be up; 0: not known */
+    unsigned leaving;   /* processes that are being replaced or stopped */
     apr_int64_t restarts, crashes;
-    double next_try_s; /* -1: there is none */
-    apr_array_header_t *events; /* struct mod_door_event, the last first */
+    double next_try_s; /* seconds until the next launch; -1: none is planned */
+    apr_array_header_t *events; /* struct mod_door_event, the latest first */
 };
 
-/* An array of struct mod_door_report, applications first, by their names. */
+/* An array of struct mod_door_report: applications first, each kind sorted by name. */
 apr_array_header_t *mod_door_report(request_rec *r);
 
-/* Requests per second, over about so many seconds until now. */
+/* Requests per second, over about the last so many seconds. */
 double mod_door_rate(const struct figures_seen *seen, unsigned seconds, int64_t now_ns);
 
 #endif

@@ -16,7 +16,7 @@
 #include "report_json.h"
 #include "shared_figures.h"
 
-/* Whatever comes, what goes out is ASCII, and cannot end a <script>. */
+/* Any text becomes a JSON string in ASCII, without characters that mean something in HTML. */
 static const char *quote(apr_pool_t *pool, const char *text)
 {
     char *quoted = apr_palloc(pool, 6 * strlen(text) + 3);
@@ -36,13 +36,13 @@ static const char *quote(apr_pool_t *pool, const char *text)
     return quoted;
 }
 
-/* Each of these ends in a comma: an object is ended by a member that has none. */
+/* These functions put a comma behind the member; an object's last member is written directly. */
 static void put_text(request_rec *r, const char *name, const char *text)
 {
     ap_rprintf(r, "\"%s\":%s,", name, quote(r->pool, text));
 }
 
-/* What nobody knows is null. */
+/* An unknown number is null. */
 static void put_count(request_rec *r, const char *name, apr_int64_t count)
 {
     if (count >= 0)

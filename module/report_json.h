@@ -9,7 +9,7 @@
 #include <apr_tables.h>
 #include <httpd.h>
 
-/* Writes it to the client: reports are struct mod_door_report. */
+/* Writes the report to the client.  reports: an array of struct mod_door_report. */
 void mod_door_write_json(request_rec *r, const apr_array_header_t *reports);
 
 #endif

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * report_prometheus.c: a report for Prometheus: base units, counters that end in _total, a
- * HELP and a TYPE for each.  A process has its place in the application as its label, and
- * not its pid: that would be a new series with each restart.
+ * HELP and a TYPE for each.  The label of a process is its index in the application and not
+ * its pid, which would begin a new series with each restart.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@
 #include "report.h"
 #include "report_prometheus.h"
 
-/* Of the histogram: each is twice the one before, 64 us to 67 s. */
+/* Upper bounds of the histogram's buckets: each is twice the one before, 64 us to 67 s. */
 #define FIRST_LE_US 64u
 #define LE_COUNT    21
 
@@ -54,7 +54,7 @@ static void put_head(request_rec *r, const char *name, const char *type, const c
 
 /* ------------------------------------------------------------ one of a door */
 
-/* What there is of each door: a number below 0 is not known, and not there. */
+/* A metric of each door.  A value below 0 is unknown, and left out. */
 struct metric {
     const char *name, *type, *help;
     double (*value)(const struct mod_door_report *report);
@@ -223,7 +223,7 @@ static void put_state(request_rec *r, const apr_array_header_t *reports)
     }
 }
 
-/* Its limits are among those of the figures' histograms: nothing is estimated. */
+/* Each bound is also one of the figures' buckets, so the counts are exact. */
 static void put_histogram(request_rec *r, const struct mod_door_report *report)
 {
     static const char name[] = "mod_door_request_duration_seconds";

@@ -1,11 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * request.c: the argument of a call, straight from the request_rec: the message
- * of wire.h with the body behind it.  No table of CGI variables is made here;
- * the application's runtime computes from the message those that it is asked
- * for.  What httpd would hide from a CGI program is not sent.  Knows nothing
- * of doors.
+ * request.c: the argument of a call, made directly from the request_rec: a message
+ * of wire.h with the body behind it.  No table of CGI variables is made here: the
+ * application's runtime computes from the message only those variables that the
+ * application asks for.  What httpd hides from CGI programs is not sent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,10 +27,10 @@
 #include "request.h"
 #include "wire.h"
 
-/* Of the body at most this goes along with the message. */
+/* At most so much of the body goes along with the message. */
 #define INLINE_BODY_LEN (64 * 1024)
 
-/* How much of a body is read at a time where it has to be read whole. */
+/* How much is read at a time when the whole body must be read. */
 #define READ_LEN (64 * 1024)
 
 static void put_bytes(struct door_wire_writer *w, enum door_wire_type type, const char *value,
@@ -63,10 +62,7 @@ static void put_number(struct door_wire_writer *w, enum door_wire_type type, apr
 
 /* ----------------------------------------------------------------- path */
 
-/*
- * Of a URL that is not mapped onto the disk, and has no file: what it would be
- * if the URL were one's.
- */
+/* If the URL is not mapped to a file, this is the file that it would have in DocumentRoot. */
 static const char *script_filename(request_rec *r, apr_size_t script_len)
 {
     if (!mod_door_has_no_file(r))
@@ -76,10 +72,10 @@ static const char *script_filename(request_rec *r, apr_size_t script_len)
 }
 
 /*
- * PATH_INFO as a file name (RFC 3875, 4.1.6).  Where the URL is mapped onto the disk it
- * is mapped as a URL of its own, with Alias and the rest, as for CGI programs; a rewrite
- * in an .htaccess may make no file's name of it.  For a <Location>'s door nothing on the
- * disk is looked at, and it is what DocumentRoot has there.
+ * PATH_INFO as a file name (RFC 3875, 4.1.6).  If the request's URL is mapped to the disk,
+ * PATH_INFO is mapped like a URL, with Alias and the like, as for CGI programs.  If that gives
+ * no file name (a rewrite in .htaccess may not), and for a door in a <Location>, for which
+ * nothing on the disk is looked at, it is PATH_INFO below DocumentRoot.
  */
 static const char *path_translated(request_rec *r, const char *path_info)
 {
@@ -95,7 +91,7 @@ static const char *path_translated(request_rec *r, const char *path_info)
     return path != NULL ? path : apr_pstrcat(r->pool, ap_document_root(r), path_info, NULL);
 }
 
-/* A question is about all of the path: nobody has decided who answers it. */
+/* For a question SCRIPT_NAME is the whole path: it is not decided yet who answers the request. */
 static void put_path(const struct mod_door_call *call, struct door_wire_writer *w)
 {
     request_rec *r = call->r;
@@ -114,7 +110,7 @@ static void put_path(const struct mod_door_call *call, struct door_wire_writer *
 
 /* ---------------------------------------------------------------- fields */
 
-/* The second word of the request line, which internal redirects leave as it was. */
+/* The second word of the request line.  Internal redirects do not change it. */
 static void put_target(const request_rec *r, struct door_wire_writer *w)
 {
     const char *target = r->the_request != NULL ? r->the_request : "";
@@ -126,7 +122,7 @@ static void put_target(const request_rec *r, struct door_wire_writer *w)
 
 static void put_server(request_rec *r, struct door_wire_writer *w)
 {
-    /* It may be the client's Host field: escaped like everywhere in httpd. */
+    /* The name may be the client's Host field, so it is escaped, as httpd does for CGI. */
     put(w, DOOR_WIRE_SERVER_NAME, ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
     put_number(w, DOOR_WIRE_SERVER_PORT, ap_get_server_port(r));
     put(w, DOOR_WIRE_SERVER_ADDR, r->connection->local_ip);
@@ -146,8 +142,8 @@ static void put_client(request_rec *r, struct door_wire_writer *w)
 }
 
 /*
- * Proxy would become HTTP_PROXY, which many libraries take for their own
- * configuration; passwords are the server's business unless it says otherwise.
+ * A header Proxy would become HTTP_PROXY, which many libraries take for their own
+ * configuration.  Passwords are for httpd only, unless CGIPassAuth is On.
  */
 static int is_withheld(const char *name, int pass_auth)
 {
@@ -158,8 +154,8 @@ static int is_withheld(const char *name, int pass_auth)
 }
 
 /*
- * A length is told only if it is that of what the application will read (RFC
- * 3875, 4.1.2): a filter such as DEFLATE makes another one of it.
+ * Content-Length is sent only if it is the length that the application will read (RFC 3875,
+ * 4.1.2).  A filter such as DEFLATE would change it.
  */
 static void put_headers(const struct mod_door_call *call, const core_dir_config *core,
                         struct door_wire_writer *w)
@@ -179,7 +175,7 @@ static void put_headers(const struct mod_door_call *call, const core_dir_config 
     }
 }
 
-/* What a request was before it was redirected to this one, above all for error pages. */
+/* For an internal redirect, mostly to an error page: what the request was before. */
 static void put_redirect(request_rec *r, const core_dir_config *core, struct door_wire_writer *w)
 {
     const request_rec *back = r->prev;
@@ -195,7 +191,7 @@ static void put_redirect(request_rec *r, const core_dir_config *core, struct doo
         put_named(w, DOOR_WIRE_ENV, "REDIRECT_REMOTE_USER", back->user);
 }
 
-/* As CGI programs get it, who have it from the shell's world: letters, digits, '_'. */
+/* The name as httpd gives it to CGI programs: only letters, digits and '_'. */
 static const char *variable_name(apr_pool_t *pool, const char *name)
 {
     char *copy = NULL;
@@ -228,7 +224,7 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
         put_redirect(r, core, w);
 }
 
-/* What is asked, and what only a question has: the variables are mod_fcgid's. */
+/* The role, and variables that only questions have; the variables are those of mod_fcgid. */
 static void put_question(const struct mod_door_question *question, struct door_wire_writer *w)
 {
     put(w, DOOR_WIRE_ROLE, question->role);
@@ -236,7 +232,7 @@ static void put_question(const struct mod_door_question *question, struct door_w
     put_named(w, DOOR_WIRE_ENV, "REMOTE_PASSWD", question->password);
 }
 
-/* First, so that mod_door_name_response_door() knows where it is. */
+/* These fields come first, so that mod_door_name_response_door() knows where the id is. */
 static void put_names(const struct mod_door_call *call, struct door_wire_writer *w)
 {
     static const char unnamed[DOOR_WIRE_ID_LEN] = "00000000000000000000000000000000";
@@ -296,7 +292,7 @@ static void put_trailers(const request_rec *r, struct door_wire_writer *w)
 
 /* -------------------------------------------------------------- together */
 
-/* Makes room for more bytes behind the argument. */
+/* Makes room for so many more bytes behind the argument.  Returns OK or an HTTP status. */
 static int reserve(struct mod_door_call *call, apr_size_t more)
 {
     apr_size_t wanted = call->arg_cap;
@@ -319,7 +315,7 @@ static int reserve(struct mod_door_call *call, apr_size_t more)
     return OK;
 }
 
-/* The whole body is the argument. */
+/* With DoorProtocol raw, the argument is the whole body. */
 static int write_raw(struct mod_door_call *call)
 {
     int status = OK;
@@ -339,7 +335,7 @@ static int write_raw(struct mod_door_call *call)
     return status;
 }
 
-/* The message's fields, in the buffer or in long_arg if they are too long for that. */
+/* Writes the message's fields, to the buffer, or to long_arg if they are too long for it. */
 static int write_fields(struct mod_door_call *call, struct door_wire_writer *w)
 {
     int status;
@@ -348,7 +344,7 @@ static int write_fields(struct mod_door_call *call, struct door_wire_writer *w)
     put_request(call, w);
     if (w->len <= call->arg_cap)
         return OK;
-    /* Beyond what the length fields can say: no allocation could help. */
+    /* The message's length fields have 32 bits, so a larger buffer would not help. */
     if (w->len >= UINT32_MAX)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     status = reserve(call, w->len);
@@ -360,8 +356,8 @@ static int write_fields(struct mod_door_call *call, struct door_wire_writer *w)
 }
 
 /*
- * Trailers, which are known only when the body has been read, go in front of it all the
- * same.  They are rare: where the body lies in the buffer, a copy makes room for them.
+ * Trailers are known only when the body has been read, but their place is before it.  If the
+ * body is in the buffer, it is copied elsewhere to make room; trailers are rare.
  */
 static int insert_trailers(struct mod_door_call *call, struct door_wire_writer *w)
 {
@@ -388,7 +384,7 @@ static int insert_trailers(struct mod_door_call *call, struct door_wire_writer *
     return OK;
 }
 
-/* Behind the message's fields. */
+/* Reads the beginning of the body, behind the message's fields. */
 static int read_body(struct mod_door_call *call, struct door_wire_writer *w)
 {
     apr_size_t room = call->arg_cap - call->arg_len;

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * response.c: what the application says as an HTTP response: how it begins,
- * goes on and ends.  No header reaches the request before all of them have been
- * checked.  A message's head is this process's own memory, which the application
- * cannot change any more; the strings are still copied, because the request is
- * logged after that memory has gone.  Its body may be shared with the application
- * until it has been passed on.  Knows nothing of doors.
+ * response.c: makes an HTTP response of the application's messages, from beginning to
+ * end.  No header is set in the request before all have been checked.  A message's
+ * head is in this process's own memory, which the application cannot change any
+ * more.  Its strings are still copied, because the request is logged after that memory
+ * has gone.  A message's body may be in memory that the application can change.  This
+ * file knows nothing of doors.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,23 +27,23 @@
 #include "response.h"
 #include "wire.h"
 
-/* What door_app.h promises; an application without the runtime may send more. */
+/* Limits that door_app.h promises.  An application without the runtime may send more. */
 #define LOG_FIELDS_MAX 32
 #define LOG_NAME_MAX   64
 #define LOG_VALUE_MAX  1024
 
 /*
- * Connection and Vary are gone through again and again, word by word, here and in httpd:
- * in one response no more of each than that.
+ * The most bytes of Connection, and of Vary, in one response.  Both are searched word by
+ * word many times, here and in httpd.
  */
 #define LIST_MAX 8190
 
-/* A body up to this long fits into any socket's buffer. */
+/* A body up to this length fits into any socket's buffer. */
 #define SHORT_LEN 8192
 
 /* ------------------------------------------------------------- checking */
 
-/* Between application and httpd only (RFC 9110, 7.6.1); the connection to the client is httpd's. */
+/* Headers of one hop only (RFC 9110, 7.6.1): httpd alone manages the client's connection. */
 static int is_hop_by_hop(const char *name)
 {
     static const char *const names[] = {"Connection", "Keep-Alive", "Transfer-Encoding",
@@ -56,7 +56,7 @@ static int is_hop_by_hop(const char *name)
     return !ap_cstr_casecmpn(name, "Proxy-", 6);
 }
 
-/* No CR, LF or any other control character but a tab; a NUL cannot be in a wire field. */
+/* Whether the field is valid: no control character but a tab.  A wire field never has a NUL. */
 static int is_field(const struct door_wire_field *field)
 {
     return field->name_len > 0 && *ap_scan_http_token(field->name) == '\0' &&
@@ -73,7 +73,7 @@ static apr_status_t read_length(const char *value, struct mod_door_response *res
     return APR_SUCCESS;
 }
 
-/* Several fields of that name are one list. */
+/* Several fields of that name form one list. */
 static apr_status_t count_list(const struct door_wire_field *field, apr_size_t *len)
 {
     *len += field->value_len;
@@ -113,7 +113,7 @@ apr_status_t mod_door_check_head(const struct door_wire_reader *message)
     return message->remaining > MOD_DOOR_FIELDS_MAX ? MOD_DOOR_EHEAD : APR_SUCCESS;
 }
 
-/* Keeps the message's fields, which are about to go, and checks them. */
+/* Copies the message's fields, whose memory will not last, and checks them. */
 static apr_status_t keep_fields(request_rec *r, struct door_wire_reader message,
                                 struct mod_door_response *response)
 {
@@ -128,7 +128,7 @@ static apr_status_t keep_fields(request_rec *r, struct door_wire_reader message,
     response->fields = message;
     while (error == APR_SUCCESS && door_wire_next(&message, &field))
         error = check_field(r, &field, response);
-    /* One that concerns the hop between application and httpd concerns nobody else. */
+    /* A Content-Length that Connection names is of one hop only, and not sent to the client. */
     if (response->connection != NULL &&
         ap_find_token(r->pool, response->connection, "Content-Length"))
         response->content_length = -1;
@@ -164,12 +164,12 @@ static int is_dropped(request_rec *r, const struct mod_door_response *response, 
     return response->connection != NULL && ap_find_token(r->pool, response->connection, name);
 }
 
-/* httpd makes ranges of any response that goes out whole, whatever the application says of it. */
+/* httpd serves ranges of any complete response, so "Accept-Ranges: none" must prevent that here. */
 static void leave_out_ranges(request_rec *r)
 {
     const char *ranges = apr_table_get(r->headers_out, "Accept-Ranges");
 
-    /* A subrequest has its main request's filter. */
+    /* Not in a subrequest, which shares this filter with its main request. */
     if (ranges != NULL && r->main == NULL && ap_find_token(r->pool, ranges, "none"))
         ap_remove_output_filter_byhandle(r->output_filters, "BYTERANGE");
 }
@@ -179,7 +179,7 @@ static void set_headers(request_rec *r, const struct mod_door_response *response
     struct door_wire_reader reader = response->fields;
     struct door_wire_field field;
 
-    /* What httpd guessed from the URL's ending is no property of this answer. */
+    /* httpd has guessed these from the ending of the URL, which says nothing of this response. */
     r->content_encoding = NULL;
     r->content_languages = NULL;
     ap_set_content_type(r, response->content_type);
@@ -200,18 +200,18 @@ static void set_status(request_rec *r, const struct mod_door_response *response)
 {
     int status = response->status;
 
-    /* A page for an ErrorDocument: the error keeps its status, unless the page sets one. */
+    /* For an ErrorDocument: the error keeps its status, unless the application sets one. */
     if (status == HTTP_OK && (r->status == HTTP_OK || !response->has_own_status))
         return;
     r->status = status;
-    /* httpd turns a status that it has no words for into 500, unless there is a line. */
+    /* Without a status line, httpd would turn a status that it does not know into 500. */
     r->status_line = ap_get_status_line_ex(r->pool, status);
 }
 
 /*
- * Only what the application itself gave a validator can be compared with the
- * client's.  304 and 412 are responses like others, as with httpd's own files, and
- * no errors: mod_cache, which may have put the condition, and mod_headers look at them.
+ * The client's conditions can be checked only if the application has sent a validator.
+ * 304 and 412 are sent as normal responses and not as errors, as for httpd's own files:
+ * mod_cache, which may have added the condition, and mod_headers need to see them.
  */
 static void check_conditions(request_rec *r, struct mod_door_response *response)
 {
@@ -242,7 +242,7 @@ static const char *find_header(const struct mod_door_response *response, const c
     return NULL;
 }
 
-/* A Location without a status, as RFC 3875 (6.2.2, 6.2.3) has it. */
+/* A Location without a status has the meaning of RFC 3875, 6.2.2 and 6.2.3. */
 static int find_local_location(struct mod_door_response *response)
 {
     const char *location = response->status == HTTP_OK ? find_header(response, "Location") : NULL;
@@ -257,7 +257,7 @@ static int find_local_location(struct mod_door_response *response)
     return 0;
 }
 
-/* DoorErrorOverride: httpd's own page, with what a client needs of the application's. */
+/* DoorErrorOverride: httpd's own page, with those headers of the application that clients need. */
 static int override(struct mod_door_call *call)
 {
     static const char *const names[] = {"WWW-Authenticate", "Retry-After", "Allow"};
@@ -297,7 +297,7 @@ apr_status_t mod_door_begin(struct mod_door_call *call, struct door_wire_reader 
     }
     set_headers(r, response);
     check_conditions(r, response);
-    /* Without a body httpd leaves the length that is told to HEAD as it is. */
+    /* For HEAD, httpd keeps the Content-Length only if it sees no body. */
     response->no_body = response->is_unmet || !may_have_body(response) ||
                         (r->header_only && response->content_length >= 0);
     set_status(r, response);
@@ -315,7 +315,7 @@ void mod_door_begin_raw(struct mod_door_call *call)
     set_headers(call->r, response);
 }
 
-/* Of the body that nobody gets, or of the redirection itself. */
+/* Whether the header describes the body, which is not sent, or the redirection itself. */
 static int is_of_this_body(const char *name)
 {
     return !ap_cstr_casecmpn(name, "Content-", 8) || !ap_cstr_casecmp(name, "ETag") ||
@@ -323,7 +323,7 @@ static int is_of_this_body(const char *name)
            !ap_cstr_casecmp(name, "Location");
 }
 
-/* Cookies and the like: the client gets them with whatever answers in the end, as with CGI. */
+/* Cookies and similar headers reach the client with the final response, as with CGI. */
 void mod_door_keep_headers(const struct mod_door_call *call)
 {
     struct door_wire_reader reader = call->response.fields;
@@ -336,7 +336,10 @@ void mod_door_keep_headers(const struct mod_door_call *call)
             apr_table_addn(r->err_headers_out, field.name, field.value);
 }
 
-/* All of them together may be as long as one response's head: the request's pool keeps them. */
+/*
+ * All interim responses together may be as long as one response's head, because the request's
+ * pool keeps the memory of all.
+ */
 static apr_status_t count_interim(struct mod_door_call *call,
                                   const struct door_wire_reader *message)
 {
@@ -359,7 +362,7 @@ apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_
 
     if (error == APR_SUCCESS)
         error = keep_fields(r, message, &interim);
-    /* 101 would change the protocol, and 100 is httpd's own. */
+    /* 101 would change the protocol, and only httpd itself sends 100. */
     if (error == APR_SUCCESS && message.status != 103)
         error = MOD_DOOR_ESTATUS;
     if (error != APR_SUCCESS)
@@ -379,7 +382,7 @@ apr_status_t mod_door_send_interim(struct mod_door_call *call, struct door_wire_
 
 /* ----------------------------------------------------------------- body */
 
-/* Takes away what would make the body longer than its Content-Length. */
+/* Removes what would make the body longer than its Content-Length. */
 static apr_status_t cut(const struct mod_door_call *call, apr_bucket_brigade *bb, apr_off_t *len)
 {
     apr_off_t room = call->response.content_length - call->response.sent;
@@ -401,7 +404,7 @@ static apr_status_t cut(const struct mod_door_call *call, apr_bucket_brigade *bb
     return MOD_DOOR_ELONG;
 }
 
-/* Filters that make another body of it may look at it more than once. */
+/* A filter that changes the content may read the same bytes more than once. */
 static int has_content_filter(const request_rec *r)
 {
     return r->output_filters != NULL && r->output_filters->frec->ftype < AP_FTYPE_PROTOCOL;
@@ -452,7 +455,7 @@ apr_status_t mod_door_pass(struct mod_door_call *call, apr_bucket_brigade *bb, i
 
 /* ------------------------------------------------------------------ end */
 
-/* A client that has gone is no failure of ours; nothing can be said to it. */
+/* What the handler returns.  A client that has gone is no failure, and cannot be answered. */
 static int result(const struct mod_door_call *call, apr_status_t error)
 {
     if (error == APR_SUCCESS || call->r->connection->aborted || call->r->status != HTTP_OK)
@@ -479,15 +482,15 @@ void mod_door_take_log_fields(request_rec *r, struct door_wire_reader fields)
             field.value_len > LOG_VALUE_MAX || !*field.name)
             continue;
         count++;
-        /* With a prefix: httpd and its modules believe some notes of theirs. */
+        /* With a prefix, because httpd and its modules trust some notes of other names. */
         apr_table_set(r->notes, apr_pstrcat(r->pool, "door-", field.name, NULL), field.value);
     }
 }
 
 /*
- * Sends what there is, and then ends the response the way a broken proxy
- * response ends: the client sees that something is missing.  The flush has the
- * headers gone before the error comes, which otherwise would replace them.
+ * Sends what there is, and then ends the response as mod_proxy ends a broken one, so that
+ * the client notices that it is incomplete.  The flush sends the headers first; otherwise
+ * the error would replace them.
  */
 int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
 {
@@ -501,7 +504,10 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
     if (r->main != NULL)
         r->main->no_cache = 1;
     error = mod_door_pass(call, bb, 1);
-    /* Not before: headers that go only now would announce no chunks, whose end is missed. */
+    /*
+     * Only after the headers are sent.  Set earlier, it would prevent a chunked body, whose
+     * missing end shows that something is wrong.
+     */
     r->connection->keepalive = AP_CONN_CLOSE;
     if (error != APR_SUCCESS && error != MOD_DOOR_ELONG)
         return result(call, error);
@@ -511,11 +517,10 @@ int mod_door_end_broken(struct mod_door_call *call, apr_bucket_brigade *bb)
 }
 
 /*
- * httpd keeps a short response back until it has looked for the client's next
- * request, and then hands the connection to its listener.  Where the response
- * goes out at once, the next request of a busy client near by is often there
- * by then, and this thread takes it.  Past the content's filters: they have
- * had the end.
+ * httpd holds a short response back until it has checked for the client's next request, and
+ * then gives the connection to its listener thread.  If the response is sent at once, the
+ * next request of a busy client has often arrived by then, and this thread can go on with it.
+ * The flush goes to the connection's filters, since the request's filters have had their end.
  */
 static void send_now(const struct mod_door_call *call, apr_bucket_brigade *bb)
 {
@@ -558,8 +563,8 @@ int mod_door_end(struct mod_door_call *call, apr_bucket_brigade *bb, struct door
 /* --------------------------------------------------------------- client */
 
 /*
- * A client that has ended its side may still read what it gets: only a reset, or
- * a shutdown of both sides, says that it is gone.
+ * A client that has closed its sending side may still read.  Only a reset, or both sides
+ * closed, shows that it is gone.
  */
 static unsigned socket_state(conn_rec *c)
 {
@@ -589,6 +594,6 @@ unsigned mod_door_client_state(const struct mod_door_call *call)
 
     if (c->aborted || call->response.error != APR_SUCCESS)
         return DOOR_WIRE_GONE;
-    /* A stream of HTTP/2 is aborted, or it is not. */
+    /* A stream of HTTP/2 has no socket of its own; c->aborted is all that is known. */
     return c->master == NULL ? socket_state(c) : 0;
 }

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * response_door.c: the doors that this child serves, one for each application's
- * door that it has opened, and what the application does through them while a call
- * runs: it begins the response, adds to it, reads the body, asks for the client.
- * tokens.c lets each of these in to its request.
+ * response_door.c: the doors that this child serves, one for each application's door
+ * that it has opened.  While a call runs, the application can use the response door to
+ * begin the response, add to it, read the request's body, or ask about the client.
+ * tokens.c decides whether a message may touch its request.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,7 +32,7 @@
 
 APLOG_USE_MODULE(door);
 
-/* What goes back. */
+/* The reply to a message. */
 struct reply {
     char *bytes; /* in storage, or in the door's result buffer */
     apr_size_t len;
@@ -50,7 +50,7 @@ static void ack(struct reply *reply, apr_status_t error, unsigned flags)
 
 /* ------------------------------------------------------------- response */
 
-/* What the application is told; the log hears of the first thing that it did wrong. */
+/* The errno value for the application.  Its first mistake is also kept for the log. */
 static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
 {
     switch (error) {
@@ -66,10 +66,10 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
         if (call->complaint == APR_SUCCESS)
             call->complaint = error;
         return error == MOD_DOOR_ELONG ? EMSGSIZE : error == MOD_DOOR_ESILENT ? ETIMEDOUT : EINVAL;
-    case ENOMEM: /* ours */
+    case ENOMEM: /* of httpd, as the next ones */
     case EMFILE:
     case ENFILE:
-    case EAGAIN: /* no thread */
+    case EAGAIN: /* no thread can be made */
         if (call->complaint == APR_SUCCESS)
             call->complaint = error;
         return error;
@@ -78,7 +78,7 @@ static apr_status_t explain(struct mod_door_call *call, apr_status_t error)
     }
 }
 
-/* The message's body, and its descriptor behind it, on their way to the client. */
+/* Sends the message's body to the client, and then the content of its descriptor. */
 static apr_status_t pass_message(struct mod_door_call *call,
                                  const struct door_wire_reader *message, int *fd)
 {
@@ -105,14 +105,14 @@ static void serve_response(struct mod_door_call *call, const struct door_wire_re
     apr_status_t error;
 
     if (call->response.is_begun || call->complaint != APR_SUCCESS)
-        error = MOD_DOOR_EMISUSE; /* also a second try: what is kept of each is much */
+        error = MOD_DOOR_EMISUSE; /* no second try: each keeps much of the pool's memory */
     else if (message->status < 200)
         error = mod_door_send_interim(call, *message);
     else
         error = mod_door_begin(call, *message);
     if (error == APR_SUCCESS && call->response.is_begun) {
         error = pass_message(call, message, fd);
-        /* Its length is not known, and nothing else of the body is sent. */
+        /* The response to HEAD is complete with its head. */
         if (call->r->header_only)
             call->response.no_body = 1;
     }
@@ -138,7 +138,7 @@ static apr_status_t explain_read(apr_status_t error)
     return APR_STATUS_IS_TIMEUP(error) ? ETIMEDOUT : ECONNRESET;
 }
 
-/* The bytes are read right to where they are sent from: behind a head without fields. */
+/* Reads the body directly into the reply, behind a head without fields. */
 static void serve_read(struct mod_door_call *call, apr_read_type_e block,
                        struct reply *reply)
 {
@@ -156,17 +156,17 @@ static void serve_read(struct mod_door_call *call, apr_read_type_e block,
     error = mod_door_body_read(call->r, &call->body, bytes + w.len, DOOR_WIRE_PART_MAX, &len,
                                block);
     reply->bytes = bytes;
-    if (block == APR_NONBLOCK_READ && APR_STATUS_IS_EAGAIN(error)) /* a part of no bytes */
+    if (block == APR_NONBLOCK_READ && APR_STATUS_IS_EAGAIN(error)) /* an empty PART */
         error = APR_SUCCESS;
     if (error != APR_SUCCESS)
         ack(reply, explain_read(error), 0);
     else if (!call->body.is_ended)
         reply->len = door_wire_end(&w, DOOR_WIRE_PART, 0, DOOR_WIRE_MORE, len) + len;
     else if ((reply->len = mod_door_write_last_part(call, bytes, cap, len)) == 0)
-        ack(reply, EFBIG, 0); /* trailers: httpd's own limits allow no such */
+        ack(reply, EFBIG, 0); /* trailers are too long, which httpd's own limits prevent */
 }
 
-/* Tells whether a READ would have to wait.  What was waited for in vain is no sign of life. */
+/* Replies whether a READ would not have to wait.  A wait in vain does not extend the deadline. */
 static void serve_wait(struct mod_door_call *call, const struct door_wire_reader *message, int fd,
                        struct reply *reply)
 {
@@ -235,8 +235,8 @@ static void answer_message(unsigned long serial, const struct door_wire_reader *
 }
 
 /*
- * A message whose head is longer than any may be: of it only the token is read,
- * its first field, so that the request's end can tell.
+ * Refuses a message whose head is too long.  Only the token, its first field, is read, so that
+ * the request can be found and its log line can tell of the mistake.
  */
 static void refuse(unsigned long serial, const char *argp, struct reply *reply)
 {
@@ -263,7 +263,7 @@ static void refuse(unsigned long serial, const char *argp, struct reply *reply)
     ack(reply, EINVAL, 0);
 }
 
-/* The arguments are shared with the application: their head is believed only as a copy. */
+/* The application can change the arguments, so only a copy of the head is checked. */
 static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, int *fd,
                    struct reply *reply)
 {
@@ -292,8 +292,8 @@ static void answer(unsigned long serial, const char *argp, apr_size_t arg_size, 
 }
 
 /*
- * The procedure's cookie is a number, as the door of a late call may be gone: which
- * door it is, and who sends what comes here.
+ * The cookie of the door's procedure is a number and not a pointer, because struct mod_door
+ * may be gone when a late call comes.  It contains the door's serial and its sender.
  */
 static void *make_cookie(const struct mod_door *door)
 {
@@ -310,7 +310,7 @@ static unsigned sender_of(const void *cookie)
     return (unsigned long)cookie % MOD_DOOR_SENDERS;
 }
 
-/* The door's limit lets no more of them in; where it does, others than the first are closed. */
+/* DOOR_PARAM_DESC_MAX allows one descriptor.  If more come all the same, they are closed. */
 static int take_descriptor(const door_desc_t *dp, uint_t n_desc, unsigned sender)
 {
     int fd = -1;
@@ -327,7 +327,7 @@ static int take_descriptor(const door_desc_t *dp, uint_t n_desc, unsigned sender
     return fd;
 }
 
-/* The procedure. */
+/* The door's procedure. */
 static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
     unsigned long serial = serial_of(cookie);
@@ -339,9 +339,9 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
     if (fd != -1)
         mod_door_close_received(sender, fd);
     if (n_desc > 0 && mod_door_is_overdrawn(sender))
-        mod_door_cut_off(serial); /* or there would be more and more of them */
+        mod_door_cut_off(serial); /* otherwise the application could send ever more of them */
     door_return(reply.bytes, reply.len, NULL, 0);
-    /* Back here, the reply cannot be delivered: nobody waits for one. */
+    /* door_return() comes back only if the reply could not be delivered. */
     door_return(NULL, 0, NULL, 0);
 }
 
@@ -351,7 +351,7 @@ int mod_door_make_response_door(const struct mod_door *door)
     sigset_t before;
     int fd;
 
-    /* Its threads inherit the mask: the MPM's signal handlers must not run on them. */
+    /* The door's threads inherit the mask: the MPM's signal handlers must not run on them. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     fd = door_create(serve, make_cookie(door), DOOR_NO_CANCEL);
@@ -359,7 +359,7 @@ int mod_door_make_response_door(const struct mod_door *door)
     if (fd == -1)
         return -1;
     door_setparam(fd, DOOR_PARAM_DESC_MAX, MOD_DOOR_DESC_MAX);
-    door_hide_procedure(fd);  /* an application need not know where our code lies */
-    door_share_arguments(fd); /* what it gets is passed on, not looked at */
+    door_hide_procedure(fd);  /* applications must not learn the addresses of httpd's code */
+    door_share_arguments(fd); /* no copy needed: bodies are passed on, and heads copied above */
     return fd;
 }

@@ -9,7 +9,7 @@
 #include "mod_door.h"
 #include "doors.h"
 
-/* A new response door for the calls of that one; -1 and errno. */
+/* Makes a response door for calls of that door.  Returns its descriptor, or -1 and errno. */
 int mod_door_make_response_door(const struct mod_door *door);
 
 #endif

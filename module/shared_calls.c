@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * shared_calls.c: the table of calls (supervisor/calls.h) in httpd.  httpd's parent makes it
- * once, and it is older than configurations; what another build of the module has made is
- * that one's.
+ * once, and it outlives restarts.  A table that another build of the module has made is not
+ * used.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,7 +34,7 @@ apr_status_t mod_door_make_calls(void)
 
     retained = ap_retained_data_get(RETAINED_KEY);
     if (retained != NULL && !strcmp(retained->build, mod_door_build)) {
-        calls_forget_dead(retained->calls); /* who has ended while we were not loaded */
+        calls_forget_dead(retained->calls); /* children that ended while this was not loaded */
         return APR_SUCCESS;
     }
     retained = NULL;

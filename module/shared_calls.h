@@ -11,8 +11,10 @@
 #include "mod_door.h"
 #include "calls.h"
 
-/* In httpd's parent: makes the table, or finds it; a child of httpd has ended. */
+/* In httpd's parent: makes the table, or finds the one that it has made before. */
 apr_status_t mod_door_make_calls(void);
+
+/* The hook for a child's status: forgets the calls of a child that has ended. */
 void mod_door_note_child(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
                          mpm_child_status status);
 

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * shared_figures.c: the figures in httpd, as old as the server: configurations come and go.
- * Another build of the module may count other things, and begins anew.
+ * shared_figures.c: the figures in httpd, which outlive restarts.  Another build of the module
+ * may count differently, so it begins with new figures.
  */
 #include <errno.h>
 #include <string.h>

@@ -9,13 +9,13 @@
 #include "mod_door.h"
 #include "figures.h"
 
-/* In httpd's parent: makes them, or finds them. */
+/* In httpd's parent: makes the figures, or finds those that it has made before. */
 apr_status_t mod_door_make_figures(void);
 
-/* NULL before they are made. */
+/* The figures; NULL before they are made. */
 struct figures *mod_door_figures(void);
 
-/* Since when they are counted. */
+/* Since when the figures are counted. */
 apr_time_t mod_door_figures_since(void);
 
 #endif

@@ -126,7 +126,7 @@ static int write_status(request_rec *r, int flags)
         const struct board_app *row = &board->apps[i];
         char name[APP_NAME_MAX + 1];
 
-        memcpy(name, row->name, sizeof(name)); /* first: what is checked is what is shown */
+        memcpy(name, row->name, sizeof(name)); /* the memory may change between check and use */
         name[APP_NAME_MAX] = '\0';
         if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(name))
             write_app(r, flags, apr_pstrdup(r->pool, name), row, until_ns);

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * status_page.c: SetHandler door-status: what doors do, for people, as JSON, and for
- * Prometheus.  The page for people (status_page.html) has no figures in it: its script
- * asks for the JSON again and again.
+ * status_page.c: SetHandler door-status: what doors do, as a page for people, as JSON, and
+ * for Prometheus.  The page (status_page.html) has no figures in it: its script fetches the
+ * JSON again and again.
  */
 #include <string.h>
 
@@ -24,10 +24,10 @@
 
 #define HANDLER_NAME "door-status"
 
-/* Made of status_page.html by the Makefile. */
+/* The Makefile makes this from status_page.html. */
 extern const char mod_door_status_html[];
 
-/* Where the page is to have the number that lets its own script and style in, and nothing else. */
+/* Marks where the page needs the nonce with which the browser admits only its script and style. */
 #define NONCE "@NONCE@"
 
 static void put_page(request_rec *r, const char *nonce)

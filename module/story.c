@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * story.c: how a request has gone: how it ended, how long it waited and ran, and who ran
- * it.  Each request comes here, so nothing is formatted with printf() but for the log.
+ * story.c: how a request went: how it ended, how long it waited and ran, and which thread of
+ * which process ran it.  This code runs for each request, so only the log line uses printf()
+ * formats.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 APLOG_USE_MODULE(door);
 
-/* What it says of itself is believed as far as it can be: the call has had to begin first. */
+/* The time is not checked here: taken_ns() uses it only if it lies within the call. */
 void mod_door_take_served(struct mod_door_call *call, struct door_wire_reader message)
 {
     struct door_wire_field field;
@@ -111,8 +112,8 @@ static uint32_t microseconds(int64_t ns)
 }
 
 /*
- * When a thread of the application took the call.  Where it has not told, it was taken as
- * soon as it was made; or never, and all of the time was waiting.
+ * When a thread of the application took the call.  If no thread took it, all of the time was
+ * waiting.  If the application has not said when, the call counts as taken at once.
  */
 static int64_t taken_ns(const struct mod_door_call *call)
 {
@@ -145,7 +146,7 @@ static void set_note(request_rec *r, const char *name, int64_t number)
     apr_table_setn(r->notes, name, apr_off_t_toa(r->pool, number));
 }
 
-/* Applications' own notes begin with "door-". */
+/* The names must not begin with "door-", as the applications' own notes do. */
 static void set_notes(const struct mod_door_call *call, const struct figures_call *sum)
 {
     request_rec *r = call->r;

@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * suggest.c: which of some names was meant: the nearest by edit distance (characters
- * added, left out, changed, or two neighbours exchanged), if it is near enough.
+ * suggest.c: finds the known name that a wrong one was probably meant to be: the nearest
+ * by edit distance (characters added, left out, changed, or two neighbours exchanged), if
+ * it is near enough.
  */
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "mod_door.h"
 #include "suggest.h"
 
-#define WORD_MAX 64 /* bytes; nobody mistypes longer ones in a way that can be guessed */
+#define WORD_MAX 64 /* bytes; no suggestions for longer words */
 #define FAR      (2 * WORD_MAX)
 
 static unsigned least(unsigned a, unsigned b)
@@ -25,7 +26,7 @@ static int is_same(char a, char b)
     return apr_tolower(a) == apr_tolower(b);
 }
 
-/* The next row of the table of distances between the beginnings of a and b. */
+/* Fills row i of the table of distances between the beginnings of a and b. */
 static void fill_row(const char *a, const char *b, apr_size_t i, unsigned rows[][WORD_MAX + 1])
 {
     apr_size_t len = strlen(b);

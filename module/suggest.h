@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * suggest.c: which of some names was meant.
+ * suggest.c: finds the known name that a wrong one was probably meant to be.
  */
 #ifndef MOD_DOOR_SUGGEST_H
 #define MOD_DOOR_SUGGEST_H
@@ -9,7 +9,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
-/* Of names (const char *) the one that word is nearly, or NULL if it is like none of them. */
+/* The one of names (const char *) that is nearest to word, or NULL if none is near. */
 const char *mod_door_nearest(const char *word, const apr_array_header_t *names);
 
 /* "; did you mean NAME?", with suffix behind the name; or "". */

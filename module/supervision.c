@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * supervision.c: the supervisor's place in httpd.  httpd's parent forks it once
- * and talks to it at each restart; what has to outlive configurations is in
- * retained data.  Children see the board, and may ask the supervisor to look.
+ * supervision.c: the supervisor's place in httpd.  httpd's parent forks the supervisor
+ * once and sends it definitions at each restart; what must outlive a restart is in
+ * retained data.  Children read the board, and may ask the supervisor to check an
+ * application.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,35 +37,35 @@
 APLOG_USE_MODULE(door);
 
 #define RETAINED_KEY "mod_door supervisor"
-#define STOP_GRACE   apr_time_from_sec(10) /* beyond the longest stop-timeout */
-#define LISTEN_GRACE apr_time_from_sec(5)  /* until it has heard that it is to stop */
+#define STOP_GRACE   apr_time_from_sec(10) /* in addition to the longest stop-timeout */
+#define LISTEN_GRACE apr_time_from_sec(5)  /* until the supervisor has read CONTROL_STOP */
 #define STOP_TICK    apr_time_from_msec(10)
 #define LOOK_INTERVAL apr_time_from_sec(5)
 #define QUICK_END    apr_time_from_sec(1) /* a supervisor that ends sooner is not forked at once */
 #define PAUSE_MIN    apr_time_from_sec(2)
 
-/* Another build of the module finds this after a restart: what stands before board never changes. */
+/* After a restart another build may read this, so the members before board must never change. */
 static struct retained {
     char build[MOD_DOOR_BUILD_MAX];
     pid_t owner;      /* httpd's parent */
     pid_t supervisor; /* or 0 */
     int control_fd;
-    int requests[2]; /* the children's end, the supervisor's */
-    int alive[2];    /* a pipe: the supervisor's end; the children's, which they have until they end */
+    int requests[2]; /* a socket pair: the children's end, the supervisor's end */
+    int alive[2];    /* a pipe: the supervisor's end; the end that each child keeps open */
     struct board *board;
     struct ledger *ledger;
-    int is_unsent; /* what is to run now has not reached the supervisor */
-    pid_t former; /* another build's supervisor, which has children yet; or 0 */
-    apr_time_t started;
-    apr_interval_time_t stop_timeout; /* the longest of all applications ever told */
-    char rows[APP_MAX][APP_NAME_MAX + 1]; /* whose they are on the board, or "" */
+    int is_unsent; /* the definitions could not be sent to the supervisor */
+    pid_t former; /* another build's supervisor, which still has processes; or 0 */
+    apr_time_t started; /* when the supervisor was last started */
+    apr_interval_time_t stop_timeout; /* the longest of all definitions so far */
+    char rows[APP_MAX][APP_NAME_MAX + 1]; /* which application has each row of the board, or "" */
 } * retained;
 
 static pid_t former; /* the supervisor of the build before this one; or 0 */
 
 static server_rec *main_server;
 static struct mod_door_wanted wanted;
-static int is_failed; /* to launch; it is tried again */
+static int is_failed; /* the launch has failed, and will be tried again */
 
 /* --------------------------------------------------- what it is told, and its end */
 
@@ -78,7 +79,10 @@ static void forget_supervisor(void)
 
 static void supervisor_ended(int reason, void *data, int status);
 
-/* Until the configuration goes, and the module's code with it: the next one does the same. */
+/*
+ * Has httpd report the end of that process.  The registration ends with the configuration,
+ * because the module's code may be unloaded then; after a restart it is made again.
+ */
 static void watch(server_rec *s, pid_t *pid)
 {
     apr_proc_t *proc = apr_pcalloc(s->process->pconf, sizeof(*proc));
@@ -87,7 +91,7 @@ static void watch(server_rec *s, pid_t *pid)
     apr_proc_other_child_register(proc, supervisor_ended, pid, NULL, s->process->pconf);
 }
 
-/* What the log is called, and how much is to be written. */
+/* The error log's name and level. */
 static int add_log(FILE *file, const server_rec *s)
 {
     const char *name = s->error_fname != NULL ? s->error_fname : "";
@@ -109,7 +113,10 @@ static int add_runtime_dir(FILE *file)
     return control_add(file, RECORD_RUNTIME_DIR, wanted.runtime_dir, strlen(wanted.runtime_dir));
 }
 
-/* is_all: also what has been told before; at a restart it may be replaced for that. */
+/*
+ * is_all: includes definitions that were sent before; the supervisor may replace an
+ * application at a restart even if nothing has changed.
+ */
 static int add_apps(FILE *file, int is_all)
 {
     apr_hash_index_t *i;
@@ -129,7 +136,7 @@ static int add_apps(FILE *file, int is_all)
     return 0;
 }
 
-/* Where the application's lines are to go from now on. */
+/* Sends the descriptor to which the supervisor is to write the application's output. */
 static int send_output(const struct mod_door_app *app)
 {
     apr_size_t len = strlen(app->name) + 1;
@@ -163,7 +170,7 @@ static int send_outputs(void)
     return 0;
 }
 
-/* What the supervisor is to run now; the error log goes along.  Does not wait for it. */
+/* Sends what is to run now, and the error log's descriptor.  Does not wait for the supervisor. */
 static apr_status_t send_definitions(int is_all)
 {
     FILE *file = control_file();
@@ -180,7 +187,7 @@ static apr_status_t send_definitions(int is_all)
     return error;
 }
 
-/* What could not be sent is sent again later. */
+/* If sending fails, mod_door_monitor_supervisor() tries again. */
 static void tell_supervisor(int is_all)
 {
     apr_status_t error = send_definitions(is_all);
@@ -227,13 +234,13 @@ static apr_status_t start_supervisor(server_rec *s)
     return APR_SUCCESS;
 }
 
-/* Of tries that came to nothing, or ended at once; an administrator's restart is a new try. */
+/* How often in a row the supervisor could not start or ended at once.  A restart resets this. */
 static unsigned failures;
 static apr_time_t next_try;
 
 /*
- * Puts the next try off, twice as long each time, and shows it: requests are not
- * to wait for applications that nobody launches.
+ * Delays the next try, twice as long each time.  Shows the delay on the board, so that
+ * requests do not wait for applications that cannot be launched yet.
  */
 static apr_interval_time_t put_off(void)
 {
@@ -279,7 +286,7 @@ static int is_stopping(void)
     return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
 }
 
-/* httpd's parent has seen a process end that it had been told of. */
+/* Called when httpd's parent has seen a process end for which watch() was called. */
 static void supervisor_ended(int reason, void *data, int status)
 {
     int is_quick;
@@ -297,7 +304,7 @@ static void supervisor_ended(int reason, void *data, int status)
     is_quick = apr_time_now() - retained->started < QUICK_END;
     if (!is_quick)
         failures = 0;
-    /* APR has decoded the status and keeps to itself which of the two it is. */
+    /* APR passes an exit code or a signal number, and does not say which one it is. */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server,
                  DOORNO(0306) "door: the supervisor has ended (exit code or signal %d), another one is started "
                  "in %d s", status, is_quick ? (int)apr_time_sec(put_off()) : 0);
@@ -308,7 +315,7 @@ static void supervisor_ended(int reason, void *data, int status)
 static void look_for_apps(apr_pool_t *config_pool, server_rec *s);
 static apr_status_t launch_now_or_later(server_rec *s);
 
-/* Runs every few seconds: tries again what could not be done. */
+/* httpd calls this every few seconds: tries again what has failed. */
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
 {
     if (is_stopping())
@@ -329,8 +336,8 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
 }
 
 /*
- * The configuration goes.  If httpd's parent does, the applications end first, so
- * that none is left behind.
+ * Runs when the configuration ends.  If httpd itself ends, this waits until the supervisor
+ * has ended the applications, so that none is left behind.
  */
 static apr_status_t stop_supervisor(void *unused)
 {
@@ -340,7 +347,7 @@ static apr_status_t stop_supervisor(void *unused)
     if (retained == NULL || getpid() != retained->owner || retained->supervisor == 0)
         return APR_SUCCESS;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_DESTROY_CONFIG) {
-        /* It is read anew, and we may not be in it. */
+        /* A restart: the new configuration may not load this module. */
         control_send(retained->control_fd, CONTROL_RESTART, NULL, -1);
         return APR_SUCCESS;
     }
@@ -376,8 +383,8 @@ static void close_descriptors(struct retained *all)
 }
 
 /*
- * The supervisor of another build has what that build's children know.  That it
- * is told nothing more says that it ends with them; see app_leave().
+ * Another build's supervisor goes on for that build's children.  Its control socket is closed
+ * here, and it ends when those children have ended; see app_leave().
  */
 static pid_t leave_other_build(struct retained *other)
 {
@@ -386,9 +393,9 @@ static pid_t leave_other_build(struct retained *other)
 }
 
 /*
- * Before anything of the new configuration is forked, and would have the other
- * build's descriptors.  Nothing of ours may stay registered with httpd for longer
- * than the configuration does: the next one may come with another file.
+ * Closes another build's descriptors now, before any process is forked that would inherit
+ * them.  Nothing may stay registered with httpd for longer than the configuration lasts: the
+ * next one may load another build of the module.
  */
 void mod_door_find_supervisor(apr_pool_t *config_pool)
 {
@@ -439,7 +446,7 @@ static apr_status_t make_retained(void)
     return APR_SUCCESS;
 }
 
-/* The row of that name, or -1. */
+/* The row of the application with that name, or -1. */
 static int find_row(const char *name)
 {
     int i;
@@ -451,8 +458,8 @@ static int find_row(const char *name)
 }
 
 /*
- * One that no application of this configuration has: there is always one, as there
- * are as many as applications.  Best is one of which nothing is to be shown any more.
+ * A row that no application of this configuration has.  There always is one, since there are
+ * no more than APP_MAX applications.  Prefers a row that shows nothing any more.
  */
 static int find_free_row(void)
 {
@@ -477,13 +484,13 @@ static void show_row(const struct mod_door_app *app)
     app->definition->row = (uint32_t)app->row;
     if (retained->stop_timeout < app->definition->stop_ns / 1000)
         retained->stop_timeout = app->definition->stop_ns / 1000;
-    /* Requests that come before the supervisor has read of it are to wait. */
+    /* Requests that come before the supervisor has read the definition must wait, not fail. */
     atomic_store(&row->start_ns, app->definition->start_ns);
     if (atomic_load(&row->state) == APP_DOWN)
         atomic_store(&row->state, APP_STARTING);
 }
 
-/* Whose rows are whose is private to httpd's parent; the board shows it. */
+/* Gives each application its row.  httpd's parent alone decides this; the board only shows it. */
 static void take_rows(void)
 {
     apr_hash_index_t *i;
@@ -503,12 +510,12 @@ static void take_rows(void)
     }
 }
 
-/* One that has ended while nobody watched is forgotten. */
+/* Watches the supervisors again after a restart; forgets one that has ended meanwhile. */
 static void go_on_watching(server_rec *s)
 {
     if (retained->former != 0)
         watch(s, &retained->former);
-    /* Without us httpd has reaped it, and the number may be another one's. */
+    /* While this module was not loaded, httpd may have reaped it, and the pid may be reused. */
     if (retained->supervisor != 0 && (control_is_closed(retained->control_fd) ||
                                       waitpid(retained->supervisor, NULL, WNOHANG) != 0))
         forget_supervisor();
@@ -534,7 +541,7 @@ static apr_status_t launch_all(server_rec *s)
     return APR_SUCCESS;
 }
 
-/* Has httpd served before?  Then an error must not end it. */
+/* Whether httpd has already served with an earlier configuration: then an error must not end it. */
 static int is_restart(void)
 {
     int generation;
@@ -561,7 +568,7 @@ apr_status_t mod_door_launch_apps(server_rec *s, const struct mod_door_wanted *n
     return launch_now_or_later(s);
 }
 
-/* Applications that had not all they need, and have it now. */
+/* Launches applications that lacked something before and have all they need now. */
 static void look_for_apps(apr_pool_t *config_pool, server_rec *s)
 {
     static apr_time_t next_look;
@@ -583,15 +590,15 @@ void mod_door_forget_supervisor(void)
     int signo = SIGTERM;
     int is_threaded;
 
-    if (retained == NULL || getpid() == retained->owner) /* -X: this is the parent as well */
+    if (retained == NULL || getpid() == retained->owner) /* with -X the child is the parent */
         return;
     close(retained->control_fd);
     close(retained->requests[1]);
     close(retained->alive[0]);
     ledger_leave(retained->ledger);
     /*
-     * A child without its parent takes no orders and has no application, but
-     * holds the ports.  A threaded one does not listen to SIGTERM alone.
+     * A child without its parent cannot be stopped by httpd and has no application, but still
+     * holds the ports.  A threaded child needs SIGKILL, because it ignores a mere SIGTERM.
      */
     if (ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded) != APR_SUCCESS || is_threaded)
         signo = SIGKILL;

@@ -11,31 +11,31 @@
 #include "mod_door.h"
 #include "supervisor.h"
 
-/* A configuration is about to be read: in httpd's parent, which may have a supervisor already. */
+/* In httpd's parent, before a configuration is read: finds a supervisor that runs already. */
 void mod_door_find_supervisor(apr_pool_t *config_pool);
 
-/* Whether applications may run already: this is a restart. */
+/* Whether there is a supervisor, so that this is a restart and applications may run already. */
 int mod_door_is_supervised(void);
 
-/* What is to run by this configuration, and lasts as long as that. */
+/* What is to run by this configuration.  The contents live as long as the configuration. */
 struct mod_door_wanted {
     apr_hash_t *apps;        /* name: struct mod_door_app * */
-    const char *runtime_dir; /* that the supervisor is to make its own in */
-    /* Looks again for what some lack; how many have a definition now that had none. */
+    const char *runtime_dir; /* in which the supervisor is to make its own directory */
+    /* Looks again for missing needs.  Returns how many applications have got a definition. */
     int (*find_again)(apr_pool_t *config_pool, server_rec *s);
 };
 
-/* In httpd's parent: launches them, or tells the supervisor what is to run now. */
+/* In httpd's parent: starts the supervisor, or tells it what is to run now. */
 apr_status_t mod_door_launch_apps(server_rec *s, const struct mod_door_wanted *wanted);
 int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s);
 
-/* In a new child: what only httpd's parent may have. */
+/* In a new child: closes what only httpd's parent may have, and makes the child end with it. */
 void mod_door_forget_supervisor(void);
 
-/* What the supervisor shows, or NULL if there is none. */
+/* The board, on which the supervisor shows its processes; NULL if there is none. */
 struct board *mod_door_board(void);
 
-/* Has it look at the application's processes. */
+/* Asks the supervisor to check the application's processes now. */
 void mod_door_ask_supervisor(const char *name);
 
 #endif

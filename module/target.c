@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * target.c: whom a request calls: the door at a path, or that of a process of a launched
- * application, for which it waits while the application starts; and another one when that
- * one takes no calls.
+ * target.c: which door a request calls: the door at a path, or that of a process of a
+ * launched application.  A request waits while the application starts, and goes to another
+ * process if its own one takes no calls any more.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,10 +22,10 @@
 #include "target.h"
 #include "tokens.h"
 
-/* How often a request that waits looks whether a process is up. */
+/* How often a waiting request checks whether a process is up. */
 #define WAIT_TICK apr_time_from_msec(5)
 
-/* How long one that was refused lets the supervisor find out why. */
+/* How long a refused request gives the supervisor to find out why. */
 #define REFUSED_TICK apr_time_from_msec(1)
 
 /* ---------------------------------------------------------------- names */
@@ -51,7 +51,7 @@ apr_status_t mod_door_name_target(request_rec *r, const struct mod_door_config *
 
         if (mod_door_is_below(conf->path, prefix)) {
             name->trusted_len = strlen(prefix);
-            /* No door of the server's configuration: those keys start with a slash. */
+            /* The key must not be one of the server's configuration, which begin with '/'. */
             name->key =
                 apr_psprintf(r->pool, "%" APR_SIZE_T_FMT ":%s", name->trusted_len, conf->path);
             return APR_SUCCESS;
@@ -70,13 +70,13 @@ apr_status_t mod_door_name_process(apr_pool_t *pool, const char *app, apr_uint32
         door_path(dir, app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
     name->path = apr_pstrdup(pool, path);
-    /* The directory that holds all is the supervisor's, that in it the application's. */
+    /* The runtime directory is the supervisor's; the directories in it are the applications'. */
     name->trusted_len = strlen(mod_door_board()->runtime_dir);
     name->in_own_dir = 1;
     name->has_owner = 0;
     name->version = serial;
     name->sender = app;
-    /* In the table the doors of one cell follow each other; no path is like this. */
+    /* In the table, a new door of the cell replaces the old one.  No path has this form. */
     name->key = apr_psprintf(pool, "/%s#%u", app, cell);
     return APR_SUCCESS;
 }
@@ -95,7 +95,7 @@ static apr_status_t name_it(struct mod_door_target *to, struct call_note *note, 
 
 /*
  * Chooses a process that is up, enters the note there, and names its door.  Waits while the
- * application starts: MOD_DOOR_ESTART, _EDOWN.
+ * application starts.  Errors: MOD_DOOR_ESTART, MOD_DOOR_EDOWN, MOD_DOOR_EDRAINED.
  */
 static apr_status_t enter_process(struct mod_door_target *to, struct call_note *note,
                                   apr_pool_t *pool)
@@ -104,10 +104,10 @@ static apr_status_t enter_process(struct mod_door_target *to, struct call_note *
     const struct board_app *row;
     uint64_t refused = to->refused;
 
-    if (board == NULL) /* httpd's parent could not make one yet */
+    if (board == NULL) /* httpd's parent has failed to make it so far */
         return MOD_DOOR_EDOWN;
     row = &board->apps[to->app->row];
-    if (refused != 0) { /* it leaves, which the board will show soon; or its door is gone */
+    if (refused != 0) { /* the process leaves, as the board will show soon, or its door is gone */
         mod_door_ask_supervisor(to->app->name);
         apr_sleep(REFUSED_TICK);
     }
@@ -119,7 +119,7 @@ static apr_status_t enter_process(struct mod_door_target *to, struct call_note *
         to->cell = board_enter(board, mod_door_calls(), to->app->row, note, &to->serial);
         if (to->cell != 0 && to->serial != refused)
             return name_it(to, note, pool);
-        if (to->cell != 0) /* still shown, but it has told that it does not take calls */
+        if (to->cell != 0) /* the process that has refused the call is still shown as up */
             mod_door_leave_process(to, note, CALL_NOT_TAKEN);
         if (to->until_ns == 0)
             to->until_ns = door_now_ns() + atomic_load(&row->start_ns);
@@ -149,7 +149,7 @@ void mod_door_leave_process(struct mod_door_target *to, struct call_note *note, 
         mod_door_ask_supervisor(to->app->name);
 }
 
-/* A process's door has lost its name: there is nothing, or its placeholder. */
+/* Whether a process's door has lost its name: there is no file, or only its placeholder. */
 static int is_gone(apr_status_t error)
 {
     return error == EBADF || error == ENOENT || error == ENXIO || error == EINVAL;

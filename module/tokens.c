@@ -1,13 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * tokens.c: who may touch a request, and for how long.  A request is its own thread's
- * until that calls the application.  From then until the call has ended it belongs to
- * the door thread that has come with its token, one at a time.  The time that the
- * application has runs only while it is its turn.  When the child ends, nobody is let
- * in any more, and nothing waits.
+ * tokens.c: which thread may touch a request, and how long the application may take.  A
+ * request belongs to its own thread until that thread calls the application.  From then
+ * until the end of the call, it belongs to the door threads that come with its token, one
+ * at a time.  The application's time runs only during the application's turn, not while
+ * such a thread works.  When the child ends, no thread can enter any more, and all
+ * waiting ends.
  *
- * Knows nothing of messages and HTTP.
+ * This file knows nothing of messages and HTTP.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,20 +33,23 @@
 #include "wire.h"
 
 #define RANDOM_LEN 16
-#define RANDOM_COUNT 128 /* numbers that are fetched at a time */
+#define RANDOM_COUNT 128 /* random numbers that are fetched at a time */
 
-/* How long an ending child waits for door threads that it has cut off from their clients. */
+/* An ending child waits STOP_TICKS * STOP_TICK_NS for door threads, whose clients it cuts off. */
 #define STOP_TICKS 500
 #define STOP_TICK_NS 10000000L
 
 #define NOW_NS 1 /* a deadline that has passed */
 
-/* Guards the rest, and busy and client_fd in each call.  No pool's: a late door thread may outlive those. */
+/*
+ * Guards the variables below, and busy, client_fd and paused_ns in each call.  It belongs to no
+ * pool, because a late door thread may outlive the pools.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left = PTHREAD_COND_INITIALIZER; /* a door thread has left its call */
 
 static apr_hash_t *calls; /* token: struct mod_door_call * */
-static _Atomic int is_stopping; /* then calls may be gone */
+static _Atomic int is_stopping; /* once set, the table may be gone */
 static unsigned char random_bytes[RANDOM_COUNT][RANDOM_LEN];
 static unsigned random_left;
 
@@ -87,7 +91,7 @@ apr_interval_time_t mod_door_timeout(const struct mod_door_call *call)
     return call->conf->timeout >= 0 ? call->conf->timeout : call->r->server->timeout;
 }
 
-/* First the time, then the turn: nobody must see the one's turn with the other's time. */
+/* The deadline is set first: no reader may see the new phase with the old deadline. */
 void mod_door_give_turn(struct mod_door_call *call)
 {
     int64_t timeout_ns = (int64_t)mod_door_timeout(call) * 1000;
@@ -96,7 +100,7 @@ void mod_door_give_turn(struct mod_door_call *call)
     atomic_store(&call->note->phase, CALL_MADE);
 }
 
-/* It is httpd's. */
+/* Makes it httpd's turn: the application's time stops. */
 static void take_turn(struct mod_door_call *call)
 {
     atomic_store(&call->note->phase, CALL_PAUSED);
@@ -126,8 +130,8 @@ void mod_door_close_token(struct mod_door_call *call)
 }
 
 /*
- * The client's socket, to wake a door thread that waits for it: a child that is
- * told to die closes its own number, which wakes nobody.
+ * A copy of the client's socket, to wake a door thread that waits for the client.  When a child
+ * must end, httpd only closes its own descriptor, and that wakes no thread.
  */
 static int copy_client_fd(conn_rec *c)
 {
@@ -181,7 +185,7 @@ void mod_door_leave_call(struct mod_door_call *call)
 
 /* ------------------------------------------------------------ the child */
 
-/* Nothing that runs waits for a client or an application any longer; how many door threads do run. */
+/* Ends all waiting for clients and applications.  Returns how many door threads are in calls. */
 static unsigned cut_off_calls(void)
 {
     apr_hash_index_t *i;
@@ -200,9 +204,9 @@ static unsigned cut_off_calls(void)
 }
 
 /*
- * Refuses whatever comes from now on, and cuts off what runs: until that could
- * be done once, or until no door thread is left.  A signal handler of prefork's
- * may have interrupted a thread that has the lock.  Returns 0 if it is done.
+ * Lets no more door threads in, and cuts off running calls: once, or until no door thread is
+ * left.  Only tries to get the lock, because prefork calls this in a signal handler, which may
+ * have interrupted a thread with the lock.  Returns 0 if no door thread is left.
  */
 static unsigned stop_calls(int until_all_left)
 {
@@ -225,7 +229,7 @@ static unsigned stop_calls(int until_all_left)
 }
 
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
-/* A threaded child that is to end at once waits for its requests' threads first. */
+/* A threaded child waits for the threads of its requests, so their calls must be ended first. */
 static void end_child(apr_pool_t *child_pool, int is_graceful)
 {
     (void)child_pool;
@@ -235,9 +239,9 @@ static void end_child(apr_pool_t *child_pool, int is_graceful)
 #endif
 
 /*
- * The child ends; prefork's does so in a signal handler, which may have
- * interrupted the thread of a request while a door thread writes for it.  All
- * memory is about to go, so that thread has to be out first.
+ * Runs when the child ends.  A prefork child ends in a signal handler, which may have
+ * interrupted a request while a door thread writes for it.  The memory is about to be freed,
+ * so the door thread must leave first.
  */
 static apr_status_t stop(void *unused)
 {

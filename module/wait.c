@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * wait.c: an application waits, in httpd, for the request's body or for a descriptor
- * of its own, whichever comes first.  It is the application that waits: unless
- * something of the body has come its time goes on, and at its end the waiting does.
+ * wait.c: httpd waits, on behalf of an application, for the request's body or for a
+ * descriptor of the application, whichever comes first.  The wait counts as the
+ * application's own time unless a part of the body has come, and ends at its deadline.
  */
 #include <errno.h>
 #include <limits.h>
@@ -25,11 +25,11 @@
 
 #define NS_PER_MS 1000000
 
-/* How often it is looked whether the call goes on; a stream of HTTP/2 has nothing to poll. */
+/* How often to check whether the call goes on.  A stream of HTTP/2 has no socket to poll. */
 #define LOOK_MS       250
 #define LOOK_HTTP2_MS 10
 
-/* What a message asks for, in milliseconds; a field that is missing or no number: 0. */
+/* How long the message asks to wait, in milliseconds; 0 if the field is missing or no number. */
 static apr_off_t wanted_ms(struct door_wire_reader fields)
 {
     struct door_wire_field field;
@@ -41,7 +41,7 @@ static apr_off_t wanted_ms(struct door_wire_reader fields)
     return ms < INT_MAX ? ms : INT_MAX;
 }
 
-/* A poll(2) of anything else may ask whoever has made it. */
+/* poll(2) on anything else, such as a FUSE file, may ask the process that made it, and block. */
 static int may_be_polled(int fd)
 {
     struct mod_door_look look;
@@ -50,7 +50,7 @@ static int may_be_polled(int fd)
            (look.kind == MOD_DOOR_PIPE || look.kind == MOD_DOOR_SOCKET);
 }
 
-/* Waits for either, at most so long: whether the descriptor is ready. */
+/* Waits for fd or the client's socket, at most ns.  Returns whether fd is ready. */
 static int poll_both(request_rec *r, int fd, int64_t ns)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};

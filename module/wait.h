@@ -10,9 +10,9 @@
 #include "call_state.h"
 
 /*
- * Waits, for as long as the message says and the application has time, until something of
- * the body has come, which *is_ready tells, or fd (-1: none) can be read.  EINVAL: that
- * is no pipe and no socket.
+ * Waits until a part of the body has come or fd (or -1) is readable, but not longer than the
+ * message says and the application's time lasts.  *is_ready tells whether the body has come.
+ * EINVAL: fd is neither a pipe nor a socket.
  */
 apr_status_t mod_door_wait(struct mod_door_call *call, struct door_wire_reader message, int fd,
                            int *is_ready);

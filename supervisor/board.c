@@ -1,12 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * board.c: what the supervisor tells httpd's children of applications.
+ * board.c: shows httpd's children which processes are up.
  *
- * A process has a cell as long as it lives, and is up while an application's
- * row points to the cell.  A call notes its process before it looks whether the
- * row still points there; so once the row does not, the calls that have noted it
- * are all that there will be.
+ * A process has a cell while it lives, and is up while its application's row points to the
+ * cell.  A call first writes the process into its note, and then checks that the row still
+ * points there.  So once the row does not, no further calls can enter the process.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -15,10 +14,10 @@
 
 #include "supervisor.h"
 
-/* Calls that wait are one wait if no more than this lies between them. */
+/* Waiting calls count as one continuous wait if no longer pause lies between them. */
 #define PAUSE_NS 30000000000ll
 
-/* A call that waits says so a few times a second. */
+/* A waiting call notes that a few times a second; an older note means that none waits. */
 #define FRESH_NS 2000000000ll
 
 struct board *board_make(void)
@@ -64,7 +63,7 @@ void ledger_share(struct ledger *ledger, int is_shared)
 void ledger_leave(struct ledger *ledger)
 {
 #ifdef MADV_DONTFORK
-    (void)ledger; /* it is not there, and something else may be */
+    (void)ledger; /* it was not inherited, and other memory may be at this address */
 #else
     ledger_forget(ledger);
 #endif
@@ -98,7 +97,7 @@ void board_clear(struct board *board)
 
 /* ---------------------------------------------------------------- a call */
 
-/* Those of all instances that are up: their number. */
+/* Lists the cells and serials of the instances that are up.  Returns how many there are. */
 static unsigned list_instances(struct board *board, const struct board_app *app,
                                uint32_t cells[APP_INSTANCES_MAX],
                                uint64_t serials[APP_INSTANCES_MAX])
@@ -117,8 +116,8 @@ static unsigned list_instances(struct board *board, const struct board_app *app,
 }
 
 /*
- * Of the instances that are up the one with the fewest calls, from another one on each
- * time: 1 + its cell; 0 if none is.
+ * Chooses the instance with the fewest calls.  Among equals, each choice begins with another
+ * one.  Returns 1 + the index of the cell, or 0 if none is up.
  */
 static uint32_t choose(struct board *board, struct calls *calls, uint32_t row)
 {
@@ -129,7 +128,7 @@ static uint32_t choose(struct board *board, struct calls *calls, uint32_t row)
     unsigned counts[APP_INSTANCES_MAX], count;
 
     if (first != 0 && first <= BOARD_CELLS && atomic_load(&app->instances[1]) == 0)
-        return first; /* the most usual case */
+        return first; /* the usual case: one instance */
     count = list_instances(board, app, cells, serials);
     if (count == 0)
         return 0;
@@ -194,7 +193,7 @@ uint64_t board_leave(struct board *board, uint32_t number, struct call_note *not
 
     if (how == CALL_FAILED || how == CALL_TIMED_OUT)
         atomic_fetch_add(&cell->errors, 1);
-    if (how == CALL_NOT_TAKEN) /* it was none: whoever tries again and again counts once */
+    if (how == CALL_NOT_TAKEN) /* the process has not had the call, so it is not counted */
         ended = atomic_load(&cell->ended);
     else
         ended = atomic_fetch_add(&cell->ended, 1) + 1;

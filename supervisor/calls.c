@@ -3,9 +3,9 @@
  *
  * calls.c: the table of calls; calls.h says who may write what.
  *
- * The line is Lamport's bakery: who draws a ticket stands there without a number first, so
- * nobody with a later one can have missed him.  No lock is held by anybody, and a child
- * that is killed anywhere in here keeps nobody waiting.
+ * The line is Lamport's bakery algorithm: a call stands in line before it draws its ticket, so
+ * a call with a later ticket cannot overlook it.  No lock in shared memory is used, so a child
+ * that is killed at any point does not block others.
  */
 #include "calls.h"
 
@@ -23,33 +23,33 @@
 #define OWN_MAX     128 /* blocks of one process */
 
 /*
- * A call that nobody took comes back to its thread at take_by_ns; how long after that it
- * may not have noted so, on a machine that is busy.
+ * A call that no thread took returns at take_by_ns.  On a busy machine its note may show that
+ * only so much later.
  */
 #define NOTICE_NS 250000000ll
 
-#define DRAW_LOOKS 1000 /* at one who draws a ticket, until he counts as earlier */
+#define DRAW_LOOKS 1000 /* looks at a ticket being drawn, until its call counts as earlier */
 
 struct block {
     _Atomic pid_t owner;   /* or 0 */
-    _Atomic uint32_t used; /* none of the notes from here on has been taken */
+    _Atomic uint32_t used; /* no note from this index on has been taken */
     struct call_note notes[BLOCK_NOTES];
 };
 
 struct calls {
-    _Atomic uint32_t used; /* none of the blocks from here on has an owner */
+    _Atomic uint32_t used; /* no block from this index on has had an owner */
     _Atomic uint64_t last_ticket;
-    struct block blocks[BLOCKS_MAX]; /* memory that nobody has touched costs nothing */
+    struct block blocks[BLOCKS_MAX]; /* pages that are never touched cost nothing */
 };
 
-/* Of this process.  The lock guards that another block is added. */
+/* The blocks of this process.  The lock guards adding one. */
 static struct {
     pthread_mutex_t lock;
     struct block *blocks[OWN_MAX];
     _Atomic unsigned count;
 } own = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static _Thread_local struct call_note *last; /* that this thread had */
+static _Thread_local struct call_note *last; /* the note that this thread had last */
 
 struct calls *calls_make(void)
 {
@@ -191,12 +191,12 @@ uint64_t calls_path_key(const char *path)
 
     while (*path != '\0')
         hash = (hash ^ (unsigned char)*path++) * 1099511628211u;
-    return hash | UINT64_C(1) << 63; /* serials are small */
+    return hash | UINT64_C(1) << 63; /* never equal to a serial, which is small */
 }
 
 /* ----------------------------------------------------------- looking */
 
-/* The next note of that key behind *block and *index, which begin at 0; or NULL. */
+/* The next note with that key, or NULL.  *block and *index are the position, and begin at 0. */
 static struct call_note *next_of(struct calls *calls, uint64_t key, unsigned *block,
                                  unsigned *index)
 {
@@ -214,7 +214,7 @@ static struct call_note *next_of(struct calls *calls, uint64_t key, unsigned *bl
     return NULL;
 }
 
-/* A ticket that is being drawn is there in a moment, or its child has died. */
+/* Waits a moment for a ticket that is being drawn.  Returns 0 if its child has died meanwhile. */
 static uint64_t ticket_of(const struct call_note *note)
 {
     uint64_t ticket = atomic_load(&note->ticket);
@@ -261,7 +261,7 @@ unsigned calls_waiting_ahead(struct calls *calls, const struct call_note *note)
     return count;
 }
 
-/* Whether one that was made has been taken; none is for certain as long as it can come back. */
+/* Whether a call that is made has certainly been taken, because it would have returned by now. */
 static int is_taken(const struct call_note *note, int64_t now_ns)
 {
     return now_ns > atomic_load(&note->take_by_ns) + NOTICE_NS;
@@ -314,7 +314,7 @@ void calls_count(struct calls *calls, const uint64_t *keys, unsigned *counts, un
 
 void calls_stand_in_line(struct calls *calls, struct call_note *note)
 {
-    while (sem_trywait(&note->called) == 0) /* meant for an earlier call */
+    while (sem_trywait(&note->called) == 0) /* posts that were meant for an earlier call */
         continue;
     atomic_store(&note->ticket, 0);
     atomic_store(&note->phase, CALL_IN_LINE);

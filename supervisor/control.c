@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * control.c: the messages from httpd's parent, on a socket of theirs, and the verbs
- * of its children, on datagrams.  Other modules' processes that httpd's parent forks
- * inherit its end of the socket; so where the system tells who has sent a message,
- * those of others do not count.
+ * control.c: the messages from httpd's parent to the supervisor, on a socket of their
+ * own, and the requests of httpd's children, as datagrams.  Processes that httpd's parent
+ * forks for other modules inherit its end of the socket.  So where the system tells which
+ * process has sent a message, only those of the parent count.
  *
- * What is to run is a file without a name, and the message is only its
- * descriptor: so it is small, arrives whole or not at all, and a supervisor that
- * does not listen keeps nobody waiting.
+ * What is to run is written to a file without a name, and the message has only the file's
+ * descriptor.  So a message is small, arrives whole or not at all, and sending it never
+ * waits for the supervisor.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,13 +151,16 @@ int control_send(int socket, enum control_kind kind, FILE *file, int log_fd)
     return sent == (ssize_t)sizeof(head) ? 0 : -1;
 }
 
-/* How many descriptors came along, and who has sent them: *sender stays if nobody tells. */
+/*
+ * Takes the descriptors and returns their number.  *sender becomes the sender's pid if the
+ * system tells it, and stays as it is otherwise.
+ */
 static size_t take_fds(struct msghdr *message, int fds[FDS_MAX], pid_t *sender)
 {
     struct cmsghdr *header;
     size_t count = 0;
 
-    (void)sender; /* where the system does not tell it */
+    (void)sender; /* not used on systems without SCM_CREDENTIALS */
     for (header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level != SOL_SOCKET)
             continue;
@@ -181,7 +184,7 @@ static int use_fds(const struct control_head *head, const int *fds, size_t count
                    int *log_fd)
 {
     if (count != (size_t)(head->has_file != 0) + (head->has_log != 0)) {
-        errno = EMFILE; /* the system has left out what there was no room for */
+        errno = EMFILE; /* the system has dropped descriptors for which there was no room */
         return -1;
     }
     if (head->has_file && (*file = fdopen(fds[0], "r")) == NULL)

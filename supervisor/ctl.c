@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * ctl.c: the supervisor's own door, which doorctl(8) calls.  The door has a thread of
- * its own, one and no more: whoever calls often, waits.  The thread works while the
- * supervisor's main thread sleeps, under a lock that this one holds at all other times.
+ * ctl.c: the supervisor's own door, which doorctl(8) calls.  The door has exactly one
+ * thread, so calls are served one after another.  The thread works under a lock that the
+ * supervisor's main thread releases only while it sleeps.
  *
- * Who calls, the system tells: root, who runs the supervisor, and httpd's user may. The
- * door's mode says the same.  A request has a fixed size, and no answer waits for
- * anything.
+ * The system tells who calls.  Root, the supervisor's own user and httpd's user may call,
+ * and the door's mode says the same.  A request has a fixed size, and no answer waits for
+ * an outcome.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,12 +30,12 @@
 #include "tag.h"
 
 static struct {
-    pthread_mutex_t lock; /* guards all that state.h knows, and the door's number */
+    pthread_mutex_t lock; /* guards all state of state.h, and the door's descriptor */
     struct supervisor *sv;
     int door; /* or -1 */
     int has_thread;
-    struct ctl_reply *reply; /* the last one, which door_return() has copied by the next call */
-    int wake_fd; /* a byte to it wakes the main thread */
+    struct ctl_reply *reply; /* the last reply; door_return() has copied it by the next call */
+    int wake_fd; /* a byte written to it wakes the main thread */
 } ctl = {.lock = PTHREAD_MUTEX_INITIALIZER, .door = -1};
 
 /* ---------------------------------------------------------------- the answer */
@@ -94,7 +94,10 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct ctl_app *)a)->name, ((const struct ctl_app *)b)->name);
 }
 
-/* All applications, or that one, with their processes; its size, or 0: ENOMEM. */
+/*
+ * Makes the reply: the application asked for, or all of them, with their processes.  Returns
+ * its size, or 0 if there is no memory.
+ */
 static size_t fill(const struct supervisor *sv, const struct ctl_request *request, int64_t now)
 {
     size_t size = sizeof(struct ctl_reply) + APP_MAX * sizeof(struct ctl_app) +
@@ -160,7 +163,7 @@ static int may_call(const struct supervisor *sv)
     return uid == 0 || uid == geteuid() || uid == sv->start.user;
 }
 
-/* With the lock held.  The answer's size; it lies at ctl.reply until the next one. */
+/* With the lock held.  Makes ctl.reply, which stays until the next call, and returns its size. */
 static size_t answer(struct supervisor *sv, const struct ctl_request *request,
                      enum ctl_result result)
 {
@@ -187,8 +190,8 @@ static size_t answer(struct supervisor *sv, const struct ctl_request *request,
 }
 
 /*
- * This must not come back: that ends the thread, and with it, as end_with_parent() says, each
- * process that it has launched.
+ * The door's procedure.  It must not return, because that would end the thread.  With the
+ * thread, the kernel would end each process that the thread has launched; see end_with_parent().
  */
 static void serve(void *cookie, char *arg, size_t size, door_desc_t *descs, uint_t desc_count)
 {
@@ -197,7 +200,7 @@ static void serve(void *cookie, char *arg, size_t size, door_desc_t *descs, uint
     enum ctl_result result = CTL_MALFORMED;
 
     (void)cookie;
-    (void)descs; /* DOOR_REFUSE_DESC */
+    (void)descs; /* none come: DOOR_REFUSE_DESC */
     (void)desc_count;
     memset(&request, 0, sizeof(request));
     if (arg != NULL && size == sizeof(request)) {
@@ -212,9 +215,9 @@ static void serve(void *cookie, char *arg, size_t size, door_desc_t *descs, uint
     size = answer(ctl.sv, &request, result);
     pthread_mutex_unlock(&ctl.lock);
     if (write(ctl.wake_fd, "", 1) == -1)
-        errno = 0; /* it is full: the main thread wakes */
+        errno = 0; /* the pipe is full, so the main thread will wake */
     door_return((char *)ctl.reply, size, NULL, 0);
-    /* There was no memory for the way back of so much. */
+    /* door_return() comes back if the reply could not be sent: it was too large. */
     door_return((char *)&no_memory, sizeof(no_memory), NULL, 0);
 }
 
@@ -224,14 +227,14 @@ static void *run_server(void *unused)
 {
     (void)unused;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    pthread_mutex_lock(&ctl.lock); /* door_create() returns before the number is known here */
+    pthread_mutex_lock(&ctl.lock); /* waits until ctl_open() has set ctl.door */
     pthread_mutex_unlock(&ctl.lock);
     if (door_bind(ctl.door) == 0)
         door_return(NULL, 0, NULL, 0);
     return NULL;
 }
 
-/* One thread, whose signals are the main thread's. */
+/* Makes the one thread.  It blocks all signals, so that the main thread gets them. */
 static void make_server(door_info_t *info)
 {
     pthread_t thread;
@@ -278,7 +281,7 @@ static int name_it(const struct runtime_dir *dir, char path[RUNTIME_DIR_MAX + 16
            snprintf(path, RUNTIME_DIR_MAX + 16, "%s/" CTL_DOOR, dir->path) > 0;
 }
 
-/* Nobody else can write in that directory, so what has the name is what we have made. */
+/* Nobody else can write in that directory, so the file of that name is the supervisor's own. */
 static int attach(const struct runtime_dir *dir, const char *path, uid_t user)
 {
     int fd = openat(dir->fd, CTL_DOOR, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -292,13 +295,13 @@ static int attach(const struct runtime_dir *dir, const char *path, uid_t user)
         return -1;
     do
         result = fattach(ctl.door, path);
-    while (result == -1 && errno == EINTR); /* a process has ended, maybe */
+    while (result == -1 && errno == EINTR); /* SIGCHLD may interrupt it */
     return result;
 }
 
 void ctl_check_name(const struct supervisor *sv)
 {
-    static int told; /* the errno that is in the log */
+    static int told; /* the errno that was logged last */
     char path[RUNTIME_DIR_MAX + 16];
     struct stat st;
 

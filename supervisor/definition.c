@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * definition.c: an application's definition in one piece of memory.
+ * definition.c: an application's definition, as one piece of memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "supervisor.h"
 
-/* Appends the string where it fits; returns the bytes so far. */
+/* Appends the string if it fits.  Returns the length so far, as if it did. */
 static size_t append(char *to, size_t cap, size_t len, const char *string)
 {
     size_t size = strlen(string) + 1;
@@ -68,7 +68,7 @@ struct app_definition *definition_make(const struct app_definition *numbers,
     return def;
 }
 
-/* How many strings follow the definition, whose size is right. */
+/* How many strings follow the definition.  Its size must have been checked. */
 static size_t count_strings(const struct app_definition *def)
 {
     const char *end = (const char *)def + def->size;
@@ -93,7 +93,7 @@ int definition_is_whole(const void *data, size_t len)
            memchr(def->name, '\0', sizeof(def->name)) != NULL;
 }
 
-/* Points n pointers to the strings at *at, which moves on. */
+/* Points n pointers to the strings from *at on, and moves *at behind them. */
 static char **point(char **pointers, uint32_t n, const char **at)
 {
     for (uint32_t i = 0; i < n; i++, *at += strlen(*at) + 1)

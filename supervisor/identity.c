@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * identity.c: a process that is no child of ours is known by its number and the
- * time when it began: the number alone may be another one's by now.
+ * identity.c: identifies a process that is not a child of this one, by its pid and the
+ * time when it began.  The pid alone could belong to a newer process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #include "supervisor.h"
 
-#define STATE_FIELD 3  /* of proc(5)'s /proc/PID/stat, counted from 1 */
+#define STATE_FIELD 3  /* in /proc/PID/stat (proc(5)), counted from 1 */
 #define BEGAN_FIELD 22 /* starttime, in clock ticks since the system's start */
 
 uint64_t process_began(pid_t pid)
@@ -35,15 +35,15 @@ uint64_t process_began(pid_t pid)
         close(fd);
     }
     text[len > 0 ? len : 0] = '\0';
-    at = strrchr(text, ')'); /* of the name, which may hold anything */
+    at = strrchr(text, ')'); /* the end of the name, which may contain anything */
     if (at == NULL || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0)
-        return 0; /* what has ended is nobody */
+        return 0; /* a zombie has ended */
     for (int field = STATE_FIELD - 1; field < BEGAN_FIELD && at != NULL; field++)
         at = strchr(at + 1, ' ');
     return at != NULL ? strtoull(at, NULL, 10) : 0;
 }
 
-/* A descriptor that stays with the process there is now, or -1: ENOSYS, ESRCH. */
+/* A descriptor of the process that has the pid now, or -1: ENOSYS, ESRCH. */
 static int hold(pid_t pid)
 {
 #ifdef __linux__
@@ -68,7 +68,7 @@ static int signal_held(int held, pid_t pid, int signo)
 
 int process_signal(pid_t pid, int signo, process_check *is_it, const void *data)
 {
-    int held = hold(pid); /* first: what is looked at then is what gets the signal, or nobody does */
+    int held = hold(pid); /* first, so that the process that is checked also gets the signal */
     int result = -1;
     int error;
 

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * launch.c: from a definition to a running program.  Between fork and exec only
- * async-signal-safe functions are called, in the order in which a step could
- * prevent a later one; a step that fails is told to the supervisor, by name.
+ * launch.c: from a definition to a running program.  Between fork and exec, only
+ * async-signal-safe functions are called.  The order of the steps matters, as some
+ * prevent others.  If a step fails, the process reports to the supervisor which one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 /* The process's descriptors. */
 #define READY_FD      3
 #define STATUS_FD     4
-#define FIRST_FREE_FD 10 /* where they are put aside */
+#define FIRST_FREE_FD 10 /* they are first moved above this */
 
 struct ends {
     int ours, theirs;
@@ -92,7 +92,7 @@ static void set_limits(const struct app_definition *def)
     }
 }
 
-/* Set, and then seen to be set. */
+/* Sets the user and groups, and checks that they are set. */
 static void set_credentials(const struct app_definition *def)
 {
     gid_t groups[APP_GROUPS_MAX];
@@ -121,7 +121,7 @@ static _Noreturn void become(const struct app_definition *def, const struct app_
     set_limits(def);
     if (def->has_credentials)
         set_credentials(def);
-    /* After the credentials, whose change would clear it. */
+    /* After the credentials: changing them would clear the setting. */
     end_with_parent(SIGTERM);
     if (getppid() != supervisor)
         _exit(0);
@@ -156,7 +156,7 @@ static void close_ends(struct ends *ends)
         close(ends->theirs);
 }
 
-/* The definition's environment, and what tells the program where it is; NULL: ENOMEM. */
+/* The definition's environment, with DOOR_PATH and DOOR_READY_FD; NULL if there is no memory. */
 static char **make_env(const struct app_definition *def, const struct app_strings *strings,
                        const char *door_path)
 {
@@ -227,7 +227,7 @@ int launch(const struct app_definition *def, const char *door_path, struct launc
     "; that user has as many processes as it may have: RLimitNPROC=, or TasksMax= of httpd's "    \
     "systemd unit"
 
-/* "user shop", or by number where it has no name. */
+/* "user shop", or "user #1000" if the user has no name. */
 static const char *user_of(const struct app_definition *def, char *text, size_t size)
 {
     if (def->user[0] != '\0')

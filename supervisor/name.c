@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * name.c: what ps(1) shows of this process, where it can be told.
+ * name.c: sets what ps(1) shows of this process, where the system allows it.
  *
- * On Linux the arguments are one piece of memory at the stack's end, with the
- * environment behind them (execve(2)); a name that is longer than they are goes on
- * into that, and the kernel reads on likewise if the last argument's NUL is not
- * there (proc(5), /proc/PID/cmdline).
+ * On Linux the arguments are one piece of memory at the end of the stack, with the
+ * environment behind them (execve(2)).  A name that is longer than the arguments continues
+ * into the environment.  The kernel also reads on there if it finds no NUL at the end of
+ * the arguments (proc(5), /proc/PID/cmdline).
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@
 
 extern char **environ;
 
-/* The environment is put elsewhere, as what it lies in is written over; -1: ENOMEM. */
+/* Moves the environment, whose memory will be overwritten.  Returns -1 if there is no memory. */
 static int move_environment(void)
 {
     size_t count = 0, size = sizeof(char *);
@@ -37,7 +37,7 @@ static int move_environment(void)
         moved[i] = at;
         at = stpcpy(at, environ[i]) + 1;
     }
-    environ = moved; /* for as long as the process lives */
+    environ = moved; /* never freed */
     return 0;
 }
 

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * output.c: from what applications print to lines of the error log.  Each
- * process's pipe is read whenever there is something, so no application waits
- * for the log.  The lines go into a queue, and one thread writes them: when the
- * log blocks, the queue fills, lines are dropped, and their number is told.  An
- * application may have a log of its own, where its lines are as it prints them.
+ * output.c: makes lines of the error log from what applications print.  Each process's
+ * pipe is read whenever it has something, so that no application waits for the log.  The
+ * lines go into a queue, and one thread writes them.  When the log blocks and the queue is
+ * full, lines are dropped, and their number is logged later.  An application may have a log
+ * of its own, which gets the lines as they were printed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,30 +23,30 @@
 #include "supervisor.h"
 #include "tag.h"
 
-#define LINE_MAX_LEN 8000 /* with what httpd puts in front, under its own 8 KiB */
-#define QUEUE_MAX    1024 /* lines of logs of applications' own that wait to be written */
+#define LINE_MAX_LEN 8000 /* below httpd's limit of 8 KiB, with the prefix that httpd adds */
+#define QUEUE_MAX    1024 /* waiting lines for own logs of applications; see has_room() */
 #define QUEUE_BYTES  (1024 * 1024)
 #define LINES_PER_S  1000 /* of one process; more are dropped */
-#define LINES_FAIR   50   /* so many have a place in the queue that others have half filled */
+#define LINES_FAIR   50   /* of one process, in a second in which the queue is half full */
 #define READ_LEN     16384
-#define TELL_NS      1000000000ll /* how often it is told that lines are dropped, at most */
+#define TELL_NS      1000000000ll /* the least time between two log lines about dropped ones */
 
-#define RAW_WAIT_MS 1000 /* a program that takes its lines more slowly, loses some */
+#define RAW_WAIT_MS 1000 /* a piped program that does not read for so long loses lines */
 
-/* A log of an application's own; a route and each line that waits have it. */
+/* A log of an application's own.  Its users are the route and each line that waits for it. */
 struct sink {
     unsigned users;
     int fd;
     int is_raw;
-    int is_cut;     /* the last line has no end; these two are the writing thread's */
-    int is_blocked; /* it has not taken the last line in time */
+    int is_cut;     /* the last line was not written to its end; the writing thread's */
+    int is_blocked; /* the log did not take the last line in time; the writing thread's */
 };
 
-/* Where the lines of an application go, other than to the log. */
+/* Where the lines of an application go if not to the error log. */
 struct route {
     struct route *next;
     struct sink *sink;
-    int is_said; /* since the last output_end_routes() */
+    int is_said; /* it was set since the last output_end_routes() */
     char name[];
 };
 
@@ -73,7 +73,7 @@ static struct {
 
 /* ------------------------------------------------------------------ routes */
 
-/* With the lock held, as the next two. */
+/* With the lock held, as for the next two functions. */
 static struct route *find_route(const char *name)
 {
     struct route *route = queue.routes;
@@ -115,7 +115,7 @@ int output_route(const char *name, int fd, int is_raw)
         return -1;
     }
     *sink = (struct sink){.users = 1, .fd = fd, .is_raw = is_raw};
-    /* httpd's parent writes nothing to the pipes that it opens for this. */
+    /* httpd's parent shares this flag, but it never writes to the pipe itself. */
     if (is_raw && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     pthread_mutex_lock(&queue.lock);
@@ -168,8 +168,8 @@ static int goes_raw(const char *name)
 /* --------------------------------------------------------------- the queue */
 
 /*
- * With the lock held.  Who prints without a limit, into a log of its own, leaves room for
- * others; and they for us, who tell how processes end.
+ * With the lock held.  Applications with a log of their own have no limit of lines, so they
+ * must leave room for the others; and these must leave room for the supervisor's own lines.
  */
 static int has_room(size_t size, const char *name, const struct route *route)
 {
@@ -178,7 +178,7 @@ static int has_room(size_t size, const char *name, const struct route *route)
     return queue.count < QUEUE_MAX * halves / 2 && queue.bytes + size <= QUEUE_BYTES * halves / 2;
 }
 
-/* A line of the application of that name, or with NULL our own. */
+/* Queues a line of the application of that name, or of the supervisor if name is NULL. */
 static void put(int level, const char *text, const char *name)
 {
     struct route *route;
@@ -207,7 +207,7 @@ static void put(int level, const char *text, const char *name)
     pthread_mutex_unlock(&queue.lock);
 }
 
-/* Then a process that prints much must not take what is left from those that print little. */
+/* When the queue is half full, a process that prints much must leave room for others. */
 static int is_half_full(void)
 {
     int result;
@@ -229,7 +229,7 @@ void output_log(int level, const char *format, ...)
     put(level, text, NULL);
 }
 
-/* With the lock held: the next line, whose owner the caller is. */
+/* With the lock held: takes the next line out of the queue.  The caller frees it. */
 static struct line *take(void)
 {
     struct line *line = queue.first;
@@ -260,7 +260,7 @@ static void tell_dropped(unsigned long dropped)
     queue.writer(LOG_WARNING, text, -1, queue.data);
 }
 
-/* Returns how many lines got lost. */
+/* Returns how many lines were lost. */
 static unsigned write_raw(struct sink *sink, const char *text)
 {
     struct iovec parts[] = {{(char *)"\n", sink->is_cut ? 1 : 0},
@@ -279,7 +279,7 @@ static unsigned write_raw(struct sink *sink, const char *text)
     return written == size ? 0 : 1;
 }
 
-/* Returns how many lines got lost, as far as that can be told. */
+/* Returns how many lines were lost, as far as that is known. */
 static unsigned write_one(const struct line *line)
 {
     if (line->sink != NULL && line->sink->is_raw)
@@ -288,7 +288,7 @@ static unsigned write_one(const struct line *line)
     return 0;
 }
 
-/* With the lock held: until there is a line, or it is time to tell of some that were dropped. */
+/* With the lock held: waits until there is a line, or dropped lines are to be logged. */
 static void wait_for_work(int64_t tell_ns)
 {
     const struct timespec until = {.tv_sec = (time_t)(tell_ns / 1000000000),
@@ -306,7 +306,7 @@ static void wait_for_work(int64_t tell_ns)
     queue.is_writing = 1;
 }
 
-/* With the lock held: how many are told of now. */
+/* With the lock held: the number of dropped lines that is to be logged now, or 0. */
 static unsigned long take_dropped(int64_t *tell_ns)
 {
     unsigned long dropped = queue.dropped;
@@ -388,10 +388,10 @@ struct output {
     int fd;
     char name[APP_NAME_MAX + 1];
     char prefix[APP_NAME_MAX + 32];
-    int64_t second_ns; /* in which lines are counted */
-    unsigned lines;    /* in it */
-    unsigned dropped;  /* in it */
-    int is_cut;        /* the rest of the line is not wanted */
+    int64_t second_ns; /* when the second began in which lines are counted */
+    unsigned lines;    /* in that second */
+    unsigned dropped;  /* in that second */
+    int is_cut;        /* the line is too long, and its rest is ignored */
     size_t len;
     char line[LINE_MAX_LEN - APP_NAME_MAX - 32];
 };
@@ -421,7 +421,7 @@ static void end_second(struct output *out, int64_t now_ns)
     out->lines = out->dropped = 0;
 }
 
-/* "<3>text" has a level, as for systemd (sd-daemon(3)). */
+/* A line may begin with its level, such as "<3>text", as for systemd (sd-daemon(3)). */
 static int take_level(const char **text)
 {
     const char *at = *text;
@@ -448,7 +448,7 @@ static void end_line(struct output *out)
     out->line[out->len] = '\0';
     level = take_level(&text);
     if (goes_raw(out->name)) {
-        put(level, text, out->name); /* nobody shares that log, and what is cut goes on below */
+        put(level, text, out->name); /* no limit; a long line continues as the next one */
     } else if (*text != '\0') {
         if (out->lines++ < (is_half_full() ? LINES_FAIR : LINES_PER_S))
             put_line(out, level, text);

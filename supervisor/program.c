@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * program.c: what kind of file a program is, by its first bytes, as execve(2) reads
- * them.  Tells what it sees; whether that is wrong others decide.
+ * program.c: finds out what kind of file a program is from its first bytes, as execve(2)
+ * does.  It does not decide whether something is wrong.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static size_t read_start(const char *path, char *bytes, size_t size)
     return len > 0 ? (size_t)len : 0;
 }
 
-/* The word at *at, which moves behind it. */
+/* Copies the word at *at, and moves *at behind it. */
 static void take_word(const char **at, char *word)
 {
     size_t len;

@@ -1,16 +1,16 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * runtime_dir.c: the directories that doors lie in.
+ * runtime_dir.c: the directories that contain doors.
  *
- *     PARENT/mod_door.PID[.N]/      this supervisor's; only it writes there
- *         lock                      locked as long as it lives
- *         NAME.SERIAL/              one process's: it may write, httpd's group may search
+ *     PARENT/mod_door.PID[.N]/      the supervisor's; only the supervisor writes there
+ *         lock                      locked while the supervisor lives
+ *         NAME.SERIAL/              a process's: it may write, and httpd's group may search
  *             door                  made here, so that owner, group and mode are right
  *
- * Where root makes them, nothing is done by name in a directory that somebody
- * else can write in: a process's directory is made ready while it is root's,
- * and made root's again before it is emptied.
+ * If this runs as root, it never works by name in a directory in which another user can
+ * write.  A process's directory is filled while root owns it, and root takes it back before
+ * it is emptied.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,15 +27,15 @@
 #define PREFIX    "mod_door."
 #define LOCK_NAME "lock"
 #define DOOR_NAME "door"
-#define NAMES_MAX 100 /* that are tried */
-#define ENVIRONMENT_MAX (64 * 1024 * 1024) /* bytes; more than execve(2) takes */
+#define NAMES_MAX 100 /* names that are tried for a new directory */
+#define ENVIRONMENT_MAX (64 * 1024 * 1024) /* bytes; more than execve(2) accepts */
 
 static int open_dir(int dir_fd, const char *name)
 {
     return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Removes what is in the directory, and what is in directories there, depth levels down. */
+/* Removes everything in the directory, down to depth levels of inner directories. */
 static void empty(int fd, int depth)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -66,7 +66,7 @@ static void empty(int fd, int depth)
 
 /* ------------------------------------------------------ the supervisor's */
 
-/* -1 if another process lives that holds it. */
+/* Takes the lock.  Returns its descriptor, or -1 if another process holds it. */
 static int lock(int dir_fd)
 {
     int fd = openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -78,7 +78,10 @@ static int lock(int dir_fd)
     return -1;
 }
 
-/* What the process was started with, NUL after NUL, malloc()ed; NULL: it cannot be read. */
+/*
+ * The environment with which the process was started, as strings with their NULs.  The caller
+ * frees it.  NULL if it cannot be read.
+ */
 static char *read_environment(pid_t pid, size_t *len)
 {
     char path[64], *text = NULL, *more;
@@ -109,7 +112,7 @@ static char *read_environment(pid_t pid, size_t *len)
     return text;
 }
 
-/* Whether the process was launched with a door below that directory, or is a child of one. */
+/* Whether the process, or an ancestor of it, was launched with a door below that directory. */
 static int has_door_below(pid_t pid, const void *data)
 {
     const char *dir = data;
@@ -126,8 +129,8 @@ static int has_door_below(pid_t pid, const void *data)
 }
 
 /*
- * A process that did not end when its supervisor died.  Where there is no such
- * file in /proc, it is left.
+ * Kills processes that did not end when their supervisor died.  Without /proc/PID/environ they
+ * are not found, and stay.
  */
 static void end_orphans(const char *parent, const char *name)
 {
@@ -172,7 +175,7 @@ void runtime_dir_clean(const char *parent)
         closedir(dir);
 }
 
-/* Makes the directory of that name and takes its lock: -1 if another process has it. */
+/* Makes the directory with that name and takes its lock.  Returns -1 if another process has it. */
 static int make_named(struct runtime_dir *dir, int parent_fd, const char *name)
 {
     int error;
@@ -181,7 +184,7 @@ static int make_named(struct runtime_dir *dir, int parent_fd, const char *name)
         return -1;
     dir->fd = open_dir(parent_fd, name);
     dir->lock_fd = dir->fd != -1 ? lock(dir->fd) : -1;
-    /* Everybody may search, nobody may list. */
+    /* Everybody may search it, and only its owner may list it. */
     if (dir->lock_fd != -1 && fchmod(dir->fd, 0711) == 0)
         return 0;
     error = errno;
@@ -203,8 +206,8 @@ static int open_parent(const char *parent)
 }
 
 /*
- * The pid is taken if a process of that number in another PID namespace has a
- * directory here.
+ * The first name is the pid's.  A process with the same pid in another PID namespace may
+ * already have a directory of that name here.
  */
 struct runtime_dir *runtime_dir_make(const char *parent)
 {
@@ -280,7 +283,7 @@ static void name_door_dir(const struct app_definition *def, uint64_t serial, cha
     snprintf(name, size, "%s.%llu", def->name, (unsigned long long)serial);
 }
 
-/* A file, so that the door that replaces it has its owner, group and mode. */
+/* The placeholder is a file whose owner, group and mode the attached door will have. */
 static int make_placeholder(int dir_fd, const struct app_definition *def)
 {
     int fd = openat(dir_fd, DOOR_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -308,7 +311,7 @@ int door_dir_make(int dir_fd, const struct app_definition *def, uint64_t serial)
     result = fd != -1 ? make_placeholder(fd, def) : -1;
     if (result != -1 && def->has_credentials)
         result = fchown(fd, def->uid, def->door_gid);
-    /* The group is that of what is made there, whatever groups the process has. */
+    /* Set-group-ID: files made in it get its group, whatever groups the process has. */
     if (result != -1)
         result = fchmod(fd, 02710);
     error = errno;

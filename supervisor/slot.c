@@ -1,11 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * slot.c: the life of an application's process.  One that fails to come up,
- * or ends at once, has its slot wait longer and longer for the next try.  A
- * process is up when its door is attached; then its cell is shown on the board.
- * One that is to leave is taken off the board first, so the calls that it still
- * gets are counted already.
+ * slot.c: the life of an application's process.  If processes fail to come up, or end at
+ * once, their slot waits longer and longer before the next try.  A process is up when its
+ * door is attached; then its cell is shown on the board.  A process that is to leave is
+ * first taken off the board, so that all calls it can still get are known.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,15 +18,15 @@
 #include "state.h"
 #include "tag.h"
 
-#define ATTACH_TICK (10 * MS) /* how often a starting process's door is looked for */
-#define LAST_READS  16        /* of a pipe, which holds less */
-#define LEAVE_TICK  (50 * MS) /* how often the calls of one that is to be ended are counted */
+#define ATTACH_TICK (10 * MS) /* how often to look for a starting process's door */
+#define LAST_READS  16        /* enough to empty a pipe */
+#define LEAVE_TICK  (50 * MS) /* how often to count the calls of a leaving process */
 #define KILL_AGAIN  (5 * S)
-#define SHORT_LIFE  (1 * S) /* a process that ends sooner has failed to come up */
+#define SHORT_LIFE  (1 * S) /* a process that ends sooner counts as failed to come up */
 
 /* ---------------------------------------------------------------- launching */
 
-/* A cell for the process; -1 if there is none.  Which are free tells the ledger alone. */
+/* Takes a cell for the process; -1 if none is free.  Only the ledger says which are free. */
 static int take_cell(struct process *p)
 {
     const struct supervisor *sv = p->app->sv;
@@ -128,7 +127,7 @@ static int launch_process(struct process *p)
     return 0;
 }
 
-/* 0, the least, twice as much for each failure more, the most. */
+/* No pause after the first failure, then backoff-min, doubled each time up to backoff-max. */
 static int64_t pause_after(const struct app_definition *def, unsigned failures)
 {
     int64_t pause = def->backoff_min_ns;
@@ -140,7 +139,7 @@ static int64_t pause_after(const struct app_definition *def, unsigned failures)
     return pause < def->backoff_max_ns ? pause : def->backoff_max_ns;
 }
 
-/* "2", "0.4": at most one place. */
+/* "2" or "0.4": at most one decimal place. */
 static const char *seconds(int64_t ns, char text[24])
 {
     snprintf(text, 24, "%.1f", (double)ns / 1e9);
@@ -149,7 +148,7 @@ static const char *seconds(int64_t ns, char text[24])
     return text;
 }
 
-/* The slot has failed once more: when its next try is, and slot->plan says so. */
+/* Notes one more failure of the slot, and sets when its next try is, with slot->plan. */
 static void note_failure(struct slot *slot, const char *why, int64_t now)
 {
     int64_t pause;
@@ -165,7 +164,7 @@ static void note_failure(struct slot *slot, const char *why, int64_t now)
         slot->plan[0] = '\0';
 }
 
-/* "failed 4 times (exit code 3), next try in 2 s", or the first time why alone. */
+/* "failed 4 times (exit code 3), next try in 2 s"; after the first failure only the reason. */
 static const char *tell_failure(const struct slot *slot, char *text, size_t size)
 {
     if (slot->failures > 1)
@@ -175,7 +174,7 @@ static const char *tell_failure(const struct slot *slot, char *text, size_t size
     return text;
 }
 
-/* Why no process could be made. */
+/* Describes why no process could be launched. */
 static void describe_error(int error, char *text, size_t size)
 {
     const char *hint = "";
@@ -192,7 +191,6 @@ static void describe_error(int error, char *text, size_t size)
     snprintf(text, size, "%s%s", strerror(error), hint);
 }
 
-/* The slot's process, or the one that is to take over. */
 void slot_fill(struct slot *slot, int64_t now)
 {
     struct app_definition *def = slot->app->def;
@@ -200,11 +198,11 @@ void slot_fill(struct slot *slot, int64_t now)
     struct process *p;
 
     slot->retry_ns = NEVER;
-    /* The end of the one that leaves fills the slot. */
+    /* The slot is filled when the leaving process has ended. */
     if (!def->has_overlap && app_process_count(slot->app) >= slot->app->slot_count)
         return;
     strings = definition_strings(def);
-    /* The program may be another file by now: what is launched is what is there. */
+    /* The program may have changed since: its identity must be that of what is launched now. */
     if (strings != NULL)
         definition_identify(strings->argv[0], strings->watched, &def->program);
     free(strings);
@@ -229,7 +227,7 @@ void slot_fill(struct slot *slot, int64_t now)
 
 /* ------------------------------------------------------------------ leaving */
 
-/* Everything in the process's session's first group, which is all it has started. */
+/* Signals the process group: the process and all that it has started and that is still in it. */
 static void signal_process(const struct process *p, int signo)
 {
     if (kill(-p->pid, signo) == -1)
@@ -243,8 +241,8 @@ void process_tell_to_end(struct process *p)
 }
 
 /*
- * Off the board it is: now it may leave.  One that has not said that it drains
- * when it is told to end, is told when it has no call any more.
+ * For a process that is off the board.  SIGTERM is sent at once if the process is known to
+ * finish its calls then, and otherwise when it has no calls any more.
  */
 static void look_at_leaving(struct process *p, int64_t now)
 {
@@ -285,7 +283,7 @@ void process_leave(struct process *p, int64_t now)
     if (slot != NULL && slot->successor == p)
         slot->successor = NULL;
     p->slot = NULL;
-    /* What never came up has no calls that it could end. */
+    /* A process that never came up has no calls, so it can get SIGTERM at once. */
     if (p->state == STARTING)
         p->is_ready = 1;
     p->state = LEAVING;
@@ -307,12 +305,11 @@ void slot_empty(struct slot *slot, int64_t now)
 
 /* -------------------------------------------------------------- replacing */
 
-/* Begins to replace the slot's process, for a reason that goes to the log. */
 void slot_replace(struct slot *slot, const char *reason, int64_t now)
 {
     const struct app *app = slot->app;
 
-    if (slot->successor != NULL) { /* an older definition's */
+    if (slot->successor != NULL) { /* it was launched with an older definition */
         process_leave(slot->successor, now);
     } else if (slot->current != NULL && slot->current->state == UP) {
         output_log(LOG_NOTICE, "%s[%ld]: is replaced: %s", app->def->name, (long)slot->current->pid,
@@ -328,7 +325,7 @@ void slot_replace(struct slot *slot, const char *reason, int64_t now)
         slot_fill(slot, now);
     } else {
         slot->failures = 0;
-        process_leave(slot->current, now); /* its end fills the slot */
+        process_leave(slot->current, now); /* the slot is filled when it has ended */
     }
     app_show(app);
 }
@@ -367,7 +364,10 @@ static void describe_end(const struct process *p, int status, char *text, size_t
         snprintf(text, size, "exit code %d", WEXITSTATUS(status));
 }
 
-/* The slot has lost its process: what is to take over does (0), or the next one is launched. */
+/*
+ * The slot has lost its process p.  Returns 0 if the other process of the slot stays, or 1 if
+ * a new one must be launched, which counts as a failure.
+ */
 static int lose(struct slot *slot, const struct process *p, const char *why, int64_t now)
 {
     int64_t least = pause_after(p->def, slot->failures);
@@ -388,7 +388,7 @@ static int lose(struct slot *slot, const struct process *p, const char *why, int
     return 1;
 }
 
-/* One that was not asked to end has. */
+/* The process has ended without having been told to. */
 static void crash(struct process *p, const char *how, int64_t now)
 {
     struct slot *slot = p->slot;
@@ -407,9 +407,10 @@ static void crash(struct process *p, const char *how, int64_t now)
 }
 
 /*
- * One without a door cannot be called by those who have not opened it yet.  It may be
- * coming to its end, because somebody else has told it to: so it is not told again
- * until it has no call any more, and has had the time to end by itself.
+ * A process whose door has lost its name can be called only by those that have it open, so it
+ * is replaced.  Somebody else may have told it to end already, and a second SIGTERM would end
+ * it at once.  So SIGTERM is sent only after a time without calls, in which it can end by
+ * itself.
  */
 static void lose_door(struct process *p, int64_t now)
 {
@@ -456,7 +457,7 @@ void process_bury(struct process *p, int status, int64_t now)
     *link = p->next;
     atomic_store(&sv->start.ledger->pids[p->cell], 0);
     read_failure(p);
-    /* What it said last; not for ever, as what it has started may go on to print. */
+    /* Reads its last output, with a limit: other processes may still print to the pipe. */
     for (int i = 0; i < LAST_READS && p->output != NULL && output_read(p->output, now); i++)
         continue;
     describe_end(p, status, how, sizeof(how));
@@ -467,7 +468,7 @@ void process_bury(struct process *p, int status, int64_t now)
     atomic_store(&process_cell(p)->serial, 0);
     door_dir_remove(p->dir->fd, p->def, p->serial);
     free_process(p);
-    /* Without overlap the slot has waited for this. */
+    /* With overlap=off, a slot may have waited for this end. */
     for (unsigned i = 0; i < app->slot_count; i++)
         if (app->slots[i].current == NULL && app->slots[i].retry_ns == NEVER)
             app->slots[i].retry_ns = now;
@@ -498,8 +499,8 @@ static void look_at_starting(struct process *p, int64_t now)
 }
 
 /*
- * It hangs if calls have waited for so long and nothing has moved, unless one that runs
- * has its time yet, or need not hurry.  Logs what it has seen then.
+ * Whether the process hangs: calls have waited for busy_ns without progress, and no running
+ * call is within its DoorTimeout, or has none while only DoorBusyTimeout applies.  Logs that.
  */
 static int hangs(const struct process *p, const struct app_definition *def, int64_t now)
 {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * state.c: finding one's way in what the supervisor knows, and showing it on the
- * board.  Decides nothing.
+ * state.c: looks things up in the supervisor's state, and shows them on the board.  Decides
+ * nothing.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 #include "state.h"
 
-#define FAILURES_WAITED 2 /* so many in a row, and requests wait for the next try all the same */
+#define FAILURES_WAITED 2 /* up to so many failures in a row, requests wait for the next try */
 
 struct app *app_find(const struct supervisor *sv, const char *name)
 {
@@ -68,7 +68,7 @@ enum app_state app_state_of(const struct app *app)
 
         if (p != NULL && p->state == UP)
             return APP_UP;
-        /* Once it has failed to come up nobody is kept waiting for its next try. */
+        /* After more failures, requests are turned away and do not wait for the next try. */
         if (app->slots[i].failures <= FAILURES_WAITED)
             is_starting = 1;
     }

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * stray.c: processes that an earlier supervisor, which was killed, has left.  They
- * are no children of ours; they were told to end when it died, and each is given
- * the time that it has for that.  What is running in them comes to its end.
+ * stray.c: processes that are left of an earlier supervisor, which was killed.  They are
+ * not children of this supervisor.  They got SIGTERM when the earlier one died, or get it
+ * here, and each may use its stop-timeout, so that running calls can end.
  */
 #include <signal.h>
 
@@ -37,8 +37,9 @@ static int is_ours(const struct supervisor *sv, uint32_t cell)
 }
 
 /*
- * With all that it has started: its number is that of their group, too.  What one has
- * left behind that has ended is found by its environment, see runtime_dir_clean().
+ * Kills the process and all that it has started, since its pid is also their process group.
+ * If the process has already ended, runtime_dir_clean() finds what it has started by the
+ * environment.
  */
 static void kill_stray(pid_t pid, uint64_t began)
 {
@@ -54,7 +55,8 @@ void stray_end(struct supervisor *sv, int64_t now)
     struct ledger *ledger = sv->start.ledger;
     int are_left = 0;
 
-    is_told |= !sv->must_ask_parent; /* then the kernel has done so; twice means at once */
+    /* If the kernel has sent SIGTERM, a second one would end the processes at once. */
+    is_told |= !sv->must_ask_parent;
     for (uint32_t i = 0; i < BOARD_CELLS; i++) {
         pid_t pid = (pid_t)atomic_load(&ledger->pids[i]);
         uint64_t began = atomic_load(&ledger->began[i]);

@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * supervisor.c: the supervisor's process.  One thread, one poll(2): it wakes
- * for a signal, a message, something that a process prints, or the next
- * deadline.
+ * supervisor.c: the supervisor's main loop.  It has one poll(2), which wakes for a signal,
+ * a message, output of a process, or the next deadline.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +22,12 @@
 #include "tag.h"
 
 #define ORPHAN_TICK                                                                                \
-    (1 * S) /* how often the parent is looked for, where the kernel does not tell                  \
+    (1 * S) /* how often to check for the parent, if the kernel does not signal its end            \
              */
 #define FLUSH_MAX    (2 * S)
 #define REQUESTS_MAX 64
 #define RESTART_MAX  (30 * S) /* how long httpd may take to read its configuration */
-#define CHECK_TICK   (1 * S)  /* how often doors and their directory are looked for */
+#define CHECK_TICK   (1 * S)  /* how often to check doors and their directory */
 
 static int signal_pipe[2];
 
@@ -54,7 +53,7 @@ static int take_record(struct supervisor *sv, int kind, void *data, size_t len, 
     return 0;
 }
 
-/* What is to run from now on; -1 as take_file(sv). */
+/* Takes the records of what is to run from now on.  Returns -1 if not all could be taken. */
 static int take_records(struct supervisor *sv, FILE *file, int *log_fd, int64_t now)
 {
     void *data;
@@ -68,7 +67,7 @@ static int take_records(struct supervisor *sv, FILE *file, int *log_fd, int64_t 
         if (take_record(sv, kind, data, len, log_fd, now) == -1)
             error = errno;
     if (kind == -1)
-        return -1; /* who has not been named is not to be stopped */
+        return -1; /* the rest is missing, so no application may be stopped for being absent */
     output_end_routes();
     app_end_definitions(sv, now);
     errno = error;
@@ -92,7 +91,7 @@ static int take_output(FILE *file, int *fd)
     return result;
 }
 
-/* -1, and it is not all of it. */
+/* Returns -1 if not all could be taken. */
 static int take_file(struct supervisor *sv, int kind, FILE *file, int *log_fd, int64_t now)
 {
     if (file == NULL || sv->is_stopping)
@@ -104,10 +103,10 @@ static int take_file(struct supervisor *sv, int kind, FILE *file, int *log_fd, i
 
 static void stop_listening(struct supervisor *sv, int kind, int64_t now)
 {
-    ctl_close(sv); /* whoever takes over has a door of that kind of its own */
+    ctl_close(sv); /* the next supervisor has a door of its own */
     close(sv->start.control_fd);
     sv->start.control_fd = -1;
-    sv->left_ns = NEVER; /* nothing more is to be told */
+    sv->left_ns = NEVER; /* no CONTROL_DEFINE can come any more */
     if (kind == CONTROL_STOP)
         app_stop_all(sv, now);
     else
@@ -132,7 +131,7 @@ static void read_control(struct supervisor *sv, int64_t now)
         control_ask_again(sv->start.control_fd);
     } else if (kind == CONTROL_RESTART) {
         sv->left_ns = now + RESTART_MAX;
-    } else if (kind == CONTROL_STOP || kind == 0) { /* it is gone, or has another supervisor */
+    } else if (kind == CONTROL_STOP || kind == 0) { /* 0: the parent is gone, or left this one */
         stop_listening(sv, kind, now);
     }
     if (file != NULL)
@@ -149,7 +148,7 @@ static void lose_children(struct supervisor *sv, int64_t now)
     app_stop_all(sv, now);
 }
 
-/* Of so many at a time: a child that never stops asking is not to be listened to alone. */
+/* Reads at most REQUESTS_MAX, so that a child that asks without end cannot block the loop. */
 static void read_requests(struct supervisor *sv, int64_t now)
 {
     struct request_message message;
@@ -168,7 +167,7 @@ static void read_requests(struct supervisor *sv, int64_t now)
     }
 }
 
-/* The first byte says that it is ready, another one that it asks to be replaced. */
+/* The first byte means that the process is ready, and a second one that it asks to be replaced. */
 static void read_ready(struct process *p, int64_t now)
 {
     char byte;
@@ -197,7 +196,7 @@ static int is_set(const struct pollfd *fd)
     return fd->revents != 0;
 }
 
-/* What poll() waits for: the fixed ones, and two for each process. */
+/* What poll() waits for: some fixed descriptors, and two for each process. */
 struct waiting {
     struct pollfd *fds;
     struct process **of;
@@ -235,7 +234,7 @@ static int collect(struct supervisor *sv, struct waiting *w)
     add(w, signal_pipe[0], POLLIN, NULL);
     add(w, sv->start.request_fd, POLLIN, NULL);
     add(w, sv->start.control_fd, POLLIN, NULL);
-    if (sv->start.control_fd == -1) /* its end alone: children can write into it */
+    if (sv->start.control_fd == -1) /* only for its end, not POLLIN: children can write to it */
         add(w, sv->start.alive_fd, 0, NULL);
     for (struct process *p = sv->processes; p != NULL; p = p->next) {
         add(w, p->ready_fd, POLLIN, p);
@@ -275,7 +274,7 @@ static void take_events(struct supervisor *sv, const struct waiting *w, int64_t 
     char signals[64];
 
     if (is_set(&w->fds[0]) && read(signal_pipe[0], signals, sizeof(signals)) == -1)
-        errno = 0; /* nothing was there */
+        errno = 0; /* nothing to read */
     for (size_t i = 1; i < w->count; i++) {
         struct process *p = w->of[i];
 
@@ -308,7 +307,7 @@ static void on_signal(int signo)
     if (signo == SIGTERM)
         is_told_to_stop = 1;
     if (write(signal_pipe[1], "", 1) == -1)
-        errno = error; /* it is full: there is something to read */
+        errno = error; /* the pipe is full, so poll() will wake */
     errno = error;
 }
 
@@ -356,12 +355,12 @@ static int is_dir_right(const struct supervisor *sv)
 }
 
 /*
- * Programs that clean up /tmp, and careless people, take names away; and httpd may
- * have got another DoorRuntimeDir.
+ * Makes a new runtime directory if the old one was removed, as programs that clean up /tmp
+ * may do, or if DoorRuntimeDir has changed.
  */
 static void check_dir(struct supervisor *sv, int64_t now)
 {
-    static int told; /* the errno that is in the log */
+    static int told; /* the errno that was logged last */
     struct runtime_dir *dir, *old = sv->dir;
 
     if (is_dir_right(sv))
@@ -402,7 +401,7 @@ static int is_done(const struct supervisor *sv)
     return (sv->is_stopping || sv->is_left) && sv->processes == NULL && sv->kill_strays_ns == NEVER;
 }
 
-/* poll(2); meanwhile ctl.c may change what there is, but frees no process. */
+/* poll(2).  Meanwhile ctl.c's thread may change the state, but it frees no process. */
 static int sleep_until_event(const struct waiting *w, int ms)
 {
     int result, error;
@@ -445,7 +444,7 @@ static void work(struct supervisor *sv)
             break;
         if (collect(sv, &w) == -1 || sleep_until_event(&w, timeout_ms(sv, now)) == -1) {
             if (errno != EINTR)
-                sleep_until_event(&(struct waiting){0}, 10); /* no memory: it comes back */
+                sleep_until_event(&(struct waiting){0}, 10); /* no memory: try again soon */
             continue;
         }
         take_events(sv, &w, door_now_ns());

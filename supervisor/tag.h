@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * tag.h: what a line of the log begins with, so that it can be looked up in
- * docs/messages.md.  Each line of the module and the supervisor at level warning and
- * above has one, and each tag belongs to one text: scripts/t/messages.t.  A number that
- * is not used any more is not given to another text.
+ * tag.h: the tag at the beginning of a log line, by which docs/messages.md explains the
+ * line.  Each line of the module and the supervisor at level warning or above has one, and
+ * each tag belongs to one text (scripts/t/messages.t).  A tag that is not used any more is
+ * not given to another text.
  *
  *     01..  a request           02..  the configuration
  *     03..  the supervisor, as httpd's parent sees it

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * wanted.c: which applications there are: what httpd's parent says of them, what
- * becomes of their programs on disk, and of their processes' ends.
+ * wanted.c: which applications are to run: takes the definitions of httpd's parent and the
+ * requests of doorctl, and notices changes of programs on disk and ends of processes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ void app_try_again(struct supervisor *sv, int64_t now)
             }
 }
 
-/* Where the next supervisor finds it, if this one dies. */
+/* Also notes it in the ledger, where the next supervisor finds it if this one dies. */
 static void note_drained(struct app *app, int is_drained)
 {
     app->is_drained = is_drained;
@@ -71,7 +71,7 @@ static void set_slots(struct app *app, unsigned count, int64_t now)
     app->slot_count = count;
 }
 
-/* An application's row is its own: whoever had it has left the configuration. */
+/* Gives the application its row.  Another one that still has it has left the configuration. */
 static void take_row(struct app *app)
 {
     for (struct app *other = app->sv->apps; other != NULL; other = other->next)
@@ -104,7 +104,10 @@ static int add_app(struct supervisor *sv, struct app_definition *def, int64_t no
     return 0;
 }
 
-/* A copy of what a process is, without how the supervisor treats it; NULL: ENOMEM. */
+/*
+ * A copy with only those settings that a process is started with, and none of how the supervisor
+ * treats it.  NULL if there is no memory.
+ */
 static struct app_definition *copy_of_process(const struct app_definition *def)
 {
     struct app_definition *copy = malloc(def->size);
@@ -121,7 +124,7 @@ static struct app_definition *copy_of_process(const struct app_definition *def)
     return copy;
 }
 
-/* Does a process of the one have to be replaced by one of the other? */
+/* Whether processes of definition a must be replaced by processes of definition b. */
 static int is_other_process(const struct app_definition *a, const struct app_definition *b)
 {
     struct app_definition *x = copy_of_process(a);
@@ -176,7 +179,7 @@ int app_define(struct supervisor *sv, void *data, size_t len, int64_t now)
     return 0;
 }
 
-/* Whatever is wrong with its new definition, it goes on with the old one. */
+/* The application goes on with its old definition, since the new one has a mistake. */
 void app_keep(struct supervisor *sv, const char *name)
 {
     struct app *app = app_find(sv, name);
@@ -235,7 +238,7 @@ void app_stop_all(struct supervisor *sv, int64_t now)
             slot_empty(&app->slots[i], now);
         app_show(app);
     }
-    /* Nobody is left to call: waiting for calls to end would be for nothing. */
+    /* No callers are left, so there is no need to wait for the ends of calls. */
     for (struct process *p = sv->processes; p != NULL; p = p->next) {
         if (!p->is_told)
             process_tell_to_end(p);
@@ -247,7 +250,7 @@ void app_stop_all(struct supervisor *sv, int64_t now)
 
 /* ------------------------------------------------------ what doorctl asks for */
 
-/* Not if it waits for its next try: that is made at once then. */
+/* An application that only waits for its next try does not count: app_restart() tries at once. */
 static int is_being_replaced(const struct app *app)
 {
     for (unsigned i = 0; i < app->slot_count; i++) {
@@ -309,8 +312,8 @@ int app_start(struct app *app, int64_t now)
 /* ---------------------------------------------------------------- programs */
 
 /*
- * Programs, and what is watched with them, that are other files than those that run; twice
- * the same, as copying takes a while.
+ * Replaces processes whose program or watched files have changed.  The change counts only when
+ * two looks in a row have seen the same, because copying a file takes a while.
  */
 void app_watch(struct supervisor *sv, int64_t now)
 {
@@ -356,7 +359,7 @@ void app_reap(struct supervisor *sv, int64_t now)
         struct process *p = sv->processes;
         int status;
 
-        /* What it has started and left behind; as long as its number is its own. */
+        /* Kills what the process has left behind, before waitpid() releases its pid. */
         kill(-ended.si_pid, SIGKILL);
         waitpid(ended.si_pid, &status, 0);
         while (p != NULL && p->pid != ended.si_pid)

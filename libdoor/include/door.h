@@ -4,27 +4,27 @@
  * door.h: the doors API of illumos, for Linux.
  *
  * A door is a descriptor that stands for a procedure in a process.  The server
- * makes one with door_create() and gives it a name with fattach() (stropts.h);
- * a client open()s the name read-only and door_call()s it.  The procedure runs
- * on a thread of the server and ends in door_return(), which hands the result
- * to the waiting client and never comes back: the thread goes on to the next
- * call with a clean stack.
+ * makes a door with door_create() and gives it a name with fattach() (stropts.h);
+ * a client open()s the name read-only and calls the door with door_call().  The
+ * procedure runs on a thread of the server and ends with door_return(), which passes
+ * the result to the waiting client and does not return: the thread goes on to the
+ * next call with a clean stack.
  *
  * Threads: every function may be called from any thread; any number of threads
- * may call through one descriptor at once.  Server threads appear when they
+ * may call through one descriptor at once.  Server threads are made when they
  * are needed.  No function here is async-signal-safe.
  *
  * Fork: the child of a server serves no doors; the door descriptors that it
  * inherits can be called.
  *
- * Everything is spelt as illumos spells it, so that its programs compile
- * unchanged.  Where the behaviour differs, libdoor/README.md says so; the
- * functions are described in section 3 of the manual.
+ * All names are those of illumos, so that programs for illumos compile unchanged.
+ * libdoor/README.md says where the behaviour differs.  Section 3 of the manual
+ * describes each function, with its errors and who owns what.
  */
 #ifndef LIBDOOR_DOOR_H
 #define LIBDOOR_DOOR_H
 
-#include <string.h> /* programs for illumos count on this, and on <stropts.h> */
+#include <string.h> /* programs for illumos rely on this, and on <stropts.h> */
 #include <sys/types.h>
 
 #include <stropts.h>
@@ -43,9 +43,9 @@ typedef unsigned long ulong_t;
 #endif
 
 /*
- * illumos has these in <sys/stat.h>, which has to be included here too.  On
- * Linux a door is a socket to stat(2): they say that it may be a door, and
- * isastream() (stropts.h) knows.
+ * illumos has these in <sys/stat.h>, which programs must include here, too.  On Linux
+ * stat(2) shows a door as a socket.  So these say only that a file may be a door;
+ * isastream() (stropts.h) knows whether it is one.
  */
 #ifndef S_ISDOOR
 #define S_IFDOOR S_IFSOCK
@@ -56,32 +56,32 @@ typedef unsigned long long door_ptr_t; /* holds a pointer of any process */
 typedef unsigned long long door_id_t;  /* system-wide unique number of a door */
 typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 
-#define DOOR_INVAL -1 /* no descriptor is ever this */
-#define DOOR_QUERY -2 /* door_info(): the door this thread is bound to */
+#define DOOR_INVAL -1 /* never a descriptor */
+#define DOOR_QUERY -2 /* for door_info(): the door that this thread is bound to */
 
-/* What the procedure gets as argp when nobody else refers to its door any more. */
+/* The argp of the call that tells the procedure of DOOR_UNREF or DOOR_UNREF_MULTI. */
 #define DOOR_UNREF_DATA ((void *)1)
 
 /* Attributes that door_create() takes. */
-#define DOOR_UNREF 0x01       /* tell once when the last reference but one goes */
-#define DOOR_PRIVATE 0x02     /* served only by threads that door_bind() */
-#define DOOR_UNREF_MULTI 0x10 /* tell each time the last reference but one goes */
+#define DOOR_UNREF 0x01       /* call the procedure once when only one reference is left */
+#define DOOR_PRIVATE 0x02     /* served only by threads that call door_bind() */
+#define DOOR_UNREF_MULTI 0x10 /* call the procedure each time only one reference is left */
 #define DOOR_REFUSE_DESC 0x40 /* calls must not carry descriptors */
-#define DOOR_NO_CANCEL 0x80   /* a client that gives up cancels no thread */
+#define DOOR_NO_CANCEL 0x80   /* a client that gives up does not cancel the thread */
 
 /* An attribute that only door_xcreate() takes. */
-#define DOOR_NO_DEPLETION_CB 0x100 /* its creation function is called at first only */
+#define DOOR_NO_DEPLETION_CB 0x100 /* call the creation function only at the beginning */
 
-/* Attributes that door_info() and received descriptors report as well. */
+/* Attributes that only door_info() and received descriptors report. */
 #define DOOR_LOCAL 0x04    /* the door is served by this process */
-#define DOOR_REVOKED 0x08  /* revoked, or its server is gone */
-#define DOOR_IS_UNREF 0x20 /* one reference at most, the creator's as a rule */
+#define DOOR_REVOKED 0x08  /* the door was revoked, or its server is gone */
+#define DOOR_IS_UNREF 0x20 /* at most one reference is left, usually the creator's */
 #define DOOR_PRIVCREATE 0x200   /* made by door_xcreate() */
-#define DOOR_DEPLETION_CB 0x400 /* what a creation function sees: not the first call */
+#define DOOR_DEPLETION_CB 0x400 /* seen by a creation function: not the first call of it */
 
 /* What a door_desc_t carries. */
 #define DOOR_DESCRIPTOR 0x10000 /* a file descriptor */
-#define DOOR_RELEASE 0x40000    /* the sender's copy is closed when sent */
+#define DOOR_RELEASE 0x40000    /* the sender's descriptor is closed when it is sent */
 
 /* Parameters of door_getparam() and door_setparam(). */
 #define DOOR_PARAM_DESC_MAX 1 /* most descriptors in a call */
@@ -89,26 +89,25 @@ typedef unsigned int door_attr_t;      /* DOOR_* attributes, or-ed */
 #define DOOR_PARAM_DATA_MIN 3 /* fewest bytes of argument data in a call */
 
 /*
- * As illumos on x86 packs these two in 64-bit programs (sys/door.h there), so
- * that a program has one layout of them whatever its pointers are: 24 and 48
- * bytes, 4-aligned.  A pointer to an 8-byte member of them may be misaligned:
- * copy the member.
+ * These two are packed as in sys/door.h of illumos on x86, so that they have the same
+ * layout in 32-bit and 64-bit programs: 24 and 48 bytes, 4-aligned.  A pointer to an
+ * 8-byte member of them may be misaligned: copy the member.
  */
 #pragma pack(push, 4)
 
-/* A descriptor on its way, in a call or in a result. */
+/* A descriptor in a call or in a result. */
 typedef struct door_desc {
-    door_attr_t d_attributes; /* DOOR_DESCRIPTOR, and what is known of a door */
+    door_attr_t d_attributes; /* DOOR_DESCRIPTOR, and for a received door its attributes */
     union {
         struct {
-            int d_descriptor; /* the sender's number, then the receiver's own */
-            door_id_t d_id;   /* unique id if it is a door, otherwise 0 */
+            int d_descriptor; /* the sender's number; in what is received, the receiver's */
+            door_id_t d_id;   /* in what is received: the unique id of a door, otherwise 0 */
         } d_desc;
         int d_resv[5];
     } d_data;
 } door_desc_t;
 
-/* What door_info() tells. */
+/* The result of door_info(). */
 typedef struct door_info {
     pid_t di_target;           /* the server's process, -1 when it is gone */
     door_ptr_t di_proc;        /* its procedure, in its address space */
@@ -120,7 +119,7 @@ typedef struct door_info {
 
 #pragma pack(pop)
 
-/* What door_cred() tells of the caller. */
+/* The caller's credentials, as door_cred() returns them. */
 typedef struct door_cred {
     uid_t dc_euid;
     gid_t dc_egid;
@@ -136,7 +135,7 @@ typedef struct door_arg {
     size_t data_size;      /* bytes at data_ptr */
     door_desc_t *desc_ptr; /* argument descriptors, then result descriptors */
     uint_t desc_num;       /* how many at desc_ptr */
-    char *rbuf;            /* room for results; a new mapping if they are larger */
+    char *rbuf;            /* room for results; if they are larger, a new mapping (munmap(2) it) */
     size_t rsize;          /* bytes at rbuf */
 } door_arg_t;
 

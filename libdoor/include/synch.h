@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * synch.h: the mutexes and condition variables of illumos' own threads, as far
- * as programs with doors use them, on top of POSIX threads.  Inline only: there
- * is nothing of it in the library.
+ * as programs with doors use them, on top of POSIX threads.  All of it is inline,
+ * and nothing is in the library.
  *
  * Zeroed memory is a valid mutex_t or cond_t, as on illumos.  Functions return
  * 0 or an error number and leave errno alone.  Feature test macros, if any are
@@ -27,13 +27,13 @@ typedef struct timespec timestruc_t;
 #define DEFAULTMUTEX PTHREAD_MUTEX_INITIALIZER
 #define DEFAULTCV    PTHREAD_COND_INITIALIZER
 
-/* mutex_init() and cond_init(): who shares it, and for a mutex its kind. */
+/* Types of mutex_init() and cond_init(): which threads share it, and the kind of a mutex. */
 #define USYNC_THREAD    0x00 /* the threads of this process */
-#define USYNC_PROCESS   0x01 /* processes: it lies in memory that they share */
+#define USYNC_PROCESS   0x01 /* several processes: it is in memory that they share */
 #define LOCK_NORMAL     0x00
 #define LOCK_ERRORCHECK 0x02
 #define LOCK_RECURSIVE  0x04
-#define LOCK_ROBUST     0x40 /* EOWNERDEAD when its owner has died */
+#define LOCK_ROBUST     0x40 /* mutex_lock() returns EOWNERDEAD if its owner has died */
 
 static inline int mutex_init(mutex_t *mp, int type, void *arg)
 {
@@ -111,7 +111,7 @@ static inline int cond_wait(cond_t *cvp, mutex_t *mp)
     return pthread_cond_wait(cvp, mp);
 }
 
-/* Until abstime on CLOCK_REALTIME; illumos' name for a time that is over is ETIME. */
+/* Waits until abstime on CLOCK_REALTIME.  Returns ETIME then, as on illumos. */
 static inline int cond_timedwait(cond_t *cvp, mutex_t *mp, const timestruc_t *abstime)
 {
     int error = pthread_cond_timedwait(cvp, mp, abstime);

@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * thread.h: illumos' own threads, as far as programs with doors use them, on
- * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  They are
- * inline.  The library has them too, for programs that look up their symbols,
- * such as bindings of other languages.
+ * top of POSIX threads: a thread_t is a pthread_t, as on illumos.  The functions are
+ * inline.  The library has them, too, for programs that look up their symbols, such as
+ * bindings of other languages.
  *
- * THR_SUSPENDED, thr_suspend() and thr_continue() cannot be made this way.
+ * THR_SUSPENDED, thr_suspend() and thr_continue() cannot be made from POSIX threads.
  * They are left out, so that the compiler complains.
  *
  * Functions return 0 or an error number and leave errno alone.  Feature test
@@ -39,10 +39,10 @@ typedef pthread_key_t thread_key_t;
 #define THR_ONCE_KEY ((thread_key_t)-1)
 
 /* Flags of thr_create(). */
-#define THR_BOUND    0x00000001 /* its own kernel thread: here as on illumos all are */
-#define THR_NEW_LWP  0x00000002 /* likewise without effect */
-#define THR_DETACHED 0x00000040 /* nobody joins it */
-#define THR_DAEMON   0x00000100 /* detached; it does keep a process without others alive */
+#define THR_BOUND    0x00000001 /* no effect: every thread has its own kernel thread */
+#define THR_NEW_LWP  0x00000002 /* no effect */
+#define THR_DETACHED 0x00000040 /* the thread cannot be joined */
+#define THR_DAEMON   0x00000100 /* detached; unlike on illumos, it keeps the process alive */
 
 /*
  * stack_base and stack_size may be NULL and 0: the system chooses.  new_thread
@@ -72,7 +72,7 @@ LIBDOOR_THR_INLINE int thr_create(void *stack_base, size_t stack_size, void *(*s
     return error;
 }
 
-/* The smallest stack_size, in bytes, that thr_create() takes.  Not inline. */
+/* The smallest stack_size, in bytes, that thr_create() accepts.  Not inline. */
 size_t thr_min_stack(void);
 
 /*
@@ -87,8 +87,8 @@ LIBDOOR_THR_INLINE thread_t thr_self(void)
 }
 
 /*
- * departed and status may be NULL.  POSIX threads cannot be waited for all at
- * once: with target 0 this is ENOTSUP.
+ * departed and status may be NULL.  ENOTSUP if target is 0: POSIX threads cannot wait
+ * for any thread that ends first.
  */
 LIBDOOR_THR_INLINE int thr_join(thread_t target, thread_t *departed, void **status)
 {

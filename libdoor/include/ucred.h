@@ -3,10 +3,10 @@
  *
  * ucred.h: the part of illumos' user credentials that door_ucred() needs.
  *
- * A ucred_t is opaque; door_ucred() allocates it, or fills the one it is
- * given, and ucred_free() releases it.  Each getter returns (uid_t)-1,
- * (gid_t)-1 or -1 with errno EINVAL for what the system did not tell.
- * One thread at a time per ucred_t.
+ * A ucred_t is opaque.  door_ucred() allocates it, or fills the one it is given;
+ * the caller releases it with ucred_free().  If the system did not tell a value, its
+ * getter returns (uid_t)-1, (gid_t)-1 or -1; ucred_getgroups() also sets errno to
+ * EINVAL.  A ucred_t may be used by one thread at a time.
  */
 #ifndef LIBDOOR_UCRED_H
 #define LIBDOOR_UCRED_H
@@ -28,7 +28,7 @@ gid_t ucred_getrgid(const ucred_t *uc);
 gid_t ucred_getsgid(const ucred_t *uc);
 pid_t ucred_getpid(const ucred_t *uc);
 
-/* Supplementary groups: their count; *groups points into uc and lives as long. */
+/* The number of supplementary groups.  *groups points into uc, and is valid as long as uc. */
 int ucred_getgroups(const ucred_t *uc, const gid_t **groups);
 
 #ifdef __cplusplus

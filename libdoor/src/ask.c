@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * ask.c: see ask.h.  The descriptor is shared by everybody who holds the door, so the
- * answer comes on a socket that goes along with the question.
+ * ask.c: see ask.h.  Other processes may share the door's descriptor, so the answer comes
+ * on a socket that is sent along with the request.
  */
 #include "ask.h"
 
@@ -14,8 +14,8 @@
 #include "fd.h"
 #include "thread.h"
 
-#define ENDING_MS 100 /* between the first of a process's descriptors that its end closes and the last */
-#define POLL_MAX_NS 1000000000ll /* how long to sleep at most, whatever the deadline */
+#define ENDING_MS 100 /* how long the kernel may take to close an ended process's descriptors */
+#define POLL_MAX_NS 1000000000ll /* longest time of one sleep */
 
 static int64_t sooner_ns(int64_t deadline_ns)
 {
@@ -24,7 +24,7 @@ static int64_t sooner_ns(int64_t deadline_ns)
     return left_ns < POLL_MAX_NS ? left_ns : POLL_MAX_NS;
 }
 
-/* 0 when fd has one of events, -1 with EINTR or ETIMEDOUT. */
+/* Waits until fd has one of the events.  Returns 0, or -1 with EINTR or ETIMEDOUT. */
 static int await(int fd, short events, int64_t deadline_ns)
 {
     struct pollfd p = {.fd = fd, .events = events};
@@ -46,7 +46,7 @@ static int await(int fd, short events, int64_t deadline_ns)
 static int send_request(int d, enum msg_op op, const int *fds, unsigned count, int64_t deadline_ns)
 {
     struct msg_request request = {.magic = MSG_MAGIC, .version = SHM_VERSION, .op = (uint16_t)op};
-    /* Left out, the kernel would tell the real ids. */
+    /* Without this, the kernel would tell the real ids. */
     struct ucred ids = {getpid(), geteuid(), getegid()};
 
     while (fd_send_as(d, &request, sizeof(request), fds, count, &ids) < 0) {
@@ -72,9 +72,9 @@ static int send_request(int d, enum msg_op op, const int *fds, unsigned count, i
 }
 
 /*
- * The way back has ended without an answer, or the way there.  The server is gone, which
- * its end shows a moment later at the latest; or it lives, and could not receive the
- * descriptor of the way back, or has turned us away, as it has no descriptors for us.
+ * The errno for a request whose socket was closed without an answer.  EBADF: the server is
+ * gone; its end may show only a moment later.  EMFILE: the server lives, but had no
+ * descriptors left for the answer's socket or for this connection.
  */
 static int why_unanswered(int d)
 {
@@ -103,7 +103,7 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
     return -1;
 }
 
-/* Sends passed[1] and the following along, and before these the socket for the answer. */
+/* passed[0] becomes the socket for the answer; the other passed descriptors are the caller's. */
 static int ask_with(int d, enum msg_op op, int *passed, unsigned pass_count, int64_t deadline_ns,
                     struct msg_answer *answer, int *fds, unsigned count)
 {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * async.c: door_compat.h's calls that are begun now and ended later: a seat that is
- * kept from call to call.
+ * async.c: the asynchronous calls of door_compat.h, which are begun first and ended later.
+ * Each has a seat that it keeps from call to call.
  */
 #include <door.h>
 #include <door_compat.h>
@@ -15,16 +15,16 @@
 #include "thread.h"
 
 struct door_async {
-    struct client_seat seat; /* its channel NULL: lost */
-    size_t size;             /* bytes, of the buffer */
+    struct client_seat seat; /* channel NULL: the seat is lost */
+    size_t size;             /* bytes of the buffer */
     int runs;
     int was_queued; /* behind another call */
-    int error;      /* errno that the last call has ended with, or 0 and its result: */
+    int error;      /* errno of the last call; 0: its result follows */
     char *result;
     size_t result_size;
 };
 
-/* The seat is a reference to all that it needs: the handle may go first. */
+/* The seat has a reference to its channel, so the handle may be closed first. */
 struct door_async *door_async_open(struct door_handle *handle, size_t size)
 {
     THREAD_UNCANCELLED;
@@ -35,7 +35,7 @@ struct door_async *door_async_open(struct door_handle *handle, size_t size)
         return NULL;
     }
     call->size = size;
-    call->error = EINVAL; /* there was none */
+    call->error = EINVAL; /* until a call has ended */
     if (client_buffer(call->seat, size) != NULL)
         return call;
     door_async_close(call);

@@ -3,10 +3,10 @@
  *
  * attach.c: fattach() and fdetach().
  *
- * A name is a socket on which the door's server listens.  It takes the place
- * of the file that had the name (the placeholder), in one rename; the file is
- * kept beside it under the number of the socket's inode, so that the two stay
- * together when the socket is renamed, and comes back with fdetach().
+ * A name is a socket on which the door's server listens.  One rename puts it in the
+ * place of the file that had the name (the placeholder).  The file is kept in the same
+ * directory under a name with the socket's inode number, so that it can be found even
+ * if the socket is renamed.  fdetach() brings the file back.
  */
 #include <stropts.h>
 
@@ -31,14 +31,14 @@
 
 #define DETACH_MAX_NS 1000000000ll
 
-/* Where a name is: symbolic links followed, so that they keep pointing at it. */
+/* Where a name is.  Symbolic links are followed, so that they lead to the door afterwards. */
 struct place {
     int dir_fd;                 /* O_PATH */
     char name[NAME_MAX + 1];    /* in that directory */
-    char temporary[24];         /* the socket's name before it takes that */
-    char kept[NAME_KEPT_SIZE];  /* the placeholder's name while the socket has its */
-    struct stat st;             /* of what has the name */
-    enum name_state state;      /* if that is a socket */
+    char temporary[24];         /* the socket's first name */
+    char kept[NAME_KEPT_SIZE];  /* the placeholder's name while the socket has its own */
+    struct stat st;             /* of the file that has the name now */
+    enum name_state state;      /* if that file is a socket */
 };
 
 static int find_place(const char *path, struct place *p)
@@ -66,7 +66,7 @@ static int find_place(const char *path, struct place *p)
     return result;
 }
 
-/* Looks at what has the name, and whether the caller may change that. */
+/* Looks at the file that has the name.  Returns -1 if the caller may not change it. */
 static int look(struct place *p)
 {
     int fd = fd_open(p->dir_fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -87,8 +87,9 @@ static int look(struct place *p)
 }
 
 /*
- * Through a descriptor: in a directory that others may write, what has the
- * temporary name need not be what was just put there.  Returns that, O_PATH.
+ * Gives the socket the file's owner and mode, and returns an O_PATH descriptor of it.  Works
+ * through that descriptor: in a directory where others can write, the temporary name may by
+ * now lead to something else.
  */
 static int give_attributes(struct place *p)
 {
@@ -110,7 +111,7 @@ static int give_attributes(struct place *p)
     return -1;
 }
 
-/* The listening socket; *path_fd: its name, O_PATH. */
+/* Makes the listening socket.  *path_fd becomes an O_PATH descriptor of its name. */
 static int bind_temporary(struct place *p, int *path_fd)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -119,7 +120,7 @@ static int bind_temporary(struct place *p, int *path_fd)
     if (fd < 0)
         return -1;
     snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", p->dir_fd, p->temporary);
-    /* Nobody else can connect before the mode is right. */
+    /* Until the mode is right, nobody else may connect. */
     if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
         fd_close(fd);
         return -1;
@@ -135,7 +136,7 @@ static int bind_temporary(struct place *p, int *path_fd)
     return -1;
 }
 
-/* Nothing that has data is ever overwritten: an old kept file must be empty. */
+/* No data may be overwritten, so a file that already has the kept name must be empty. */
 static int check_kept(struct place *p)
 {
     struct stat st;
@@ -148,7 +149,7 @@ static int check_kept(struct place *p)
     return -1;
 }
 
-/* A dead server's name: its placeholder is kept already, for another socket. */
+/* Takes a dead server's name, whose placeholder is already kept under the old socket's number. */
 static int take_dead_name(struct place *p)
 {
     char kept[NAME_KEPT_SIZE];
@@ -167,7 +168,7 @@ static int take_dead_name(struct place *p)
     return -1;
 }
 
-/* Swaps the temporary socket in; the file that had the name is kept. */
+/* Exchanges the temporary socket and the file that has the name, and keeps that file. */
 static int take_name(struct place *p)
 {
     if (check_kept(p) < 0)
@@ -184,7 +185,7 @@ static int take_name(struct place *p)
     return -1;
 }
 
-/* The placeholders in dir that have no data and whose sockets are gone, up to some. */
+/* Empty placeholders whose sockets are gone, or at first, may be gone. */
 struct leftovers {
     ino_t socket[64];
     unsigned count;
@@ -210,7 +211,7 @@ static void find_leftovers(DIR *dir, struct leftovers *found)
     }
 }
 
-/* Strikes out the placeholder of a socket that is there. */
+/* Removes a socket that exists from the list. */
 static void strike_out(struct leftovers *found, ino_t socket)
 {
     for (unsigned i = 0; i < found->count; i++) {
@@ -220,8 +221,8 @@ static void strike_out(struct leftovers *found, ino_t socket)
 }
 
 /*
- * A dead server's name that is removed by hand leaves its placeholder.  A program
- * that does so at each start would leave one each time.
+ * Removes empty placeholders without a socket.  If somebody removes a dead server's name, its
+ * placeholder stays; a program that does so at each start would leave one each time.
  */
 static void sweep(int dir_fd)
 {
@@ -250,7 +251,7 @@ static void sweep(int dir_fd)
     closedir(dir);
 }
 
-/* May a door get this name? */
+/* Whether a door may get this name. */
 static int check_name(const struct place *p)
 {
     if (S_ISREG(p->st.st_mode))
@@ -274,7 +275,7 @@ static int attach(int fd, struct place *p)
         result = take_name(p);
     if (result < 0) {
         int error = errno;
-        shutdown(listening_fd, SHUT_RDWR); /* the server's copy hears that */
+        shutdown(listening_fd, SHUT_RDWR); /* so that the server drops its copy */
         unlinkat(p->dir_fd, p->temporary, 0);
         errno = error;
     }
@@ -301,7 +302,7 @@ int fattach(int fd, const char *path)
     return result;
 }
 
-/* The file that was kept has its name again, or nothing has. */
+/* Gives the kept file its name again; if there is none, removes the name. */
 static int give_name_back(struct place *p)
 {
     if (renameat(p->dir_fd, p->kept, p->dir_fd, p->name) == 0)
@@ -323,11 +324,11 @@ static int detach(struct place *p)
     name_kept(p->kept, p->st.st_ino);
     door = p->state == NAME_LIVE ? name_open(p->dir_fd, p->name, O_CLOEXEC) : -1;
     if (door >= 0 && faccessat(p->dir_fd, p->kept, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-        /* Moved from another directory just now: the server brings the placeholder. */
+        /* Just moved here from another directory: asked, the server moves the placeholder, too. */
         door_ask(door, MSG_INFO, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
     result = give_name_back(p);
     if (result == 0 && door >= 0)
-        /* A server that does not answer now will read it later. */
+        /* A server that does not answer in time will read the request later. */
         door_ask(door, MSG_DETACH, thread_now_ns() + DETACH_MAX_NS, &answer, NULL, 0);
     fd_close(door);
     return result;

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * call.c: door_call(), and calls through a handle, with all that may be said of them.
+ * call.c: door_call(), and calls through a handle with struct door_terms.
  */
 #include <door.h>
 #include <door_compat.h>
@@ -30,7 +30,7 @@ int door_call(int d, door_arg_t *params)
     return client_call(seat, params, &terms);
 }
 
-/* When to have a seat: sooner, as a call that has none is not taken either. */
+/* By when the call must have a seat: until then it cannot be taken, so take_by_ns counts, too. */
 static int64_t seat_by(const struct door_terms *terms)
 {
     int64_t deadline_ns = terms->deadline_ns == NULL ? 0 : atomic_load(terms->deadline_ns);

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * client_call.c: see client_call.h.  A call goes down this file: arguments and
- * descriptors into the slot, hand over, sleep and answer what the server asks, take it
- * back if that takes too long, and results out of the slot.
+ * client_call.c: see client_call.h.  The file is in the order of a call: put arguments and
+ * descriptors into the slot, hand the call over, sleep and answer the server's questions,
+ * withdraw the call if it takes too long, and get the results out of the slot.
  */
 #include "client_call.h"
 
@@ -18,30 +18,31 @@
 #include "thread.h"
 
 /*
- * A caller that died may have left `waking` set, or a thread that looks out is held
- * up.  No shorter: a timeout before the kernel's next tick has it set the clock anew.
+ * After so long the bell is rung again: a caller that died may have left `waking` set, or the
+ * server's thread that watches may be delayed.  Not shorter, because a timeout before the
+ * kernel's next tick costs it a reprogrammed timer.
  */
 #define RING_AGAIN_NS 10000000ll
 #define BACKSTOP_NS   1000000000ll
 
-/* How a call goes, beside its errno. */
+/* The state of a call, beside its errno. */
 struct course {
     const door_arg_t *passed; /* as the caller passed it */
     const struct door_terms *terms;
     int was_queued;  /* behind another call */
     int *sent_fds;   /* the passed descriptors as they are sent; while the call runs */
     int *fds;        /* descriptors that came with the reply, before it is complete */
-    unsigned count;
-    int error;       /* errno: descriptors could not be sent, or taken; both sides hear of it */
+    unsigned count;  /* of fds */
+    int error;       /* errno of why descriptors could not be sent or taken; both sides get it */
     int handed_over; /* the server could see the call */
-    int was_taken;   /* no thread took it otherwise */
-    int keep_slot;   /* the server still has it */
-    int is_lent;     /* the caller has: the result is there */
+    int was_taken;   /* a thread has taken the call */
+    int keep_slot;   /* the server still has the slot */
+    int is_lent;     /* the result stays in the slot, which the caller keeps as a loan */
 };
 
 /* ------------------------------------------------ arguments */
 
-/* Adds a piece to the size of all; -1 and errno: it is nowhere, or they are too large. */
+/* Adds a piece to *size.  Returns -1 and errno if the piece is NULL, or the sum is too large. */
 static int count_piece(const void *at, size_t len, size_t *size)
 {
     if ((at == NULL && len > 0) || len > SIZE_MAX - *size) {
@@ -85,7 +86,7 @@ static int put_arguments(struct client_seat seat, const struct course *course)
     return 0;
 }
 
-/* A new call, as far as it has no descriptors, and takes desc_max with its result. */
+/* Numbers a new call, which has no descriptors yet, and takes desc_max with its result. */
 static void number_call(struct client_seat seat, unsigned desc_max)
 {
     struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
@@ -97,7 +98,7 @@ static void number_call(struct client_seat seat, unsigned desc_max)
     atomic_store_explicit(&s->next, SHM_NEXT_NONE, memory_order_relaxed);
 }
 
-/* The descriptors of a call, which the server asks for when it has taken it; 0, or -1. */
+/* Prepares the call's descriptors, which the server asks for when it has taken the call. */
 static int put_descriptors(struct client_seat seat, struct course *course)
 {
     const door_arg_t *arg = course->passed;
@@ -119,7 +120,7 @@ static int put_descriptors(struct client_seat seat, struct course *course)
     return 0;
 }
 
-/* DOOR_RELEASE: what was passed is closed once it is handed over and not refused. */
+/* Whether DOOR_RELEASE closes what was passed: if the call was handed over, and not refused. */
 static int is_released(const struct course *course, int error)
 {
     static const int refused[] = {EBADF, EINVAL, ENOTSUP, ENFILE, ENOBUFS, E2BIG};
@@ -131,7 +132,7 @@ static int is_released(const struct course *course, int error)
     return course->handed_over;
 }
 
-/* Before the results, which may come into the memory of the descriptors passed. */
+/* Called before results are stored, since these may overwrite the passed door_desc_t. */
 static void free_passed(const struct course *course, int error)
 {
     const door_arg_t *arg = course->passed;
@@ -161,7 +162,7 @@ static int64_t deadline(const struct course *course)
     return deadline_ns == NULL ? 0 : atomic_load(deadline_ns);
 }
 
-/* Whether there is time until until_ns (0: for ever); shortens *wait_ns to that. */
+/* Whether until_ns (0: never) is still to come.  Shortens *wait_ns to the time that is left. */
 static int is_time_left(int64_t until_ns, int64_t *wait_ns)
 {
     if (until_ns == 0)
@@ -172,7 +173,7 @@ static int is_time_left(int64_t until_ns, int64_t *wait_ns)
     return left_ns > 0;
 }
 
-/* The server asks who calls; if it cannot be told, it hears nothing and gives up. */
+/* The server asks who calls.  If sending fails, the server gives up without the credentials. */
 static uint32_t identify(struct client_seat seat)
 {
     mailbox_send_credentials(&seat.ch->mailbox, seat.slot,
@@ -183,7 +184,7 @@ static uint32_t identify(struct client_seat seat)
 /* The server has taken the call, and has room for its descriptors. */
 static uint32_t send_descriptors(struct client_seat seat, struct course *course)
 {
-    /* What it asks for twice, or without need, is not there. */
+    /* The server asks a second time, or for a call without descriptors. */
     if (course->sent_fds == NULL)
         return SLOT_REFUSED;
     if (mailbox_send(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call,
@@ -193,7 +194,7 @@ static uint32_t send_descriptors(struct client_seat seat, struct course *course)
     return SLOT_REFUSED;
 }
 
-/* The server has descriptors for a caller of this channel, for the first time. */
+/* The server has descriptors for a caller, and needs a socket of this channel to send them. */
 static uint32_t offer_socket(struct client_seat seat, struct course *course)
 {
     if (atomic_load(&seat.ch->desc_max[seat.slot]) > 0 &&
@@ -204,7 +205,7 @@ static uint32_t offer_socket(struct client_seat seat, struct course *course)
     return SLOT_REFUSED;
 }
 
-/* The reply's descriptors: takes them all, or none. */
+/* Takes the reply's descriptors: all of them, or none. */
 static uint32_t take_descriptors(struct client_seat seat, struct course *course)
 {
     struct shm_slot *s = shm_slot(seat.ch->shm, seat.slot);
@@ -223,7 +224,7 @@ static uint32_t take_descriptors(struct client_seat seat, struct course *course)
     return SLOT_TAKEN;
 }
 
-/* The server wants something of the caller before it replies. */
+/* Answers a question of the server, which comes before its reply. */
 static void serve_server(struct client_seat seat, uint32_t question, struct course *course)
 {
     uint32_t answer = question == SLOT_IDENTIFY ? identify(seat)
@@ -234,7 +235,7 @@ static void serve_server(struct client_seat seat, uint32_t question, struct cour
     slot_answer(seat.ch->shm, seat.slot, question, answer);
 }
 
-/* When to give up: sooner, for as long as no thread has taken the call. */
+/* When to give up.  While no thread has taken the call, take_by_ns may come first. */
 static int64_t give_up_at(struct client_seat seat, const struct course *course)
 {
     int64_t until_ns = deadline(course), take_by_ns = course->terms->take_by_ns;
@@ -245,7 +246,7 @@ static int64_t give_up_at(struct client_seat seat, const struct course *course)
     return take_by_ns;
 }
 
-/* One sleep; -1 with EINTR a handler ran, ETIMEDOUT it is time to give up. */
+/* Sleeps once.  Returns -1 with EINTR if a signal handler ran, ETIMEDOUT at the deadline. */
 static int sleep_once(struct client_seat seat, uint32_t state, const struct course *course,
                       int64_t *patience_ns)
 {
@@ -268,8 +269,8 @@ static int sleep_once(struct client_seat seat, uint32_t state, const struct cour
 }
 
 /*
- * Sleeps until the reply is there: 0.  Otherwise -1 and errno: EINTR a handler
- * ran, ETIMEDOUT it is time to give up, ECONNRESET the server is gone.
+ * Sleeps until the reply is there, and returns 0.  Otherwise -1 and errno: EINTR a signal
+ * handler ran, ETIMEDOUT it is time to give up, ECONNRESET the server is gone.
  */
 static int sleep_for_reply(struct client_seat seat, struct course *course)
 {
@@ -288,7 +289,7 @@ static int sleep_for_reply(struct client_seat seat, struct course *course)
                 return -1;
         } else if (is_time_left(deadline(course), &(int64_t){0})) {
             serve_server(seat, state, course);
-        } else { /* a server that asks without end must not make us forget the time */
+        } else { /* the deadline holds even if the server asks without end */
             errno = ETIMEDOUT;
             return -1;
         }
@@ -296,7 +297,7 @@ static int sleep_for_reply(struct client_seat seat, struct course *course)
     return 0;
 }
 
-/* True if the call has not run and never will. */
+/* Withdraws the call.  Returns true if it has not run and never will. */
 static int take_back(struct client_seat seat, int was_queued)
 {
     int must_ring;
@@ -309,9 +310,9 @@ static int take_back(struct client_seat seat, int was_queued)
 }
 
 /*
- * The wait ended without a reply, for the reason errno.  Decides what became of the
- * call: 0 its reply came after all, 1 it was taken meanwhile and has time yet, otherwise
- * -1 and the final errno.
+ * The wait has ended without a reply, with a reason in errno.  Returns 0 if the reply has
+ * come after all, 1 if a thread has taken the call meanwhile and there is still time,
+ * otherwise -1 and the final errno.
  */
 static int give_up(struct client_seat seat, struct course *course)
 {
@@ -332,7 +333,7 @@ static int give_up(struct client_seat seat, struct course *course)
     return -1;
 }
 
-/* Waits for the call that was handed over: 0, or the errno that it ends with. */
+/* Waits for the call that was handed over.  Returns 0, or the errno with which it ends. */
 static int await(struct client_seat seat, struct course *course)
 {
     int result;
@@ -356,8 +357,8 @@ int client_is_over(struct client_seat seat)
 /* ------------------------------------------------ results */
 
 /*
- * Room in arg's buffer, or in a mapping that takes its place, for size bytes
- * of results and behind them count descriptors.  0, or -1.
+ * Makes room for size bytes of results, and behind them count descriptors: in arg's buffer,
+ * or in a new mapping in its place.  Returns 0, or -1.
  */
 static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t **descs)
 {
@@ -381,7 +382,7 @@ static int make_room(door_arg_t *arg, size_t size, unsigned count, door_desc_t *
     return 0;
 }
 
-/* Only the descriptors need room in rbuf; a mapping that is made for them is the loan's. */
+/* A lent result needs room only for its descriptors; the loan owns a new mapping for them. */
 static int lend_result(struct client_seat seat, door_arg_t *arg, struct course *course,
                        door_desc_t **descs)
 {
@@ -412,7 +413,7 @@ static int get_results(struct client_seat seat, door_arg_t *arg, struct course *
     int result;
 
     if (arg == NULL)
-        return 0; /* nobody wants them: free_results() closes what came */
+        return 0; /* the caller wants no results: free_results() closes descriptors */
     if (course->terms->loan != NULL && !fits(arg, size))
         result = from == NULL ? -1 : lend_result(seat, arg, course, &descs);
     else
@@ -428,13 +429,13 @@ static int get_results(struct client_seat seat, door_arg_t *arg, struct course *
     arg->data_size = size;
     arg->desc_ptr = descs;
     arg->desc_num = course->count;
-    course->count = 0; /* the caller's now */
+    course->count = 0; /* the caller owns the descriptors now */
     return 0;
 }
 
 /* ------------------------------------------------ a whole call */
 
-/* 0, or -1 and nobody has seen the call. */
+/* Hands the call over.  Returns 0, or -1 if the server has not seen it. */
 static int submit(struct client_seat seat, int waits)
 {
     int must_ring = slot_submit(seat.ch->shm, seat.slot, waits);
@@ -444,7 +445,7 @@ static int submit(struct client_seat seat, int waits)
     return must_ring < 0 ? -1 : 0;
 }
 
-/* Hands the call over and waits for it: 0, or the errno that it ends with. */
+/* Hands the call over and waits for it.  Returns 0, or the errno with which it ends. */
 static int run(struct client_seat seat, struct course *course)
 {
     if (submit(seat, 1) < 0)
@@ -522,7 +523,7 @@ int client_end(struct client_seat *seat, int was_queued, char **result, size_t *
     if (error == 0) {
         uint64_t result_size = SHM_READ(shm_slot(seat->ch->shm, seat->slot)->result_size);
         *result = client_result(*seat, result_size);
-        *size = (size_t)result_size; /* if it was found, it can be addressed */
+        *size = (size_t)result_size; /* it fits, if client_result() has found the result */
         error = *result == NULL ? EOVERFLOW : 0;
     }
     free_results(&course);

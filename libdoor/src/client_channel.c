@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * client_channel.c: see client_channel.h.  Nothing that the server hands out is
- * believed to be what it should be.
+ * client_channel.c: see client_channel.h.  Everything that the server sends is checked.
  */
 #include "client_channel.h"
 
@@ -21,11 +20,14 @@
 #include "ask.h"
 #include "slot.h"
 
-#define SLOTS_KEPT 8 /* their pages stay: they are the ones that are used most */
+#define SLOTS_KEPT 8 /* the first slots, which are used most, keep their pages */
 
 /* ------------------------------------------------ making it, and its end */
 
-/* The slot is some thread's, so the server may send what belongs to its reply. */
+/*
+ * For the mailbox: how many descriptors the caller in the slot takes; -1 if no caller waits in
+ * it.
+ */
 static int welcome(const struct mailbox *m, unsigned slot)
 {
     const struct client_channel *ch =
@@ -61,19 +63,19 @@ void client_channel_release(struct client_channel *ch)
         destroy(ch);
 }
 
-/* The server is gone, or cannot be reached: wakes everyone who waits for it. */
+/* The server is gone, or cannot be reached: wakes all threads that wait for it. */
 static void died(struct client_channel *ch)
 {
     atomic_store(&ch->dead, 1);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++) {
-        /* A slot that is free is untouched so far, maybe: its page is left alone. */
+        /* Free slots are skipped: touching one might allocate its page. */
         if ((atomic_load(&ch->free_slots[slot / 64]) & shm_bit(slot)) == 0)
             slot_kill(ch->shm, slot);
     }
     ch->events->ended(ch);
 }
 
-/* The control socket ended: the server is gone, or through with us. */
+/* The control socket has ended: the server is gone, or has closed the channel. */
 static void control_ready(struct watch *w, uint32_t events)
 {
     struct client_channel *ch = (struct client_channel *)w;
@@ -85,17 +87,17 @@ static void control_ready(struct watch *w, uint32_t events)
     client_channel_release(ch);
 }
 
-/* If the program has closed our descriptors, the channel has ended for the server, too. */
+/* If the bell is lost because the program has closed its descriptor, the channel is ended. */
 void client_channel_ring(struct client_channel *ch, int is_again)
 {
     if (fd_ring(&ch->bell, is_again) == 0)
         return;
     died(ch);
     mailbox_shut(&ch->mailbox);
-    loop_end(&ch->control); /* which may not see that: its descriptor may be lost */
+    loop_end(&ch->control); /* epoll may not report it: that descriptor may be lost, too */
 }
 
-/* Only memory that cannot shrink under us, and that is no file of somebody's. */
+/* Accepts only sealed memory that cannot shrink, and no file of another file system. */
 static int check_memory(int fd)
 {
     struct statfs fs;
@@ -110,8 +112,8 @@ static int check_memory(int fd)
 }
 
 /*
- * A descriptor of our own for the socket of that cookie: another thread may give
- * the number d to another door meanwhile.  -1 with EBADF if it has done so.
+ * A descriptor of the library's own for the socket with that cookie, because another thread may
+ * reuse the number d meanwhile.  Returns -1 with EBADF if d is already another socket.
  */
 static int hold_socket(int d, uint64_t cookie)
 {
@@ -124,7 +126,7 @@ static int hold_socket(int d, uint64_t cookie)
     return -1;
 }
 
-/* Control, memory: what is something else might block, or do anything. */
+/* Checks the control socket and the memory: other kinds of files might block. */
 static int check_parts(const int *fds)
 {
     if (fd_is_seqpacket(fds[0], 0) && check_memory(fds[1]) == 0)
@@ -135,7 +137,7 @@ static int check_parts(const int *fds)
     return -1;
 }
 
-/* Asks d for the parts that are the server's to make, and tells it of the bell. */
+/* Makes the bell, and asks d for the parts that the server makes. */
 static int ask_for_parts(struct client_channel *ch, int d, int64_t deadline_ns, int *fds)
 {
     struct msg_answer answer;
@@ -211,8 +213,8 @@ static void free_slot(struct client_channel *ch, unsigned slot)
 }
 
 /*
- * Who clears the bit has the slot.  It is looked at again then: meanwhile another thread
- * may have done all this, and the slot's next call have been given up, too.
+ * The thread that clears the bit owns the slot.  It must check again then: meanwhile another
+ * thread may have reclaimed the slot, and its next call may have been given up, too.
  */
 static void reclaim(struct client_channel *ch, unsigned slot)
 {
@@ -227,7 +229,7 @@ static void reclaim(struct client_channel *ch, unsigned slot)
         atomic_fetch_or(abandoned, shm_bit(slot));
 }
 
-/* Slots whose calls were given up are free again once the server is through. */
+/* Frees slots whose calls were given up, and which the server has finished. */
 static void reclaim_slots(struct client_channel *ch)
 {
     for (unsigned word = 0; word < SHM_WORD_COUNT; word++) {
@@ -257,7 +259,7 @@ int client_channel_take_slot(struct client_channel *ch, struct client_seat *seat
     return 0;
 }
 
-/* What came for the call, and was not taken. */
+/* Closes descriptors that came for the call and were not taken. */
 static void close_letters(struct client_seat seat)
 {
     if (atomic_load(&seat.ch->mailbox.held) > 0)
@@ -312,9 +314,9 @@ char *client_result(struct client_seat seat, uint64_t size)
 }
 
 /*
- * Pages are dear to get and to lose, so those of a slot and its window are kept for its
- * next call, unless they are many or that does not come; and those of the first few slots
- * stay.  It is both sides' memory: the server's mapping stays, without pages.
+ * Getting and freeing pages is expensive.  So a slot and its window keep theirs for the next
+ * call, unless they are many or no call comes; the first few slots always keep theirs.  The
+ * memory is shared, so this also frees the server's pages; its mapping stays.
  */
 static void punch(struct client_channel *ch, off_t at, size_t size)
 {
@@ -331,7 +333,7 @@ static void give_back_window(struct client_channel *ch, unsigned slot)
     w->written = 0;
 }
 
-/* A slot of zeros is one that has had no call. */
+/* A slot whose pages are freed contains zeros, as before its first call. */
 static void give_back_memory(struct client_channel *ch, unsigned slot)
 {
     if (ch->window[slot].size > 0)
@@ -340,7 +342,7 @@ static void give_back_memory(struct client_channel *ch, unsigned slot)
         punch(ch, (off_t)(SHM_SLOTS + slot * SHM_SLOT_SIZE), SHM_SLOT_SIZE);
 }
 
-/* The call is over, and the slot about to be free. */
+/* When a call is over, before the slot is free. */
 static void release_memory(struct client_channel *ch, unsigned slot)
 {
     if (ch->window[slot].size > SHM_WINDOW_KEEP)
@@ -353,7 +355,7 @@ static void release_memory(struct client_channel *ch, unsigned slot)
     ch->events->memory_used();
 }
 
-/* Takes the slot, so that no call begins in it meanwhile. */
+/* Frees the slot's memory if it is idle.  Takes the slot, so that no call begins meanwhile. */
 static int trim_if_idle(struct client_channel *ch, unsigned slot)
 {
     _Atomic uint64_t *free_slots = &ch->free_slots[slot / 64];

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * client_table.c: see client_table.h.  The table has a reference to each channel for as
- * long as calls may begin there.
+ * client_table.c: see client_table.h.  The table has a reference to each channel while
+ * new calls may begin there.
  */
 #include "client_table.h"
 
@@ -13,14 +13,14 @@
 #include "thread.h"
 
 #define BUCKET_COUNT 64
-#define LOOK_NS 1000000000ll /* how long to sleep at most, whatever the deadline */
+#define LOOK_NS 1000000000ll /* longest time of one sleep */
 
 /* Guards the table, and whether each channel in it is opening. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static struct client_channel *table[BUCKET_COUNT];
 
-/* In a child: its parent's, for good, where a leak checker finds them. */
+/* In a forked child: its parent's channels, which are never freed, for leak checkers to find. */
 static struct client_channel *parents[BUCKET_COUNT];
 
 static void forked(void)
@@ -40,7 +40,7 @@ static struct client_channel **bucket(uint64_t cookie)
     return &table[cookie % BUCKET_COUNT];
 }
 
-/* New calls look for another channel. */
+/* Takes the channel out of the table, so that new calls do not find it. */
 static void forget(struct client_channel *ch)
 {
     int found;
@@ -78,7 +78,7 @@ static void memory_used(void)
     loop_repeat(LOOP_MEMORY, trim_all);
 }
 
-/* Called and left with table_lock held; lets go of it while the server answers. */
+/* Called and left with table_lock held, which is released while the server answers. */
 static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
 {
     static const struct client_events events = {forget, memory_used};
@@ -87,7 +87,7 @@ static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
 
     if (ch == NULL)
         return -1;
-    client_channel_hold(ch); /* the table's */
+    client_channel_hold(ch); /* the table's reference */
     ch->next = *bucket(cookie);
     *bucket(cookie) = ch;
     pthread_mutex_unlock(&table_lock);
@@ -109,7 +109,7 @@ static int make_channel(int d, uint64_t cookie, int64_t deadline_ns)
     return result;
 }
 
-/* With table_lock held.  1 and a seat, 0 none, -1 wait: a channel is opening. */
+/* With table_lock held.  Returns 1 and a seat, 0 if there is none, -1 if a channel is opening. */
 static int find_seat(uint64_t cookie, struct client_seat *seat)
 {
     int result = 0;
@@ -125,7 +125,7 @@ static int find_seat(uint64_t cookie, struct client_seat *seat)
     return result;
 }
 
-/* 0, or -1 with ETIMEDOUT; table_lock is held again afterwards. */
+/* With table_lock held, which is released during the wait.  Returns 0, or -1 with ETIMEDOUT. */
 static int wait_for_opening(int64_t deadline_ns)
 {
     int64_t now_ns = thread_now_ns(), until_ns = now_ns + LOOK_NS;

@@ -12,11 +12,10 @@
 #include "client_channel.h"
 
 /*
- * A seat for a call on d, which is, or was, the socket of that cookie; 0: none, and no
- * door.  Waits while another thread makes the channel.  deadline_ns: when to give up, 0
- * for never.
- * Errors: EBADF d is no door, or another one, or its server is gone; EINTR, ETIMEDOUT,
- * EMFILE, ENOMEM, EAGAIN, EPROTO.
+ * Takes a seat for a call on d, whose socket has, or had, that cookie (0: d is no socket).
+ * Waits while another thread makes the channel.  deadline_ns: when to give up, 0 for never.
+ * Returns 0, or -1 and errno: EBADF d is no door, or another one, or its server is gone;
+ * EINTR, ETIMEDOUT, EMFILE, ENOMEM, EAGAIN, EPROTO.
  */
 int client_acquire(int d, uint64_t cookie, int64_t deadline_ns, struct client_seat *seat);
 

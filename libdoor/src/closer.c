@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * closer.c: see closer.h.  Accounts that have something to close stand in line; a
- * thread takes one descriptor of the first whose user has not too many threads
- * already, and the account goes to the end of the line.
+ * closer.c: see closer.h.  Accounts with something to close stand in line.  A thread
+ * takes one descriptor of the first account whose user has not too many threads already,
+ * and then the account goes to the end of the line.
  */
 #include "closer.h"
 
@@ -21,12 +21,12 @@
 #include "fork.h"
 #include "thread.h"
 
-#define PARCELS_MAX 16384 /* descriptors that wait in all; a full one takes 128 KiB */
+#define PARCELS_MAX 16384 /* descriptors that wait in all; the full array takes 128 KiB */
 #define IDLE_NS 1000000000ll /* how long a thread waits for more */
 #define STUCK_NS 1000000000ll
-#define NOBODY ((uid_t)-2) /* -1 is who is not known */
+#define NOBODY ((uid_t)-2) /* -1 is a user that is not known */
 
-/* A descriptor that waits.  Indices start at 1: 0 is none. */
+/* A waiting descriptor.  Indices begin at 1; 0 means none. */
 struct parcel {
     int fd;
     unsigned next;
@@ -35,10 +35,10 @@ struct parcel {
 struct closer_account {
     STAILQ_ENTRY(closer_account) link; /* in line, while is_in_line */
     uid_t user;
-    unsigned refs; /* its owners', and one for each descriptor that waits */
+    unsigned refs; /* one of its owner, and one for each waiting descriptor */
     unsigned first, last;
-    unsigned waiting;    /* descriptors, the one that is being closed too */
-    int64_t progress_ns; /* when there was none last, or one was closed */
+    unsigned waiting;    /* descriptors, including the one that is being closed */
+    int64_t progress_ns; /* when the last one was closed, or the first one came */
     int is_in_line, is_busy;
 };
 
@@ -48,7 +48,7 @@ static STAILQ_HEAD(line, closer_account) line = STAILQ_HEAD_INITIALIZER(line);
 static struct closer_account *busy[CLOSER_THREADS_MAX]; /* by thread; NULL: not closing */
 static unsigned thread_count, idle_count, starting_count; /* the last two are part of the first */
 
-/* Those from never_used on were never touched, and cost no memory. */
+/* Parcels from never_used on were never touched, and take no memory. */
 static struct parcel parcels[PARCELS_MAX + 1];
 static unsigned free_parcel, never_used = 1;
 
@@ -68,7 +68,7 @@ static unsigned threads_of(uid_t user)
     return count;
 }
 
-/* The first in line that may have a thread, or NULL. */
+/* The first account in line that may have a thread, or NULL. */
 static struct closer_account *find_next(void)
 {
     struct closer_account *a;
@@ -105,7 +105,7 @@ static unsigned new_parcel(void)
     return parcel;
 }
 
-/* Where there is no parcel left fd stays open: that is better than to wait for it. */
+/* If no parcel is left, fd stays open: that is better than to block here. */
 static int put(struct closer_account *a, int fd)
 {
     unsigned parcel = new_parcel();
@@ -147,11 +147,11 @@ static int take(struct closer_account *a)
 
 static void *run(void *arg);
 
-/* With lock held: if somebody in line could have a thread it has one soon.  -1: it could not. */
+/* With lock held: makes sure that the next account in line gets a thread.  -1: it could not. */
 static int see_to_line(void)
 {
     if (starting_count > 0 || find_next() == NULL)
-        return 0; /* who starts sees to it */
+        return 0; /* the starting thread will do so */
     if (idle_count > 0) {
         pthread_cond_signal(&work);
         return 0;
@@ -183,7 +183,7 @@ static void ask_for_repeat(void)
         again(try_again);
 }
 
-/* Lingering is the peer's wish, not ours.  That says nothing of what is in a queue. */
+/* Switches off lingering, which the peer may have set.  Sockets in a queue may still linger. */
 static void close_here(int fd)
 {
     struct linger none = {0};
@@ -196,7 +196,7 @@ static void close_here(int fd)
         function();
 }
 
-/* With lock held, which it lets go of meanwhile. */
+/* With lock held, which is released during close(2). */
 static void close_one(struct closer_account *a)
 {
     unsigned place = 0;
@@ -208,7 +208,7 @@ static void close_one(struct closer_account *a)
     a->is_in_line = 0;
     a->is_busy = 1;
     busy[place] = a;
-    is_short = see_to_line() < 0; /* this thread may not be back soon */
+    is_short = see_to_line() < 0; /* this thread may be blocked for long */
     pthread_mutex_unlock(&lock);
     if (is_short)
         ask_for_repeat();
@@ -222,7 +222,7 @@ static void close_one(struct closer_account *a)
     drop(a);
 }
 
-/* With lock held: 0 when there is something to do, ETIMEDOUT when there was nothing for long. */
+/* With lock held: waits for work.  Returns 0, or ETIMEDOUT if there was none for IDLE_NS. */
 static int wait_for_work(void)
 {
     int64_t until_ns = thread_now_ns() + IDLE_NS;
@@ -252,7 +252,7 @@ static void *run(void *arg)
 
 /* ------------------------------------------------ for the others */
 
-/* What waited stays open in a child. */
+/* Descriptors that wait stay open in a forked child. */
 static void forked(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -332,11 +332,10 @@ static int option(int fd, int name)
 }
 
 /*
- * Nothing can be put into a socket's queue after shutdown(2), so what is empty then
- * stays so.  A message of no bytes looks like the end; with SO_PASSCRED each
- * message has something that there is no room for here, and tells so (MSG_CTRUNC).
- * Where a peer has a copy of the socket this could wait: who reads into memory that
- * is not there yet keeps others from reading.
+ * After shutdown(2) nothing can be put into a socket's queue, so an empty one stays empty.  A
+ * message without bytes looks like the end; but with SO_PASSCRED each message has credentials,
+ * for which there is no room here, and so sets MSG_CTRUNC.  If a peer had a copy of the socket
+ * this could block: a reader whose memory is not there yet blocks other readers.
  */
 static int is_empty_for_good(int fd)
 {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * connection.c: the other ends of door descriptors, and the names that lead to
- * them.  Runs in the loop thread; answers requests, never waits for a peer.
+ * connection.c: the server's ends of door descriptors, and the names that lead to
+ * doors.  Runs in the loop thread, answers requests, and never waits for a peer.
  */
 #include "connection.h"
 
@@ -27,40 +27,41 @@
 
 #define ASK_MAX_NS 1000000000ll
 
-/* An open door descriptor, seen from its other end. */
+/* The server's end of an open door descriptor. */
 struct connection {
-    struct watch watch; /* first: the loop hands us this */
+    struct watch watch; /* first, because the loop passes a pointer to it */
     LIST_ENTRY(connection) link;
-    struct door_reference *reference; /* which its channels keep for longer, maybe */
+    struct door_reference *reference; /* its channels may keep it for longer */
     struct door *door;                /* the reference's */
-    uint64_t client_cookie; /* the far end's socket if this process made it, else 0 */
-    uint64_t listener_id;   /* the name it came by, or 0 */
-    struct quota_share share; /* whose descriptor it costs, if it came by a name */
-    struct closer_account *account; /* what was sent on it, and is to be closed */
+    uint64_t client_cookie; /* of the other end's socket if this process made it, else 0 */
+    uint64_t listener_id;   /* of the name by which it was opened, or 0 */
+    struct quota_share share; /* who pays for its descriptor, if it was opened by a name */
+    struct closer_account *account; /* for descriptors that were sent on it */
     LIST_HEAD(, server_channel) channels;
 };
 
 struct listener {
-    struct watch watch; /* first: the loop hands us this */
+    struct watch watch; /* first, because the loop passes a pointer to it */
     struct name_watch name;
     LIST_ENTRY(listener) link;
-    uint64_t id; /* of its connections' */
-    uid_t owner; /* who attached it, and may detach it */
+    uint64_t id; /* the listener_id of its connections */
+    uid_t owner; /* the user who attached it, and may detach it */
     struct door *door;
 };
 
-/* Guards the list: any thread that makes a door changes it. */
+/* Guards the list of connections, since any thread that makes a door changes it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
 
-static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* the loop's own */
+static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners); /* loop thread only */
 
 /*
- * One descriptor is kept back for those who cannot be let in: they need not wait.  It goes
- * each time, for as long as what they had sent is being closed, and comes before anything
- * else that needs one here: what is let in may stay for ever, and nobody could be told then.
+ * One descriptor is kept in reserve, so that clients can be turned away, and need not wait,
+ * when no other descriptor is left.  It is used for as long as a client's connection is being
+ * closed.  It is restored before anything else here takes a descriptor: a client that is let
+ * in may stay for ever, and then no further client could be turned away.
  */
-static struct own_fd reserve = {.fd = -1}; /* the loop's own */
+static struct own_fd reserve = {.fd = -1}; /* loop thread only */
 
 static void forked(void)
 {
@@ -117,7 +118,7 @@ struct door *door_find_own(int d)
     return door;
 }
 
-/* An opener who has not been taken in yet counts, too. */
+/* Accepts waiting connections first, because they count as references, too. */
 static void count_openers(struct door *door)
 {
     struct listener *l;
@@ -168,13 +169,13 @@ static void refuse(struct connection *c, int reply_fd, int error)
     closer_let_go(c->account, reply_fd);
 }
 
-/* What a client is told; the rest may pass, or says nothing to it. */
+/* The errno that a client gets.  Other errors become EAGAIN: they may be temporary. */
 static int told(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSYS ? error : EAGAIN;
 }
 
-/* 0, or -1 and errno. */
+/* Restores the reserve.  Returns 0, or -1 and errno. */
 static int keep_reserve(void)
 {
     if (!own_fd_check(&reserve))
@@ -213,16 +214,16 @@ static void answer_open(struct connection *c, int reply_fd, int bell_fd, const s
     if (fd_send(reply_fd, &answer, sizeof(answer),
                 (int[]){control, ch->memory.fd}, 2) == 0) {
         closer_let_go(c->account, reply_fd);
-    } else { /* too many of this user's are under way, unix(7), or nobody is there */
+    } else { /* this user has too many descriptors in flight (unix(7)), or the client is gone */
         server_channel_condemn(ch);
         refuse(c, reply_fd, EMFILE);
     }
-    fd_close(control); /* if nobody gets it, the channel ends */
+    fd_close(control); /* if the client has not got it, the channel ends now */
 }
 
 /*
- * The listening socket stays shared with the one who attaches: a stranger
- * could make our accept(2) block.  So a stranger may not.
+ * The process that attaches keeps a copy of the listening socket, and could make accept(2)
+ * block here.  So only root and this process's user may attach.
  */
 static void answer_attach(struct connection *c, int reply_fd, int listening_fd, int path_fd,
                           uid_t owner)
@@ -266,7 +267,7 @@ static void serve(struct connection *c, const struct msg_request *request, int *
 {
     int ours = request->magic == MSG_MAGIC && request->version == SHM_VERSION && count >= 1 &&
                fd_is_seqpacket(fds[0], 0);
-    /* Who sent it, not who made a socket: that may be one of ours, sent back. */
+    /* The sender counts, not the maker of a socket: that may be this process's own, sent back. */
     uid_t uid = sender->pid != 0 ? sender->uid : (uid_t)-1;
 
     if (ours && request->op == MSG_OPEN && count == 2)
@@ -298,7 +299,7 @@ static void connection_ready(struct watch *w, uint32_t events)
     } else if (fd_recv_letter(w->fd, &request, sizeof(request), fds, 3, &count, c->account,
                               &sender, &lost) == 0) {
         serve(c, &request, fds, count, &sender);
-    } else if (is_over && errno != EPROTO) { /* what was sent before the end is read first */
+    } else if (is_over && errno != EPROTO) { /* requests before the end are read first */
         connection_end(c);
     }
 }
@@ -309,7 +310,7 @@ static int add(struct door *door, int fd, const struct connection *template)
 
     if (c == NULL)
         return -1;
-    *c = *template; /* its account is the caller's until this succeeds */
+    *c = *template; /* the caller owns the account until this succeeds */
     c->watch = (struct watch){.fd = fd, .ready = connection_ready};
     c->door = door;
     c->reference = door_reference(door);
@@ -331,14 +332,14 @@ static int add(struct door *door, int fd, const struct connection *template)
     return -1;
 }
 
-/* The loop serves fd for door; takes fd over, and a reference. */
+/* Has the loop serve fd for door.  Takes fd over if it succeeds, and takes a reference. */
 static int add_own(struct door *door, int fd, uint64_t client_cookie)
 {
     int on = 1;
 
     if (fork_register(&part) < 0)
         return -1;
-    /* One that came by a name has it from the listener. */
+    /* A connection that was opened by a name inherits this from the listener. */
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     struct connection c = {.client_cookie = client_cookie,
                            .account = closer_account_create((uid_t)-1)};
@@ -348,7 +349,6 @@ static int add_own(struct door *door, int fd, uint64_t client_cookie)
     return -1;
 }
 
-/* A descriptor for door, whose other end the loop serves. */
 int door_new_descriptor(struct door *door)
 {
     int pair[2], served;
@@ -364,7 +364,7 @@ int door_new_descriptor(struct door *door)
     return -1;
 }
 
-/* Who has connected meanwhile may have sent something: closing that may wait. */
+/* Clients that have connected meanwhile may have sent descriptors, so closing may block. */
 static void close_listening(int fd, uid_t owner)
 {
     struct closer_account *account = closer_account_create(owner);
@@ -376,7 +376,7 @@ static void close_listening(int fd, uid_t owner)
 
 static void listener_end(struct listener *l)
 {
-    welcome_all(l); /* who has opened the name has the door */
+    welcome_all(l); /* clients that have opened the name keep the door */
     loop_remove(&l->watch);
     LIST_REMOVE(l, link);
     name_watch_end(&l->name);
@@ -385,7 +385,7 @@ static void listener_end(struct listener *l)
     free(l);
 }
 
-/* Takes fd over. */
+/* Serves a client's new connection.  Takes fd over. */
 static void welcome(struct listener *l, int fd)
 {
     struct connection c = {.listener_id = l->id};
@@ -402,7 +402,7 @@ static void welcome(struct listener *l, int fd)
     closer_account_drop(c.account);
 }
 
-/* Takes in one who has opened the name.  0, or -1 and errno. */
+/* Accepts the next client that has opened the name.  Returns 0, or -1 and errno. */
 static int welcome_next(struct listener *l)
 {
     int fd = keep_reserve() < 0 ? -1 : fd_hide(accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC));
@@ -412,7 +412,7 @@ static int welcome_next(struct listener *l)
     return fd < 0 ? -1 : 0;
 }
 
-/* Who is waiting, that is: more than these may come while this goes on. */
+/* Accepts the waiting clients.  Bounded, since more may come meanwhile. */
 static void welcome_all(struct listener *l)
 {
     for (int i = 0; i <= SOMAXCONN && welcome_next(l) == 0; i++)
@@ -424,7 +424,7 @@ static void name_removed(struct name_watch *w)
     listener_end((struct listener *)((char *)w - offsetof(struct listener, name)));
 }
 
-/* Whether a client could be turned away. */
+/* Turns the next client away, by means of the reserve.  Returns whether that worked. */
 static int turn_away(struct listener *l)
 {
     int fd;
@@ -439,17 +439,17 @@ static int turn_away(struct listener *l)
     return fd >= 0;
 }
 
-/* A waiting client costs nothing; a busy loop would. */
+/* Lets clients wait: that costs nothing, while trying again at once would be a busy loop. */
 static void wait_for_descriptor(struct watch *w)
 {
     int has_reserve = own_fd_check(&reserve);
 
     loop_pause(w);
     if (has_reserve)
-        return; /* it is something else that is short */
+        return; /* something other than descriptors is short */
     closer_when_closed(loop_resume);
     if (keep_reserve() == 0)
-        loop_resume(); /* it was closed before that */
+        loop_resume(); /* a descriptor was closed before closer_when_closed() */
 }
 
 static void listener_ready(struct watch *w, uint32_t events)
@@ -462,7 +462,7 @@ static void listener_ready(struct watch *w, uint32_t events)
         if (!turn_away(l))
             wait_for_descriptor(w);
     } else if (errno == EINVAL || (events & EPOLLHUP)) {
-        listener_end(l); /* who attached it shut it down */
+        listener_end(l); /* the process that attached it has shut it down */
     }
 }
 
@@ -491,7 +491,7 @@ static int listener_add(struct door *door, int fd, int path_fd, uid_t owner)
         return -1;
     }
     keep_reserve();
-    door_refer(door); /* this is the loop thread: nothing has come in between */
+    door_refer(door); /* in the loop thread, so no event could come before this */
     LIST_INSERT_HEAD(&listeners, l, link);
     name_watch_start(&l->name, path_fd, name_removed);
     return 0;

@@ -31,7 +31,7 @@ static void unreferenced(struct door *door)
 static void unreachable(struct door *door)
 {
     if (door->owns_pool)
-        pool_close(door->pool); /* nobody can ever call those who serve it */
+        pool_close(door->pool); /* no client can call its threads any more */
 }
 
 static void freed(struct door *door)
@@ -58,7 +58,7 @@ static struct door *new_door(door_server_procedure_t *procedure, void *cookie,
     return NULL;
 }
 
-/* Threads may read them at any time from now on: nothing changes them. */
+/* Fills in the infos for creation functions.  Threads may read them from now on without a lock. */
 static void tell(struct door *door)
 {
     struct msg_answer answer;
@@ -67,7 +67,7 @@ static void tell(struct door *door)
     door->told = answer.info;
     door->told.di_attributes |= DOOR_LOCAL;
     door->told_depleted = door->told;
-    door->told_depleted.di_attributes &= ~(door_attr_t)DOOR_IS_UNREF; /* somebody calls it */
+    door->told_depleted.di_attributes &= ~(door_attr_t)DOOR_IS_UNREF; /* some client calls it */
     if (door->attributes & DOOR_PRIVCREATE)
         door->told_depleted.di_attributes |= DOOR_DEPLETION_CB;
 }
@@ -153,11 +153,11 @@ int door_getparam(int d, int param, size_t *out)
     value = param == DOOR_PARAM_DATA_MAX   ? answer.data_max
             : param == DOOR_PARAM_DATA_MIN ? answer.data_min
                                            : answer.desc_max;
-    if (value != UINT64_MAX && value > SIZE_MAX) { /* this process has 32 bits */
+    if (value != UINT64_MAX && value > SIZE_MAX) { /* only in 32-bit processes */
         errno = EOVERFLOW;
         return -1;
     }
-    *out = (size_t)value; /* no limit stays none */
+    *out = (size_t)value; /* UINT64_MAX, no limit, becomes SIZE_MAX */
     return 0;
 }
 
@@ -204,7 +204,7 @@ int door_hide_procedure(int d)
     return 0;
 }
 
-/* A door of this process that is not private, with a reference; or NULL: EBADF, ENOTSUP. */
+/* A door of this process that is not private, with a reference; or NULL with EBADF or ENOTSUP. */
 static struct door *find_shared(int d)
 {
     struct door *door = door_find_own(d);

@@ -9,8 +9,8 @@
 #include "record.h"
 
 /*
- * A new door and its first descriptor; *made is a reference to it.  The
- * attributes are taken as they are.  -1 and errno.
+ * Makes a door and returns its first descriptor; *made becomes the door, with a reference.
+ * Most attributes are not checked.  Returns -1 and errno if it fails.
  */
 int door_make(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
               struct door **made);

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * cred.c: who the caller is: door_cred(), door_ucred() and the getters.
+ * cred.c: the caller's credentials: door_cred(), door_ucred() and the getters.
  *
- * The door's connection names whoever opened it, perhaps long ago and in
- * another process.  So the caller itself, asleep in its call, is asked, and
- * the kernel checks what it says.
+ * The door's connection only tells which process opened it, perhaps long ago, and the
+ * caller may be another one.  So the caller, which sleeps in its call, is asked, and the
+ * kernel checks its answer.
  */
 #include <door.h>
 
@@ -17,7 +17,7 @@
 #include "server_thread.h"
 #include "thread.h"
 
-#define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
+#define GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
 
 struct ucred_s {
     pid_t pid;

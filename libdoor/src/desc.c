@@ -17,7 +17,7 @@
 #include "layout.h"
 #include "thread.h"
 
-/* For all doors of a call together: a door's server may be anybody's. */
+/* For all doors in a call together, because their servers may be hostile. */
 #define DESCRIBE_MAX_NS 1000000000ll
 
 static int fd_of(const door_desc_t *desc)

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * desc.h: between door_desc_t, as programs pass and get them, and descriptors,
- * as sockets carry them.  The same on both sides of a call.
+ * desc.h: converts between door_desc_t, for programs, and plain descriptors, which
+ * sockets carry.  The same on both sides of a call.
  */
 #ifndef LIBDOOR_DESC_H
 #define LIBDOOR_DESC_H
@@ -12,21 +12,19 @@
 #include <door.h>
 
 /*
- * The descriptors to send for count descs, in fds.  A door of this process's
- * own gets a fresh descriptor, so that its references can be counted: those
- * are the caller's to close, with desc_unprepare().  0, or -1 with EINVAL
- * (none is passed, or something else than a descriptor), EBADF, EMFILE.
+ * Fills fds with the descriptors to send for count descs.  For a door of this process,
+ * that is a new descriptor, so that its references can be counted; desc_unprepare()
+ * closes these.  Returns 0, or -1 with EINVAL (a desc is no descriptor), EBADF, EMFILE.
  */
 int desc_prepare(const door_desc_t *descs, unsigned count, int *fds);
 void desc_unprepare(const door_desc_t *descs, unsigned count, const int *fds);
 
-/* Closes those that were passed with DOOR_RELEASE. */
+/* Closes the descriptors that were passed with DOOR_RELEASE. */
 void desc_release(const door_desc_t *descs, unsigned count);
 
 /*
- * What the receiver of fds gets; the descriptors survive an exec from now on.  Of those
- * that are doors their servers are asked what they are, which takes a second at most;
- * or it is not told, if they are plain.
+ * Fills descs for the receiver of fds, which are no longer close-on-exec then.  For doors, the
+ * attributes are asked of their servers, which takes a second at most, unless are_plain is set.
  */
 void desc_receive(const int *fds, unsigned count, int are_plain, door_desc_t *descs);
 

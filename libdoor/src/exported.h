@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * exported.h: included before everything else, by the compiler's command line: what
- * the public headers declare is visible outside the library, and nothing else is.
- * The version map then gives these names their version.
+ * exported.h: the compiler's command line includes this before everything else.  Only what
+ * the public headers declare becomes visible outside the library.  The version map then
+ * gives these names their version.
  */
 #ifndef LIBDOOR_EXPORTED_H
 #define LIBDOOR_EXPORTED_H

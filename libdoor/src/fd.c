@@ -28,21 +28,21 @@
 #define BELL_SIZE 4096 /* bytes; the least that a pipe can have */
 
 /*
- * What fd_hide() gave a number to: a socket's cookie, or a device and an inode.  By
- * number; those from OWN_MAX on stay open in a child.  Pages that are never written
- * cost nothing.
+ * What fd_hide() has seen at each number: a socket's cookie, or a device and an inode.
+ * Numbers from OWN_MAX on are not noted, and stay open in a forked child.  Pages that are
+ * never written cost nothing.
  */
 static struct own_number {
     _Atomic uint64_t id, dev; /* id 0: nothing */
 } own_numbers[OWN_MAX];
-static _Atomic int own_end; /* above the highest one */
+static _Atomic int own_end; /* one more than the highest number that is noted */
 
 int fd_open(int dirfd, const char *path, int oflag)
 {
     return (int)syscall(SYS_openat, dirfd, path, oflag | O_LARGEFILE);
 }
 
-/* 0 if it has none. */
+/* The cookie or inode of fd; 0 if it has none. */
 static uint64_t identify(int fd, uint64_t *dev)
 {
     uint64_t cookie = fd_cookie(fd);
@@ -55,7 +55,7 @@ static uint64_t identify(int fd, uint64_t *dev)
     return st.st_ino;
 }
 
-/* The program may have closed it, and got the number again. */
+/* Closes the number, unless the program has closed it and it is another file now. */
 static void close_own_number(int fd)
 {
     uint64_t dev, id = atomic_exchange(&own_numbers[fd].id, 0);
@@ -104,7 +104,7 @@ void close_foreign(int fd)
     closer_let_go(NULL, fd);
 }
 
-/* fd, or a copy with a number that is out of the way. */
+/* Returns fd, or a copy with a high number. */
 static int hide(int fd)
 {
     struct rlimit limit;
@@ -118,7 +118,7 @@ static int hide(int fd)
         return fd;
     hidden = fcntl(fd, F_DUPFD_CLOEXEC, from);
     if (hidden < 0 && (errno == EINVAL || errno == EMFILE))
-        return fd; /* no number is left up there */
+        return fd; /* no high number is left */
     fd_close(fd);
     return hidden;
 }
@@ -175,8 +175,8 @@ int fd_mark_door(int fd)
     int mark = DOOR_MARK;
 
     /*
-     * Answers never come this way: read(2) finds the end of the file.  Nor does
-     * write(2) wait, for a server that is stopped.
+     * Answers never come on this socket, so read(2) finds the end of the file.  write(2)
+     * must not block, even if the server is stopped.
      */
     if (shutdown(fd, SHUT_RD) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return -1;
@@ -193,7 +193,7 @@ int fd_is_door(int fd)
     return mark == DOOR_MARK && fd_is_seqpacket(fd, 0);
 }
 
-/* Before Linux 5.3 each network namespace counted its sockets for itself. */
+/* Before Linux 5.3, each network namespace counted its sockets separately. */
 static int cookies_are_unique(void)
 {
     static _Atomic int known; /* 1, or -1: they are not */
@@ -208,8 +208,8 @@ static int cookies_are_unique(void)
 }
 
 /*
- * Otherwise, and under qemu's user emulation, which knows no SO_COOKIE, it is the
- * number of the socket's inode: no two sockets have the same at one time.
+ * Without unique cookies, and under qemu's user emulation, which has no SO_COOKIE, this is the
+ * inode number of the socket.  No two sockets have the same one at the same time.
  */
 uint64_t fd_cookie(int fd)
 {
@@ -222,7 +222,7 @@ uint64_t fd_cookie(int fd)
         getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
         return cookie;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
-        return 0; /* an O_PATH descriptor of a name, too */
+        return 0; /* also for an O_PATH descriptor of a socket's name */
     return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
@@ -239,7 +239,7 @@ struct own_fd fd_bell(int *heard)
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return own;
-    fcntl(ends[1], F_SETPIPE_SZ, BELL_SIZE); /* if it may not: a larger one */
+    fcntl(ends[1], F_SETPIPE_SZ, BELL_SIZE); /* if this fails, the pipe is larger */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[1]);
     own = own_fd(fd_open(AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
     fd_close(ends[1]);
@@ -250,7 +250,7 @@ struct own_fd fd_bell(int *heard)
     return own;
 }
 
-/* A new ring comes after the old ones have gone: whoever looked meanwhile looks again. */
+/* Empties a full pipe before it writes again, so that epoll reports a new event. */
 int fd_ring(const struct own_fd *own, int is_again)
 {
     char old[BELL_SIZE];
@@ -260,7 +260,7 @@ int fd_ring(const struct own_fd *own, int is_again)
     if (!is_again && write(own->fd, "", 1) == 1)
         return 0;
     if (!is_again && errno == ENOMEM)
-        return 0; /* who waits rings again */
+        return 0; /* the waiting caller will ring again */
     if (!is_again && errno != EAGAIN)
         return -1;
     while (read(own->fd, old, sizeof(old)) > 0)
@@ -300,7 +300,7 @@ union control {
     struct cmsghdr align;
 };
 
-/* Appends one item to what goes with msg. */
+/* Appends one item to the control data of msg. */
 static void put_control(struct msghdr *msg, int type, const void *data, size_t len)
 {
     struct cmsghdr *c = (struct cmsghdr *)((char *)msg->msg_control + msg->msg_controllen);
@@ -335,7 +335,7 @@ int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count
     return fd_send_as(fd, data, len, fds, count, NULL);
 }
 
-/* The descriptors in one item; those over max are let go. */
+/* Takes the descriptors of one item, and closes those beyond max. */
 static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsigned max,
                          struct closer_account *account)
 {
@@ -352,7 +352,7 @@ static unsigned take_fds(const struct cmsghdr *c, int *fds, unsigned taken, unsi
     return taken;
 }
 
-/* recvmsg(2), and what came along: descriptors, those over max let go, and the sender. */
+/* recvmsg(2), with descriptors (those beyond max are closed) and the sender's credentials. */
 static ssize_t receive(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                        struct closer_account *account, struct ucred *sender, int *flags)
 {
@@ -407,7 +407,7 @@ int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *co
         return -1;
     if (!lost)
         return 0;
-    errno = EMFILE; /* nothing else keeps descriptors from those who have room for all that can come */
+    errno = EMFILE; /* there was room for all that can come, so this is the only reason */
     return -1;
 }
 
@@ -419,7 +419,7 @@ int fd_peer_lives(int fd, int timeout_ms)
     int lives;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0 ||
-        peer.pid == getpid()) /* a dead server's name opens as a pair of our own */
+        peer.pid == getpid()) /* the name of a dead server is opened as a pair of this process */
         return 0;
     p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
     if (p.fd < 0)

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fd.h: descriptors and sockets: sending and receiving them, telling doors
- * from other files, keeping the library's own out of the program's way.
- * Knows nothing of calls.
+ * fd.h: descriptors and sockets: sends and receives them, tells doors from other
+ * files, and keeps the library's own descriptors out of the program's way.  This
+ * file knows nothing of calls.
  */
 #ifndef LIBDOOR_FD_H
 #define LIBDOOR_FD_H
@@ -14,112 +14,112 @@
 
 #include "closer.h"
 
-/* openat(2) itself: the library's own function of that name opens doors, too. */
+/* The system call openat(2): the library's own function of that name also opens doors. */
 int fd_open(int dirfd, const char *path, int oflag);
 
 /*
- * Every descriptor of the library's own is close-on-exec and has a number that
- * open(2) would not hand out soon, if one is left: programs count on low numbers,
- * and close ranges of them.  A forked child closes them: its copies would hide the
- * end of its parent from others.  Takes fd over; returns the new number, or -1 with
- * fd closed.  What a peer sent must have been looked at before: fstat(2) of a FUSE
- * file may wait.
+ * Moves fd to a high number that open(2) does not return soon, if one is left: programs
+ * rely on low numbers, and close ranges of them.  Every descriptor of the library's own is
+ * hidden in this way, and close-on-exec.  A forked child closes them, because its copies
+ * would hide the end of its parent from peers.  Takes fd over.  Returns the new number, or
+ * -1 with fd closed.  A descriptor from a peer must have been checked before: fstat(2) of
+ * a FUSE file may block.
  */
 int fd_hide(int fd);
 
 /*
- * A descriptor of the library's own, and what it was when it was made.  The
- * program may close numbers that it does not know, and get them again for
- * files of its own: so each is looked at before it is used.
+ * A descriptor of the library's own, and the identity of its file.  The program may close
+ * numbers that it does not know, and reuse them for its own files, so the identity is
+ * checked before each use.
  */
 struct own_fd {
     int fd;          /* -1: none */
-    uint64_t cookie; /* of a socket, else 0 and */
+    uint64_t cookie; /* of a socket; otherwise 0, and the next two are set */
     dev_t dev;
-    ino_t ino; /* which eventfds and epolls all have the same: never for these */
+    ino_t ino; /* not for eventfds and epolls, which all have the same inode */
 };
 
-/* Takes fd over and hides it; .fd is -1, with errno, if that fails. */
+/* Takes fd over and hides it.  If that fails, .fd is -1, with errno. */
 struct own_fd own_fd(int fd);
 
-/* True if the number still means the same file. */
+/* Whether the number still means the same file. */
 int own_fd_check(const struct own_fd *own);
 
-/* Closes it, unless the number means another file by now. */
+/* Closes it, unless the number means another file now. */
 void own_fd_close(struct own_fd *own);
 
-/* The same for a socket of a pair, in which the peer may have put something (closer.h). */
+/* The same for a socket of a pair, into which the peer may have put something (closer.h). */
 void own_fd_shut(struct own_fd *own, struct closer_account *account);
 
-/* close(2) that keeps errno and accepts -1; not for what a peer sent. */
+/* close(2) that keeps errno and accepts -1.  Not for a descriptor that a peer has sent. */
 void fd_close(int fd);
 
-/* closer_let_go() of a descriptor that is on nobody's account. */
+/* closer_let_go() with no account. */
 void close_foreign(int fd);
 
 /*
- * A door descriptor is one end of a SEQPACKET socket, marked by a receive
- * low-water mark that nobody would choose.  The mark belongs to the open
- * socket and so travels with it through dup, fork, exec and SCM_RIGHTS.
+ * A door descriptor is one end of a SEQPACKET socket pair.  It is marked by a receive
+ * low-water mark that no program would choose.  The mark belongs to the open socket, so it
+ * stays through dup, fork, exec and SCM_RIGHTS.
  */
 int fd_mark_door(int fd);
 int fd_is_door(int fd); /* 1, 0, or -1 with EBADF */
 
-/* The socket's number, which the kernel never uses twice; 0 if fd is no socket. */
+/* The socket's number, which the kernel never reuses; 0 if fd is no socket. */
 uint64_t fd_cookie(int fd);
 
 /* A connected SEQPACKET pair, both ends close-on-exec. */
 int fd_pair(int pair[2]);
 
 /*
- * A bell: a pipe, which its owner rings by a byte, and whose other end somebody else
- * has in an epoll, edge-triggered, and never reads.  The owner's descriptor is of its
- * own making and open for both directions: nobody can make it block, or break.
+ * A bell is a pipe.  Its owner rings it by writing a byte.  The other process has the read end
+ * in an epoll, edge-triggered, and never reads.  The owner opens its own descriptor for both
+ * directions, so no peer can make it block or break it.
  *
- * fd_bell: the owner's end, hidden; *heard is the other one, to be sent away and closed.
- * -1 and errno.
- * fd_ring: 0, or -1 if own is not that any more.  is_again: it was rung, and not heard;
- * some kernels (Linux 5.5 to 5.13) wake nobody for a byte that comes to others.
- * fd_is_bell: whether a descriptor that came is such another end; never blocks.
+ * fd_bell: makes a bell, and returns the owner's end, hidden; its .fd is -1, with errno, if that
+ * fails.  *heard is the read end, which the caller sends away and closes.
+ * fd_ring: rings.  Returns 0, or -1 if the descriptor is lost.  is_again: the bell was rung
+ * before and not heard, because some kernels (Linux 5.5 to 5.13) report no event for a further
+ * byte in the pipe.
+ * fd_is_bell: whether a received descriptor is a bell's read end; never blocks.
  */
 struct own_fd fd_bell(int *heard);
 int fd_ring(const struct own_fd *own, int is_again);
 int fd_is_bell(int fd);
 
 /*
- * One message with up to count descriptors; never blocks, raises no SIGPIPE.
+ * Sends one message with count descriptors.  Never blocks, and raises no SIGPIPE.
  * Returns 0, or -1 and errno.
  */
 int fd_send(int fd, const void *data, size_t len, const int *fds, unsigned count);
 
-/* The same, with ids that the kernel checks: they must be the process's own. */
+/* The same, with ids.  The kernel checks that they are the process's own. */
 int fd_send_as(int fd, const void *data, size_t len, const int *fds, unsigned count,
                const struct ucred *ids);
 
 /*
- * One message of exactly len bytes with at most max descriptors (close-on-exec,
- * in fds; their number in *count).  Anything else is EPROTO, and what came with
- * it is closed.  ECONNRESET at the end of the connection; EAGAIN if nothing is
- * there.  Never blocks.
+ * Receives one message of exactly len bytes with at most max descriptors (close-on-exec,
+ * in fds; their number in *count).  Any other message is EPROTO, and its descriptors are
+ * closed.  ECONNRESET at the end of the connection; EAGAIN if no message is there.  Never
+ * blocks.
  */
 int fd_recv(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count);
 
 /*
- * The same for letters (mailbox.h).  Of descriptors that this process had no
- * room for none is kept, and *lost is 1.  What is closed is on account (closer.h).
- * *sender is what the kernel vouches for, where SO_PASSCRED is on; its pid is 0 if it
- * told nothing.
+ * The same for letters (mailbox.h).  If this process had no room for all descriptors, none
+ * is kept, and *lost becomes 1.  Descriptors are closed on account (closer.h).  *sender is
+ * set by the kernel if SO_PASSCRED is on; otherwise its pid is 0.
  */
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                    struct closer_account *account, struct ucred *sender, int *lost);
 
 /*
- * True if the process that made the other end of a connected Unix socket, or listened for
- * it, has not ended, nor does so within that time.
+ * Whether the process that made the other end of a connected Unix socket, or listened for
+ * it, still runs, and does not end within that time.
  */
 int fd_peer_lives(int fd, int timeout_ms);
 
-/* True if fd is a connected (or listening) Unix SEQPACKET socket. */
+/* Whether fd is a Unix SEQPACKET socket that is connected or, if asked for, listening. */
 int fd_is_seqpacket(int fd, int listening);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fork.c: see fork.h.  fork(2) runs a handler, so that a child which never uses the
- * library keeps nothing of its parent's either.  _Fork(3) and clone(2) run none:
- * they are noticed at the next use.
+ * fork.c: see fork.h.  fork(2) runs a handler, so that even a child that never uses the
+ * library drops what it has of its parent.  _Fork(3) and clone(2) run no handler, and are
+ * noticed at the next use.
  */
 #include "fork.h"
 
@@ -15,13 +15,13 @@
 
 struct fork_page *_Atomic fork_page;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* to add parts; a child makes it anew */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for adding parts */
 static struct fork_part *_Atomic parts;
 static int has_handler;
 static _Atomic unsigned generation;
-static _Atomic pid_t pid; /* where the page says FORK_ASK */
+static _Atomic pid_t pid; /* used with FORK_ASK; otherwise 0 */
 
-/* One thread does it, others wait for that. */
+/* Resets all parts.  One thread does this, and others wait for it. */
 static void renew(void)
 {
     struct fork_page *page = atomic_load(&fork_page);
@@ -53,7 +53,7 @@ static void renew_if_child(void)
         renew();
 }
 
-/* fork(2)'s child, which has one thread.  qemu's user emulation wipes no page. */
+/* fork(2)'s handler in the child.  Sets the state, as qemu's user emulation wipes no page. */
 static void forked(void)
 {
     struct fork_page *page = atomic_load(&fork_page);
@@ -66,7 +66,7 @@ static void forked(void)
     renew();
 }
 
-/* Without a lock, which a child could not make anew yet.  MADV_WIPEONFORK: Linux 4.14. */
+/* Uses no lock, because a child could not reset it yet.  MADV_WIPEONFORK needs Linux 4.14. */
 static int make_page(void)
 {
     long size = sysconf(_SC_PAGESIZE);
@@ -105,7 +105,7 @@ int fork_register_now(struct fork_part *part)
 
     if (make_page() < 0)
         return -1;
-    renew_if_child(); /* before the lock: whoever held it may not be here */
+    renew_if_child(); /* before the lock: its owner may not exist in this process */
     if (atomic_load(&part->is_registered))
         return 0;
     pthread_mutex_lock(&lock);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * fork.h: what a forked child begins with.  Each file that has state of its own, a
- * lock above all, tells how it is made anew.  A leaf: it knows none of them.
+ * fork.h: resets the library's state in a forked child.  Each file with state of its own,
+ * above all a lock, registers a function that resets it.  This file uses no others.
  */
 #ifndef LIBDOOR_FORK_H
 #define LIBDOOR_FORK_H
@@ -10,11 +10,11 @@
 #include <stdatomic.h>
 
 /*
- * child() runs in a forked child, once, before anything else of the file: it sets the
- * file's variables to what they are at first, and takes no lock, frees and unmaps
- * nothing, reads nothing that a pointer leads to.  Threads that are not here any more
- * may have been in the middle of something, and without fork handlers malloc(3) may
- * have given memory away that was the library's.  It must not call fork_register().
+ * child() runs once in a forked child, before anything else of its file.  It sets the file's
+ * variables to their first values.  It must take no lock, free and unmap nothing, and follow
+ * no pointer: threads that do not exist in the child may have been in the middle of a change,
+ * and without fork handlers malloc(3) may have reused the library's memory.  It must not call
+ * fork_register().
  */
 struct fork_part {
     void (*child)(void);
@@ -22,10 +22,10 @@ struct fork_part {
     _Atomic int is_registered;
 };
 
-/* FORK_IS_CHILD: not made anew yet.  FORK_ASK: the kernel does not tell, look at the pid. */
+/* FORK_IS_CHILD: not reset yet.  FORK_ASK: the kernel wipes no page, so the pid must be checked. */
 enum fork_state { FORK_IS_CHILD, FORK_RENEWS, FORK_IS_FINE, FORK_ASK };
 
-/* On a page that a forked child finds empty, however it was forked. */
+/* The kernel wipes this page in a forked child (MADV_WIPEONFORK), by whatever call it is forked. */
 struct fork_page {
     _Atomic int state; /* enum fork_state */
 };
@@ -34,8 +34,8 @@ extern struct fork_page *_Atomic fork_page; /* NULL until a part is registered *
 int fork_register_now(struct fork_part *part);
 
 /*
- * Called first by each function that other files, or the program, may call and that
- * uses the file's state.  0, or -1 with ENOMEM: forks will not be noticed.
+ * Each function that other files or the program may call, and that uses its file's state, calls
+ * this first.  Returns 0, or -1 with ENOMEM: then forks will not be noticed.
  */
 static inline int fork_register(struct fork_part *part)
 {
@@ -45,7 +45,7 @@ static inline int fork_register(struct fork_part *part)
     return fork_register_now(part);
 }
 
-/* A number that is another one in a forked child, for what is a thread's own. */
+/* A number that differs in a forked child, for thread-local state. */
 unsigned fork_generation(void);
 
 #endif

@@ -3,11 +3,10 @@
  *
  * grow.c: see grow.h.
  *
- * illumos starts a thread whenever the last idle one is taken.  That is right
- * when procedures block and wrong when they compute: more threads than
- * processors only add context switches.  So: threads that wait make room for
- * new ones, threads that run (or want to) do not, unless callers would have to
- * wait too long all the same.
+ * illumos starts a thread whenever the last idle one is taken.  That is right if
+ * procedures block, and wrong if they compute: more threads than processors only add
+ * context switches.  So new threads are started while existing ones wait for something,
+ * but not while they run (or want to), unless callers would have to wait too long.
  */
 #include "grow.h"
 
@@ -28,19 +27,20 @@
 #endif
 
 #define HELD_BACK_MAX_MS 10 /* how long a call may wait for a busy thread */
-#define PREPARE_MAX_MS 100  /* and for the only thread, while that prepares itself */
-#define THREADS_PER_PROCESSOR 2 /* one may have been interrupted in a call */
-#define LATE_FACTOR 4       /* so many times as many run at most, if calls wait too long */
-#define LOOK_AGAIN_MS 5     /* if no more would be of use; looking costs time */
-#define FEW_THREADS 8       /* so many start at the first look where procedures take turns */
-#define LOOKS 3             /* and more when so many looks in a row say so */
-#define ASK_MAX 256         /* threads whose state is asked for */
-#define STILL_MS 500        /* and procedures that take turns in computing do not move */
+#define PREPARE_MAX_MS 100  /* how long a call may wait for the only thread to be prepared */
+#define THREADS_PER_PROCESSOR 2 /* one may be preempted in a call */
+#define LATE_FACTOR 4       /* up to this many times more threads run if calls wait too long */
+#define LOOK_AGAIN_MS 5     /* after a look that found no use for more; looking costs time */
+#define FEW_THREADS 8       /* when procedures take turns: so many threads need only one look */
+#define LOOKS 3             /* and more threads need so many looks in a row */
+#define ASK_MAX 256         /* the most threads whose state is read */
+#define STILL_MS 500        /* after this, calls that take turns count as not moving */
 
+/* A thread's state; any other value is the address of the futex for which it waits. */
 #define RUNNING 0ull
-#define WAITING 1ull /* for something; or else the address of a futex */
+#define WAITING 1ull /* for something that is no futex */
 
-/* What the thread does, as /proc/PID/task/TID/syscall tells, proc(5). */
+/* The thread's state, from /proc/PID/task/TID/syscall (proc(5)). */
 static uint64_t thread_state(pid_t tid)
 {
     char path[64], text[128];
@@ -63,15 +63,15 @@ static uint64_t thread_state(pid_t tid)
     return number == SYS_futex || number == NUMBER_futex64 ? futex : WAITING;
 }
 
-/* What a pool's threads do. */
+/* How many of a pool's threads are in which state. */
 struct census {
     unsigned running;
     unsigned waiting;
-    unsigned queued; /* behind another one, for the same futex */
-    unsigned turns;  /* for the lock under which they compute one at a time */
+    unsigned queued; /* wait for the same futex as another one */
+    unsigned turns;  /* wait for the lock under which they compute one at a time */
 };
 
-/* Who waits for one of these waits for its turn to compute. */
+/* Whether threads wait at this futex for their turn to compute. */
 static int is_turn(const struct pool *pool, uint64_t futex)
 {
     for (unsigned i = 0; i < TURNS_MAX; i++) {
@@ -81,7 +81,7 @@ static int is_turn(const struct pool *pool, uint64_t futex)
     return 0;
 }
 
-/* The thread has said that it waits for its turn: so this is where one does. */
+/* Remembers a futex at which a thread waits that has said it waits for its turn. */
 static void learn_turn(struct pool *pool, uint64_t futex)
 {
     if (!is_turn(pool, futex))
@@ -102,7 +102,7 @@ static void count_states(uint64_t *states, unsigned count, struct census *census
     }
 }
 
-/* What a thread that is in a call does; waits_turn: as it has said. */
+/* The state of a thread in a call.  waits_turn: the thread has said that it waits for its turn. */
 static uint64_t state_in_call(struct pool *pool, pid_t tid, int waits_turn)
 {
     uint64_t state = thread_state(tid);
@@ -113,8 +113,8 @@ static uint64_t state_in_call(struct pool *pool, pid_t tid, int waits_turn)
 }
 
 /*
- * Counts until enough run, or one waits for its turn.  A thread between two calls counts as
- * running: it sleeps only if nobody calls.
+ * Counts until enough threads run, or one waits for its turn.  A thread between two calls counts
+ * as running: it sleeps only if there are no calls.
  */
 static struct census take_census(struct pool *pool, unsigned enough)
 {
@@ -125,7 +125,7 @@ static struct census take_census(struct pool *pool, unsigned enough)
     int waits_turn[ASK_MAX];
     uint64_t states[ASK_MAX];
 
-    /* Asking takes long: not with the lock, for which the threads would sleep. */
+    /* States are read without the lock: that takes long, and the threads need the lock. */
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH(t, &pool->threads, link) {
         if (atomic_load(&t->in_call) == NULL) {
@@ -164,9 +164,9 @@ static unsigned pending_count(struct pool *pool)
 }
 
 /*
- * True if what waits would wait too long: once in so many milliseconds, and
- * then by what was done in all of them.  In a single one nothing may be done
- * at all because some other process has the processors.
+ * Whether the waiting calls would wait too long, by the calls that were taken in the last
+ * HELD_BACK_MAX_MS.  Only checked once in that time: in a single millisecond no call may be
+ * taken at all, because another process has the processors.
  */
 static int is_held_back(struct pool *pool, unsigned pending)
 {
@@ -180,7 +180,7 @@ static int is_held_back(struct pool *pool, unsigned pending)
     return pending > taken - before;
 }
 
-/* What takes turns in computing may well do so for longer than the time in which others move. */
+/* Whether no calls are taken.  Procedures that take turns may compute for longer than others. */
 static int is_still(struct pool *pool)
 {
     if (atomic_load_explicit(&pool->takes_turns, memory_order_relaxed))
@@ -189,11 +189,11 @@ static int is_still(struct pool *pool)
 }
 
 /*
- * How many threads more would be of use.  None if enough for the processors run already, or
- * want to, but for one now and then where that lets calls wait for too long: other
- * processes have the processors.  Those that wait in a procedure tell that more of the kind
- * would wait, too: then as many again.  But in the queue for a lock others would only stand
- * behind them, as long as that moves; if nothing does, they wait for what another call brings.
+ * How many more threads would be of use.  None if enough for the processors run already, or
+ * want to; except one now and then if calls wait too long, because other processes have the
+ * processors.  If threads wait in a procedure, new threads will probably wait, too, so as many
+ * again are started.  But threads in the queue of a lock are no reason: others would only stand
+ * behind them.  If nothing moves, though, they may wait for what another call does.
  */
 static unsigned useful_count(struct pool *pool, int is_late)
 {
@@ -212,8 +212,8 @@ static unsigned useful_count(struct pool *pool, int is_late)
 }
 
 /*
- * The same where procedures compute one at a time: one thread, and none if one waits for its
- * turn.  Nor if one computes while calls get through: it has its turn all the time.
+ * The same if procedures compute one at a time: one more thread is of use, but not if a thread
+ * waits for its turn, nor if one computes while calls are taken, since it keeps its turn.
  */
 static int is_useful_in_turns(struct pool *pool, int is_moving)
 {
@@ -227,8 +227,9 @@ static int is_useful_in_turns(struct pool *pool, int is_moving)
 }
 
 /*
- * A thread that has been interrupted on its way to its turn looks for a moment like one that
- * waits for something else.  On a busy machine that happens often enough to make a crowd.
+ * Asks for several looks in a row that say the same.  A thread that is preempted before it waits
+ * for its turn looks for a moment as if it waited for something else.  On a busy machine, this
+ * happens so often that many useless threads would be started.
  */
 static int is_sure(struct pool *pool, int is_useful)
 {
@@ -242,8 +243,9 @@ static int is_sure(struct pool *pool, int is_useful)
 }
 
 /*
- * True if threads prepare themselves, for which another one would have to wait as well, or
- * cannot.  If that is the only thread, another one is to say so, where that takes long.
+ * Whether no thread is to be started because some are being prepared, or cannot be: another one
+ * would not do better.  But if it is the only thread and that takes long, another one is needed
+ * to refuse calls.
  */
 static int is_preparing(struct pool *pool, unsigned pending)
 {
@@ -264,14 +266,14 @@ static unsigned wanted(struct pool *pool)
     pool->taken_last = taken;
     pool->still_ticks = is_moving ? 0 : pool->still_ticks + 1;
     if (++pool->depleted_ticks < 2)
-        return 0; /* a moment only */
+        return 0; /* depleted only for a moment */
     if (atomic_load(&pool->starting_count) > 0)
-        return 0; /* they wait for a processor: so would others */
+        return 0; /* new threads wait for a processor, and so would others */
     pending = pending_count(pool);
     if (is_preparing(pool, pending))
         return 0;
     if (pending == 0 && is_moving)
-        return 0; /* nobody waits, and calls get through */
+        return 0; /* no call waits, and calls are taken */
     if (pool->is_fruitless && pool->depleted_ticks % LOOK_AGAIN_MS != 0)
         return 0;
     is_late = is_held_back(pool, pending);
@@ -289,7 +291,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 {
     unsigned count;
 
-    /* Who leaves a full pool has this called again. */
+    /* A thread that leaves a full pool has this called again. */
     if (pool_idle_count(pool) > 0 || pool_is_full(pool)) {
         pool->depleted_ticks = pool->useful_looks = 0;
         pool->is_fruitless = 0;
@@ -299,7 +301,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
     count = wanted(pool);
     for (unsigned i = 0; i < count; i++) {
         if (start(pool) < 0)
-            break; /* the callers wait for the threads that there are */
+            break; /* callers must wait for the existing threads */
         pool->depleted_ticks = pool->still_ticks = 0;
         pool->taken_before = pool->taken_last;
     }

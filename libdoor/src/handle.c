@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * handle.c: see handle.h.  The channel is made, or found, by the first call, which has a
- * deadline; a handle itself is had without asking the server.
+ * handle.c: see handle.h.  The first call makes or finds the channel, because a call has a
+ * deadline; making a handle does not ask the server.
  */
 #include "handle.h"
 
@@ -15,10 +15,10 @@
 #include "thread.h"
 
 struct door_handle {
-    int d;           /* the caller's, open for as long */
-    uint64_t cookie; /* its socket */
+    int d;           /* the caller's descriptor, which must stay open */
+    uint64_t cookie; /* of its socket */
     unsigned generation;
-    struct client_channel *_Atomic ch; /* a reference, or NULL; set once */
+    struct client_channel *_Atomic ch; /* with a reference, or NULL; set once */
 };
 
 struct door_handle *door_handle_open(int d)
@@ -50,7 +50,7 @@ void door_handle_close(struct door_handle *handle)
     errno = saved;
 }
 
-/* The first channel that a call has come by. */
+/* Keeps the first channel that a call has used. */
 static void keep(struct door_handle *handle, struct client_channel *ch)
 {
     struct client_channel *none = NULL;
@@ -67,7 +67,7 @@ int handle_acquire(struct door_handle *handle, int64_t deadline_ns, struct clien
     struct client_channel *ch = atomic_load(&handle->ch);
 
     if (handle->generation != fork_generation()) {
-        errno = EBADF; /* its parent's, whose calls they would be */
+        errno = EBADF; /* the handle is the parent's of this forked process */
         return -1;
     }
     if (ch == NULL || !client_channel_take_slot(ch, seat)) {

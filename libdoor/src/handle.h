@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * handle.h: what a caller that calls often keeps: the channel, which each door_call()
- * has to look for.
+ * handle.h: a handle of a door, for programs that call often.  It keeps the channel, which
+ * each door_call() has to look for.
  */
 #ifndef LIBDOOR_HANDLE_H
 #define LIBDOOR_HANDLE_H
@@ -13,8 +13,8 @@
 #include "client_channel.h"
 
 /*
- * A seat for a call, which is to have it by deadline_ns (0: whenever); -1 and errno as
- * client_acquire().  It needs the handle no longer.
+ * Takes a seat for a call; gives up at deadline_ns (0: never).  Returns 0, or -1 and errno as
+ * client_acquire().  The handle may be closed while the seat is in use.
  */
 int handle_acquire(struct door_handle *handle, int64_t deadline_ns, struct client_seat *seat);
 

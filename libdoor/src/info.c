@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * info.c: what can be asked of a descriptor: door_info() and isastream().
+ * info.c: information about a descriptor: door_info(), isastream() and the like.
  */
 #include <door.h>
 #include <door_compat.h>
@@ -18,7 +18,7 @@
 #include "server_thread.h"
 #include "thread.h"
 
-#define ANSWER_MAX_NS 1000000000ll /* illumos answers at once; a stopped server does not */
+#define ANSWER_MAX_NS 1000000000ll /* longest wait for a server, which may be stopped */
 #define KNOWN_COUNT 64
 
 /* The door that the calling thread is bound to. */
@@ -38,14 +38,14 @@ static int query(door_info_t *info)
     return 0;
 }
 
-/* What servers said last, for when they are gone; by the descriptor's socket. */
+/* The last answers of servers, for use when they are gone; by the descriptor's socket. */
 static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     uint64_t cookie;
     struct door_info info;
 } known[KNOWN_COUNT];
 
-/* A child could find half of what another thread was about to remember. */
+/* In a forked child, an entry may be half-written by a thread of the parent. */
 static void forked(void)
 {
     pthread_mutex_init(&known_lock, NULL);
@@ -79,7 +79,7 @@ static struct door_info recall(uint64_t cookie)
     return info;
 }
 
-/* No answer: what can be told without the server, which alone knows the rest. */
+/* Without an answer: fills in what is known without the server. */
 static int guess(int d, struct msg_answer *answer)
 {
     struct ucred peer;
@@ -93,7 +93,7 @@ static int guess(int d, struct msg_answer *answer)
         answer->info.di_target = -1;
         answer->info.di_attributes |= DOOR_REVOKED;
     } else if (getsockopt(d, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0) {
-        answer->info.di_target = peer.pid; /* stopped: the kernel knows who it is */
+        answer->info.di_target = peer.pid; /* the server is stopped; the kernel knows its pid */
     }
     return 0;
 }
@@ -138,7 +138,7 @@ int door_ask_load(int d, struct door_load *load)
     return 0;
 }
 
-/* The kernel has it from listen(2), which fattach() calls. */
+/* The kernel notes the user of listen(2), which fattach() calls. */
 int door_attached_by(int d, uid_t *uid)
 {
     THREAD_UNCANCELLED;

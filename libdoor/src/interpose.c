@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * interpose.c: open(2) and its relatives, so that programs open doors as they
- * do on illumos.  Every call goes to libc first; only where that says ENXIO,
- * as it does for a socket's name, may it be a door.  fopen(3) and raw system
- * calls do not come by here.
+ * interpose.c: open(2) and its relatives, so that programs can open doors as on
+ * illumos.  Every call goes to libc first.  Only if that fails with ENXIO, as it does
+ * for a socket's name, may the name be a door's.  fopen(3) and raw system calls are not
+ * interposed.
  *
- * These names have no version (libdoor.map does not list them): a program that was
- * not linked with this library asks for libc's, as in open@GLIBC_2.2.5, and ld.so
- * takes for that only the same version or none.
+ * These symbols have no version (libdoor.map does not list them).  A program that was
+ * not linked with this library asks for a version of libc, such as open@GLIBC_2.2.5, and
+ * for that ld.so accepts a symbol only with the same version or with none.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -37,8 +37,8 @@ int __openat64_2(int dirfd, const char *path, int oflag);
 typedef int openat_function(int dirfd, const char *path, int oflag, ...);
 
 /*
- * In a static program nothing comes next.  The mode is 0 where there is none.
- * A thread that waits in here cannot be cancelled.
+ * For static programs, which have no other openat(2).  The mode is 0 if there is none.  A thread
+ * that is blocked in here cannot be cancelled.
  */
 static int bare_openat(int dirfd, const char *path, int oflag, ...)
 {
@@ -63,8 +63,8 @@ static int bare_openat64(int dirfd, const char *path, int oflag, ...)
 }
 
 /*
- * The next one, or the first: where only another library needs this one, as
- * with ld --as-needed, libc comes before it.
+ * libc's function.  If only another library needs this one, as with ld --as-needed, libc comes
+ * before it, so that RTLD_NEXT does not find the function.
  */
 static openat_function *next(const char *name, openat_function *bare)
 {
@@ -77,7 +77,7 @@ static openat_function *next(const char *name, openat_function *bare)
 
 static openat_function *libc_openat, *libc_openat64;
 
-/* Early, since dlsym(3) is not safe in signal handlers and open(2) is. */
+/* At the start, since open(2) may be called in signal handlers, where dlsym(3) is not safe. */
 __attribute__((constructor)) static void find_libc(void)
 {
     libc_openat = next("openat", bare_openat);
@@ -92,7 +92,7 @@ static int open_door_instead(int dirfd, const char *path, int oflag)
         return -1;
     fd = name_open(dirfd, path, oflag);
     if (fd < 0 && errno == ENODEV)
-        errno = ENXIO; /* another reason for it, e.g. a FIFO that nobody reads */
+        errno = ENXIO; /* it has another reason, such as a FIFO without a reader */
     return fd;
 }
 
@@ -165,7 +165,7 @@ int creat64(const char *path, mode_t mode)
     return do_open64(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-/* What _FORTIFY_SOURCE makes of calls without a mode. */
+/* With _FORTIFY_SOURCE, calls without a mode become these. */
 int __open_2(const char *path, int oflag)
 {
     return do_open(AT_FDCWD, path, oflag, 0);

@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * layout.h: what every structure of <door.h> looks like in memory, as
- * assertions; compiled into the library, and by the tests as C and as C++.
+ * layout.h: assertions of how every structure of <door.h> is laid out in memory.
+ * They are compiled into the library, and by the tests as C and as C++.
  *
- * The numbers are those of illumos on x86 (usr/src/uts/common/sys/door.h),
- * where a 64-bit kernel gives 32-bit programs the same door_desc_t and
- * door_info_t: both are packed to 4 bytes.  Bindings of other languages copy
- * these numbers.  Here they hold on every processor.
+ * The numbers are those of illumos on x86 (usr/src/uts/common/sys/door.h), where
+ * 32-bit and 64-bit programs have the same door_desc_t and door_info_t: both are
+ * packed to 4 bytes.  Bindings of other languages copy these numbers.  Here they are
+ * the same on every processor.
  */
 #ifndef LIBDOOR_LAYOUT_H
 #define LIBDOOR_LAYOUT_H
@@ -62,7 +62,7 @@ LAYOUT_AT(door_cred_t, dc_rgid, 12);
 LAYOUT_AT(door_cred_t, dc_pid, 16);
 LAYOUT_AT(door_cred_t, dc_resv, 20);
 
-/* Pointers and sizes are the program's own: 24 bytes, or 48. */
+/* Has pointers and sizes, so it has 24 bytes in 32-bit programs, and 48 in others. */
 LAYOUT_SIZE(door_arg_t, 6 * sizeof(void *));
 LAYOUT_AT(door_arg_t, data_ptr, 0);
 LAYOUT_AT(door_arg_t, data_size, sizeof(void *));

@@ -21,15 +21,15 @@
 #include "wait_set.h"
 
 #define PAUSE_MS 100
-#define LOOK_MS 60000 /* a thread whose descriptors the program has closed leaves then */
+#define LOOK_MS 60000 /* by then a thread notices that the program has closed its descriptors */
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wait_set set = {.epoll_fd = -1, .waker_fd = -1}; /* made when a thread starts */
-static _Atomic unsigned generation; /* of the thread that runs: an older one leaves */
+static _Atomic unsigned generation; /* of the current loop thread; an older one ends */
 
 static struct timer {
     int period_ms;
-    int (*_Atomic function)(void); /* NULL: it does not want to be called */
+    int (*_Atomic function)(void); /* NULL: nothing to call */
     int64_t last_ns;               /* when it was called last; loop thread only */
 } timers[LOOP_TIMER_COUNT] = {
     [LOOP_GROW] = {.period_ms = 1},
@@ -37,21 +37,21 @@ static struct timer {
     [LOOP_CLOSER] = {.period_ms = 100},
 };
 
-/* What was written before loop_add() is seen by ready(): epoll itself promises nothing. */
+/* Makes writes before loop_add() visible in ready(); epoll itself does not promise that. */
 static _Atomic unsigned added;
 
-/* Watches that loop_pause() set aside: the loop thread's own, but another one may start. */
+/* Watches that loop_pause() has set aside.  Locked, since another loop thread may be started. */
 static LIST_HEAD(, watch) paused = LIST_HEAD_INITIALIZER(paused); /* under end_lock */
 static _Atomic unsigned paused_count;
-static _Atomic int must_resume; /* at once */
+static _Atomic int must_resume; /* end the pauses now */
 
-/* Watches whose ready() is to hear of their end, whatever epoll says. */
+/* Watches whose ready() is to get EPOLLHUP, even if epoll does not report it. */
 static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the lists, and is_added */
 static struct watch *ending;
 
 static void forked(void)
 {
-    set.epoll_fd = set.waker_fd = -1; /* fd_hide(): closed */
+    set.epoll_fd = set.waker_fd = -1; /* fd.c has closed them */
     set.cookie = 0;
     ending = NULL;
     LIST_INIT(&paused);
@@ -138,7 +138,7 @@ static void run_timer(struct timer *t, int64_t now_ns)
         atomic_store(&t->function, function);
 }
 
-/* By the clock, not by epoll's timeout: a flood of events must not stop it. */
+/* Timers go by the clock and not by epoll's timeout, so that a flood of events cannot stop them. */
 static void run_timers(void)
 {
     static int64_t resumed_ns;
@@ -181,8 +181,8 @@ static void *run(void *mine)
         int count;
 
         if ((unsigned)(uintptr_t)mine != atomic_load(&generation) || !wait_set_is_there(&set))
-            return NULL; /* the program has closed our descriptors */
-        /* One event at a time: a watch that goes leaves no stale event behind. */
+            return NULL; /* the program has closed the loop's descriptors */
+        /* One event at a time, so that there is no stale event of a watch that was freed. */
         count = epoll_wait(set.epoll_fd, &event, 1, wait_ms());
         if (count < 0 && errno != EINTR)
             return NULL;
@@ -198,7 +198,7 @@ static void *run(void *mine)
     }
 }
 
-/* Whatever was watched before is gone, with the descriptors themselves. */
+/* Makes a new wait set and thread.  Earlier watches are lost, as their descriptors are. */
 static int start_thread(void)
 {
     unsigned mine = atomic_fetch_add(&generation, 1) + 1;
@@ -268,7 +268,7 @@ void loop_end(struct watch *w)
         wait_set_wake(&set);
 }
 
-/* The kernel knows a watch by its number and by its file. */
+/* The kernel identifies a watch by its number and its file, so this fails for another file. */
 int loop_has(struct watch *w)
 {
     struct epoll_event event = {.events = w->events, .data.ptr = w};

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mailbox.c: see mailbox.h.  Whatever a peer sends is put into a pigeonhole that
- * is open for it, or closed; nobody can make this process hold more than
+ * mailbox.c: see mailbox.h.  Descriptors from a peer are put into the pigeonhole of a
+ * call that expects them, or closed.  No peer can make this process hold more than
  * HELD_MAX descriptors in one mailbox.
  */
 #include "mailbox.h"
@@ -19,20 +19,20 @@
 #define BATCH_MAX 200              /* descriptors in a letter; the kernel takes 253 */
 #define HELD_MAX (4 * MAILBOX_MAX) /* descriptors that wait to be taken */
 #define POLL_MAX_MS 100
-#define LETTERS_MAX 4096   /* that are read at a time: more than a socket holds */
-#define BEHIND_MAX_MS 500  /* less than who sent them waits for the answer */
+#define LETTERS_MAX 4096   /* letters that are read at a time: more than a socket holds */
+#define BEHIND_MAX_MS 500  /* less than the sender waits for the answer */
 
 struct pigeonhole {
-    uint32_t call;    /* whose letters these are; older ones are thrown away */
+    uint32_t call;    /* number of the call; letters of older calls are dropped */
     int is_expected;  /* by mailbox_expect() */
-    unsigned max;     /* descriptors that are taken */
-    int error;     /* errno: some of the descriptors are lost */
+    unsigned max;     /* the most descriptors that the call takes */
+    int error;     /* errno of why descriptors were lost, or 0 */
     unsigned count, cap;
     int *fds;
     struct credentials credentials;
 };
 
-/* Of one that is hidden already. */
+/* For a socket that is hidden already. */
 static struct own_fd own_socket(int fd)
 {
     return (struct own_fd){.fd = fd, .cookie = fd_cookie(fd)};
@@ -51,7 +51,7 @@ void mailbox_init(struct mailbox *m, int in, int out, uid_t peer,
     m->welcome = welcome;
 }
 
-/* The peer may have a copy of what it has made: closing that may wait. */
+/* The peer may have a copy of this socket, which it has made, so closing it may block. */
 static void close_out(struct mailbox *m)
 {
     if (own_fd_check(&m->out))
@@ -72,7 +72,7 @@ void mailbox_close_sockets(struct mailbox *m)
     close_out(m);
 }
 
-/* Never another one, unlike the rest. */
+/* The control socket, which never changes, unlike the other ones. */
 static const struct own_fd *control_of(const struct mailbox *m)
 {
     return m->welcome != NULL ? &m->out : &m->in;
@@ -155,8 +155,8 @@ int mailbox_send(struct mailbox *m, unsigned slot, uint32_t call, const int *fds
 }
 
 /*
- * The kernel checks that each id is one of the process's own, and tells of a
- * message by itself only the real ones: hence one message for each kind.
+ * Sends one message for each kind of ids.  The kernel checks that ids in a message are the
+ * process's own; without ids in the message, it would pass only the real ones.
  */
 int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call)
 {
@@ -187,7 +187,7 @@ void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
         fd_send(m->out.fd, &letter, sizeof(letter), NULL, 0);
 }
 
-/* With the lock held: what the client reads; 0, or -1 and errno. */
+/* With the lock held: makes the socket that the client reads.  Returns 0, or -1 and errno. */
 static int make_in(struct mailbox *m)
 {
     int pair[2];
@@ -240,7 +240,7 @@ int mailbox_can_send(struct mailbox *m)
 
 /* ------------------------------------------------ receiving */
 
-/* With the lock held: the slot's pigeonhole, emptied of other calls' letters. */
+/* With the lock held: the slot's pigeonhole, without letters of other calls. */
 static struct pigeonhole *make_for(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct pigeonhole *p = m->slot[slot];
@@ -259,7 +259,7 @@ static struct pigeonhole *make_for(struct mailbox *m, unsigned slot, uint32_t ca
     return p;
 }
 
-/* With the lock held: where a call's letters are wanted, or NULL. */
+/* With the lock held: the pigeonhole for a call's letters, or NULL if no call expects them. */
 static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct pigeonhole *p = m->slot[slot];
@@ -276,8 +276,8 @@ static struct pigeonhole *find(struct mailbox *m, unsigned slot, uint32_t call)
 }
 
 /*
- * A client that sends more than was agreed on means harm.  What a server sends may be
- * for a call that was given up, whose slot has another one by now.
+ * A client that sends more descriptors than it has announced is hostile, and is cut off.  A
+ * server's descriptors may be for an earlier call of the slot, which was given up.
  */
 static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigned count)
 {
@@ -303,7 +303,7 @@ static int keep(struct mailbox *m, struct pigeonhole *p, const int *fds, unsigne
     return 0;
 }
 
-/* Takes what came with the letter; 1 if it should be closed after all. */
+/* Keeps the letter's contents.  Returns 1 if the descriptors must be closed instead. */
 static int sort_in(struct mailbox *m, const struct letter *letter, const int *fds, unsigned count,
                    const struct ucred *sender, int lost)
 {
@@ -329,7 +329,7 @@ static int sort_in(struct mailbox *m, const struct letter *letter, const int *fd
     return 1;
 }
 
-/* Whether the peer may send more: -1 with EAGAIN for now, ECONNRESET never again. */
+/* Whether more may be read.  -1 with EAGAIN: not now; ECONNRESET: never again. */
 static int may_read(struct mailbox *m)
 {
     enum closer_state state = closer_state(m->account);
@@ -340,7 +340,7 @@ static int may_read(struct mailbox *m)
     return state == CLOSER_FINE && errno == EAGAIN ? 0 : -1;
 }
 
-/* With the lock held: one letter off the socket. */
+/* With the lock held: reads one letter. */
 static int read_letter(struct mailbox *m, struct letter *letter)
 {
     int fds[BATCH_MAX];
@@ -367,8 +367,8 @@ static int read_letter(struct mailbox *m, struct letter *letter)
 }
 
 /*
- * With the lock held: what is on the socket, so far as it may be read.  0, or -1: the
- * channel is done.  Who sends without end must not keep us here.
+ * With the lock held: reads the letters on the socket.  Returns 0, or -1 if the channel has
+ * ended.  Bounded, because a peer may send without end.
  */
 static int read_letters(struct mailbox *m)
 {
@@ -393,7 +393,7 @@ int mailbox_read(struct mailbox *m)
     return closer_state(m->account) == CLOSER_FINE ? 0 : 1;
 }
 
-/* With the lock held: a call's pigeonhole, after everything that has come is sorted in. */
+/* With the lock held: a call's pigeonhole, after all letters that have come were read. */
 static struct pigeonhole *find_filled(struct mailbox *m, unsigned slot, uint32_t call)
 {
     read_letters(m);
@@ -401,9 +401,9 @@ static struct pigeonhole *find_filled(struct mailbox *m, unsigned slot, uint32_t
 }
 
 /*
- * The same, until so many descriptors, or credentials, are there.  What was sent for calls
- * that nobody waits for any more may stand before them, and has to be let go of first.
- * The lock is let go of meanwhile.
+ * The same, but waits until so many descriptors, or credentials, are there, if descriptors of
+ * calls that were given up must be closed before more can be read.  Releases the lock
+ * meanwhile.
  */
 static struct pigeonhole *await_filled(struct mailbox *m, unsigned slot, uint32_t call,
                                        unsigned count, unsigned credential_count)
@@ -432,7 +432,7 @@ int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsi
     if (p != NULL)
         error = p->error != 0 ? p->error : p->count != count ? EPROTO : 0;
     if (error == 0) {
-        if (count > 0) /* otherwise there may be no array */
+        if (count > 0) /* otherwise p->fds may be NULL */
             memcpy(fds, p->fds, count * sizeof(*fds));
         m->held -= count;
         p->count = 0;

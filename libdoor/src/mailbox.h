@@ -1,16 +1,17 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * mailbox.h: what travels beside the calls of a channel: descriptors both ways, and
- * from the client credentials and the word that a call was given up.  Each side reads
- * a socket of its own making, whose other end the peer has: who shares a socket can
- * keep its readers waiting, by reading it into memory that is not there.  The server's
- * is the channel's control socket; the client makes one when the server first asks.
+ * mailbox.h: the letters that are sent beside the calls of a channel: descriptors in both
+ * directions, and from the client its credentials and the message that a call was given
+ * up.  Each side reads a socket of its own making, and the peer has the other end.  No
+ * peer may share the end that is read: it could block other readers, by reading into
+ * memory that is not there.  The server reads the channel's control socket; the client
+ * makes a socket when the server first asks for it.
  *
- * Any thread that waits for a letter empties the socket and puts the letters
- * of other slots aside for their threads.  A letter always goes before the
- * change in the slot that announces it, so who looks for one finds it.  What
- * nobody waits for is closed as it comes.
+ * Any thread that waits for a letter empties the socket, and keeps the letters of other
+ * slots for their threads.  A letter is always sent before the change in the slot that
+ * announces it, so a thread that looks for one finds it.  Descriptors that no call waits
+ * for are closed.
  */
 #ifndef LIBDOOR_MAILBOX_H
 #define LIBDOOR_MAILBOX_H
@@ -27,7 +28,7 @@
 #define MAILBOX_MAX 4096 /* descriptors that one call or result can carry */
 
 enum letter_kind {
-    LETTER_DESCRIPTORS = 1, /* some of a call's, or of a result's */
+    LETTER_DESCRIPTORS = 1, /* descriptors of a call, or of a result */
     LETTER_CREDENTIALS,     /* the sender's, checked by the kernel */
     LETTER_ABANDONED        /* the call in slot was given up */
 };
@@ -36,83 +37,82 @@ struct letter {
     uint32_t magic;
     uint16_t kind; /* enum letter_kind */
     uint16_t slot;
-    uint32_t call; /* which of the slot's calls it belongs to */
+    uint32_t call; /* number of the slot's call that it belongs to */
     uint32_t which; /* LETTER_CREDENTIALS: 0 effective, 1 real, 2 saved */
 };
 
-/* What a caller is, as the kernel vouches for it. */
+/* A caller's credentials, which the kernel has checked. */
 struct credentials {
     struct ucred ids[3]; /* effective, real, saved */
-    unsigned count;      /* of ids that came */
-    int socket;          /* made by the caller: SO_PEERGROUPS tells its groups; or -1 */
+    unsigned count;      /* how many of the ids have come */
+    int socket;          /* made by the caller, so that SO_PEERGROUPS tells its groups; or -1 */
 };
 
 struct pigeonhole; /* a slot's letters */
 
 struct mailbox {
     pthread_mutex_t lock; /* guards the rest */
-    struct own_fd in;     /* what is read: the server's control socket; the client's own, or none */
-    struct own_fd out;    /* what is written to: the client's control socket; or what it has sent */
-    struct own_fd in_end; /* the client's: the other end of what it reads, for the server */
-    /* Told of those letters; or NULL. */
+    struct own_fd in;     /* is read.  Server: the control socket; client: a socket of its own */
+    struct own_fd out;    /* is written.  Client: the control socket; server: the client's socket */
+    struct own_fd in_end; /* client: the other end of in, for the server */
+    /* Called for each LETTER_ABANDONED; or NULL. */
     void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call);
-    /* How many descriptors are welcome, -1: no call waits for any; or NULL. */
+    /* How many descriptors the slot's call takes, -1: no call waits; NULL in the server. */
     int (*welcome)(const struct mailbox *m, unsigned slot);
-    struct closer_account *account; /* for what is not kept */
+    struct closer_account *account; /* for descriptors that are closed */
     _Atomic unsigned held; /* descriptors in all pigeonholes */
-    struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, kept */
+    struct pigeonhole *slot[SHM_SLOT_COUNT]; /* made when needed, and kept */
 };
 
 /*
- * in, out: descriptors of sockets that are hidden already, or -1, which become the mailbox's.
- * peer: whose letters come, -1 if that is not known; what is let go of is on an account
- * of that user.  The client's has a welcome, since results come unasked; the server says for
- * each letter that it wants with mailbox_expect().
+ * in, out: sockets that are hidden already, or -1; the mailbox takes them over.  peer: the
+ * user who sends letters, or -1 if not known; descriptors are closed on an account of that
+ * user.  The client has a welcome function, since results come without a request; the server
+ * calls mailbox_expect() for each letter that it wants.
  */
 void mailbox_init(struct mailbox *m, int in, int out, uid_t peer,
                   void (*abandoned)(struct mailbox *m, unsigned slot, uint32_t call),
                   int (*welcome)(const struct mailbox *m, unsigned slot));
 void mailbox_destroy(struct mailbox *m);
 
-/* Closes the sockets, if the numbers still mean them. */
+/* Closes the sockets, unless their numbers mean other files now. */
 void mailbox_close_sockets(struct mailbox *m);
 
-/* Both ends hear that the channel is done. */
+/* Shuts the control socket down, so that both sides notice the end of the channel. */
 void mailbox_shut(const struct mailbox *m);
 
 /*
  * Sends count descriptors for a call.  Waits while the socket is full, at most
- * until deadline_ns (0: for ever).  0, or -1: EINTR, ETIMEDOUT, EMFILE, EPIPE,
- * EBADF one of them is not open.
+ * until deadline_ns (0: for ever).  Returns 0, or -1 and errno: EINTR, ETIMEDOUT, EMFILE,
+ * EPIPE; EBADF one of the descriptors is not open.
  */
 int mailbox_send(struct mailbox *m, unsigned slot, uint32_t call, const int *fds, unsigned count,
                  int64_t deadline_ns);
 
 /*
- * The client: sends the other end of the socket that it reads, which is made if there is
+ * In the client: sends the other end of the socket that it reads, which is made if there is
  * none.  Errors as mailbox_send().
  */
 int mailbox_offer(struct mailbox *m, unsigned slot, uint32_t call, int64_t deadline_ns);
 
 /*
- * The server: from now on what is sent goes to fd, which came from a client; or there was
- * one already.  Takes fd over.  -1: that is no such socket.
+ * In the server: takes over fd, which a client has sent, and sends to it from now on, unless
+ * there is such a socket already.  Returns 0, or -1 if there is none then.
  */
 int mailbox_accept(struct mailbox *m, int fd);
 
-/* Whether there is anything to send to. */
+/* Whether there is a socket to send to. */
 int mailbox_can_send(struct mailbox *m);
 
-/* Sends the calling process's credentials, likewise. */
+/* Sends the calling process's credentials.  Returns 0, or -1. */
 int mailbox_send_credentials(struct mailbox *m, unsigned slot, uint32_t call);
 
-/* Says that the call was given up; whether it is heard does not matter. */
+/* Tells the server that the call was given up.  It does not matter if this fails. */
 void mailbox_send_abandoned(struct mailbox *m, unsigned slot, uint32_t call);
 
 /*
- * From now on up to count descriptors for this call are kept, and credentials,
- * until they are taken or mailbox_close() says that nobody waits.  0, or -1
- * with ENOMEM.
+ * From now on keeps up to count descriptors for this call, and credentials, until they are
+ * taken, or until mailbox_close().  Returns 0, or -1 with ENOMEM.
  */
 int mailbox_expect(struct mailbox *m, unsigned slot, uint32_t call, unsigned count);
 
@@ -120,19 +120,19 @@ int mailbox_expect(struct mailbox *m, unsigned slot, uint32_t call, unsigned cou
 void mailbox_close(struct mailbox *m, unsigned slot);
 
 /*
- * The count descriptors (close-on-exec, the caller's) that were sent for a call.
- * -1 with EMFILE if this process could not take them all, EPROTO if they never
- * came; then none is left behind.
+ * Takes the count descriptors that were sent for a call; they are close-on-exec, and the
+ * caller's.  Returns -1 with EMFILE if this process could not receive them all, EPROTO if
+ * they have not come; then none is kept.
  */
 int mailbox_take(struct mailbox *m, unsigned slot, uint32_t call, int *fds, unsigned count);
 
-/* The credentials that were sent for a call; the caller closes ->socket. */
+/* Takes the credentials that were sent for a call.  The caller closes credentials->socket. */
 int mailbox_take_credentials(struct mailbox *m, unsigned slot, uint32_t call,
                              struct credentials *credentials);
 
 /*
- * Empties the socket.  0; 1 if nothing is to be read for a moment, since so much waits to
- * be let go of; or -1 if the channel is done.
+ * Empties the socket.  Returns 0; 1 if too many descriptors wait to be closed, so that nothing
+ * may be read for now; or -1 if the channel has ended.
  */
 int mailbox_read(struct mailbox *m);
 

@@ -25,8 +25,8 @@
 #include "fd.h"
 #include "thread.h"
 
-#define ENDING_MS 100 /* how long after its door a process may end */
-#define CONNECT_MAX_S 5 /* a stopped server's queue may be full */
+#define ENDING_MS 100 /* how long a process may still exist after its door has ended */
+#define CONNECT_MAX_S 5 /* longest wait if the queue of a stopped server is full */
 
 const char *name_in_proc(char path[NAME_PROC_SIZE], int fd)
 {
@@ -51,7 +51,7 @@ int name_is_socket(int fd)
     return (fcntl(fd, F_GETFL) & O_PATH) && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* A descriptor that is a door's, with nobody at the other end. */
+/* A descriptor of a door whose server is gone: a socket whose other end is closed. */
 static int dead_door(void)
 {
     int pair[2];
@@ -69,7 +69,7 @@ static int is_dead(int fd)
     return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
 }
 
-/* A connected socket.  Through /proc, since sun_path holds 108 bytes only. */
+/* A socket that is connected to the name.  Uses a path in /proc, as sun_path has only 108 bytes. */
 static int connect_to(int path_fd)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -117,7 +117,7 @@ static int open_socket(int path_fd)
     return -1;
 }
 
-/* In the list of descriptors that was read: a door that is the socket st. */
+/* Finds a door in the directory entries of /proc/self/fd that is the socket st; or -1. */
 static int pick_door(const char *list, ssize_t len, const struct stat *st)
 {
     for (ssize_t at = 0; at < len;) {
@@ -134,8 +134,8 @@ static int pick_door(const char *list, ssize_t len, const struct stat *st)
 }
 
 /*
- * Another descriptor of a door that this process has open.  With system calls only:
- * open(2) may be called in a signal handler.
+ * Duplicates a door descriptor of this process.  Uses system calls only, because open(2) may be
+ * called in a signal handler.
  */
 static int open_again(const struct stat *st)
 {
@@ -152,7 +152,7 @@ static int open_again(const struct stat *st)
     return -1;
 }
 
-/* A socket that has no name in a file system: the path was in /proc/PID/fd. */
+/* Whether a socket has no name in a file system, so that the path was one in /proc/PID/fd. */
 static int is_nameless(int path_fd)
 {
     struct statfs fs;
@@ -165,7 +165,7 @@ int name_open(int dirfd, const char *path, int oflag)
     THREAD_UNCANCELLED;
     struct stat st;
     int fd = -1;
-    /* Out of the way: open(2) returns the lowest number that is free. */
+    /* Hidden, because open(2) must return the lowest number that is free. */
     int path_fd = fd_hide(fd_open(dirfd, path, O_PATH | O_CLOEXEC | (oflag & O_NOFOLLOW)));
 
     if (path_fd < 0)
@@ -193,7 +193,7 @@ int door_openat(int dirfd, const char *path, int oflag)
         int lives = fd_peer_lives(fd, ENDING_MS);
 
         close(fd);
-        errno = lives ? EMFILE : EBADF; /* it has turned us away */
+        errno = lives ? EMFILE : EBADF; /* EMFILE: the server has turned this client away */
         fd = -1;
     }
     return fd;

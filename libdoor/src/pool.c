@@ -21,16 +21,16 @@
 #define STREAK_MAX 16 /* calls from one client while others may wait */
 
 /*
- * A thread whose last procedures were as quick as that looks out while the next
- * one runs, too: waking another thread takes longer.  If it is not, callers
- * ring when they have waited for RING_AGAIN_NS.
+ * A thread whose last QUICK_MIN procedures were this quick also looks out while it runs the
+ * next one, because waking another thread takes longer.  If that procedure is not quick, its
+ * channel's callers ring after RING_AGAIN_NS.
  */
 #define QUICK_NS 5000
 #define QUICK_MIN 16
 #define PLACES_MIN 16
-#define LOOK_NS 1000000ll /* for so long what was there is taken for there */
+#define LOOK_NS 1000000ll /* for so long after a check, the wait set is assumed to be there */
 #define REPAIR_MS 10
-#define IDLE_MS 10000 /* a thread that had nothing to do for so long ends, at first */
+#define IDLE_MS 10000 /* the default of idle_ms */
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *shared;
@@ -42,8 +42,8 @@ static void forked(void)
 }
 
 /*
- * Wakes one idle thread.  Two kicks before the first is heard are one: who is woken
- * passes it on while there is more to do.
+ * Wakes one idle thread.  Two kicks may wake only one thread; that thread kicks again while
+ * there is more to do.
  */
 static void kick(struct pool *pool)
 {
@@ -65,9 +65,9 @@ static int watch_bell(struct pool *pool, struct server_channel *ch)
 }
 
 /*
- * With the lock held: after the program has closed its descriptors the pool gets others.
- * Threads that sleep in the old set come back by themselves; until then they are not
- * counted as idle, and others may have to take their place.
+ * With the lock held: makes a new wait set if the program has closed the old one's descriptors.
+ * Threads that sleep in the old set wake up by themselves later; until then they do not count
+ * as idle, and others may have to be started.
  */
 static int repair(struct pool *pool)
 {
@@ -80,7 +80,7 @@ static int repair(struct pool *pool)
         if (pool->channels[i] != NULL && own_fd_check(&pool->channels[i]->bell))
             watch_bell(pool, pool->channels[i]);
     }
-    kick(pool); /* what was queued has its turn in the new set */
+    kick(pool); /* for what is queued already */
     pool_check(pool);
     return 0;
 }
@@ -193,7 +193,7 @@ void pool_check(struct pool *pool)
         pool->check(pool);
 }
 
-/* The ids of the channels that are there must not share a place. */
+/* Doubles the places.  Channels never share a place afterwards, as they did not before. */
 static int grow_places(struct pool *pool)
 {
     unsigned places = pool->channel_places == 0 ? PLACES_MIN : pool->channel_places * 2;
@@ -211,7 +211,7 @@ static int grow_places(struct pool *pool)
     return 0;
 }
 
-/* A new id whose place is free; half the places at least stay free. */
+/* Gives the channel a new id whose place is free.  At least half of the places stay free. */
 static int give_id(struct pool *pool, struct server_channel *ch)
 {
     unsigned used = 0;
@@ -260,7 +260,7 @@ static void remove_channel(struct pool *pool, struct server_channel *ch)
         server_channel_release(ch);
 }
 
-/* With the lock held: cancels the thread, where it and its door allow it. */
+/* With the lock held: cancels a thread whose call may be cancelled, once. */
 static void cancel(struct server_thread *t)
 {
     if (t->cancelled)
@@ -283,7 +283,7 @@ static void channel_ended(struct server_channel *ch)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* That call, and not the next one in the same slot, which runs by now maybe. */
+/* Cancels only that call, and not the slot's next one, which may run by now. */
 static void call_abandoned(struct server_channel *ch, unsigned slot, uint32_t call)
 {
     struct pool *pool = ch->door->pool;
@@ -323,7 +323,7 @@ struct server_channel *pool_open_channel(struct door_reference *reference,
     return NULL;
 }
 
-/* The channel that rang, with a reference, unless it has gone since. */
+/* The channel with that id, with a reference; NULL if it is gone. */
 static struct server_channel *find_channel(struct pool *pool, uint64_t id)
 {
     struct server_channel *ch;
@@ -388,7 +388,7 @@ static struct door *pop_unreferenced(struct pool *pool)
     return door;
 }
 
-/* Somebody else is to look at ch: its calls are more than this thread's one. */
+/* Queues ch for other threads, since it has more calls than this thread takes. */
 static void push_ready(struct pool *pool, struct server_channel *ch)
 {
     pthread_mutex_lock(&pool->lock);
@@ -403,7 +403,7 @@ static void push_ready(struct pool *pool, struct server_channel *ch)
         kick(pool);
 }
 
-/* The program has closed our descriptors: others take their place, or a pause. */
+/* The program has closed the pool's descriptors: makes new ones, or pauses if that fails. */
 static void repair_or_wait(struct pool *pool)
 {
     int result;
@@ -415,7 +415,7 @@ static void repair_or_wait(struct pool *pool)
         poll(NULL, 0, REPAIR_MS);
 }
 
-/* Often: not at each wait, but before time enough has passed to open other files. */
+/* Whether the wait set is still there.  To save time, this is checked at most every LOOK_NS. */
 static int is_set_there(struct pool *pool)
 {
     int64_t now_ns = thread_now_ns();
@@ -426,7 +426,7 @@ static int is_set_there(struct pool *pool)
     return wait_set_is_there(&pool->set);
 }
 
-/* The channel that rings, with a reference, or NULL. */
+/* Waits for a bell.  Returns the channel that rings, with a reference, or NULL. */
 static struct server_channel *listen_for_bell(struct pool *pool, int timeout_ms)
 {
     struct epoll_event event;
@@ -446,19 +446,19 @@ void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms)
 {
     atomic_store(&pool->thread_max, max);
     atomic_store(&pool->idle_ms, idle_ms);
-    kick(pool); /* who sleeps looks at both again; and passes it on */
+    kick(pool); /* a sleeping thread checks both again, and kicks the next one */
     pool_check(pool);
 }
 
 void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data)
 {
     prepare_set(pool, prepare, data);
-    kick(pool); /* who sleeps begins with it at once, others before their next call */
+    kick(pool); /* sleeping threads begin at once, others before their next call */
 }
 
 /*
- * Waits for a channel that has calls, with a reference; or NULL, and maybe *is_over: the
- * thread has waited for so long that it is to end.  *has_slept: time may have passed.
+ * Waits for a channel with calls, and returns it with a reference; or NULL.  *is_over: the
+ * thread has been idle so long that it is to end.  *has_slept: time may have passed.
  */
 static struct server_channel *next_channel(struct server_thread *t, int *is_over, int *has_slept)
 {
@@ -474,10 +474,10 @@ static struct server_channel *next_channel(struct server_thread *t, int *is_over
         *has_slept = 1;
         t->idle_since_ns = 0;
         if (!*is_over)
-            pool_trim(pool); /* one of the last few, which begins to wait anew */
+            pool_trim(pool); /* this thread stays, as one of the last few, and has time */
         return NULL;
     }
-    /* Idle first, then the queues: who fills them looks the other way round. */
+    /* Counted as idle before the queues are checked; a thread that fills them does the reverse. */
     *has_slept = atomic_load(&pool->ready_count) == 0 && !atomic_load(&pool->closed);
     if (*has_slept)
         ch = listen_for_bell(pool, wait_ms);
@@ -499,7 +499,7 @@ void pool_look_out(struct server_thread *t)
         t->looks_out = server_channel_look_out(t->hot);
 }
 
-/* From now on callers ring again; who calls before is seen by who looks after. */
+/* Callers must ring again from now on.  The caller of this looks for earlier calls afterwards. */
 static void look(struct server_thread *t)
 {
     if (t->looks_out)
@@ -519,9 +519,9 @@ void pool_leave_channel(struct server_thread *t)
 }
 
 /*
- * After a streak, others come first: what is left of this channel queues up behind
- * them.  The bell is asked whatever stands in the queue: channels that have many
- * calls always do, and who rings would never get there.
+ * After a streak of calls from one channel, others come first, and this channel goes to the end
+ * of the queue.  Bells are checked even if channels are queued: channels with many calls are
+ * always queued, and one that rings would never be served.
  */
 static void change_channel(struct server_thread *t)
 {
@@ -542,13 +542,13 @@ static void change_channel(struct server_thread *t)
     t->hot = pop_ready(t->pool);
 }
 
-/* One call from the thread's channel, if there is any. */
+/* Takes one call from the thread's hot channel, if there is one. */
 static int take_from_hot(struct server_thread *t, int was_woken)
 {
     int slot = -1, looked_out = t->looks_out;
 
     if (looked_out && is_quick(t))
-        slot = server_channel_take(t->hot); /* and goes on looking out */
+        slot = server_channel_take(t->hot); /* goes on looking out */
     if (slot < 0) {
         look(t);
         slot = server_channel_take(t->hot);
@@ -558,7 +558,7 @@ static int take_from_hot(struct server_thread *t, int was_woken)
         t->hot = NULL;
         return 0;
     }
-    /* Who was woken, or kept others from it, wakes the next one, unless it is back at once. */
+    /* If the wake-up, or looking out, has kept other threads asleep, wakes one for more calls. */
     if (!t->looks_out && (was_woken || looked_out) && server_channel_pending(t->hot) > 0)
         push_ready(t->pool, t->hot);
     t->streak++;
@@ -576,7 +576,7 @@ static void mark_depleted(struct server_thread *t)
         pool_check(t->pool);
 }
 
-/* Others take what the thread's channel has: it comes back late, or not at all. */
+/* Prepares the thread.  Leaves its channel first, since this may take long, or end the thread. */
 static void prepare(struct server_thread *t)
 {
     if (prepare_still(t))
@@ -597,7 +597,7 @@ int pool_take_call(struct server_thread *t)
         if (is_over || pool_is_surplus(t))
             return -1;
         if (atomic_load(&t->pool->closed)) {
-            kick(t->pool); /* and so on, until nobody sleeps there any more */
+            kick(t->pool); /* each thread wakes the next one, until none sleeps there */
             return -1;
         }
         if (must_ask && !prepare_is_done(t)) {
@@ -608,7 +608,7 @@ int pool_take_call(struct server_thread *t)
             t->hot = next_channel(t, &is_over, &must_ask);
             t->streak = 0;
             if (must_ask && !prepare_is_done(t) && !prepare_still(t))
-                continue; /* that it was may be long ago */
+                continue; /* it has slept, so its preparation may be out of date */
         } else if (t->streak >= STREAK_MAX) {
             change_channel(t);
         }
@@ -618,7 +618,7 @@ int pool_take_call(struct server_thread *t)
         if (t->unreferenced == NULL && (t->hot == NULL || !take_from_hot(t, was_woken)))
             continue;
         if (was_woken && atomic_load(&t->pool->ready_count) > 0 && pool_idle_count(t->pool) > 0)
-            kick(t->pool); /* the kick that woke this thread may have been for more */
+            kick(t->pool); /* the kick that woke this thread may have been one of several */
         mark_depleted(t);
         return 0;
     }
@@ -637,7 +637,7 @@ void pool_add_thread(struct pool *pool, struct server_thread *thread)
 void pool_remove_thread(struct server_thread *thread)
 {
     prepare_leave(thread);
-    thread->preparation = 0; /* the next pool's is another one */
+    thread->preparation = 0; /* its next pool has other numbers */
     pthread_mutex_lock(&thread->pool->lock);
     LIST_REMOVE(thread, link);
     pthread_mutex_unlock(&thread->pool->lock);

@@ -27,43 +27,44 @@ struct server_thread;
 
 struct pool {
     pthread_mutex_t lock;
-    _Atomic unsigned refs;            /* the shared pool's own, its door's, bound threads' */
-    struct door *door;                /* whose calls keep it; NULL in the shared pool */
-    void (*check)(struct pool *pool); /* it may have too few threads; or NULL */
+    _Atomic unsigned refs;            /* of the library (shared pool), its door, its threads */
+    struct door *door;                /* the private door; NULL in the shared pool */
+    void (*check)(struct pool *pool); /* called if it may have too few threads; or NULL */
     _Atomic int closed;               /* its private door is revoked, or gone */
-    struct wait_set set;              /* of idle threads; made anew under lock, when lost */
-    _Atomic int64_t looked_ns;        /* when it was there */
+    struct wait_set set;              /* where idle threads wait; remade under lock if lost */
+    _Atomic int64_t looked_ns;        /* when set was last checked */
     sigset_t signal_mask;             /* of the threads that the library starts */
     struct server_channel **channels; /* by id, modulo the number of places */
     unsigned channel_places;
     uint64_t next_id;
-    STAILQ_HEAD(, server_channel) ready; /* have calls that nobody was woken for */
-    STAILQ_HEAD(, door) unreferenced;    /* doors to be told so, with a reference each */
+    STAILQ_HEAD(, server_channel) ready; /* have calls for which no thread was woken */
+    STAILQ_HEAD(, door) unreferenced;    /* doors for DOOR_UNREF, with a reference each */
     LIST_HEAD(, server_thread) threads;
-    _Atomic unsigned ready_count; /* in both queues */
+    _Atomic unsigned ready_count; /* elements of both queues */
     /* Threads that sleep, or are about to; from bit 32 on: how often set was made. */
     _Atomic uint64_t idle;
-    _Atomic unsigned starting_count; /* threads of the library's that have not run yet */
-    _Atomic unsigned thread_count;   /* in threads, and those that are to come there */
-    _Atomic unsigned thread_max;     /* the library starts none beyond it; 0: no such */
-    _Atomic unsigned idle_ms;        /* after which the library's own end; 0: never */
+    _Atomic unsigned starting_count; /* threads of the library that have not run yet */
+    _Atomic unsigned thread_count;   /* of threads, with those that are being started */
+    _Atomic unsigned thread_max;     /* the library starts no more than these; 0: no maximum */
+    _Atomic unsigned idle_ms;        /* the library's own threads end after so long; 0: never */
     _Atomic unsigned ended_count;    /* threads that have left since the heap was trimmed */
     _Atomic unsigned thread_most;    /* the highest thread_count so far */
-    int (*prepare)(void *data);      /* prepare.c's, under lock, with its data */
+    int (*prepare)(void *data);      /* of prepare.c, under lock, as its data */
     void *prepare_data;
-    _Atomic unsigned preparation;      /* counts the times that it was set */
-    _Atomic unsigned unprepared_count; /* threads that have asked and are not prepared */
+    _Atomic unsigned preparation;      /* counts how often prepare was set */
+    _Atomic unsigned unprepared_count; /* threads that were asked and are not prepared */
     _Atomic uint64_t taken_count; /* calls taken so far */
-    uint64_t taken_last;          /* at the last tick; loop thread only */
-    uint64_t taken_before;        /* some ticks ago; loop thread only */
-    uint64_t taken_earlier;       /* and the time before; loop thread only */
-    unsigned depleted_ticks;      /* in a row; loop thread only */
+    /* The rest but takes_turns is used by the loop thread only. */
+    uint64_t taken_last;          /* taken_count at the last tick */
+    uint64_t taken_before;        /* taken_count at the last check of is_held_back() */
+    uint64_t taken_earlier;       /* taken_count at the check before that */
+    unsigned depleted_ticks;      /* ticks in a row without an idle thread */
     _Atomic int takes_turns;      /* its procedures compute one at a time */
-    uint64_t turns[TURNS_MAX];    /* the futexes that they waited for then; loop thread only */
-    unsigned turn_next;           /* whose place the next one takes; loop thread only */
-    unsigned still_ticks;         /* in a row without a call taken; loop thread only */
-    int is_fruitless;             /* no thread more was of use; loop thread only */
-    unsigned useful_looks;        /* in a row in which one would have been; loop thread only */
+    uint64_t turns[TURNS_MAX];    /* futexes at which they wait for their turn */
+    unsigned turn_next;           /* where the next one is stored */
+    unsigned still_ticks;         /* ticks in a row without a call taken */
+    int is_fruitless;             /* the last look found no use for another thread */
+    unsigned useful_looks;        /* looks in a row that found a use for one */
 };
 
 /* A server thread between two calls, and the call it runs. */
@@ -74,80 +75,80 @@ struct server_thread {
     struct door *bound;     /* by door_bind(), with a reference, or NULL */
     int is_ours;            /* the library has started it, and may end it */
     int is_counted;         /* in a pool's thread_count */
-    int64_t idle_since_ns;  /* it has had nothing to do since then; 0: it has, or had just now */
-    pid_t tid;                  /* the kernel's number of it */
+    int64_t idle_since_ns;  /* since when it has had nothing to do; 0: not idle until now */
+    pid_t tid;                  /* the kernel's number of the thread */
     unsigned generation;        /* fork_generation() */
-    unsigned preparation;       /* it is prepared as of pool->preparation */
+    unsigned preparation;       /* the pool->preparation for which it is prepared */
     int is_unprepared;          /* in pool->unprepared_count */
-    int is_checked;             /* it is prepared, and asks again before each call */
-    int ask_ms;                 /* it asks again after so long */
-    struct server_channel *hot; /* where the next call is looked for first */
-    unsigned streak;            /* calls in a row from there */
-    int looks_out;              /* its callers do not ring: this thread will look */
-    int64_t began_ns;           /* the procedure */
-    unsigned quick_count;       /* calls in a row whose procedure took next to no time */
-    struct server_channel *channel; /* of the call that runs, or NULL */
+    int is_checked;             /* it is prepared, but must ask again before each call */
+    int ask_ms;                 /* after so long it must ask again */
+    struct server_channel *hot; /* the channel where it first looks for the next call */
+    unsigned streak;            /* calls in a row from hot */
+    int looks_out;              /* callers of hot need not ring: this thread will look */
+    int64_t began_ns;           /* when the procedure began */
+    unsigned quick_count;       /* calls in a row with a very quick procedure */
+    struct server_channel *channel; /* of the running call, or NULL */
     unsigned slot;                  /* of that call */
-    struct door *unreferenced;      /* to be told so, instead of a call */
-    int depleted;                   /* it took the pool's last idle thread */
-    struct door *_Atomic in_call;   /* whose procedure runs, or NULL; for others to see */
-    _Atomic int waits_turn;         /* to compute, as the procedure has said */
-    int cancel_enabled;             /* in the procedure, to begin with */
+    struct door *unreferenced;      /* a door to call for DOOR_UNREF, instead of a client's call */
+    int depleted;                   /* the call has taken the pool's last idle thread */
+    struct door *_Atomic in_call;   /* whose procedure runs, or NULL; other threads read this */
+    _Atomic int waits_turn;         /* the procedure waits for its turn to compute, as it says */
+    int cancel_enabled;             /* whether the procedure begins with cancellation enabled */
     struct server_channel *cancellable; /* whose call may be cancelled; under pool->lock */
-    int cancelled;                      /* it was; under pool->lock */
-    uint32_t call_number;           /* of it, as its client counts */
-    door_desc_t *descs;             /* its argument descriptors, malloc'ed, or NULL */
-    char *arguments;                /* buffer for its arguments, mmap'ed */
+    int cancelled;                      /* the call was cancelled; under pool->lock */
+    uint32_t call_number;           /* the client's number of the call */
+    door_desc_t *descs;             /* argument descriptors, malloc()ed, or NULL */
+    char *arguments;                /* buffer for arguments, mmap()ed */
     size_t arguments_cap;
-    int shares_window;              /* its arguments lie in the slot's window */
-    jmp_buf base;                   /* where door_return() goes back to */
+    int shares_window;              /* the arguments are in the slot's window */
+    jmp_buf base;                   /* where door_return() jumps to */
 };
 
 /*
- * The pool of all doors that are not private, made at the first call.  check: called
- * whenever it may have too few threads, in any thread.  NULL: errno.
+ * The pool of all doors that are not private.  The first call makes it.  check is called, in
+ * any thread, whenever the pool may have too few threads.  Returns NULL and errno if it fails.
  */
 struct pool *pool_shared(void (*check)(struct pool *pool));
 
-/* A private door's pool, with a reference.  NULL and errno. */
+/* Makes a private door's pool, with a reference.  Returns NULL and errno if it fails. */
 struct pool *pool_create(struct door *door);
 void pool_hold(struct pool *pool);
 void pool_drop(struct pool *pool);
 
-/* Its door takes no more calls: who is idle there wakes up and leaves. */
+/* The pool's door takes no more calls: wakes idle threads, which leave the pool. */
 void pool_close(struct pool *pool);
 
-/* door is revoked: so are its channels. */
+/* Revokes the channels of door, which is revoked. */
 void pool_revoke(struct pool *pool, const struct door *door);
 
-/* Has one of the pool's threads tell door that nobody refers to it any more. */
+/* Has a thread of the pool call the door's procedure for DOOR_UNREF. */
 void pool_tell_unreferenced(struct pool *pool, struct door *door);
 
-/* A server thread has come or gone: look whether the pool needs more. */
+/* Calls pool->check unless the pool is full; for when it may need more threads. */
 void pool_check(struct pool *pool);
 
-/* How many of its threads wait for a call. */
+/* How many of the pool's threads wait for a call. */
 unsigned pool_idle_count(struct pool *pool);
 
 /*
- * A new channel to the door of that reference, whose calls the pool's threads take, at the expense of who
- * asked for it; the loop's from here on.  Takes bell_fd over.  *client_control: the
- * client's end, for the caller to send and close.  NULL and errno: EMFILE over quota,
- * EPROTO that is no bell.
+ * Makes a channel to the reference's door, for whose calls the pool's threads look.  Its
+ * descriptors are charged to who.  Takes bell_fd over.  The loop owns the channel.
+ * *client_control becomes the client's end, which the caller sends and closes.  Returns NULL
+ * and errno if it fails: EMFILE over quota, EPROTO bell_fd is no bell.
  */
 struct server_channel *pool_open_channel(struct door_reference *reference,
                                          const struct ucred *who, int bell_fd,
                                          int *client_control);
 
-/* How many threads run its procedure, whatever has become of their callers. */
+/* How many threads run the door's procedure, even if their callers are gone. */
 unsigned pool_busy_count(struct pool *pool, const struct door *door);
 
-/* How many calls of door have been taken, and have not been replied to. */
+/* How many calls of door were taken and have no reply yet. */
 unsigned pool_running(struct pool *pool, const struct door *door);
 
 /*
- * Waits for something to do: sets thread->channel (a reference) and ->slot for
- * a call, or thread->unreferenced.  -1 if the pool is closed, or the thread is to end.
+ * Waits for something to do.  Sets thread->channel (with a reference) and thread->slot for a
+ * call, or thread->unreferenced.  Returns -1 if the pool is closed, or the thread is to end.
  */
 int pool_take_call(struct server_thread *thread);
 
@@ -158,10 +159,10 @@ int pool_take_call(struct server_thread *thread);
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
 
-/* Each thread prepares itself before it takes its next call. */
+/* Each thread calls prepare before it takes its next call. */
 void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data);
 
-/* From now on; its idle threads that are more than that end. */
+/* Sets the maximum of threads and the idle time.  Idle threads beyond the maximum end. */
 void pool_set_threads(struct pool *pool, unsigned max, unsigned idle_ms);
 
 void pool_add_thread(struct pool *pool, struct server_thread *thread);

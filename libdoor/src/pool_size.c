@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * pool_size.c: see pool_size.h.  Knows nothing of calls.
+ * pool_size.c: see pool_size.h.  This file knows nothing of calls.
  */
 #include "pool_size.h"
 
@@ -11,9 +11,9 @@
 #include "prepare.h"
 #include "thread.h"
 
-#define LOOK_MS 10000 /* an idle thread sees then that the program has closed the set */
-#define IDLE_KEPT 2   /* a thread that has nothing to do stays if so many or fewer are idle */
-#define TRIM_MIN 16   /* threads whose end is worth a look at the heap */
+#define LOOK_MS 10000 /* by then an idle thread notices that the program has closed the set */
+#define IDLE_KEPT 2   /* an idle thread stays if no more than so many are idle */
+#define TRIM_MIN 16   /* after so many ended threads the heap is trimmed */
 
 void pool_note_most(struct pool *pool, unsigned count)
 {
@@ -56,13 +56,12 @@ int pool_is_full(struct pool *pool)
     return max != 0 && atomic_load(&pool->thread_count) >= max;
 }
 
-/* The program's own threads stay, and those that are bound to a private door. */
+/* Whether the library may end the thread: not the program's own, nor one of a private door. */
 static int may_end(const struct server_thread *t)
 {
     return t->is_ours && t->pool->door == NULL;
 }
 
-/* The thread is one more than there may be, and is counted no more. */
 int pool_is_surplus(struct server_thread *t)
 {
     unsigned count = atomic_load(&t->pool->thread_count), max = atomic_load(&t->pool->thread_max);
@@ -79,7 +78,7 @@ int pool_is_surplus(struct server_thread *t)
     return 1;
 }
 
-/* How long the thread may sleep, in milliseconds; 0: it has slept for long enough. */
+/* How long the thread may sleep by its idle time, in milliseconds; 0: it has for long enough. */
 static int idle_left_ms(struct server_thread *t)
 {
     unsigned idle_ms = atomic_load(&t->pool->idle_ms);
@@ -95,7 +94,7 @@ static int idle_left_ms(struct server_thread *t)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
-/* The same of one that is to ask before whether it is prepared. */
+/* A thread that is not prepared wakes earlier, to ask again. */
 int pool_wait_left_ms(struct server_thread *t)
 {
     int left_ms = idle_left_ms(t);
@@ -103,7 +102,6 @@ int pool_wait_left_ms(struct server_thread *t)
     return prepare_is_done(t) || left_ms < t->ask_ms ? left_ms : t->ask_ms;
 }
 
-/* Counts the thread as idle: what pool_end_idle() gets. */
 uint64_t pool_begin_idle(struct pool *pool)
 {
     return atomic_fetch_add(&pool->idle, 1);
@@ -118,8 +116,8 @@ void pool_end_idle(struct pool *pool, uint64_t began)
 }
 
 /*
- * Stops counting the thread as idle if enough others are, of which the last to be taken
- * has more started.  So what comes from now on is theirs.
+ * The count is changed only if enough other threads are idle.  So calls that come from now on
+ * are theirs, and the last of them that is taken has more threads started.
  */
 int pool_end_idle_for_good(struct pool *pool, uint64_t began)
 {
@@ -132,10 +130,7 @@ int pool_end_idle_for_good(struct pool *pool, uint64_t began)
     return 1;
 }
 
-/*
- * After many have ended: what they have left in the heap goes back to the system.  That takes
- * milliseconds, for which somebody who has nothing to do is the right one.
- */
+/* Trimming takes milliseconds, so an idle thread does it. */
 void pool_trim(struct pool *pool)
 {
     if (atomic_load(&pool->ended_count) < TRIM_MIN)

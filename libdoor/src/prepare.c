@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * prepare.c: see prepare.h.  A thread that is not prepared is counted, so that the pool
- * starts no more of them, and takes no calls unless the program says so.  Who waits, and
- * for what, is the program's affair: nothing here knows why a preparation fails.
+ * prepare.c: see prepare.h.  A thread that is not prepared takes no calls, unless the
+ * program says so, and is counted, so that the pool starts no further threads.  This file
+ * does not know what the program's function does, or why it fails.
  */
 #include "prepare.h"
 
@@ -35,7 +35,7 @@ void prepare_undo(struct server_thread *t)
     t->is_checked = 0;
 }
 
-/* What the function says, 0 if there is none; *preparation is which one that was. */
+/* Calls the function, and returns its result, or 0 if there is none.  *preparation: its number. */
 static int ask(struct pool *pool, unsigned *preparation)
 {
     int (*function)(void *data);

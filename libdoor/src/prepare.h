@@ -1,30 +1,33 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * prepare.h: what the program does in each thread of the shared pool before that takes
- * calls, door_prepare_threads().
+ * prepare.h: door_prepare_threads(): a function of the program that runs in each thread of
+ * the shared pool before the thread takes calls.
  */
 #ifndef LIBDOOR_PREPARE_H
 #define LIBDOOR_PREPARE_H
 
 #include "pool.h"
 
-/* What threads are prepared with from now on; those that are there, too. */
+/* Sets the function for all threads, also for existing ones. */
 void prepare_set(struct pool *pool, int (*function)(void *data), void *data);
 
-/* Whether the thread may take calls without a word; if not, prepare_still() is to be asked. */
+/* Whether the thread may take calls without asking.  If not, prepare_still() comes next. */
 int prepare_is_done(const struct server_thread *t);
 
-/* Whether it is prepared as it was, which takes no time; if not, it is to prepare itself. */
+/* Asks, quickly, whether the thread is still prepared.  If not, prepare_thread() comes next. */
 int prepare_still(struct server_thread *t);
 
-/* The thread holds nothing that others wait for: this may take long, or end it. */
+/*
+ * Calls the function.  That may take long, or end the thread, so the thread must hold nothing
+ * that others wait for.
+ */
 void prepare_thread(struct server_thread *t);
 
-/* It is to be prepared anew. */
+/* Has the thread prepared again before its next call. */
 void prepare_undo(struct server_thread *t);
 
-/* The thread leaves the pool, prepared or not. */
+/* When the thread leaves the pool, prepared or not. */
 void prepare_leave(struct server_thread *t);
 
 #endif

@@ -17,7 +17,7 @@
 
 #define BUCKET_COUNT 256
 
-/* Lives while it holds something. */
+/* Exists while it holds something. */
 struct quota_account {
     LIST_ENTRY(quota_account) link;
     uint32_t id; /* pid, or uid */
@@ -26,7 +26,7 @@ struct quota_account {
 
 LIST_HEAD(bucket, quota_account);
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken last */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below; no lock after it */
 static struct bucket users[BUCKET_COUNT], processes[BUCKET_COUNT];
 static unsigned long long all_held;
 

@@ -20,21 +20,21 @@
 static pthread_mutex_t instance_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t instance_id; /* 0: not drawn yet */
 
-/* Another instance. */
+/* A forked child is another instance. */
 static void forked(void)
 {
     pthread_mutex_init(&instance_lock, NULL);
     instance_id = 0;
 }
 
-/* Drawn at random: no two doors of a system have the same, nor two processes. */
+/* A random number, so that no two doors of a system have the same one, and no two processes. */
 static uint64_t random_id(void)
 {
     static _Atomic uint64_t count;
     uint64_t id = 0;
 
     while (id == 0) {
-        if (getrandom(&id, sizeof(id), 0) < 0 && errno != EINTR) /* forbidden, say */
+        if (getrandom(&id, sizeof(id), 0) < 0 && errno != EINTR) /* such as in a sandbox */
             id = ((uint64_t)thread_now_ns() << 24) ^ ((uint64_t)getpid() << 8) ^ ++count;
     }
     return id;
@@ -149,7 +149,7 @@ void door_describe(const struct door *door, struct msg_answer *answer)
         answer->info.di_attributes |= DOOR_IS_UNREF;
 }
 
-/* The parameter of door that param names, or NULL and EINVAL. */
+/* The parameter with that number, or NULL and EINVAL. */
 static _Atomic uint64_t *parameter(struct door *door, int param)
 {
     switch (param) {
@@ -165,7 +165,7 @@ static _Atomic uint64_t *parameter(struct door *door, int param)
     }
 }
 
-/* The limits must leave room for a call; descriptors are off with the attribute. */
+/* Some call must fit between the limits; DOOR_REFUSE_DESC allows no descriptors. */
 int door_set_limit(struct door *door, int param, size_t val)
 {
     _Atomic uint64_t *p = parameter(door, param);

@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * record.h: what a process keeps of each of its doors: what the door is, who refers
- * to it, and its limits.  Knows nothing of descriptors, channels and threads; who
- * serves the door hands down what is to happen at the ends.
+ * record.h: what a process keeps of each of its doors: what the door is, its counts
+ * of references, and its limits.  This file knows nothing of descriptors, channels and
+ * threads: functions that are passed down say what happens when the counts run out.
  *
- * Two counts: refs keeps the memory; references counts what could still call: each
- * name, and each open descriptor for as long as it or a call that came by it lasts.
- * The creator's is one like any other: DOOR_UNREF is when two become one.  Any thread
- * may take references and give them back.
+ * There are two counts.  refs keeps the memory.  references counts what could still
+ * call: each name, and each open descriptor while it or a call through it exists.  The
+ * creator's descriptor counts like any other, so DOOR_UNREF is when two become one.  Any
+ * thread may take and drop references.
  */
 #ifndef LIBDOOR_RECORD_H
 #define LIBDOOR_RECORD_H
@@ -25,11 +25,11 @@
 struct door;
 struct pool;
 
-/* What follows from the ends of its counts. */
+/* Called when the counts run out. */
 struct door_server {
-    void (*unreferenced)(struct door *door); /* one reference is left */
-    void (*unreachable)(struct door *door);  /* nobody can ever call */
-    void (*freed)(struct door *door);
+    void (*unreferenced)(struct door *door); /* one of references is left */
+    void (*unreachable)(struct door *door);  /* references is 0, so no calls can come any more */
+    void (*freed)(struct door *door);        /* refs is 0, before the memory is freed */
 };
 
 struct door {
@@ -48,47 +48,47 @@ struct door {
     struct pool *pool;
     int owns_pool; /* DOOR_PRIVATE */
     struct xcreate *xcreate; /* of door_xcreate(), owned; else NULL */
-    void (*depleted)(struct door *door); /* likewise: a call has its last idle thread */
-    /* What creation functions get, and keep for as long as the door lives: as it was made. */
+    void (*depleted)(struct door *door); /* of door_xcreate(): a call has the last idle thread */
+    /* For creation functions, which may keep the pointers.  Never changed after the creation. */
     door_info_t told, told_depleted;
     STAILQ_ENTRY(door) unref_link; /* pool->unreferenced, under pool->lock */
     int unref_queued;              /* under pool->lock */
-    int unref_done;                /* under pool->lock: DOOR_UNREF tells once */
+    int unref_done;                /* under pool->lock; DOOR_UNREF calls only once */
 };
 
-/* A record with one reference, without a pool.  NULL and errno. */
+/* Makes a record with one of refs, and without a pool.  Returns NULL and errno if it fails. */
 struct door *door_record(door_server_procedure_t *procedure, void *cookie, door_attr_t attributes,
                          const struct door_server *server);
 void door_hold(struct door *door);
-void door_drop(struct door *door); /* the last one frees it */
+void door_drop(struct door *door); /* the last drop frees it */
 
-/* One more that could call, which keeps the memory, too, and one fewer. */
+/* Count one more, or one less, of references; each of them also has one of refs. */
 void door_refer(struct door *door);
 void door_unrefer(struct door *door);
 
-/* One of these for a descriptor and all calls that come by it; the last to go is its end. */
+/* One of references, shared by a descriptor and its channels.  The last release gives it up. */
 struct door_reference {
     struct door *door;
     _Atomic unsigned refs;
 };
 
-struct door_reference *door_reference(struct door *door); /* NULL: ENOMEM */
+struct door_reference *door_reference(struct door *door); /* NULL if there is no memory */
 void door_reference_hold(struct door_reference *reference);
 void door_reference_release(struct door_reference *reference);
 
-/* A number of this process's own, drawn at random; a forked child has another. */
+/* A random number that identifies this process; a forked child has another one. */
 uint64_t door_instance_id(void);
 
-/* Fills in what the door's server tells anybody who asks. */
+/* Fills in what the door's server answers to MSG_INFO. */
 void door_describe(const struct door *door, struct msg_answer *answer);
 
 /*
- * Sets a parameter, door_setparam(3C).  0, or -1 with EINVAL, EBADF it is revoked,
- * ERANGE, ENOTSUP.
+ * Sets a parameter of door_setparam(3C).  Returns 0, or -1 with EINVAL, EBADF (the door is
+ * revoked), ERANGE, ENOTSUP.
  */
 int door_set_limit(struct door *door, int param, size_t val);
 
-/* 0, or the errno for a call that the limits rule out. */
+/* Returns 0, or the errno for a call that the limits do not allow. */
 int door_check_call(const struct door *door, uint64_t arg_size, unsigned desc_count);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * rename.h: renameat2(2), Linux 3.15, also where libc has no function for it, as musl.
+ * rename.h: renameat2(2) (Linux 3.15), also for a libc without this function, such as musl.
  */
 #ifndef LIBDOOR_RENAME_H
 #define LIBDOOR_RENAME_H

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * server_channel.c: see server_channel.h.  Everything in the shared memory may be a
- * lie: it is read once, checked, and indexes nothing that was not masked.
+ * server_channel.c: see server_channel.h.  Everything in the shared memory may be wrong
+ * or change at any time.  So each value is read once, and checked before it is used.
  */
 #include "server_channel.h"
 
@@ -43,7 +43,7 @@ static int is_size_allowed(void)
     return 0;
 }
 
-/* A file that keeps its size, whatever its holders do: touching it is safe. */
+/* Makes a sealed memory file.  Nobody can change its size, so accessing it is safe. */
 static int make_memory(void)
 {
     int fd;
@@ -82,7 +82,7 @@ static void destroy(struct server_channel *ch)
         shm_window_unmap(&ch->window[slot]);
     mailbox_close_sockets(&ch->mailbox);
     if (own_fd_check(&ch->bell))
-        closer_let_go(ch->mailbox.account, ch->bell.fd); /* a client may hold its pipe's lock */
+        closer_let_go(ch->mailbox.account, ch->bell.fd); /* a client may block the pipe's lock */
     own_fd_close(&ch->memory);
     mailbox_destroy(&ch->mailbox);
     quota_give_back(&ch->share);
@@ -126,12 +126,12 @@ static void control_ready(struct watch *w, uint32_t events)
     int is_behind = mailbox_read(&ch->mailbox);
 
     if (is_behind < 0 || (is_behind && is_over))
-        control_end(ch); /* the peer is gone, or no peer of ours */
+        control_end(ch); /* the peer is gone, or does not follow the protocol */
     else if (is_behind)
         loop_pause(w);
 }
 
-/* The caller has given up. */
+/* For the mailbox: a caller has given up its call. */
 static void call_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
 {
     struct server_channel *ch =
@@ -140,7 +140,7 @@ static void call_abandoned(struct mailbox *m, unsigned slot, uint32_t call)
     ch->events->abandoned(ch, slot, call);
 }
 
-/* Both ends are of our making: no client can hand us a socket that never ends. */
+/* The server makes both ends, so that no client can pass in a socket that never ends. */
 static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
 {
     int pair[2], on = 1;
@@ -153,7 +153,7 @@ static int make_control(struct server_channel *ch, uid_t peer, int *client_end)
     if (ch->control.fd >= 0 &&
         setsockopt(ch->control.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
         return 0;
-    return -1; /* who made the channel closes the client's end */
+    return -1; /* server_channel_create() closes the client's end */
 }
 
 /* Takes bell_fd over, also on failure. */
@@ -256,7 +256,7 @@ int server_channel_take(struct server_channel *ch)
 
     if (slot_pending_count(ch->shm) == 0)
         return -1;
-    /* First: a call that is taken is always counted. */
+    /* Counted before it is taken, so that a taken call is always counted. */
     atomic_fetch_add(&ch->running, 1);
     slot = slot_take(ch->shm, atomic_load(&ch->cursor));
     if (slot >= 0 && (atomic_fetch_or(&ch->busy[slot / 64], shm_bit(slot)) & shm_bit(slot))) {
@@ -311,11 +311,11 @@ struct server_call server_channel_call(struct server_channel *ch, unsigned slot)
                                 SHM_READ(s->arg_desc_count), SHM_READ(s->call)};
 }
 
-/* The same for what question asks for. */
+/* Asks the caller for descriptors, by that question.  Returns 0, or -1 and errno. */
 static int collect(struct server_channel *ch, unsigned slot, uint32_t question, uint32_t number,
                    int *fds, unsigned count)
 {
-    int error = EAGAIN; /* it was asked, and does not answer */
+    int error = EAGAIN; /* the caller does not answer */
 
     if (mailbox_expect(&ch->mailbox, slot, number, count) < 0)
         return -1;
@@ -335,7 +335,7 @@ int server_channel_collect(struct server_channel *ch, unsigned slot, uint32_t nu
     return collect(ch, slot, SLOT_SEND, number, fds, count);
 }
 
-/* 0, or -1 with EMFILE: the client has all that it may have here. */
+/* Charges the client for the socket, once.  Returns 0, or -1 with EMFILE: it has its maximum. */
 static int charge_receiver(struct server_channel *ch)
 {
     if (atomic_exchange(&ch->is_delivery_charged, 1) ||
@@ -346,8 +346,8 @@ static int charge_receiver(struct server_channel *ch)
 }
 
 /*
- * Has a socket to send descriptors to: the client's own, so that nobody else can read there.
- * Several threads may ask at a time, and get the same one.
+ * Makes sure that there is a socket to which descriptors can be sent.  The client makes it, so
+ * that no other process can read there.  Several threads may ask at once, and share the socket.
  */
 static int find_receiver(struct server_channel *ch, unsigned slot, uint32_t number)
 {
@@ -442,7 +442,7 @@ char *server_channel_result_buffer(struct server_channel *ch, unsigned slot, siz
     return NULL;
 }
 
-/* How far into the slot's window data is; SHM_IN_SLOT if it is elsewhere. */
+/* The offset of data in the slot's window; SHM_IN_SLOT if it is not in the window. */
 static uint64_t offset_in_window(const struct server_channel *ch, unsigned slot, const char *data,
                                  size_t size)
 {
@@ -465,14 +465,14 @@ int server_channel_result(struct server_channel *ch, unsigned slot, const char *
         memcpy(to, data, size);
         at = 0;
     } else if (at == SHM_IN_SLOT && size > 0) {
-        memmove(to, data, size); /* out of shared arguments, maybe */
+        memmove(to, data, size); /* data may be in the same slot: shared arguments */
     }
     s->result_at = at;
     s->result_size = size;
     return 0;
 }
 
-/* True if another call has its turn now: who replies looks for it, or passes that on. */
+/* Replies.  Returns true if a queued call has its turn now; the thread then looks for calls. */
 static int reply(struct server_channel *ch, unsigned slot, int error)
 {
     int is_followed;
@@ -484,7 +484,7 @@ static int reply(struct server_channel *ch, unsigned slot, int error)
     return is_followed;
 }
 
-/* Of a door that is revoked.  Honest callers make no more calls then. */
+/* Ends waiting calls of a revoked door.  Bounded: only hostile callers make more calls then. */
 static void refuse_pending(struct server_channel *ch)
 {
     int slot = -1;
@@ -498,7 +498,7 @@ static void refuse_pending(struct server_channel *ch)
 void server_channel_reply(struct server_channel *ch, unsigned slot, int error)
 {
     if (reply(ch, slot, error) && atomic_load(&ch->door->revoked))
-        refuse_pending(ch); /* there may be no thread any more that would take it */
+        refuse_pending(ch); /* there may be no thread left that would take the queued call */
 }
 
 void server_channel_revoke(struct server_channel *ch)

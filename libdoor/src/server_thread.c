@@ -22,15 +22,15 @@
 #include "prepare.h"
 #include "thread.h"
 
-/* What this thread is, from its first door_bind() or door_return() on. */
+/* This thread's state, from its first door_bind() or door_return() on. */
 static _Thread_local struct server_thread *self;
 
-static pthread_key_t key; /* its destructor sees the thread end */
+static pthread_key_t key; /* its destructor runs when the thread ends */
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static int key_error;
 
 static door_server_func_t *_Atomic create_function; /* NULL: the library's own */
-static _Atomic int shared_started; /* the first thread of the shared pool was asked for */
+static _Atomic int shared_started; /* the shared pool's first thread was requested */
 
 static void forked(void)
 {
@@ -39,7 +39,7 @@ static void forked(void)
 
 static struct fork_part part = {.child = forked};
 
-/* A procedure may have forked: its child answers nobody. */
+/* In a child that a procedure has forked, the thread is no server thread any more. */
 static struct server_thread *current(void)
 {
     if (self != NULL && self->generation != fork_generation())
@@ -51,7 +51,7 @@ static struct server_thread *current(void)
 
 static void *run(void *pool);
 
-/* A thread of the library's own for the shared pool; 0, or -1 and errno. */
+/* Starts a thread of the library's own for the shared pool.  Returns 0, or -1 and errno. */
 static int start_thread(struct pool *pool)
 {
     int result;
@@ -72,7 +72,7 @@ static int grow_shared(void)
     return pool_grow(server_thread_pool(), start_thread);
 }
 
-/* The library itself decides when the shared pool grows, unless the program does. */
+/* Whether the library decides when the shared pool grows, and not a function of the program. */
 static int is_builtin(void)
 {
     return atomic_load(&create_function) == NULL;
@@ -94,9 +94,9 @@ static void builtin_create(door_info_t *info)
 {
     struct pool *pool = info == NULL ? server_thread_pool() : NULL;
 
-    /* A private pool has only the threads that bind themselves to it. */
+    /* A private pool has only threads that bind themselves to it. */
     if (pool != NULL && start_thread(pool) < 0)
-        pool_check(pool); /* tries again for as long as nobody is idle */
+        pool_check(pool); /* tries again while no thread is idle */
 }
 
 door_server_func_t *door_server_create(door_server_func_t *create_proc)
@@ -125,7 +125,7 @@ void server_thread_created(struct door *door)
         call_create_function(NULL);
 }
 
-/* In the thread that took the last idle one's place, before the procedure. */
+/* Called before the procedure, in the thread whose call has left no idle thread. */
 static void pool_depleted(struct pool *pool)
 {
     struct door *door = pool->door;
@@ -138,7 +138,7 @@ static void pool_depleted(struct pool *pool)
 
 /* ------------------------------------------------ one call */
 
-/* Ends the current call, if there is one: error, or 0 and a result in its place. */
+/* Ends the current call, if there is one, with error, or with 0 and its stored result. */
 static void end_call(struct server_thread *t, int error)
 {
     struct server_channel *ch = t->channel;
@@ -150,7 +150,7 @@ static void end_call(struct server_thread *t, int error)
     if (ch == NULL)
         return;
     atomic_store_explicit(&t->in_call, NULL, memory_order_relaxed);
-    if (t->cancellable != NULL) { /* only this thread makes it anything else */
+    if (t->cancellable != NULL) { /* read without the lock, as only this thread changes it */
         pthread_mutex_lock(&t->pool->lock);
         t->cancellable = NULL;
         pthread_mutex_unlock(&t->pool->lock);
@@ -164,8 +164,9 @@ static void end_call(struct server_thread *t, int error)
 }
 
 /*
- * The descriptors that came with the call; 0, or -1 and the errno for the caller.  A door
- * that shares its arguments does not have this thread wait for the servers of others.
+ * Receives the call's descriptors.  Returns 0, or -1 and the errno for the caller.  For a door
+ * that shares its arguments, received doors are not described, because that would wait for
+ * their servers.
  */
 static int receive_descriptors(struct server_thread *t, const struct door *door,
                                const struct server_call *call)
@@ -185,7 +186,10 @@ static int receive_descriptors(struct server_thread *t, const struct door *door,
     return result;
 }
 
-/* Copied, unless the door says that they need not be; 0, or -1 and the errno for the caller. */
+/*
+ * Finds the arguments, which are copied unless the door shares them.  Returns 0, or -1 and the
+ * errno for the caller.
+ */
 static int find_arguments(struct server_thread *t, const struct door *door,
                           const struct server_call *call, char **argp)
 {
@@ -204,7 +208,7 @@ static int find_arguments(struct server_thread *t, const struct door *door,
     return *argp != NULL ? 0 : -1;
 }
 
-/* From here on a client that gives up cancels this thread, if both sides agree. */
+/* From here on, a client that gives up cancels this thread, if thread and door allow it. */
 static void allow_cancelling(struct server_thread *t, const struct door *door)
 {
     if (!t->cancel_enabled)
@@ -227,7 +231,7 @@ static void run_procedure(struct server_thread *t, struct door *door, char *argp
     t->began_ns = thread_now_ns();
     allow_cancelling(t, door);
     door->procedure(door->cookie, argp, arg_size, t->descs, desc_count);
-    pthread_exit(NULL); /* it should have ended in door_return(): so it is on illumos */
+    pthread_exit(NULL); /* a procedure that returns ends its thread, as on illumos */
 }
 
 static void run_call(struct server_thread *t)
@@ -263,8 +267,8 @@ static void leave_pool(struct server_thread *t)
 }
 
 /*
- * The thread ends, in a call or not: its caller must not wait for ever.  One that has
- * returned from its start function could still be cancelled here, in a close(2).
+ * The key's destructor: the thread ends, maybe in a call, whose caller must not wait for ever.
+ * Without THREAD_UNCANCELLED, the thread could still be cancelled here, in a close(2).
  */
 static void thread_ended(void *arg)
 {
@@ -272,7 +276,7 @@ static void thread_ended(void *arg)
     struct server_thread *t = arg;
 
     if (t->generation != fork_generation())
-        return; /* a child's, where nothing of it is left */
+        return; /* in a forked child, the state is the parent's */
     self = NULL;
     end_call(t, EINTR);
     leave_pool(t);
@@ -309,7 +313,7 @@ static struct server_thread *get_self(void)
     return self = t;
 }
 
-/* Goes where the thread is bound to; -1 with EINVAL if that door is gone. */
+/* Joins the pool of the door that the thread is bound to; -1 with EINVAL if that door is gone. */
 static int join_pool(struct server_thread *t)
 {
     struct pool *pool = t->bound != NULL ? t->bound->pool : server_thread_pool();
@@ -330,9 +334,9 @@ static int join_pool(struct server_thread *t)
 }
 
 /*
- * A cancellation meant for the call that has just ended must not hit the next
- * one; parked threads are not cancelled, since they might lose an event: door_return()
- * has seen to that.
+ * Acts on a cancellation of the call that has just ended, so that it does not hit the next call.
+ * Waiting threads cannot be cancelled, because they might lose an event: door_return() has
+ * disabled cancellation.
  */
 static void park(struct server_thread *t)
 {
@@ -348,9 +352,8 @@ static void nothing(void *unused)
 }
 
 /*
- * Never returns.  Each round registers a cleanup handler: taking it away again
- * also drops what a procedure that left through door_return() had registered
- * on the stack that is gone.
+ * Never returns.  Each round registers a cleanup handler.  Removing it also removes handlers of
+ * a procedure that has left through door_return(), whose stack is gone.
  */
 static void serve(struct server_thread *t)
 {
@@ -359,7 +362,7 @@ static void serve(struct server_thread *t)
         if (_setjmp(t->base) == 0) {
             park(t);
             if (pool_take_call(t) < 0)
-                pthread_exit(NULL); /* the private door that it served is gone, or it is idle */
+                pthread_exit(NULL); /* its private door is gone, or it was idle for too long */
             if (t->unreferenced != NULL)
                 run_procedure(t, t->unreferenced, DOOR_UNREF_DATA, 0, 0);
             else
@@ -378,14 +381,14 @@ static void *run(void *arg)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     if (t != NULL) {
         t->is_ours = t->is_counted = 1;
-        door_return(NULL, 0, NULL, 0); /* comes back if there is no pool to be had */
+        door_return(NULL, 0, NULL, 0); /* comes back only if it fails */
         t->is_counted = 0;
     }
     pool_lose_thread(pool);
     return NULL;
 }
 
-/* Puts data and descriptors where the caller finds them; -1 and errno. */
+/* Stores the result, and delivers its descriptors.  Returns 0, or -1 and errno. */
 static int put_results(struct server_thread *t, const char *data, size_t size,
                        const door_desc_t *descs, unsigned count)
 {
@@ -415,7 +418,7 @@ static int put_results(struct server_thread *t, const char *data, size_t size,
     return result;
 }
 
-/* Ends the call, if there is one, and goes where the next one comes from; -1 and errno. */
+/* Ends the call, if there is one, and joins the pool for the next one.  Returns -1 and errno. */
 static int leave_call(struct server_thread *t, const char *data, size_t size,
                       const door_desc_t *descs, uint_t count)
 {
@@ -429,7 +432,7 @@ static int leave_call(struct server_thread *t, const char *data, size_t size,
     return join_pool(t);
 }
 
-/* Cancellation is off from here to the next procedure, or to an error. */
+/* Cancellation is disabled from here to the next procedure, or until this fails. */
 int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t num_desc)
 {
     int cancel_state = thread_no_cancel();
@@ -442,7 +445,7 @@ int door_return(char *data_ptr, size_t data_size, door_desc_t *desc_ptr, uint_t 
     }
     t->cancel_enabled = cancel_state == PTHREAD_CANCEL_ENABLE;
     if (!is_new)
-        longjmp(t->base, 1); /* leaves the signal mask alone, as _setjmp() has */
+        longjmp(t->base, 1); /* keeps the signal mask, since _setjmp() has not saved it */
     serve(t);
     return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * shm.c: mapping the memory that client and server share; the same on both
- * sides.  Knows nothing of what is in it.
+ * shm.c: maps the memory that client and server share.  The same on both sides.  This
+ * file knows nothing of what is in the memory.
  */
 #include "shm.h"
 
@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 #define WINDOW_MIN_SIZE ((size_t)64 << 10)
-#define WRITTEN_MAX SHM_WINDOW_KEEP /* a peer that lies costs us so much a slot */
-#define PAGE_MIN 4096 /* bytes; some systems have longer ones */
+#define WRITTEN_MAX SHM_WINDOW_KEEP /* a peer that lies can cost so much memory for each slot */
+#define PAGE_MIN 4096 /* bytes; some systems have larger pages */
 
 void *shm_map(int fd, off_t offset, size_t size)
 {
     void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 
     if (base != MAP_FAILED) {
-        /* A forked child must not answer for its parent, nor write into its calls. */
+        /* A forked child must not have this memory, and so cannot change its parent's calls. */
         madvise(base, size, MADV_DONTFORK);
         madvise(base, size, MADV_DONTDUMP);
     }
@@ -72,7 +72,7 @@ int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, uns
         return 1;
     if (!own_fd_check(memory) || lseek(memory->fd, from, SEEK_HOLE) < from + (off_t)size)
         return 0;
-    if (at < PAGE_MIN || at <= w->written) /* no hole before it either */
+    if (at < PAGE_MIN || at <= w->written) /* there is no hole before it, either */
         w->written = (uint32_t)(end < WRITTEN_MAX ? end : WRITTEN_MAX);
     return 1;
 }

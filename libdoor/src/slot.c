@@ -4,12 +4,13 @@
  * slot.c: see slot.h.
  *
  * Memory order.  All operations on the shared words are sequentially consistent;
- * three pairs of them need it.  A caller sets its bit in `pending` and then looks at
- * `waking` (must it ring?) and `revoked`; the server clears `waking`, or sets
- * `revoked`, and then looks at `pending`: at least one of them sees the other.  Who
- * replies makes `next` late before `state` done; who queues behind it tries `next`
- * first: the call behind is seen by exactly one of them.  Arguments and results are
- * plain memory, written before the bit, or the state, that hands them over.
+ * three pairs of them need that.  A caller sets its bit in `pending` and then reads
+ * `waking` (must it ring?) and `revoked`.  The server clears `waking`, or sets
+ * `revoked`, and then reads `pending`.  So at least one of them sees the other.  A
+ * thread that replies sets `next` to late before it sets `state` to done, and a caller
+ * that queues a call behind it first tries to set `next`.  So exactly one of them starts
+ * the queued call.  Arguments and results are plain memory, which is written before the
+ * bit, or the state, that hands them over.
  */
 #include "slot.h"
 
@@ -17,7 +18,7 @@
 
 #include "thread.h"
 
-/* A caller that is asked something answers at once, unless it is stopped or hostile. */
+/* A caller answers questions at once, unless it is stopped or hostile. */
 #define ANSWER_MAX_NS 1000000000ll
 #define ANSWER_POLL_NS 100000000ll
 
@@ -28,13 +29,13 @@ static int is_set(_Atomic uint64_t *map, unsigned slot)
     return (atomic_load(&map[slot / 64]) & shm_bit(slot)) != 0;
 }
 
-/* True if the bit was set: whoever clears it has the call. */
+/* Clears the bit.  Returns whether it was set: whoever clears it owns the call. */
 static int clear(_Atomic uint64_t *map, unsigned slot)
 {
     return (atomic_fetch_and(&map[slot / 64], ~shm_bit(slot)) & shm_bit(slot)) != 0;
 }
 
-/* A server thread that looks out makes a ring needless, if we wait and can ring again. */
+/* No ring is needed if a server thread looks out and the caller waits, as it can ring later. */
 static int post(void *shm, unsigned slot, int waits)
 {
     struct shm_head *head = shm_head(shm);
@@ -123,7 +124,7 @@ int slot_submit_behind(void *shm, unsigned slot, unsigned behind)
     return -1;
 }
 
-/* The server: the call that was to follow is pending now. */
+/* In the server: makes the call that is queued behind this one pending. */
 static int start_next(void *shm, struct shm_slot *s, int follow)
 {
     uint32_t next = atomic_exchange(&s->next, SHM_NEXT_LATE);
@@ -134,7 +135,7 @@ static int start_next(void *shm, struct shm_slot *s, int follow)
     return 1;
 }
 
-/* Takes the call out of the line: the slot that it was queued behind, or SHM_NEXT_NONE. */
+/* Takes a queued call out of its queue.  Returns the slot before it, or SHM_NEXT_NONE. */
 static unsigned leave_line(void *shm, unsigned slot, const _Atomic uint64_t *unused)
 {
     for (unsigned before = 0; before < SHM_SLOT_COUNT; before++) {
@@ -155,8 +156,8 @@ static void end_as_revoked(struct shm_slot *s)
 }
 
 /*
- * What was to follow a call that is never going to be moves up, has its turn, or ends,
- * too.  1 if it must be rung for.
+ * For a withdrawn call: the call behind it is queued behind the slot before it, or has its turn
+ * now, or ends if the door is revoked.  Returns 1 if the client must ring.
  */
 static int move_up(void *shm, unsigned slot, unsigned before)
 {
@@ -186,7 +187,7 @@ int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int 
     if (!is_ours && unused != NULL) {
         before = leave_line(shm, slot, unused);
         is_ours = before != SHM_NEXT_NONE ||
-                  clear(shm_head(shm)->pending, slot); /* its turn may just have come */
+                  clear(shm_head(shm)->pending, slot); /* it may have become pending just now */
     }
     if (is_ours)
         *must_ring = move_up(shm, slot, before);
@@ -208,7 +209,7 @@ int slot_is_awaited(uint32_t state)
            state == SLOT_REFUSED;
 }
 
-/* The server asks. */
+/* In the server. */
 int slot_ask(void *shm, unsigned slot, uint32_t question, const _Atomic int *gone)
 {
     struct shm_slot *s = shm_slot(shm, slot);
@@ -229,7 +230,7 @@ int slot_ask(void *shm, unsigned slot, uint32_t question, const _Atomic int *gon
     return -1;
 }
 
-/* The caller answers. */
+/* In the client. */
 void slot_answer(void *shm, unsigned slot, uint32_t question, uint32_t answer)
 {
     struct shm_slot *s = shm_slot(shm, slot);
@@ -259,7 +260,7 @@ int slot_finish(void *shm, unsigned slot, int error, int follow)
     struct shm_slot *s = shm_slot(shm, slot);
     int is_followed;
 
-    /* A client that calls in a slot which it has not got back yet has two threads here. */
+    /* Two threads may be here if a client reuses a slot before its reply. */
     atomic_store_explicit(&s->error, (uint32_t)error, memory_order_relaxed);
     thread_publish();
     is_followed = start_next(shm, s, follow);
@@ -268,7 +269,7 @@ int slot_finish(void *shm, unsigned slot, int error, int follow)
     return is_followed;
 }
 
-/* The client's helper thread, when the server is gone. */
+/* In the client's loop thread, when the server is gone. */
 void slot_kill(void *shm, unsigned slot)
 {
     struct shm_slot *s = shm_slot(shm, slot);

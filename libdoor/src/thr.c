@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * thr.c: the functions of <thread.h> as symbols, for those that bind to names
- * and not to a header, and the two that need more than POSIX.
+ * thr.c: the functions of <thread.h> as symbols, for programs that look up names and
+ * have no header, and the two functions that are not inline.
  */
 #define LIBDOOR_THR_INLINE
 #pragma GCC visibility push(default)

@@ -25,8 +25,8 @@ char thread_handover;
 
 #ifdef __GLIBC__
 /*
- * glibc loads the unwinder at the first pthread_cancel(3), and ends the process if it
- * cannot, for want of a descriptor for instance.  So it is linked with.
+ * glibc loads the unwinder at the first pthread_cancel(3), and aborts the process if that
+ * fails, for example without a free descriptor.  So this links the unwinder.
  */
 void *const thread_unwinder __attribute__((used)) = (void *)_Unwind_DeleteException;
 #endif
@@ -39,7 +39,7 @@ int64_t thread_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* What a thread begins with: all signals are blocked until it has its own mask. */
+/* A thread's beginning: all signals are blocked until it sets its own mask. */
 struct birth {
     void *(*run)(void *);
     void *arg;
@@ -55,7 +55,7 @@ static void *begin(void *arg)
     return birth.run(birth.arg);
 }
 
-/* 0, or an errno: then birth is still the caller's. */
+/* Returns 0, or an errno; then the caller still owns birth. */
 static int create(struct birth *birth, size_t stack_size)
 {
     pthread_attr_t attr;
@@ -70,7 +70,7 @@ static int create(struct birth *birth, size_t stack_size)
     if (stack_size > 0)
         pthread_attr_setstacksize(&attr, stack_size);
     error = pthread_create(&thread, &attr, begin, birth);
-    if (error == EINVAL && stack_size > 0) { /* less than the thread-local variables need */
+    if (error == EINVAL && stack_size > 0) { /* too small for the thread-local variables */
         pthread_attr_setstacksize(&attr, default_size);
         error = pthread_create(&thread, &attr, begin, birth);
     }
@@ -111,7 +111,7 @@ int thread_start_blocked(void *(*run)(void *), void *arg)
     return start(run, arg, &all, HELPER_STACK_SIZE);
 }
 
-/* As of a set that has room for so many; -1 and errno, EINVAL: there may be more. */
+/* Counts with a set of so many processors.  -1 and errno; EINVAL: the set may be too small. */
 static int processors_of(int most)
 {
     size_t size = CPU_ALLOC_SIZE(most);
@@ -143,7 +143,7 @@ int thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t unti
 
     return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until);
 #else
-    struct timespec until; /* a clock that may be set: the caller's time is in danger then */
+    struct timespec until; /* this clock can be set, which changes the length of the wait */
 
     clock_gettime(CLOCK_REALTIME, &until);
     until_ns += (int64_t)until.tv_sec * 1000000000 + until.tv_nsec - thread_now_ns();
@@ -154,7 +154,7 @@ int thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t unti
 
 int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
-    /* SYS_futex takes this one, whatever the size of time_t is. */
+    /* SYS_futex takes this type, whatever the size of time_t is. */
     struct __kernel_old_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
                                             .tv_nsec = timeout_ns % 1000000000};
 

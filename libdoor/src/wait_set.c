@@ -25,7 +25,7 @@ static int control(const struct wait_set *set, int op, uint32_t events)
     return epoll_ctl(atomic_load(&set->epoll_fd), op, atomic_load(&set->waker_fd), &event);
 }
 
-/* Nobody sends to it, and it could always send: armed for that, it is told of once. */
+/* The socket can always send, so arming it for EPOLLOUT, one-shot, makes one event. */
 int wait_set_make(struct wait_set *set)
 {
     struct wait_set made = {
@@ -55,7 +55,7 @@ void wait_set_close(struct wait_set *set)
     set->cookie = 0;
 }
 
-/* In a stranger's epoll it is not, and does not stay. */
+/* Tries to add the socket.  EEXIST: it is the right epoll.  From another epoll it is removed. */
 int wait_set_is_there(const struct wait_set *set)
 {
     int saved = errno, is_there = 0;

@@ -1,10 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * watch_name.c: see watch_name.h.  One inotify(7) instance for all names of the
- * process.  What it reports of a socket's inode, watched through an O_PATH
- * descriptor: chmod and unlink as IN_ATTRIB, rename as IN_MOVE_SELF.  Where it is by
- * then is what /proc says of the descriptor.
+ * watch_name.c: see watch_name.h.  One inotify(7) instance watches all names of the
+ * process, by O_PATH descriptors of their sockets.  It reports chmod(2) and unlink(2) as
+ * IN_ATTRIB, and rename(2) as IN_MOVE_SELF.  /proc then says where the socket is.
  */
 #include "watch_name.h"
 
@@ -27,14 +26,14 @@ static LIST_HEAD(, name_watch) watches = LIST_HEAD_INITIALIZER(watches);
 static void events_ready(struct watch *w, uint32_t events);
 static struct watch events = {.fd = -1, .ready = events_ready};
 
-/* fd_hide(): the descriptors are closed. */
+/* fd.c closes the descriptors. */
 static void forked(void)
 {
     LIST_INIT(&watches);
     events = (struct watch){.fd = -1, .ready = events_ready};
 }
 
-/* The directory in which w's socket is now.  .fd is -1 if it cannot be found. */
+/* The directory of w's socket now; .fd is -1 if it cannot be found. */
 static struct own_fd find_directory(const struct name_watch *w)
 {
     struct own_fd found = {.fd = -1};
@@ -48,7 +47,7 @@ static struct own_fd find_directory(const struct name_watch *w)
     slash = strrchr(path, '/');
     *slash = '\0';
     found = own_fd(fd_open(AT_FDCWD, slash == path ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    /* In another mount namespace the path may mean something else. */
+    /* In another mount namespace, the path may lead to another file. */
     if (found.fd >= 0 && (fstatat(found.fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
                           st.st_ino != w->path.ino || st.st_dev != w->path.dev))
         own_fd_close(&found);
@@ -81,7 +80,7 @@ static void remove_placeholder(struct name_watch *w)
         unlinkat(w->directory.fd, kept, 0);
 }
 
-/* What has changed is found out by looking: events may be old, or lost. */
+/* Looks at the socket to find out what has changed, since events may be old, or lost. */
 static void look(struct name_watch *w)
 {
     char path[NAME_PROC_SIZE];
@@ -123,7 +122,7 @@ static void events_ready(struct watch *w, uint32_t unused)
     }
 }
 
-/* The one instance; made again if the program has closed it. */
+/* Makes the inotify instance, also if the program has closed the last one. */
 static int start_events(void)
 {
     if (events.fd >= 0 && loop_has(&events))

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * xcreate.c: door_xcreate(): private doors whose threads the program creates,
- * each at a start function of ours that binds it to the door.
+ * xcreate.c: door_xcreate(): private doors whose threads the program creates.  Each
+ * thread runs a start function of the library, which binds it to the door.
  *
- * The program's creation function is not trusted to do as it says: a start
- * function that is never called, or called twice, costs an error, no crash.
+ * The program's creation function is not trusted: if it never has the start function
+ * called, or has it called twice, that is an error and not a crash.
  */
 #include <door.h>
 
@@ -19,7 +19,7 @@
 #include "server_thread.h"
 #include "thread.h"
 
-#define START_MAX_NS 10000000000 /* how long a thread that was created may take to begin */
+#define START_MAX_NS 10000000000 /* how long a created thread may take to begin */
 
 struct xcreate {
     door_xcreate_server_func_t *create;
@@ -28,14 +28,14 @@ struct xcreate {
 };
 
 /*
- * A thread that is to start.  The one who asked for it owns this, and keeps it
- * in the list for as long as it waits: whoever comes with a pointer that is
- * not there has come too late, or twice, or from nowhere.
+ * A thread that is to start.  The thread that waits for it owns this, and keeps it in the list
+ * meanwhile.  A thread that begins with a pointer that is not in the list has come too late,
+ * or a second time, or with a wrong argument.
  */
 struct start {
     LIST_ENTRY(start) link;
-    struct door *door; /* a reference, until a thread takes it over */
-    int bound;         /* 1, or -1: it failed */
+    struct door *door; /* with a reference, until a thread takes that over; then NULL */
+    int bound;         /* 0: not yet, 1: the thread is bound, -1: that failed */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and what is in it */
@@ -57,7 +57,7 @@ static void lock_starts(void)
     pthread_mutex_lock(&lock);
 }
 
-/* With lock held: the start that arg points to, if it is one. */
+/* With lock held: the start that arg points to, or NULL if it is not in the list. */
 static struct start *find_start(const void *arg)
 {
     struct start *s;
@@ -69,7 +69,7 @@ static struct start *find_start(const void *arg)
     return NULL;
 }
 
-/* The door to serve, with a reference; NULL if nobody waits for this thread. */
+/* The door to serve, with a reference; NULL if no thread waits for this one. */
 static struct door *begin(const void *arg)
 {
     struct start *s;
@@ -97,7 +97,7 @@ static void tell_bound(const void *arg, int result)
     pthread_mutex_unlock(&lock);
 }
 
-/* Gives up the reference to door; 0, or -1: the one who waits hears of either. */
+/* Binds this thread, drops the reference to door, and tells the waiting thread.  0 or -1. */
 static int bind_to(struct door *door, const void *arg)
 {
     THREAD_UNCANCELLED;
@@ -113,7 +113,7 @@ static void drop(void *door)
     door_drop(door);
 }
 
-/* Where the program has to start its thread. */
+/* The start function, which the program's new thread must run. */
 static void *start_thread(void *arg)
 {
     struct door *door = begin(arg);
@@ -122,7 +122,7 @@ static void *start_thread(void *arg)
     if (door == NULL)
         return NULL;
     x = door->xcreate;
-    pthread_cleanup_push(drop, door); /* setup() may end the thread, or have it cancelled */
+    pthread_cleanup_push(drop, door); /* setup() may end or cancel the thread */
     if (x->setup != NULL)
         x->setup(x->cookie);
     else
@@ -133,7 +133,7 @@ static void *start_thread(void *arg)
     return NULL;
 }
 
-/* With lock held: 0 when the thread is bound, or -1 with EPIPE. */
+/* With lock held: waits until the thread is bound.  Returns 0, or -1 with EPIPE. */
 static int wait_until_bound(struct start *s)
 {
     int64_t until_ns = thread_now_ns() + START_MAX_NS;
@@ -148,8 +148,8 @@ static int wait_until_bound(struct start *s)
 }
 
 /*
- * Asks the program for one thread.  0 when it serves; -1 with EINVAL (none is
- * wanted, or an answer that there is not), EPIPE (it failed).
+ * Asks the program for one thread.  Returns 0 when the thread serves; -1 with EINVAL (the
+ * program creates none, or its answer is not valid), EPIPE (it has failed).
  */
 static int create_one(struct door *door, door_info_t *info)
 {
@@ -211,7 +211,7 @@ int door_xcreate(door_server_procedure_t *procedure, void *cookie, uint_t attrib
         free(x);
         return -1;
     }
-    door->xcreate = x; /* the door's from here on */
+    door->xcreate = x; /* the door owns it now */
     door->depleted = depleted;
     if (create_threads(door, nthread) < 0) {
         int error = errno;
