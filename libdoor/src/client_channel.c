@@ -207,6 +207,8 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
 
 static void free_slot(struct client_channel *ch, unsigned slot)
 {
+    if ((atomic_load(&ch->followed[slot / 64]) & shm_bit(slot)) != 0)
+        atomic_fetch_and(&ch->followed[slot / 64], ~shm_bit(slot));
     atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
 }
 

@@ -32,11 +32,11 @@ int slot_submit_behind(void *shm, unsigned slot, unsigned behind);
 
 /*
  * Takes a call back.  1 if no server thread had taken it: it has not run and never will.
- * unused: a bit for each slot that is not in use, if the call was queued: it may stand behind
- * the call of any other slot; else NULL.
+ * followed: if the call was queued, a bit for each slot behind whose call it may stand, all
+ * of which have had a call; else NULL.
  * *must_ring: a call that was to follow this one has its turn now.
  */
-int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int *must_ring);
+int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *followed, int *must_ring);
 
 /* Whether the call has not been taken. */
 int slot_is_pending(void *shm, unsigned slot);
