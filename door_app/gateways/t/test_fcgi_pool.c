@@ -1,0 +1,65 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * test_fcgi_pool.c: programs that are kept: as many of them as there may be.
+ */
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+
+#include "door_test_run.h"
+#include "fcgi_pool.h"
+
+/* Orders for so many, and reports of them, are more than a socket holds. */
+#define MANY 700
+
+static struct fcgi_pool_config config_of(char **argv)
+{
+    return (struct fcgi_pool_config){.keeper = {.argv = argv, .stop_ms = 10000, .tmp_dir = "/tmp"},
+                                     .seats = MANY,
+                                     .queue_length = 1,
+                                     .queue_ms = 60000};
+}
+
+START_TEST(many_programs_start_and_end)
+{
+    char *argv[] = {"sleep", "1000", NULL};
+    struct fcgi_pool_config config = config_of(argv);
+    struct fcgi_pool *pool = fcgi_pool_open(&config);
+    struct fcgi_seat *seats[MANY];
+
+    ck_assert_ptr_nonnull(pool);
+    for (int i = 0; i < MANY; i++) {
+        seats[i] = fcgi_pool_take(pool);
+        ck_assert_msg(seats[i] != NULL, "%d: %s", i, strerror(errno));
+    }
+    for (int i = 0; i < MANY; i++)
+        fcgi_pool_give_back(pool, seats[i], FCGI_KEEP);
+    fcgi_pool_close(pool);
+}
+END_TEST
+
+START_TEST(many_programs_cannot_be_started)
+{
+    char *argv[] = {"/nonexistent/program", NULL};
+    struct fcgi_pool_config config = config_of(argv);
+    struct fcgi_pool *pool = fcgi_pool_open(&config);
+
+    ck_assert_ptr_nonnull(pool);
+    ck_assert_ptr_null(fcgi_pool_take(pool));
+    ck_assert_int_eq(errno, ENOENT);
+    fcgi_pool_close(pool);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("fcgi_pool");
+    Suite *suite = suite_create("fcgi_pool");
+
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, many_programs_start_and_end);
+    tcase_add_test(tests, many_programs_cannot_be_started);
+    suite_add_tcase(suite, tests);
+    return door_test_run(suite);
+}
