@@ -127,6 +127,9 @@ const char *door_app_request_id(struct door_app_request *req)
     return door_app_cgi(req, "UNIQUE_ID");
 }
 
+/* What goes in front of a line: it may be what a client has sent. */
+#define ID_MAX 256
+
 /* One line in one write(2), so that those of several threads do not mix. */
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
 {
@@ -136,7 +139,7 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
     size_t len;
     va_list args;
 
-    len = (size_t)snprintf(line, sizeof(line), "<%d>%s%s", level & LOG_PRIMASK,
+    len = (size_t)snprintf(line, sizeof(line), "<%d>%.*s%s", level & LOG_PRIMASK, ID_MAX,
                            id != NULL ? id : "", id != NULL ? ": " : "");
     va_start(args, format);
     errno = error;                                               /* for %m */
