@@ -158,6 +158,12 @@ int pool_take_call(struct server_thread *thread);
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
 
+/*
+ * Who gives up the thread's call has it cancelled from now on, where it allows that; at once
+ * if that was done while the thread was on its way to the procedure.
+ */
+void pool_let_cancel(struct server_thread *thread);
+
 /* Each thread prepares itself before it takes its next call. */
 void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data);
 

@@ -57,6 +57,7 @@ struct server_channel {
     void *shm;
     _Atomic unsigned cursor; /* where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
+    int64_t given_up[SHM_SLOT_COUNT]; /* 1 + the last call that was; under its pool's lock */
     struct shm_window window[SHM_SLOT_COUNT]; /* each its call's thread's */
 };
 

@@ -210,11 +210,8 @@ static void allow_cancelling(struct server_thread *t, const struct door *door)
 {
     if (!t->cancel_enabled)
         return;
-    if ((door->attributes & DOOR_NO_CANCEL) == 0) {
-        pthread_mutex_lock(&t->pool->lock);
-        t->cancellable = t->channel;
-        pthread_mutex_unlock(&t->pool->lock);
-    }
+    if ((door->attributes & DOOR_NO_CANCEL) == 0 && t->channel != NULL)
+        pool_let_cancel(t);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 }
 
