@@ -189,7 +189,7 @@ static void settle(void)
 
 static void give_up_in_time(void)
 {
-    _Atomic int64_t deadline_ns = door_now_ns() + 100000000;
+    _Atomic int64_t deadline_ns = door_now_ns() + 500000000;
     struct door_terms terms = {.deadline_ns = &deadline_ns};
     struct door_handle *handle = door_handle_open(door);
 
