@@ -226,7 +226,7 @@ END_TEST
 START_TEST(a_time_that_is_no_date)
 {
     static const long long seconds[] = {253402300799, 253402300800, 1ll << 60};
-    const struct timespec time = {.tv_sec = (time_t)seconds[_i]};
+    const struct timespec when = {.tv_sec = (time_t)seconds[_i]};
     char directory[] = "/dev/shm/door_files.XXXXXX";
     struct door_app *whole = door_app_create();
     struct stat st;
@@ -236,7 +236,7 @@ START_TEST(a_time_that_is_no_date)
     ck_assert_int_eq(door_app_files(whole, "/", directory), 0);
     fd = openat(whole->directories->fd, "a.css", O_WRONLY | O_CREAT, 0644);
     ck_assert_int_ne(fd, -1);
-    ck_assert_int_eq(futimens(fd, (struct timespec[]){time, time}), 0);
+    ck_assert_int_eq(futimens(fd, (struct timespec[]){when, when}), 0);
     ck_assert_int_eq(fstat(fd, &st), 0);
     close(fd);
     door_app_destroy(app);
