@@ -269,12 +269,19 @@ static void start(uint32_t id)
 
 /* ---------------------------------------------------------------- to end */
 
+/* The program, which may have left its group, and what it has started. */
+static void signal_program(const struct program *program, int signo)
+{
+    kill(-program->pid, signo);
+    kill(program->pid, signo);
+}
+
 static void stop(struct program *program)
 {
     if (program->kill_ns != INT64_MAX)
         return;
-    kill(-program->pid, SIGTERM);
-    kill(-program->pid, SIGCONT); /* one that somebody has stopped hears of it, too */
+    signal_program(program, SIGTERM);
+    signal_program(program, SIGCONT); /* one that somebody has stopped hears of it, too */
     program->kill_ns = now_ns() + config->stop_ms * MS;
 }
 
@@ -319,7 +326,7 @@ static int64_t kill_the_late(void)
         if (program->kill_ns == INT64_MAX)
             continue;
         if (program->kill_ns <= now) {
-            kill(-program->pid, SIGKILL);
+            signal_program(program, SIGKILL);
             program->kill_ns = now + 1000 * MS; /* and once more: it may fork */
         }
         if (program->kill_ns - now < next)
