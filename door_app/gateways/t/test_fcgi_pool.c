@@ -42,19 +42,6 @@ START_TEST(many_programs_start_and_end)
 }
 END_TEST
 
-START_TEST(many_programs_cannot_be_started)
-{
-    char *argv[] = {"/nonexistent/program", NULL};
-    struct fcgi_pool_config config = config_of(argv);
-    struct fcgi_pool *pool = fcgi_pool_open(&config);
-
-    ck_assert_ptr_nonnull(pool);
-    ck_assert_ptr_null(fcgi_pool_take(pool));
-    ck_assert_int_eq(errno, ENOENT);
-    fcgi_pool_close(pool);
-}
-END_TEST
-
 /* It has left the group that it was started in, and does as it is told by nobody. */
 START_TEST(one_that_has_left_its_group_ends)
 {
@@ -90,7 +77,6 @@ int main(void)
 
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, many_programs_start_and_end);
-    tcase_add_test(tests, many_programs_cannot_be_started);
     tcase_add_test(tests, one_that_has_left_its_group_ends);
     suite_add_tcase(suite, tests);
     return door_test_run(suite);
