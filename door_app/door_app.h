@@ -883,7 +883,7 @@ int door_app_abort(struct door_app_request *req);
  * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  What
  * mod_door has launched finds it in httpd's error log at that level.  The
  * request's id is put in front; req may be NULL.  Keeps errno; %m works.  What
- * is beyond 4 KiB is cut off.
+ * is beyond 4 KiB is cut off, and what of the id is beyond 256 bytes.
  *
  * Blocks:  while stderr, if it is a pipe, is full.
  * Threads: any; with a request, the request's.

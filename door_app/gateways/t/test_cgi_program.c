@@ -15,7 +15,7 @@
 
 #define WAIT_S 60
 
-/* It has left the group that it was started in, and does as it is told by nobody. */
+/* It has left the group that it was started in, and ignores SIGTERM. */
 static char stubborn[] = "$SIG{TERM} = 'IGNORE'; setpgrp(0, getpgrp(getppid())); close(STDOUT);"
                          " sleep(1000)";
 

@@ -42,7 +42,7 @@ START_TEST(many_programs_start_and_end)
 }
 END_TEST
 
-/* It has left the group that it was started in, and does as it is told by nobody. */
+/* It has left the group that it was started in, and ignores SIGTERM. */
 START_TEST(one_that_has_left_its_group_ends)
 {
     char *argv[] = {"perl", "-e",
