@@ -321,9 +321,9 @@ $(FUZZERS): LDFLAGS += $(FUZZ_LINK)
 define test_program
 $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) $(RUN_SUITE) \
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
-		$(if $(filter supervisor/%,$(1)),supervisor/calls.c) \
+		$(if $(filter supervisor/%,$(1)),supervisor/calls.c supervisor/board.c) \
 		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \
-		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC)))) $(STATIC)
+		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC) $(filter-out %/door_cgi.c,$(CGI_SRC))))) $(STATIC)
 	@mkdir -p $$(@D)
 	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)

@@ -886,7 +886,7 @@ int door_app_abort(struct door_app_request *req);
  * Writes a line to stderr with a level of syslog(3): LOG_ERR, LOG_INFO ...  If mod_door
  * has launched the program, the line appears in httpd's error log at that level.  The
  * line begins with the request's id; req may be NULL.  Keeps errno; %m works.  A line
- * longer than 4 KiB is cut off.
+ * longer than 4 KiB is cut off, and so is an id longer than 256 bytes.
  *
  * Blocks:  while stderr, if it is a pipe, is full.
  * Threads: any; with a request, the request's.

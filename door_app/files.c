@@ -62,25 +62,28 @@ static int open_below(int top, const char *path)
 
 /* ---------------------------------------------------------------- a response */
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT", in any locale. */
-static void put_date(char *to, size_t cap, time_t when)
+/* "Sun, 06 Nov 1994 08:49:37 GMT", in any locale; -1 if the year has not four digits. */
+static int put_date(char *to, size_t cap, time_t when)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct tm tm;
 
-    gmtime_r(&when, &tm);
+    if (gmtime_r(&when, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+        return -1;
     snprintf(to, cap, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (size_t)tm.tm_wday,
              tm.tm_mday, months + 3 * (size_t)tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
              tm.tm_sec);
+    return 0;
 }
 
 static int put_headers(struct door_app_request *handle, const char *name, const struct stat *st)
 {
     char text[64];
 
-    put_date(text, sizeof(text), st->st_mtim.tv_sec);
-    if (door_app_content_type(handle, door_app_type_of(name)) == -1 ||
+    if (door_app_content_type(handle, door_app_type_of(name)) == -1)
+        return -1;
+    if (put_date(text, sizeof(text), st->st_mtim.tv_sec) == 0 &&
         door_app_header_set(handle, "Last-Modified", text) == -1)
         return -1;
     snprintf(text, sizeof(text), "\"%llx-%llx%08lx\"", (unsigned long long)st->st_size,

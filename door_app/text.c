@@ -126,6 +126,9 @@ const char *door_app_request_id(struct door_app_request *req)
     return door_app_cgi(req, "UNIQUE_ID");
 }
 
+/* Bytes of the id in front of a line: a client may have sent it. */
+#define ID_MAX 256
+
 /* One write(2) per line, so that the lines of several threads do not mix. */
 void door_app_log(struct door_app_request *req, int level, const char *format, ...)
 {
@@ -135,7 +138,7 @@ void door_app_log(struct door_app_request *req, int level, const char *format, .
     size_t len;
     va_list args;
 
-    len = (size_t)snprintf(line, sizeof(line), "<%d>%s%s", level & LOG_PRIMASK,
+    len = (size_t)snprintf(line, sizeof(line), "<%d>%.*s%s", level & LOG_PRIMASK, ID_MAX,
                            id != NULL ? id : "", id != NULL ? ": " : "");
     va_start(args, format);
     errno = error;                                               /* for %m */

@@ -17,9 +17,9 @@
 static _Thread_local struct door_rt_thread *own; /* or NULL */
 
 /* The key's destructor runs when a thread ends. */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key;
-static int key_error;
+static _Atomic int has_key; /* it was made; under key_lock */
 
 static _Atomic unsigned long last_number;
 static _Atomic unsigned long thread_count;
@@ -42,9 +42,19 @@ static void end_thread(void *state)
     atomic_fetch_sub(&thread_count, 1);
 }
 
-static void make_key(void)
+/* 0, or an errno value: the program may have all keys that there are, and not for ever. */
+static int make_key(void)
 {
-    key_error = pthread_key_create(&key, end_thread);
+    int error = 0;
+
+    if (atomic_load(&has_key))
+        return 0;
+    pthread_mutex_lock(&key_lock);
+    if (!has_key)
+        error = pthread_key_create(&key, end_thread);
+    has_key = error == 0;
+    pthread_mutex_unlock(&key_lock);
+    return error;
 }
 
 static void count_thread(void)
@@ -66,8 +76,9 @@ struct door_rt_thread *door_rt_thread(void)
     thread = calloc(1, sizeof(*thread));
     if (thread == NULL)
         return NULL;
-    pthread_once(&once, make_key);
-    error = key_error != 0 ? key_error : pthread_setspecific(key, thread);
+    error = make_key();
+    if (error == 0)
+        error = pthread_setspecific(key, thread);
     if (error != 0) {
         free(thread);
         errno = error;

@@ -177,8 +177,10 @@ uint32_t board_enter(struct board *board, struct calls *calls, uint32_t row,
         struct board_cell *cell = &board->cells[number - 1];
 
         *serial = atomic_load(&cell->serial);
+        if (*serial == 0)
+            return 0; /* it has ended, which is shown in a moment, if its supervisor has not */
         atomic_store(&note->key, *serial);
-        if (*serial != 0 && is_up(app, number) && atomic_load(&cell->serial) == *serial)
+        if (is_up(app, number) && atomic_load(&cell->serial) == *serial)
             return number;
         atomic_store(&note->key, 0);
     }

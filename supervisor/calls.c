@@ -328,15 +328,24 @@ void calls_begin_to_wait(struct calls *calls, struct call_note *note)
     atomic_store(&note->phase, CALL_WAITS);
 }
 
+/* By the clock that nobody sets, where that can be: else who sets it back has us sleep on. */
+#if defined(__linux__) && defined(__GLIBC__)
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#define wait_until(semaphore, until) sem_clockwait(semaphore, CLOCK_MONOTONIC, until)
+#else
+#define WAIT_CLOCK CLOCK_REALTIME
+#define wait_until(semaphore, until) sem_timedwait(semaphore, until)
+#endif
+
 void calls_wait(struct call_note *note, unsigned ms)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(WAIT_CLOCK, &until);
     until.tv_nsec += (long)(ms % 1000) * 1000000;
     until.tv_sec += (time_t)(ms / 1000) + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    sem_timedwait(&note->called, &until);
+    wait_until(&note->called, &until);
 }
 
 void calls_call_next(struct calls *calls, uint64_t key)

@@ -28,7 +28,7 @@ sub write_file {
 }
 
 write_file('rules', join '', map { "$_\n" } 'user bob ' . crypt('secret', '$5$salty$') . ' staff',
-    'user ann ' . crypt('secret', '$5$salty$') . ' guests', 'shut /shut', 'shut /files/shut', 'shut /one/shut',
+    'user ann ' . crypt('secret', '$5$salty$') . ' guests', 'shut /shut', 'shut /files/shut', 'shut /one/shut/',
     'area /one/staff staff');
 mkdir "$dir/htdocs/$_" for qw(files files/shut files/own files/rewritten one one/shut one/staff tenant tenant/staff);
 write_file("htdocs/files/$_", "the secret of $_\n") for qw(shut/page.html shut/index.html own/page.html own/index.html);

@@ -78,6 +78,8 @@ static int is_below(const char *path, const char *area)
 {
     size_t len = strlen(area);
 
+    while (len > 0 && area[len - 1] == '/') /* "/area/" is "/area", and "/" all there is */
+        len--;
     return strncmp(path, area, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 

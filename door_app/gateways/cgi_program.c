@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * cgi_program.c: see cgi_program.h.  One thread waits for all programs that have not
- * ended with their output; it looks now and then, as that is rare.  A program that is
- * killed keeps its number until its group has got its SIGKILL.
+ * ended with their output; it looks now and then, as that is rare, and waits for none of
+ * them.  A program that is killed keeps its number until its group has got its SIGKILL.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ struct ending {
     STAILQ_ENTRY(ending) link;
     pid_t pid;
     int64_t until_ms; /* then it is told to end, or killed */
-    int is_told;
+    int is_told, is_killed;
 };
 
 static struct {
@@ -61,19 +61,27 @@ static void wait_for(pid_t pid, int flags, int *is_over)
     *is_over = ended != 0;
 }
 
+/* The program, which may have left its group, and what it has started. */
+static void signal_program(pid_t pid, int signo)
+{
+    kill(-pid, signo);
+    kill(pid, signo);
+}
+
 /* With the lock held: whether that one has come to its end. */
 static int look_at(struct ending *ending)
 {
     int is_over = 0;
 
-    if (!ending->is_told)
+    if (!ending->is_told || ending->is_killed)
         wait_for(ending->pid, WNOHANG, &is_over);
     if (is_over || now_ms() < ending->until_ms)
         return is_over;
-    kill(-ending->pid, ending->is_told ? SIGKILL : SIGTERM);
-    if (ending->is_told) {
-        wait_for(ending->pid, 0, &is_over);
-        return 1;
+    signal_program(ending->pid, ending->is_told ? SIGKILL : SIGTERM);
+    if (ending->is_told) { /* that may take its time, and then it is done once more */
+        ending->is_killed = 1;
+        ending->until_ms = now_ms() + KILL_MS;
+        return 0;
     }
     door_app_log(NULL, LOG_WARNING, "door_cgi: pid %d is told to end: it goes on without output",
                  (int)ending->pid);
@@ -120,7 +128,7 @@ static void wait_elsewhere(pid_t pid, int is_told)
     int is_over;
 
     if (ending == NULL) {
-        kill(-pid, SIGKILL);
+        signal_program(pid, SIGKILL);
         wait_for(pid, 0, &is_over);
         return;
     }
@@ -169,7 +177,7 @@ void cgi_program_kill(struct cgi_program *program)
 {
     cgi_program_close(&program->in);
     cgi_program_close(&program->out);
-    kill(-program->pid, SIGTERM);
+    signal_program(program->pid, SIGTERM);
     wait_elsewhere(program->pid, 1);
 }
 
@@ -179,7 +187,7 @@ void cgi_program_kill_all(void)
 
     pthread_mutex_lock(&ends.lock);
     STAILQ_FOREACH(ending, &ends.list, link)
-        kill(-ending->pid, SIGKILL);
+        signal_program(ending->pid, SIGKILL);
     pthread_mutex_unlock(&ends.lock);
 }
 

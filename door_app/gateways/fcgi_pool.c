@@ -574,6 +574,12 @@ static int start_thread(struct fcgi_pool *pool)
 
 static void free_pool(struct fcgi_pool *pool)
 {
+    struct fcgi_program *program;
+
+    while ((program = LIST_FIRST(&pool->programs)) != NULL) {
+        LIST_REMOVE(program, link);
+        free(program);
+    }
     free(pool->seats);
     free(pool->places);
     free(pool);
@@ -592,6 +598,7 @@ struct fcgi_pool *fcgi_pool_open(const struct fcgi_pool_config *config)
         free_pool(pool);
         return NULL;
     }
+    start_again(pool); /* who comes at once waits for them */
     if (pipe(pool->wake_fds) == -1 || start_thread(pool) == -1) {
         keeper_close(&pool->keeper);
         free_pool(pool);
@@ -602,8 +609,6 @@ struct fcgi_pool *fcgi_pool_open(const struct fcgi_pool_config *config)
 
 void fcgi_pool_close(struct fcgi_pool *pool)
 {
-    struct fcgi_program *program;
-
     pthread_mutex_lock(&pool->lock);
     pool->is_closing = 1;
     for (unsigned i = 0; i < pool->config.seats; i++)
@@ -613,9 +618,5 @@ void fcgi_pool_close(struct fcgi_pool *pool)
     pthread_join(pool->thread, NULL);
     close(pool->wake_fds[0]);
     keeper_close(&pool->keeper);
-    while ((program = LIST_FIRST(&pool->programs)) != NULL) {
-        LIST_REMOVE(program, link);
-        free(program);
-    }
     free_pool(pool);
 }

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * keeper.c: see keeper.h.  The gateway holds one end of a socket pair, the keeper
- * the other one.  The end of that is the sign that the gateway is gone.
+ * the other one.  The end of that is the sign that the gateway is gone.  The gateway may
+ * wait for the keeper, which therefore never waits for the gateway.
  */
 #include "keeper.h"
 
@@ -48,6 +49,12 @@ static struct keeper *own;
 static sigset_t original_mask;
 static int is_ending;
 
+/* What the gateway has not taken yet: it may be waiting for its orders to be taken. */
+static struct {
+    char *bytes;
+    size_t len, cap;
+} reports;
+
 static int64_t now_ns(void)
 {
     struct timespec now;
@@ -79,11 +86,48 @@ static int transfer(int fd, void *message, size_t len, int is_sent)
     return 0;
 }
 
+/* As many reports as the gateway takes now.  That nobody reads them is noticed elsewhere. */
+static void send_reports(void)
+{
+    ssize_t some = send(own->fd, reports.bytes, reports.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (some == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (some == -1)
+        some = (ssize_t)reports.len;
+    reports.len -= (size_t)some;
+    memmove(reports.bytes, reports.bytes + some, reports.len);
+}
+
+/* Room for one more report, or -1. */
+static int make_room(void)
+{
+    size_t cap = 2 * reports.cap + sizeof(struct keeper_report);
+    char *bytes;
+
+    if (reports.cap - reports.len >= sizeof(struct keeper_report))
+        return 0;
+    bytes = realloc(reports.bytes, cap);
+    if (bytes == NULL)
+        return -1;
+    reports.bytes = bytes;
+    reports.cap = cap;
+    return 0;
+}
+
 static void report(uint32_t id, enum keeper_event event, int value, int pid)
 {
     struct keeper_report message = {.id = id, .event = event, .value = value, .pid = pid};
 
-    transfer(own->fd, &message, sizeof(message), 1); /* that nobody reads it is noticed elsewhere */
+    if (make_room() == -1) { /* what there is goes first, however long that takes */
+        transfer(own->fd, reports.bytes, reports.len, 1);
+        reports.len = 0;
+        transfer(own->fd, &message, sizeof(message), 1);
+        return;
+    }
+    memcpy(reports.bytes + reports.len, &message, sizeof(message));
+    reports.len += sizeof(message);
+    send_reports();
 }
 
 /* ---------------------------------------------------------------- to start */
@@ -225,12 +269,19 @@ static void start(uint32_t id)
 
 /* ---------------------------------------------------------------- to end */
 
+/* The program, which may have left its group, and what it has started. */
+static void signal_program(const struct program *program, int signo)
+{
+    kill(-program->pid, signo);
+    kill(program->pid, signo);
+}
+
 static void stop(struct program *program)
 {
     if (program->kill_ns != INT64_MAX)
         return;
-    kill(-program->pid, SIGTERM);
-    kill(-program->pid, SIGCONT); /* one that somebody has stopped hears of it, too */
+    signal_program(program, SIGTERM);
+    signal_program(program, SIGCONT); /* one that somebody has stopped hears of it, too */
     program->kill_ns = now_ns() + config->stop_ms * MS;
 }
 
@@ -275,7 +326,7 @@ static int64_t kill_the_late(void)
         if (program->kill_ns == INT64_MAX)
             continue;
         if (program->kill_ns <= now) {
-            kill(-program->pid, SIGKILL);
+            signal_program(program, SIGKILL);
             program->kill_ns = now + 1000 * MS; /* and once more: it may fork */
         }
         if (program->kill_ns - now < next)
@@ -367,13 +418,19 @@ static void keep(void)
         int64_t wait_ns = kill_the_late();
         struct timespec wait = {.tv_sec = (time_t)(wait_ns / (1000 * MS)),
                                 .tv_nsec = (long)(wait_ns % (1000 * MS))};
-        fd_set readable;
+        fd_set readable, writable;
+        int ready;
 
         FD_ZERO(&readable);
         FD_SET(own->fd, &readable);
-        if (pselect(own->fd + 1, &readable, NULL, NULL, wait_ns == INT64_MAX ? NULL : &wait,
-                    &none) == 1 &&
-            take_order() == -1)
+        FD_ZERO(&writable);
+        if (reports.len > 0)
+            FD_SET(own->fd, &writable);
+        ready = pselect(own->fd + 1, &readable, &writable, NULL,
+                        wait_ns == INT64_MAX ? NULL : &wait, &none);
+        if (ready > 0 && FD_ISSET(own->fd, &writable))
+            send_reports();
+        if (ready > 0 && FD_ISSET(own->fd, &readable) && take_order() == -1)
             break;
         reap();
     }

@@ -222,6 +222,34 @@ START_TEST(a_directory_can_be_all_there_is)
 }
 END_TEST
 
+/* A file system in memory keeps a time of change that no date can tell; others cut it. */
+START_TEST(a_time_that_is_no_date)
+{
+    static const long long seconds[] = {253402300799, 253402300800, 1ll << 60};
+    const struct timespec when = {.tv_sec = (time_t)seconds[_i]};
+    char directory[] = "/dev/shm/door_files.XXXXXX";
+    struct door_app *whole = door_app_create();
+    struct stat st;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    ck_assert_int_eq(door_app_files(whole, "/", directory), 0);
+    fd = openat(whole->directories->fd, "a.css", O_WRONLY | O_CREAT, 0644);
+    ck_assert_int_ne(fd, -1);
+    ck_assert_int_eq(futimens(fd, (struct timespec[]){when, when}), 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    close(fd);
+    door_app_destroy(app);
+    app = whole;
+    get_as("GET", "/a.css");
+    ck_assert_int_eq(unlinkat(app->directories->fd, "a.css", 0), 0);
+    ck_assert_int_eq(rmdir(directory), 0);
+    assert_file("", "text/css; charset=utf-8");
+    ck_assert_int_eq(answer_header(&answer, "Last-Modified", 0) == NULL, st.st_mtim.tv_sec > seconds[0]);
+    ck_assert_ptr_nonnull(answer_header(&answer, "ETag", 0));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("files");
@@ -234,5 +262,6 @@ int main(void)
     tcase_add_test(tests, files_are_only_read);
     tcase_add_test(tests, the_directory_stays_the_one_it_was);
     tcase_add_test(tests, a_directory_can_be_all_there_is);
+    tcase_add_loop_test(tests, a_time_that_is_no_date, 0, 3);
     return run_tests(tests);
 }

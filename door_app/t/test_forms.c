@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -520,6 +521,31 @@ START_TEST(the_log_keeps_errno)
 }
 END_TEST
 
+/* SetEnvIf may make an id of what a client has sent. */
+START_TEST(the_log_takes_an_id_of_any_length)
+{
+    static const size_t lens[] = {256, 257, 4000, 4090, 4092, 4096, 8190};
+    struct door_app *app = door_app_create();
+    char id[8192], expected[1024];
+    struct capture capture;
+    struct message message;
+    struct answer answer;
+
+    memset(id, 'x', lens[_i]);
+    id[lens[_i]] = '\0';
+    snprintf(expected, sizeof(expected), "<4>%.256s: a: Permission denied\n", id);
+    door_app_handle(app, "/", log_errno, "a");
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_ENV, "UNIQUE_ID", id);
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    begin_capture(&capture);
+    ask(app, &message, &answer);
+    end_capture(&capture);
+    ck_assert_str_eq(capture.text, expected);
+    door_app_destroy(app);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("forms");
@@ -541,5 +567,6 @@ int main(void)
     tcase_add_test(tests, types_by_extension);
     tcase_add_test(tests, the_log_has_levels);
     tcase_add_test(tests, the_log_keeps_errno);
+    tcase_add_loop_test(tests, the_log_takes_an_id_of_any_length, 0, 7);
     return run_tests(tests);
 }

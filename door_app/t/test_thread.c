@@ -178,6 +178,22 @@ START_TEST(it_tells_what_runs)
 }
 END_TEST
 
+/* The program has all keys for thread-specific data, and then one less. */
+START_TEST(a_thread_without_a_key)
+{
+    pthread_key_t last, next;
+
+    ck_assert_int_eq(pthread_key_create(&last, NULL), 0);
+    while (pthread_key_create(&next, NULL) == 0)
+        last = next;
+    ck_assert_ptr_null(door_rt_thread());
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_eq(pthread_key_delete(last), 0);
+    ck_assert_ptr_nonnull(door_rt_thread());
+    ck_assert_ptr_eq(door_rt_thread(), door_rt_thread());
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("thread");
@@ -186,5 +202,6 @@ int main(void)
     tcase_add_test(tests, there_is_one_pair_of_hooks);
     tcase_add_test(tests, it_tells_what_it_counts);
     tcase_add_test(tests, it_tells_what_runs);
+    tcase_add_test(tests, a_thread_without_a_key);
     return run_tests(tests);
 }

@@ -301,7 +301,7 @@ static int sleep_for_reply(struct client_seat seat, struct course *course)
 static int take_back(struct client_seat seat, int was_queued)
 {
     int must_ring;
-    int is_ours = slot_withdraw(seat.ch->shm, seat.slot, was_queued ? seat.ch->free_slots : NULL,
+    int is_ours = slot_withdraw(seat.ch->shm, seat.slot, was_queued ? seat.ch->followed : NULL,
                                 &must_ring);
 
     if (must_ring)
@@ -503,6 +503,7 @@ int client_begin(struct client_seat seat, const char *data, size_t size, unsigne
         at = SHM_IN_SLOT;
     }
     number_call(seat, 0);
+    atomic_fetch_or(&seat.ch->followed[seat.slot / 64], shm_bit(seat.slot));
     s->arg_size = size;
     s->arg_at = at;
     if (behind >= SHM_SLOT_COUNT)

@@ -209,6 +209,8 @@ int client_channel_open(struct client_channel *ch, int d, int64_t deadline_ns)
 
 static void free_slot(struct client_channel *ch, unsigned slot)
 {
+    if ((atomic_load(&ch->followed[slot / 64]) & shm_bit(slot)) != 0)
+        atomic_fetch_and(&ch->followed[slot / 64], ~shm_bit(slot));
     atomic_fetch_or(&ch->free_slots[slot / 64], shm_bit(slot));
 }
 
@@ -266,11 +268,14 @@ static void close_letters(struct client_seat seat)
         mailbox_close(&seat.ch->mailbox, seat.slot);
 }
 
+/* Its memory is given back once the server is through, though nobody may call any more. */
 void client_abandon(struct client_seat seat)
 {
     close_letters(seat);
     mailbox_send_abandoned(&seat.ch->mailbox, seat.slot, shm_slot(seat.ch->shm, seat.slot)->call);
+    seat.ch->has_memory[seat.slot] = 1;
     atomic_fetch_or(&seat.ch->abandoned[seat.slot / 64], shm_bit(seat.slot));
+    seat.ch->events->memory_used();
     client_channel_release(seat.ch);
 }
 
@@ -377,6 +382,7 @@ int client_channel_trim(struct client_channel *ch)
 {
     int is_left = 0;
 
+    reclaim_slots(ch);
     for (unsigned slot = 0; slot < SHM_SLOT_COUNT; slot++)
         is_left |= trim_if_idle(ch, slot);
     return is_left;

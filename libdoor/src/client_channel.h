@@ -46,6 +46,8 @@ struct client_channel {
     _Atomic uint64_t free_slots[SHM_WORD_COUNT];
     /* Slots whose callers have given up, and which the server still has. */
     _Atomic uint64_t abandoned[SHM_WORD_COUNT];
+    /* Slots behind whose call another may be queued: in no other one does `next` mean anything. */
+    _Atomic uint64_t followed[SHM_WORD_COUNT];
     _Atomic uint16_t desc_max[SHM_SLOT_COUNT]; /* descriptors that the slot's caller takes */
     struct shm_window window[SHM_SLOT_COUNT];
     char has_memory[SHM_SLOT_COUNT]; /* memory that may be freed; the slot's owner writes it */

@@ -290,11 +290,23 @@ static void call_abandoned(struct server_channel *ch, unsigned slot, uint32_t ca
     struct server_thread *t;
 
     pthread_mutex_lock(&pool->lock);
+    ch->given_up[slot] = 1 + (int64_t)call;
     LIST_FOREACH(t, &pool->threads, link) {
         if (t->cancellable == ch && t->slot == slot && t->call_number == call)
             cancel(t);
     }
     pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_let_cancel(struct server_thread *t)
+{
+    struct server_channel *ch = t->channel;
+
+    pthread_mutex_lock(&t->pool->lock);
+    t->cancellable = ch;
+    if (atomic_load(&ch->gone) || ch->given_up[t->slot] == 1 + (int64_t)t->call_number)
+        cancel(t);
+    pthread_mutex_unlock(&t->pool->lock);
 }
 
 struct server_channel *pool_open_channel(struct door_reference *reference,

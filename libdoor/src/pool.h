@@ -159,6 +159,12 @@ int pool_take_call(struct server_thread *thread);
 void pool_look_out(struct server_thread *thread);
 void pool_leave_channel(struct server_thread *thread);
 
+/*
+ * From now on the procedure is cancelled if the caller gives up, where the procedure allows that.
+ * It is cancelled at once if the caller has given up while the thread was on its way to it.
+ */
+void pool_let_cancel(struct server_thread *thread);
+
 /* Each thread calls prepare before it takes its next call. */
 void pool_prepare_threads(struct pool *pool, int (*prepare)(void *data), void *data);
 

@@ -57,6 +57,7 @@ struct server_channel {
     void *shm;
     _Atomic unsigned cursor; /* the slot where to look for the next call */
     _Atomic uint64_t busy[SHM_WORD_COUNT]; /* slots whose calls run */
+    int64_t given_up[SHM_SLOT_COUNT]; /* 1 + the slot's last abandoned call; under pool->lock */
     struct shm_window window[SHM_SLOT_COUNT]; /* each is used by its call's thread only */
 };
 

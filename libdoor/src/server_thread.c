@@ -26,8 +26,8 @@
 static _Thread_local struct server_thread *self;
 
 static pthread_key_t key; /* its destructor runs when the thread ends */
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static int key_error;
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int has_key; /* the key has been made; set under key_lock */
 
 static door_server_func_t *_Atomic create_function; /* NULL: the library's own */
 static _Atomic int shared_started; /* the shared pool's first thread was requested */
@@ -35,6 +35,7 @@ static _Atomic int shared_started; /* the shared pool's first thread was request
 static void forked(void)
 {
     atomic_store(&shared_started, 0);
+    pthread_mutex_init(&key_lock, NULL);
 }
 
 static struct fork_part part = {.child = forked};
@@ -213,11 +214,8 @@ static void allow_cancelling(struct server_thread *t, const struct door *door)
 {
     if (!t->cancel_enabled)
         return;
-    if ((door->attributes & DOOR_NO_CANCEL) == 0) {
-        pthread_mutex_lock(&t->pool->lock);
-        t->cancellable = t->channel;
-        pthread_mutex_unlock(&t->pool->lock);
-    }
+    if ((door->attributes & DOOR_NO_CANCEL) == 0 && t->channel != NULL)
+        pool_let_cancel(t);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 }
 
@@ -287,9 +285,16 @@ static void thread_ended(void *arg)
     free(t);
 }
 
-static void make_key(void)
+/* The program may have all keys that there are, and not for ever. */
+static int make_key(void)
 {
-    key_error = pthread_key_create(&key, thread_ended);
+    if (atomic_load(&has_key))
+        return 0;
+    pthread_mutex_lock(&key_lock);
+    if (!has_key)
+        has_key = pthread_key_create(&key, thread_ended) == 0;
+    pthread_mutex_unlock(&key_lock);
+    return has_key ? 0 : -1;
 }
 
 static struct server_thread *get_self(void)
@@ -300,8 +305,7 @@ static struct server_thread *get_self(void)
         return t;
     if (fork_register(&part) < 0 || loop_start() < 0)
         return NULL;
-    pthread_once(&key_once, make_key);
-    t = key_error != 0 ? NULL : calloc(1, sizeof(*t));
+    t = make_key() < 0 ? NULL : calloc(1, sizeof(*t));
     if (t == NULL || pthread_setspecific(key, t) != 0) {
         free(t);
         errno = EAGAIN;
@@ -385,6 +389,7 @@ static void *run(void *arg)
         t->is_counted = 0;
     }
     pool_lose_thread(pool);
+    pool_check(pool); /* it may have been the only one: another is to try */
     return NULL;
 }
 

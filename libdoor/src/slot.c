@@ -135,13 +135,16 @@ static int start_next(void *shm, struct shm_slot *s, int follow)
     return 1;
 }
 
-/* Takes a queued call out of its queue.  Returns the slot before it, or SHM_NEXT_NONE. */
-static unsigned leave_line(void *shm, unsigned slot, const _Atomic uint64_t *unused)
+/*
+ * Takes a queued call out of its queue.  Returns the slot before it, or SHM_NEXT_NONE.  In
+ * memory that no call has used `next` is 0, which looks as if slot 0 were queued there.
+ */
+static unsigned leave_line(void *shm, unsigned slot, const _Atomic uint64_t *followed)
 {
     for (unsigned before = 0; before < SHM_SLOT_COUNT; before++) {
         uint32_t next = slot;
 
-        if ((atomic_load(&unused[before / 64]) & shm_bit(before)) == 0 &&
+        if ((atomic_load(&followed[before / 64]) & shm_bit(before)) != 0 &&
             atomic_compare_exchange_strong(&shm_slot(shm, before)->next, &next, SHM_NEXT_NONE))
             return before;
     }
@@ -178,14 +181,14 @@ static int move_up(void *shm, unsigned slot, unsigned before)
     return 0;
 }
 
-int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int *must_ring)
+int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *followed, int *must_ring)
 {
     unsigned before = SHM_NEXT_NONE;
     int is_ours = clear(shm_head(shm)->pending, slot);
 
     *must_ring = 0;
-    if (!is_ours && unused != NULL) {
-        before = leave_line(shm, slot, unused);
+    if (!is_ours && followed != NULL) {
+        before = leave_line(shm, slot, followed);
         is_ours = before != SHM_NEXT_NONE ||
                   clear(shm_head(shm)->pending, slot); /* it may have become pending just now */
     }

@@ -32,11 +32,11 @@ int slot_submit_behind(void *shm, unsigned slot, unsigned behind);
 
 /*
  * Withdraws a call.  Returns 1 if no server thread had taken it, so that it never runs.
- * unused: for a call that was queued, a map of the slots that are not in use, because the call
- * may be queued behind any other slot; otherwise NULL.  *must_ring: the client must ring, since
- * the call behind this one has its turn now.
+ * followed: for a call that was queued, a map of the slots that it may be queued behind, each
+ * of which has had a call; otherwise NULL.  *must_ring: the client must ring, since the call
+ * behind this one has its turn now.
  */
-int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *unused, int *must_ring);
+int slot_withdraw(void *shm, unsigned slot, const _Atomic uint64_t *followed, int *must_ring);
 
 /* Whether no thread has taken the call yet. */
 int slot_is_pending(void *shm, unsigned slot);

@@ -849,6 +849,34 @@ START_TEST(closed_while_it_waits)
 }
 END_TEST
 
+/* An object that has had no call yet stands in nobody's line. */
+START_TEST(closed_while_it_runs_beside_one_without_a_call)
+{
+    struct door_async *queued, *first, *fresh;
+    uint32_t finished = 2;
+
+    start(OURS, (struct shop){.attributes = DOOR_NO_CANCEL});
+    queued = open_call(100); /* the channel's first slot, whose number memory of zeros names */
+    first = open_call(100);
+    fresh = open_call(100);
+    ck_assert_int_eq(begin(first, BLOCK, 1, NULL), 0);
+    await_entered();
+    ck_assert_int_eq(begin(queued, BLOCK, 2, first), 0);
+    release();
+    ck_assert_int_eq(end(first), 1);
+    await_entered();
+    form->close(queued);
+    others_are_served(); /* in other slots: the server still has that one */
+    ck_assert_int_eq(begin(fresh, ANSWER, 3, NULL), 0);
+    ck_assert_int_eq(end(fresh), 3);
+    release();
+    ck_assert(door_test_await(all_finished, &finished));
+    others_are_served();
+    form->close(first);
+    form->close(fresh);
+}
+END_TEST
+
 /* The place behind the first one is free again. */
 START_TEST(another_one_in_place_of_one_that_was_closed)
 {
@@ -1254,6 +1282,7 @@ static void add_ends(TCase *tc)
     tcase_add_test(tc, descriptors_that_come_too_late);
     tcase_add_test(tc, closed_while_it_runs);
     tcase_add_test(tc, closed_while_it_waits);
+    tcase_add_test(tc, closed_while_it_runs_beside_one_without_a_call);
     tcase_add_test(tc, another_one_in_place_of_one_that_was_closed);
     tcase_add_test(tc, the_first_is_closed_while_it_runs);
     tcase_add_test(tc, the_first_is_closed_and_its_thread_cancelled);

@@ -7,6 +7,7 @@
  */
 #include "door_test.h"
 
+#include <door_compat.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,6 +24,8 @@ struct shared {
     _Atomic long cleanups; /* handlers that ran, by cancellation */
     _Atomic long finished; /* blocked procedures that came to their end */
     _Atomic long created;  /* threads of create_cancelable() */
+    _Atomic bool is_late;  /* that posts entered, and waits for told */
+    sem_t told;
 };
 
 static struct shared *shared;
@@ -88,6 +91,10 @@ static void create_cancelable(door_info_t *info)
     pthread_attr_t attr;
 
     (void)info;
+    if (shared->is_late) {
+        sem_post(&shared->entered);
+        door_test_require(door_test_sem_wait(&shared->told));
+    }
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     door_test_require(pthread_create(&thread, &attr, run_cancelable, NULL) == 0);
@@ -121,6 +128,7 @@ static void start(bool cancelable, uint_t attributes)
     shared = door_test_shared(sizeof(*shared));
     door_test_sem_init(&shared->entered);
     door_test_sem_init(&shared->released);
+    door_test_sem_init(&shared->told);
     path = door_test_path("door");
     server = door_test_spawn(run_server, &o);
     door = door_test_open(path);
@@ -165,6 +173,50 @@ START_TEST(a_thread_that_allows_it_is_cancelled)
     ck_assert(door_test_await(cleanups_are, &cleanups));
     ck_assert_int_eq(shared->finished, 0);
     others_are_served(100);
+}
+END_TEST
+
+/* The server has read what this process, or one that has ended, has sent it. */
+static void settle(void)
+{
+    door_info_t info;
+
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(door_info(door, &info), 0);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
+static void give_up_in_time(void)
+{
+    _Atomic int64_t deadline_ns = door_now_ns() + 500000000;
+    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_handle *handle = door_handle_open(door);
+
+    ck_assert_ptr_nonnull(handle);
+    ck_assert_int_eq(door_handle_call(handle, NULL, &terms), -1);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    ck_assert(door_test_sem_wait(&shared->entered));
+    door_handle_close(handle);
+}
+
+/* While the thread that took the call has another one created, or copies arguments. */
+START_TEST(given_up_before_the_procedure)
+{
+    long cleanups = 1;
+
+    start(true, 0);
+    shared->is_late = true;
+    if (_i == 0)
+        give_up();
+    else
+        give_up_in_time();
+    settle();
+    shared->is_late = false;
+    sem_post(&shared->told);
+    ck_assert(door_test_await(cleanups_are, &cleanups));
+    ck_assert_int_eq(shared->finished, 0);
+    others_are_served(20);
 }
 END_TEST
 
@@ -384,6 +436,7 @@ int main(void)
     TCase *tc = door_test_tcase(suite, "cancel", 15);
 
     tcase_add_test(tc, a_thread_that_allows_it_is_cancelled);
+    tcase_add_loop_test(tc, given_up_before_the_procedure, 0, 2);
     tcase_add_test(tc, threads_of_the_library_are_not);
     tcase_add_test(tc, with_door_no_cancel_none_is);
     tcase_add_test(tc, an_interrupted_call_is_cancelled);

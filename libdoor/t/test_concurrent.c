@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <door_compat.h>
+
 #define CALLERS 16
 #define CALLS   1000
 
@@ -66,6 +68,20 @@ static void block(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     door_test_require(door_test_sem_wait(&shared->released));
     atomic_fetch_sub(&shared->running, 1);
     door_return(argp, arg_size, NULL, 0);
+}
+
+/* With data it stays there, and returns nothing. */
+static void hold(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c;
+    (void)argp;
+    (void)dp;
+    (void)n_desc;
+    if (arg_size > 0) {
+        sem_post(&shared->entered);
+        door_test_require(door_test_sem_wait(&shared->released));
+    }
+    door_return(NULL, 0, NULL, 0);
 }
 
 static pid_t start(door_server_procedure_t *procedure)
@@ -249,6 +265,32 @@ START_TEST(memory_of_slots_goes_back)
         ck_assert(door_test_await(has_little_memory, &pages));
     }
     ck_assert_int_eq(shared->most_running, BLOCKED);
+}
+END_TEST
+
+/* The same of a call that was given up, after which there is no other one. */
+START_TEST(memory_of_calls_that_were_given_up_goes_back)
+{
+    enum { SIZE = 8 << 20 };
+    static char argument[SIZE];
+    door_arg_t arg = {.data_ptr = argument, .data_size = SIZE};
+    _Atomic int64_t deadline_ns;
+    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_handle *handle;
+    long pages = 20;
+
+    start(hold);
+    handle = door_handle_open(door);
+    ck_assert_ptr_nonnull(handle);
+    deadline_ns = door_now_ns() + 1000000000;
+    ck_assert_int_eq(door_handle_call(handle, &arg, &terms), -1);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    ck_assert(door_test_sem_wait(&shared->entered));
+    ck_assert_int_ge(channel_memory(), SIZE);
+    sem_post(&shared->released);
+    ck_assert(door_test_await(has_little_memory, &pages));
+    ck_assert_int_eq(door_test_call(door, NULL, 0, NULL, 0), 0);
+    door_handle_close(handle);
 }
 END_TEST
 
@@ -468,6 +510,7 @@ int main(void)
     tcase_add_test(tc, many_descriptors_of_one_door);
     tcase_add_test(tc, blocked_calls_get_a_thread_each);
     tcase_add_test(tc, memory_of_slots_goes_back);
+    tcase_add_test(tc, memory_of_calls_that_were_given_up_goes_back);
     tcase_add_test(tc, a_second_wave_needs_no_more_threads);
     tcase_add_test(tc, a_blocked_call_delays_no_other);
     tcase_add_test(tc, one_caller_needs_few_threads);

@@ -543,6 +543,48 @@ START_TEST(threads_of_the_programs_own)
 }
 END_TEST
 
+/* ------------------------------------------------ threads that cannot begin */
+
+/* Until the client has had its say, the program has all keys for thread-specific data. */
+static void serve_without_keys(void *unused)
+{
+    pthread_key_t last, next;
+
+    (void)unused;
+    door_test_require(pthread_key_create(&key, thread_ends) == 0);
+    door_test_require(pthread_key_create(&last, NULL) == 0);
+    while (pthread_key_create(&next, NULL) == 0)
+        last = next;
+    own_door = door_create(serve, NULL, 0);
+    door_test_attach(own_door, door_test_path("door"));
+    door_test_ready();
+    door_test_require(door_test_sem_wait(&shared->limit));
+    door_test_require(pthread_key_delete(last) == 0);
+    door_test_pause();
+}
+
+/* A thread that ends before it serves is no reason to serve nobody. */
+START_TEST(threads_that_cannot_begin)
+{
+    struct order order = {.op = SLEEP};
+    door_arg_t arg = {.data_ptr = (char *)&order, .data_size = sizeof(order)};
+    _Atomic int64_t deadline_ns;
+    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_handle *handle;
+
+    start(0, 0);
+    door_test_stop(server);
+    server = door_test_spawn(serve_without_keys, NULL);
+    handle = door_handle_open(door_test_open(door_test_path("door")));
+    ck_assert_ptr_nonnull(handle);
+    nanosleep(&(struct timespec){.tv_nsec = 100 * MS}, NULL); /* for the first ones to end */
+    sem_post(&shared->limit);
+    deadline_ns = door_now_ns() + 10000 * MS;
+    ck_assert_msg(door_handle_call(handle, &arg, &terms) == 0, "%s", strerror(errno));
+    door_handle_close(handle);
+}
+END_TEST
+
 /* ------------------------------------------------ errors */
 
 static int (*const forms[])(int, unsigned, unsigned) = {door_set_threads, portable_set_threads};
@@ -591,6 +633,8 @@ int main(void)
     tcase_add_test(tc, no_threads_to_and_fro);
     tcase_add_test(tc, threads_that_are_to_stay);
     tcase_add_test(tc, threads_of_the_programs_own);
+    tc = door_test_tcase(suite, "errors", 60);
+    tcase_add_test(tc, threads_that_cannot_begin);
     tcase_add_loop_test(tc, what_cannot_be_set, 0, 2);
     return door_test_run(suite);
 }

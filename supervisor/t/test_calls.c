@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -281,6 +282,33 @@ START_TEST(as_many_as_a_process_may)
 }
 END_TEST
 
+#ifdef __GLIBC__
+static _Atomic long ahead_s; /* of the real clock's time is what the program is told */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    long result = syscall(SYS_clock_gettime, clock, now);
+
+    if (result == 0 && clock == CLOCK_REALTIME)
+        now->tv_sec += ahead_s;
+    return (int)result;
+}
+
+/* As if that was done right after it had been looked at. */
+START_TEST(the_clock_is_set_back)
+{
+    struct timespec began, ended;
+
+    set_up();
+    ahead_s = 3600;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    calls_wait(enter(KEY, CALL_IN_LINE), 50);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    ck_assert_int_lt(ended.tv_sec - began.tv_sec, 60);
+}
+END_TEST
+#endif
+
 START_TEST(a_path_has_a_key)
 {
     ck_assert(calls_path_key("/a") != calls_path_key("/b"));
@@ -303,6 +331,9 @@ int main(void)
     tcase_add_loop_test(tc, what_a_dead_child_had, 0, 2);
     tcase_add_test(tc, as_many_as_a_process_may);
     tcase_add_test(tc, a_path_has_a_key);
+#ifdef __GLIBC__
+    tcase_add_test(tc, the_clock_is_set_back);
+#endif
     suite_add_tcase(suite, tc);
     return door_test_run(suite);
 }
