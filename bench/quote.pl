@@ -74,8 +74,8 @@ my $latencies = latencies($run->{results}{steady} // {});
 my $processors = {1 => 'one processor', 2 => 'two processors', 4 => 'four processors'}
     ->{$run->{machine}{processors}} // "$run->{machine}{processors} processors";
 my $figures = <<"MD" . $shares;
-Requests/s as a share of a handler inside httpd, and CPU time per request as a multiple of it, for a tiny
-answer on $processors:
+Requests/s and CPU time per request, divided by those of a handler inside httpd, for a tiny answer on
+$processors:
 
 MD
 $figures .= <<"MD" . $latencies if $latencies;
