@@ -14,7 +14,7 @@
  *     shared_figures.c  the figures' shared memory, which outlives restarts
  *
  *     outputs.c        where what applications print goes
- *     suggest.c        "did you mean": the known name nearest to a wrong one
+ *     suggest.c        the known name nearest to a wrong one: "did you mean"
  *     reach.c          what a user may do in the file system
  *     needs.c          what an application needs from the system
  *     app_options.c    the options of a DoorApp
