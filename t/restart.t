@@ -15,7 +15,7 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 use DoorTest;
 
-plan tests => 20;
+plan tests => 21;
 
 my $httpd = Apache::Test::config()->server->pid;
 stop_app('victim');    # a new one has no threads yet
@@ -110,6 +110,15 @@ is(Apache::Test::config()->server->pid, $httpd, 'httpd was never restarted');
 
 # ---- a new process takes the name over while the old one still runs
 
+# The Unix sockets that httpd's children have, their ends of doors among them, and whose each is.
+sub unix_sockets {
+    open my $file, '<', '/proc/net/unix' or die $!;
+    my %is_unix = map { ("socket:[" . ((split)[6] // '') . ']' => 1) } <$file>;
+    return map { my $pid = $_; map { ($_ => $pid) } grep { $is_unix{$_} }
+        map { readlink // () } glob "/proc/$pid/fd/*" } DoorTest::httpd_children();
+}
+
+my %first = unix_sockets();
 my $old = app_pid('victim');
 unlink app_path('victim');
 start_app('victim');
@@ -120,14 +129,6 @@ is GET('/victim/echo')->code, 200, '... also when the old one ends';
 
 # ---- a name that has changed may be another door's, though its inode number is the same
 
-# The Unix sockets that httpd's children have, their ends of doors among them, and whose each is.
-sub unix_sockets {
-    open my $file, '<', '/proc/net/unix' or die $!;
-    my %is_unix = map { ("socket:[" . ((split)[6] // '') . ']' => 1) } <$file>;
-    return map { my $pid = $_; map { ($_ => $pid) } grep { $is_unix{$_} }
-        map { readlink // () } glob "/proc/$pid/fd/*" } DoorTest::httpd_children();
-}
-
 # Those that are gone, of children that are not: httpd ends one that it has no use for.
 sub gone {
     my (%before) = @_;
@@ -136,13 +137,15 @@ sub gone {
     return grep { !$now{$_} && $lives{$before{$_}} } keys %before;
 }
 
+# Those to the new process, of children that have called it: another child, which has not yet,
+# closes what it has of the old process whenever it does.
 my %before;
-# Until the old process's have gone from every child.
-wait_for(sub {
+ok wait_for(sub {
     %before = unix_sockets();
+    delete @before{keys %first};
     GET('/victim/echo') for 1 .. 30;
-    return !gone(%before);
-});
+    return %before && !gone(%before);
+}), 'children have a door of the new process';
 my $is_anew = sub {
     return GET('/victim/echo')->code == 200 && gone(%before);
 };
