@@ -63,15 +63,15 @@ apr_status_t mod_door_name_target(request_rec *r, const struct mod_door_config *
 apr_status_t mod_door_name_process(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                    uint64_t serial, struct mod_door_name *name)
 {
-    const char *dir = mod_door_board()->runtime_dir;
+    char dir[RUNTIME_DIR_MAX]; /* a copy: other processes can write to the board */
     char path[PATH_MAX];
 
-    if (memchr(dir, '\0', RUNTIME_DIR_MAX) == NULL ||
+    if (memccpy(dir, mod_door_board()->runtime_dir, '\0', sizeof(dir)) == NULL ||
         door_path(dir, app, serial, path, sizeof(path)) == -1)
         return APR_ENAMETOOLONG;
     name->path = apr_pstrdup(pool, path);
     /* The runtime directory is the supervisor's; the directories in it are the applications'. */
-    name->trusted_len = strlen(mod_door_board()->runtime_dir);
+    name->trusted_len = strlen(dir);
     name->in_own_dir = 1;
     name->has_owner = 0;
     name->version = serial;

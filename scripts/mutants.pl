@@ -21,7 +21,8 @@ use FindBin;
 
 my $tree = abs_path("$FindBin::Bin/..");
 my $list = "$FindBin::Bin/mutants.txt";
-my ($build, @wanted) = @ARGV or die "usage: mutants.pl BUILD [NAME...]\n";
+my ($build, @wanted) = @ARGV;
+die "usage: mutants.pl BUILD [NAME...]\n" if !defined $build || $build =~ /^-/;
 my $copy = "$build/mutants";
 my $log = "$build/mutants.log";
 

@@ -41,6 +41,7 @@ struct fcgi_program {
     uint32_t id;
     int pid;
     int is_up, is_told_to_end;
+    int is_over; /* its process has ended */
     unsigned max_connected; /* how many it takes, as it says; 0: it does not */
     unsigned holders;   /* see above */
     unsigned connected; /* seats */
@@ -310,6 +311,8 @@ static void hold_program(struct fcgi_pool *pool, struct fcgi_seat *seat, int is_
 static void note_connection(struct fcgi_pool *pool, struct fcgi_seat *seat, int fd, int error)
 {
     seat->fd = fd;
+    if (fd != -1 && seat->program->is_over) /* it has ended since: has_ended() could not do this */
+        shutdown(fd, SHUT_RDWR);
     if (fd == -1 && (error == ECONNREFUSED || error == ENOENT)) { /* it does not listen any more */
         seat->program->is_up = 0;
         keeper_stop(&pool->keeper, seat->program->id);
@@ -432,6 +435,7 @@ static void has_ended(struct fcgi_pool *pool, struct fcgi_program *program, int 
     int is_current = place->current == program;
 
     program->is_told_to_end = 1; /* no need to */
+    program->is_over = 1;
     /* What it has started may have its connections still: nobody answers on them. */
     for (unsigned i = 0; i < pool->config.seats; i++)
         if (pool->seats[i].program == program)
