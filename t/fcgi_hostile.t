@@ -239,7 +239,8 @@ for my $point ('idle', 'busy') {
         sleep 0.5;
     }
     freeze($pair);
-    is $httpd->status('/hasty/pid'), 504, "$point: the gateway is stopped";
+    # 503 if the call before it is still counted: then it has waited in line.
+    like $httpd->status('/hasty/pid'), qr/^50[34]$/, "$point: the gateway is stopped";
     kill 'CONT', $pair;
     ok is_well('/pair/pid'), '... and goes on';
     if ($client) {
