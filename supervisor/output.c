@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <door_compat.h>
+
 #include "supervisor.h"
 #include "tag.h"
 
@@ -242,14 +244,6 @@ static struct line *take(void)
     return line;
 }
 
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
 static void tell_dropped(unsigned long dropped)
 {
     char text[100];
@@ -310,7 +304,7 @@ static void wait_for_work(int64_t tell_ns)
 static unsigned long take_dropped(int64_t *tell_ns)
 {
     unsigned long dropped = queue.dropped;
-    int64_t now = monotonic_ns();
+    int64_t now = door_now_ns();
 
     if (dropped == 0 || now < *tell_ns)
         return 0;
