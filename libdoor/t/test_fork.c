@@ -216,7 +216,8 @@ START_TEST(the_childs_first_call)
     ck_assert(call(door));
     for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
         fork_often(fork, 1, first[i]);
-        fork_often(_Fork, 1, first[i]);
+        if (!door_test_sanitized()) /* it does not know of this fork beside the server's threads */
+            fork_often(_Fork, 1, first[i]);
         ck_assert(call(door));
     }
 }
