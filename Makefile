@@ -312,6 +312,9 @@ $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/module/t/test_received.o: \
+	LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(DOOR_CPP) -Icompat -Idoor_app $(HTTPD_SYSTEM) $(CHECK_CPP)
+$(BUILD)/t/test_received: APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -323,9 +326,10 @@ $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) $
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
 		$(if $(filter supervisor/%,$(1)),supervisor/calls.c supervisor/board.c) \
 		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \
+		$(if $(filter %/test_received.c,$(1)),module/received.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC) $(filter-out %/door_cgi.c,$(CGI_SRC))))) $(STATIC)
 	@mkdir -p $$(@D)
-	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
+	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $$(APR_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
 endef
 $(foreach src,$(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(eval $(call test_program,$(src))))

@@ -513,6 +513,7 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 {
     apr_status_t error = mod_door_init(pool);
 
+    mod_door_init_received();
     stay_loaded();
     if (error == APR_SUCCESS)
         error = mod_door_init_tokens(pool);
