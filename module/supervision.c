@@ -195,7 +195,8 @@ static void tell_supervisor(int is_all)
     retained->is_unsent = error != APR_SUCCESS;
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_ERR, error, main_server,
-                     DOORNO(0304) "door: the supervisor does not hear what is to run now; it is told again");
+                     DOORNO(0304) "door: cannot tell the supervisor which applications are to run; it is "
+                                  "tried again");
 }
 
 static apr_status_t start_supervisor(server_rec *s)
@@ -268,7 +269,8 @@ static void try_to_start(void)
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     DOORNO(0305) "door: no supervisor for the applications; it is tried again in %d s",
+                     DOORNO(0305) "door: cannot start the supervisor, which launches the applications; it "
+                                  "is tried again in %d s",
                      (int)apr_time_sec(put_off()));
 }
 
@@ -557,7 +559,8 @@ static apr_status_t launch_now_or_later(server_rec *s)
     if (error == APR_SUCCESS || !is_restart())
         return error;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
-                 DOORNO(0307) "door: no supervisor for the applications; it is tried again");
+                 DOORNO(0307) "door: cannot start the supervisor, which launches the applications; it is "
+                              "tried again");
     return APR_SUCCESS;
 }
 
