@@ -468,6 +468,8 @@ check-python: all python python-dbg
 # of a child process whose end no test looks at.  What is not so is in libdoor/t/*.supp.
 # The leak checker's notes of threads that it could not stop are no reports.
 no_reports = if grep -qE 'SUMMARY|runtime error' $(1).* 2>/dev/null; then cat $(1).*; exit 1; fi
+# The same after tests that failed, as the report may say why.
+or_reports = || { cat $(1).* 2>/dev/null; exit 1; }
 C_TESTS = $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC))
 .PHONY: c-tests fuzzers
 c-tests: $(C_TESTS)
@@ -480,15 +482,20 @@ SYMBOLIZER = external_symbolizer_path=$(shell command -v llvm-symbolizer-19)
 # Builds these targets with these flags, and runs the C tests; $(1) is the name of the build.
 build_analysed = $(MAKE) --no-print-directory BUILD='$(BUILD)/$(1)' CC='$(ANALYSIS_CC)' \
 	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' $(3)
-run_analysed = $(PROVE) -j$(C_JOBS) $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+# Such a build is many times slower, and may share the machine with httpd's suite.  So a test that
+# fails is run once more, alone: its time may have run out.  What it says of the code is decided
+# by check-c; a report counts in any case.
+run_analysed = { $(PROVE) --statefile=$(BUILD)/$(1)/prove --state=save -j$(C_JOBS) \
+		$(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS)) || \
+	$(PROVE) --statefile=$(BUILD)/$(1)/prove --state=failed; } $(call or_reports,$(report))
 report = $(abspath $(BUILD))/$(1)/report
 
 ASAN_CFLAGS := -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
 check-asan: deps-analysis
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),c-tests)
 	@rm -f $(call report,asan).*
-	ASAN_OPTIONS='suppressions=libdoor/t/asan.supp log_path=$(call report,asan) $(SYMBOLIZER)' \
-		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(call report,asan) $(SYMBOLIZER)' \
+	export ASAN_OPTIONS='suppressions=libdoor/t/asan.supp log_path=$(call report,asan) $(SYMBOLIZER)' \
+		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(call report,asan) $(SYMBOLIZER)'; \
 		$(call run_analysed,asan)
 	@$(call no_reports,$(call report,asan))
 
@@ -504,7 +511,8 @@ check-asan-apps: deps-analysis all tests
 	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
 		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
 		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(APP_REPORTS)/report' \
-		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS))
+		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS)) \
+		$(call or_reports,$(APP_REPORTS)/report)
 	@$(call no_reports,$(APP_REPORTS)/report)
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
@@ -526,7 +534,7 @@ check-asan-python: deps-analysis all
 check-tsan: deps-analysis
 	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)
 	@rm -f $(call report,tsan).*
-	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
+	export TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)'; \
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
 	@+$(MAKE) --no-print-directory check-tsan-supervisor
