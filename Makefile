@@ -276,12 +276,15 @@ $(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(ca
 # and any other *.c is linked into each of its neighbours.
 
 TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t module/t supervisor/t $(GATEWAY_DIR)/t
-TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
+# These need httpd's headers and APR, which are here for this machine's architecture only.
+HTTPD_TESTS := module/t/test_received.c
+TEST_SRC  := $(filter-out $(if $(FOREIGN),$(HTTPD_TESTS)),\
+	$(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc))))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
 REPLAY    := libdoor/t/replay.c # goes through the corpus of any fuzz target
 RUN_SUITE := libdoor/t/door_test_run.c
-MORE_SRC  := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
+MORE_SRC  := $(filter-out $(TEST_SRC) $(HTTPD_TESTS) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
 
 t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
@@ -312,9 +315,9 @@ $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
-$(OBJ)/module/t/test_received.o: \
+$(call objs,$(HTTPD_TESTS)): \
 	LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(DOOR_CPP) -Icompat -Idoor_app $(HTTPD_SYSTEM) $(CHECK_CPP)
-$(BUILD)/t/test_received: APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
+$(call t_bin,$(HTTPD_TESTS)): APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -578,8 +581,8 @@ check-valgrind: deps-analysis all c-tests
 	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
 # The C tests as programs for another architecture, with its check library.
-foreign_check = CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
-foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+foreign_check = FOREIGN=1 CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
+foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(filter-out $(call t_bin,$(HTTPD_TESTS)),$(TESTS)) $(FUZZERS))
 $(BUILD)/foreign/%/libcheck_pic.a: scripts/foreign.sh
 	sh scripts/foreign.sh $* $(@D)
 
