@@ -452,29 +452,50 @@ static int is_error_page(const request_rec *r)
     return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
+/*
+ * Not on the stack: httpd's requests go round among hundreds of threads, each of which keeps the
+ * stack that it has touched, and all share the pools' memory.
+ */
+static struct mod_door_call *new_call(request_rec *r, const struct mod_door_config *conf)
+{
+    struct mod_door_call *call = apr_pcalloc(r->pool, sizeof(*call));
+
+    call->r = r;
+    call->conf = conf;
+    call->result_fd = -1;
+    return call;
+}
+
+/* Lets go of all that the call has but its memory. */
+static void finish(struct mod_door_call *call, int status)
+{
+    mod_door_release_target(&call->target, call->note);
+    mod_door_tell_story(call, status);
+    mod_door_free_call(call);
+}
+
 /* The handler, as httpd calls it. */
 static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
+    struct mod_door_call *call;
     int status;
 
     if (!mod_door_is_ours(r))
         return DECLINED;
+    call = new_call(r, mod_door_config_of(r));
     r->finfo.filetype = APR_NOFILE; /* the date of a file with this name is not the response's */
-    status = mod_door_body_init(r, &call.body);
+    status = mod_door_body_init(r, &call->body);
     if (is_error_page(r)) {
-        mod_door_body_abandon(r, &call.body);
+        mod_door_body_abandon(r, &call->body);
         status = OK;
     }
     if (status == OK)
-        status = prepare(&call);
+        status = prepare(call);
     if (status == OK)
-        status = answer(&call, make_call(&call));
-    mod_door_release_target(&call.target, call.note);
-    mod_door_tell_story(&call, status);
-    mod_door_free_call(&call);
+        status = answer(call, make_call(call));
+    finish(call, status);
     if (ap_is_HTTP_ERROR(status)) /* the ErrorDocument may be answered by a door, too */
-        mod_door_body_abandon(r, &call.body);
+        mod_door_body_abandon(r, &call->body);
     return status;
 }
 
@@ -482,17 +503,16 @@ static int handle(request_rec *r)
 static int ask(request_rec *r, const struct mod_door_config *conf,
                struct mod_door_question *question)
 {
-    struct mod_door_call call = {.r = r, .conf = conf, .question = question, .result_fd = -1};
+    struct mod_door_call *call = new_call(r, conf);
     int status;
 
-    call.body.length = -1;
-    call.body.is_ended = 1;
-    status = prepare(&call);
+    call->question = question;
+    call->body.length = -1;
+    call->body.is_ended = 1;
+    status = prepare(call);
     if (status == OK)
-        status = take_answer(&call, make_call(&call));
-    mod_door_release_target(&call.target, call.note);
-    mod_door_tell_story(&call, status);
-    mod_door_free_call(&call);
+        status = take_answer(call, make_call(call));
+    finish(call, status);
     return status;
 }
 

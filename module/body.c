@@ -330,7 +330,7 @@ void mod_door_body_free_pieces(struct mod_door_pieces *pieces)
 /* Drops what has arrived, up to DISCARD_MAX.  If that is not all, the connection will close. */
 static void drop(request_rec *r, struct mod_door_body *body)
 {
-    char dropped[8192];
+    char dropped[1024]; /* see new_call() in mod_door.c */
     apr_size_t total = 0;
     apr_size_t len;
 
