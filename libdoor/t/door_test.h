@@ -152,6 +152,10 @@ bool door_test_fds_settle(pid_t pid, int at_most);
 /* Threads of a process; -1 if the system does not tell. */
 int door_test_thread_count(pid_t pid);
 
+/* The same, and stores the numbers of up to max of them; and how often one of them has slept. */
+int door_test_threads(pid_t pid, pid_t *tids, int max);
+long door_test_sleeps(pid_t pid, pid_t tid);
+
 /* Resident memory of a process in KiB; -1 if the system does not tell. */
 long door_test_resident_kb(pid_t pid);
 
