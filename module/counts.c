@@ -25,6 +25,9 @@
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024
 
+/* Time, after processes are no longer asked, to look for httpd's own calls of the others. */
+#define LOOK_NS 1000000000ll
+
 /* ------------------------------------------------------------ it is called */
 
 static void take_count(const struct door_wire_field *field, struct mod_door_counts *counts)
@@ -118,6 +121,8 @@ struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, 
     struct mod_door *door;
     struct calls_seen seen, later;
 
+    if (door_now_ns() >= until_ns + LOOK_NS) /* a child has filled the table of calls */
+        return counts;
     calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
     if (door_now_ns() < until_ns &&
         mod_door_name_process(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&

@@ -22,7 +22,7 @@ struct mod_door_counts {
 /*
  * The counts of a launched application's process, with this cell number (from 1) and serial
  * on the board.  A stopped process would delay the answer, so from until_ns on no process
- * is asked.
+ * is asked; and soon after it nothing is known.
  */
 struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t cell,
                                               uint64_t serial, int64_t until_ns);

@@ -3,8 +3,6 @@
  *
  * status.c: the launched applications on mod_status's page.
  */
-#include <string.h>
-
 #include <apr_strings.h>
 #include <http_protocol.h>
 #include <mod_status.h>
@@ -13,6 +11,7 @@
 #include "definitions.h"
 #include "build.h"
 #include "counts.h"
+#include "rows.h"
 #include "status.h"
 #include "supervision.h"
 #include "supervisor.h"
@@ -64,10 +63,11 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
     }
     ap_rprintf(r,
                "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
-               "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
+               "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
-               pid, uptime, calls, counts.running, number(r->pool, counts.waiting), errors,
-               number(r->pool, counts.threads), number(r->pool, counts.threads_max));
+               pid, uptime, calls, number(r->pool, counts.running),
+               number(r->pool, counts.waiting), errors, number(r->pool, counts.threads),
+               number(r->pool, counts.threads_max));
 }
 
 static const char *time_of(request_rec *r, apr_int64_t seconds)
@@ -76,8 +76,8 @@ static const char *time_of(request_rec *r, apr_int64_t seconds)
                        : "-";
 }
 
-static void write_app(request_rec *r, int flags, const char *name, const struct board_app *row,
-                      int64_t until_ns)
+static void write_app(request_rec *r, int flags, struct mod_door_rows *rows, const char *name,
+                      const struct board_app *row, int64_t until_ns)
 {
     enum app_state state = atomic_load(&row->state);
     const char *state_name = state <= APP_DRAINED ? state_names[state] : "unknown";
@@ -100,9 +100,9 @@ static void write_app(request_rec *r, int flags, const char *name, const struct 
                    "</td></tr>\n",
                    name, state_name, restarts, crashes, crash, leaving);
     for (i = 0; i < APP_INSTANCES_MAX; i++) {
-        apr_uint32_t cell = atomic_load(&row->instances[i]);
+        apr_uint32_t cell = mod_door_take_cell(rows, row, i);
 
-        if (cell != 0 && cell <= BOARD_CELLS)
+        if (cell != 0)
             write_process(r, flags, name, i, cell, until_ns);
     }
 }
@@ -111,7 +111,9 @@ static int write_status(request_rec *r, int flags)
 {
     int64_t until_ns = door_now_ns() + PATIENCE_NS;
     struct board *board = mod_door_board();
-    int i;
+    const struct board_app *row;
+    struct mod_door_rows rows;
+    const char *name;
 
     if (flags & AP_STATUS_SHORT)
         ap_rprintf(r, "DoorBuild: %s\n", mod_door_build);
@@ -122,15 +124,9 @@ static int write_status(request_rec *r, int flags)
                  "<th>Pid</th><th>Up</th><th>Calls</th><th>Running</th><th>Waiting</th>"
                  "<th>Errors</th><th>Threads</th><th>At most</th></tr>\n",
                  r);
-    for (i = 0; i < APP_MAX; i++) {
-        const struct board_app *row = &board->apps[i];
-        char name[APP_NAME_MAX + 1];
-
-        memcpy(name, row->name, sizeof(name)); /* the memory may change between check and use */
-        name[APP_NAME_MAX] = '\0';
-        if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(name))
-            write_app(r, flags, apr_pstrdup(r->pool, name), row, until_ns);
-    }
+    mod_door_begin_rows(&rows, board);
+    while ((row = mod_door_next_row(&rows, &name)) != NULL)
+        write_app(r, flags, &rows, name, row, until_ns);
     if (!(flags & AP_STATUS_SHORT))
         ap_rputs("</table>\n", r);
     return OK;
