@@ -253,7 +253,7 @@ struct own_fd fd_bell(int *heard)
 /* Empties a full pipe before it writes again, so that epoll reports a new event. */
 int fd_ring(const struct own_fd *own, int is_again)
 {
-    char old[BELL_SIZE];
+    char old[256]; /* small: each thread that rings keeps the stack that it touched */
 
     if (!own_fd_check(own))
         return -1;
@@ -377,14 +377,31 @@ static ssize_t receive(int fd, void *data, size_t len, int *fds, unsigned max, u
     return got;
 }
 
+/*
+ * Asks the kernel again at the end: it first looks for a message and then for the end, so it
+ * reports the end too early if a message and the end come in between.  After the end no message
+ * comes, so the second answer is right.
+ */
+static ssize_t receive_or_end(int fd, void *data, size_t len, int *fds, unsigned max,
+                              unsigned *count, struct closer_account *account,
+                              struct ucred *sender, int *flags)
+{
+    ssize_t got = receive(fd, data, len, fds, max, count, account, sender, flags);
+
+    if (got != 0 || *count != 0)
+        return got;
+    got = receive(fd, data, len, fds, max, count, account, sender, flags);
+    return got < 0 && errno == EAGAIN ? 0 : got; /* the first was a message without bytes */
+}
+
 int fd_recv_letter(int fd, void *data, size_t len, int *fds, unsigned max, unsigned *count,
                    struct closer_account *account, struct ucred *sender, int *lost)
 {
-    int flags;
+    int flags = 0;
     ssize_t got;
 
     *sender = (struct ucred){0};
-    got = receive(fd, data, len, fds, max, count, account, sender, &flags);
+    got = receive_or_end(fd, data, len, fds, max, count, account, sender, &flags);
     if (got < 0)
         return -1;
     *lost = (flags & MSG_CTRUNC) != 0;

@@ -42,12 +42,19 @@ static void forked(void)
 }
 
 /*
- * Wakes one idle thread.  Two kicks may wake only one thread; that thread kicks again while
+ * Wakes one idle thread.  Two kicks may wake only one thread; that thread passes them on while
  * there is more to do.
  */
 static void kick(struct pool *pool)
 {
     wait_set_wake(&pool->set);
+}
+
+/* For a thread that may have been kicked and is busy from now on, or ends. */
+static void pass_kick_on(struct pool *pool)
+{
+    if (atomic_load(&pool->ready_count) > 0 && pool_idle_count(pool) > 0)
+        kick(pool);
 }
 
 static void destroy(struct pool *pool)
@@ -189,8 +196,10 @@ unsigned pool_busy_count(struct pool *pool, const struct door *door)
 
 void pool_check(struct pool *pool)
 {
-    if (pool->check != NULL && !pool_is_full(pool))
-        pool->check(pool);
+    if (pool->check == NULL || pool_is_full(pool))
+        return;
+    atomic_store(&pool->was_depleted, 1);
+    pool->check(pool);
 }
 
 /* Doubles the places.  Channels never share a place afterwards, as they did not before. */
@@ -594,6 +603,7 @@ static void prepare(struct server_thread *t)
     if (prepare_still(t))
         return;
     pool_leave_channel(t);
+    pass_kick_on(t->pool);
     pool_check(t->pool);
     prepare_thread(t);
 }
@@ -604,10 +614,12 @@ int pool_take_call(struct server_thread *t)
 
     t->idle_since_ns = 0;
     for (;;) {
-        int was_woken = t->hot == NULL || t->streak >= STREAK_MAX;
+        int was_woken;
 
-        if (is_over || pool_is_surplus(t))
+        if (is_over || pool_is_surplus(t)) {
+            pass_kick_on(t->pool);
             return -1;
+        }
         if (atomic_load(&t->pool->closed)) {
             kick(t->pool); /* each thread wakes the next one, until none sleeps there */
             return -1;
@@ -616,6 +628,7 @@ int pool_take_call(struct server_thread *t)
             prepare(t);
             must_ask = 0;
         }
+        was_woken = t->hot == NULL || t->streak >= STREAK_MAX;
         if (t->hot == NULL) {
             t->hot = next_channel(t, &is_over, &must_ask);
             t->streak = 0;
@@ -629,8 +642,8 @@ int pool_take_call(struct server_thread *t)
             push_ready(t->pool, t->hot);
         if (t->unreferenced == NULL && (t->hot == NULL || !take_from_hot(t, was_woken)))
             continue;
-        if (was_woken && atomic_load(&t->pool->ready_count) > 0 && pool_idle_count(t->pool) > 0)
-            kick(t->pool); /* the kick that woke this thread may have been one of several */
+        if (was_woken)
+            pass_kick_on(t->pool);
         mark_depleted(t);
         return 0;
     }

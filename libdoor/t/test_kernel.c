@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,7 @@ static _Atomic int random_error; /* of getrandom() */
 static int ignores_advice;       /* of madvise() about forks, as qemu does */
 static const char *release;      /* of the kernel; NULL: as it is */
 static unsigned processors;      /* 0: as many as there are */
+static _Thread_local int early_ends; /* how often an end is to be reported too early */
 
 /* libc's own. */
 static struct {
@@ -35,6 +37,7 @@ static struct {
     int (*madvise)(void *, size_t, int);
     ssize_t (*getrandom)(void *, size_t, unsigned);
     int (*sched_getaffinity)(pid_t, size_t, cpu_set_t *);
+    ssize_t (*recvmsg)(int, struct msghdr *, int);
 } real;
 
 /* Before main(): a sanitizer's runtime calls some of them. */
@@ -47,6 +50,7 @@ __attribute__((constructor)) static void find_real(void)
     real.getrandom = (ssize_t(*)(void *, size_t, unsigned))dlsym(RTLD_NEXT, "getrandom");
     real.sched_getaffinity =
         (int (*)(pid_t, size_t, cpu_set_t *))dlsym(RTLD_NEXT, "sched_getaffinity");
+    real.recvmsg = (ssize_t(*)(int, struct msghdr *, int))dlsym(RTLD_NEXT, "recvmsg");
 }
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
@@ -108,6 +112,24 @@ int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
     CPU_ZERO_S(size, set);
     for (unsigned i = 0; i < processors; i++)
         CPU_SET_S(i, size, set);
+    return 0;
+}
+
+/*
+ * As the kernel, if a message and the end come after it has found no message, and before it looks
+ * for the end.
+ */
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t got = real.recvmsg(fd, msg, flags);
+    struct pollfd end = {.fd = fd};
+
+    if (got >= 0 || errno != EAGAIN || early_ends == 0)
+        return got;
+    door_test_require(poll(&end, 1, DOOR_TEST_DEADLINE_MS) == 1); /* POLLHUP */
+    early_ends--;
+    msg->msg_controllen = 0;
+    msg->msg_flags = 0;
     return 0;
 }
 
@@ -237,6 +259,29 @@ START_TEST(forks_that_memory_does_not_tell)
 }
 END_TEST
 
+static bool ask_although_the_end_is_early(int d)
+{
+    door_info_t info;
+
+    early_ends = 1;
+    ck_assert_int_eq(door_info(d, &info), 0);
+    ck_assert_int_ne(info.di_target, -1);
+    return early_ends == 0;
+}
+
+/* The server may be so quick that the answer is there at the first look. */
+START_TEST(an_end_before_the_last_message)
+{
+    static char byte = 'a';
+    int d = door_test_serve_byte(&byte), tries = 0;
+
+    while (!ask_although_the_end_is_early(d))
+        ck_assert_int_lt(++tries, 10000);
+    early_ends = 1;
+    ck_assert_int_eq(door_test_ask(d), 'a');
+}
+END_TEST
+
 START_TEST(as_many_processors_as_there_are)
 {
     static const unsigned counts[] = {1, 64, 1024, 1025, 8192};
@@ -261,6 +306,7 @@ int main(void)
     tcase_add_test(tc, no_memory_files_any_more);
     tcase_add_test(tc, no_random_numbers);
     tcase_add_test(tc, forks_that_memory_does_not_tell);
+    tcase_add_test(tc, an_end_before_the_last_message);
     tcase_add_test(tc, as_many_processors_as_there_are);
     return door_test_run(suite);
 }

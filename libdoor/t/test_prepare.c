@@ -34,6 +34,7 @@ static struct shared {
     _Atomic unsigned tries;        /* preparations so far */
     _Atomic unsigned unprepared;   /* calls in a thread that was not */
     _Atomic unsigned calls;
+    _Atomic unsigned unrefs; /* what was told of a door that nobody refers to */
 } *shared;
 
 static pid_t server;
@@ -93,6 +94,27 @@ static void serve_all(void *max)
     door_test_attach(own_door, door_test_path("door"));
     door_test_ready();
     door_test_pause();
+}
+
+static void be_told(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
+{
+    (void)c;
+    (void)arg_size;
+    (void)dp;
+    (void)n_desc;
+    if (argp == DOOR_UNREF_DATA)
+        atomic_fetch_add(&shared->unrefs, 1);
+    door_return(NULL, 0, NULL, 0);
+}
+
+/* Another door has only its name, and is told of each client that leaves it. */
+static void serve_and_be_told(void *max)
+{
+    int told = door_create(be_told, NULL, DOOR_UNREF_MULTI);
+
+    door_test_attach(told, door_test_path("told"));
+    close(told);
+    serve_all(max);
 }
 
 /* What is to be otherwise than zero is set in between. */
@@ -364,6 +386,39 @@ START_TEST(one_that_finds_it_gone_holds_nobody_up)
 }
 END_TEST
 
+static bool was_told(void *count)
+{
+    return shared->unrefs >= *(unsigned *)count;
+}
+
+/* Nor does it keep to itself that a door is to be told of. */
+START_TEST(one_that_finds_it_gone_lets_others_be_told)
+{
+    unsigned max = 2, once = 1, twice = 2;
+    int64_t begun_ms;
+
+    prepare_server();
+    shared->ask_ms = -60000;
+    server = door_test_spawn(serve_and_be_told, &max);
+    door = door_test_open(door_test_path("door"));
+    block(0, 2);
+    await_entered(2);
+    release(2);
+    end(0, 2);
+    ck_assert(door_test_await(was_told, &once));
+    nanosleep(&(struct timespec){.tv_nsec = 100 * MS}, NULL); /* both sleep */
+    shared->gone = 1;
+    shared->block_from = shared->tries + 1;
+    shared->block_to = shared->tries + 1000;
+    begun_ms = door_test_now_ms();
+    close(door_test_open(door_test_path("told")));
+    ck_assert(door_test_sem_wait(&shared->preparing));
+    ck_assert(door_test_await(was_told, &twice));
+    ck_assert_int_lt(door_test_now_ms() - begun_ms, 5000); /* not when a thread wakes by itself */
+    sem_post(&shared->prepared);
+}
+END_TEST
+
 /* ------------------------------------------------ what is told */
 
 START_TEST(while_all_are_busy)
@@ -440,6 +495,7 @@ int main(void)
     tcase_add_test(tc, a_preparation_ends_its_thread);
     tcase_add_test(tc, asked_before_each_call);
     tcase_add_test(tc, one_that_finds_it_gone_holds_nobody_up);
+    tcase_add_test(tc, one_that_finds_it_gone_lets_others_be_told);
     tcase_add_test(tc, while_all_are_busy);
     tcase_add_loop_test(tc, what_cannot_be_done, 0, 2);
     return door_test_run(suite);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -148,19 +149,24 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     door_return(NULL, 0, NULL, 0);
 }
 
-static void *nothing(void *unused)
+static void *count_all_but_this(void *count)
 {
-    return unused;
+    *(int *)count = door_test_thread_count(getpid()) - 1;
+    return NULL;
 }
 
-/* A sanitizer has a thread of its own from the first one on. */
+/*
+ * A sanitizer has a thread of its own from the first one on.  That first one counts, because
+ * the kernel may still list it when pthread_join(3) returns.
+ */
 static int count_others(void)
 {
     pthread_t thread;
+    int count;
 
-    door_test_require(pthread_create(&thread, NULL, nothing, NULL) == 0);
+    door_test_require(pthread_create(&thread, NULL, count_all_but_this, &count) == 0);
     pthread_join(thread, NULL);
-    return door_test_thread_count(getpid());
+    return count;
 }
 
 static void serve_all(void *unused)
@@ -216,9 +222,21 @@ static bool are_at_most(void *count)
     return thread_count() <= *(int *)count;
 }
 
+static bool are_exactly(void *count)
+{
+    return thread_count() == *(int *)count;
+}
+
+/*
+ * Threads that end, until so many are left.  Where others have the processors, one more may begin
+ * late and end again.  But if too many have ended, none begins, as no calls come.
+ */
 static bool settle_at(int count)
 {
-    return door_test_await(are_at_most, &count) && thread_count() == count;
+    if (door_test_await(are_at_most, &count) && door_test_await(are_exactly, &count))
+        return true;
+    fprintf(stderr, "# %d threads, and not %d\n", thread_count(), count);
+    return false;
 }
 
 /* ------------------------------------------------ the client */
