@@ -8,7 +8,6 @@
  * done here and not in httpd because only the application knows when a thread has really
  * finished a request, even if the httpd process that sent it has died.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -73,21 +72,10 @@ static int wait_in_line(struct door_rt_line *line, uint64_t timeout_ms)
     return waiter.is_called ? 1 : -1;
 }
 
-/* The decimal number in the request's field of that type, or 0. */
-static uint64_t number(const struct door_rt_request *req, enum door_wire_type type)
-{
-    const char *digits = req->part[type];
-    char *end = "";
-    uint64_t value =
-        digits != NULL && isdigit((unsigned char)*digits) ? strtoull(digits, &end, 10) : 0;
-
-    return *end == '\0' ? value : 0;
-}
-
 int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
 {
-    uint64_t max = line->is_elsewhere ? 0 : number(req, DOOR_WIRE_MAX_CONCURRENT);
-    uint64_t timeout_ms = number(req, DOOR_WIRE_QUEUE_TIMEOUT);
+    uint64_t max = line->is_elsewhere ? 0 : door_rt_number(req, DOOR_WIRE_MAX_CONCURRENT);
+    uint64_t timeout_ms = door_rt_number(req, DOOR_WIRE_QUEUE_TIMEOUT);
     int result = 0;
 
     pthread_mutex_lock(&line->lock);
@@ -96,7 +84,7 @@ int door_rt_admit(struct door_rt_line *line, struct door_rt_request *req)
     call_next(line); /* the limit may have grown */
     if (max == 0 || !is_full(line))
         line->running++;
-    else if (line->waiting >= number(req, DOOR_WIRE_QUEUE_LENGTH) || timeout_ms == 0)
+    else if (line->waiting >= door_rt_number(req, DOOR_WIRE_QUEUE_LENGTH) || timeout_ms == 0)
         result = -1;
     else
         result = wait_in_line(line, timeout_ms < UINT32_MAX ? timeout_ms : UINT32_MAX);

@@ -640,7 +640,8 @@ enum {
 
 /*
  * Tells a handler that only computes whether its client still waits.  It asks httpd at
- * most ten times a second, so it may be called in every round of a loop.
+ * most ten times a second, so it may be called in every round of a loop.  For a question
+ * (door_app_guard()) it only tells whether DoorTimeout is over.
  *
  * Blocks:  until httpd has answered, which does not wait for the client.
  * Returns: DOOR_APP_CLIENT_GONE, DOOR_APP_CLIENT_MAYBE_GONE, or DOOR_APP_CLIENT_HERE,

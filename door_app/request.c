@@ -4,6 +4,7 @@
  * request.c: a request as its handler sees it.  Its head is a copy that
  * door_wire_read_copied() has checked.  CGI variables are in cgi.c, the body in body.c.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -175,9 +176,29 @@ int door_app_header_next(const struct door_app_request *handle, size_t *position
     return 0;
 }
 
+uint64_t door_rt_number(const struct door_rt_request *req, enum door_wire_type type)
+{
+    const char *digits = req->part[type];
+    char *end = "";
+    uint64_t value =
+        digits != NULL && isdigit((unsigned char)*digits) ? strtoull(digits, &end, 10) : 0;
+
+    return *end == '\0' ? value : 0;
+}
+
+/* httpd gives nobody a channel for a question, but has said how long it waits for the answer. */
+static int is_overdue(const struct door_rt_request *req)
+{
+    uint64_t ms = door_rt_number(req, DOOR_WIRE_WAIT_MS);
+
+    return ms != 0 && (uint64_t)(door_now_ns() - req->begun_ns) / 1000000 >= ms;
+}
+
 int door_app_client_gone(struct door_app_request *handle)
 {
     struct door_rt_request *req = door_rt_request(handle);
 
-    return req != NULL ? door_rt_channel_client(&req->channel) : DOOR_APP_CLIENT_GONE;
+    if (req == NULL || (req->part[DOOR_WIRE_ROLE] != NULL && is_overdue(req)))
+        return DOOR_APP_CLIENT_GONE;
+    return door_rt_channel_client(&req->channel);
 }

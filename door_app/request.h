@@ -95,4 +95,7 @@ static inline struct door_app_request *door_rt_handle(const struct door_rt_reque
 /* The value of the first header of that name, or NULL. */
 const char *door_rt_header(const struct door_rt_request *req, const char *name);
 
+/* The decimal number in the request's field of that type, or 0. */
+uint64_t door_rt_number(const struct door_rt_request *req, enum door_wire_type type);
+
 #endif

@@ -86,7 +86,7 @@ enum door_wire_type {
     DOOR_WIRE_COUNT,          /* name: decimal, in a STATUS */
     DOOR_WIRE_OWN_STATUS,     /* RESPONSE: the handler itself has set the status 200 */
     DOOR_WIRE_LOG_FIELD,      /* name: value, only for the access log */
-    DOOR_WIRE_WAIT_MS,        /* decimal, milliseconds: how long to wait at most */
+    DOOR_WIRE_WAIT_MS,        /* decimal, milliseconds: how long to wait at most; or a question's time */
     DOOR_WIRE_ROLE,           /* this is a question whether a request may pass; also in answers */
     DOOR_WIRE_SERVED,         /* in a result: number of the thread that ran it, and since when */
     DOOR_WIRE_TYPE_END        /* one more than the last */

@@ -28,6 +28,9 @@
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024
 
+/* Time, after servers are no longer asked, to look for httpd's own calls of the others. */
+#define LOOK_NS 1000000000ll
+
 /* Threads that ask, besides the request's own: so many servers may be silent, and all are asked. */
 #define ASKERS_MAX  31
 #define ASKER_STACK (128 * 1024)
@@ -135,6 +138,10 @@ static void count_server(struct mod_door_server *server, apr_time_t now, int64_t
     struct mod_door_counts *counts = &server->counts;
     struct calls_seen seen, later;
 
+    if (door_now_ns() >= until_ns + LOOK_NS) { /* a child has filled the table of calls */
+        server->error = EAGAIN;
+        return;
+    }
     calls_look(mod_door_calls(), server->calls_key, door_now_ns(), &seen);
     if (server->error == APR_SUCCESS && door_now_ns() >= until_ns)
         server->error = EAGAIN;

@@ -39,7 +39,7 @@ void mod_door_take_door(const char *path, struct mod_door_server *server);
 /*
  * Asks all servers, an array of pointers to them, and counts their calls.  A stopped process
  * answers only when its time is over, so many are asked at the same time; from until_ns on
- * none is.
+ * none is, and soon after it nothing is known of the others.
  */
 void mod_door_count_servers(request_rec *r, const apr_array_header_t *servers, int64_t until_ns);
 

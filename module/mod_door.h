@@ -41,6 +41,7 @@
  *     config.c         the directives
  *     access.c         applications that say whether requests may pass
  *     counts.c         what processes do now
+ *     rows.c           the applications on the board
  *     status.c         the applications on mod_status's page
  *     report.c         all that is known of all doors
  *     report_json.c    the report as JSON

@@ -16,6 +16,7 @@
 #include "definitions.h"
 #include "figures.h"
 #include "report.h"
+#include "rows.h"
 #include "shared_figures.h"
 #include "supervision.h"
 #include "supervisor.h"
@@ -28,6 +29,7 @@ struct collection {
     request_rec *r;
     const struct figures *figures;
     int64_t now_ns, until_ns;
+    struct mod_door_rows rows;
     apr_array_header_t *reports;
     apr_array_header_t *servers; /* struct mod_door_server *: who is to be asked */
 };
@@ -125,7 +127,7 @@ static uint32_t state_of(const struct board_app *row, int64_t now_ns)
     return state == APP_STARTING && retry_ns > now_ns && retry_ns < INT64_MAX ? APP_BACKOFF : state;
 }
 
-static void take_row(const struct collection *all, struct mod_door_report *report,
+static void take_row(struct collection *all, struct mod_door_report *report,
                      const struct board_app *row)
 {
     int64_t retry_ns = atomic_load(&row->retry_ns);
@@ -139,29 +141,22 @@ static void take_row(const struct collection *all, struct mod_door_report *repor
         report->next_try_s =
             retry_ns > all->now_ns ? (double)(retry_ns - all->now_ns) / NS_PER_S : 0;
     for (i = 0; i < APP_INSTANCES_MAX; i++) {
-        apr_uint32_t number = atomic_load(&row->instances[i]);
+        apr_uint32_t number = mod_door_take_cell(&all->rows, row, i);
 
-        if (number != 0 && number <= BOARD_CELLS)
+        if (number != 0)
             add_process(all, report, i, number);
     }
     add_events(all, report, row);
 }
 
-static void add_app(struct collection *all, const struct board_app *row)
+static void add_app(struct collection *all, const char *name, const struct board_app *row)
 {
-    const struct mod_door_app *app;
-    struct mod_door_report *report;
+    const struct mod_door_app *app = mod_door_find_app(name);
+    struct mod_door_report *report = add_report(all, apr_pstrdup(all->r->pool, name));
     struct figures_seen *seen;
-    char name[APP_NAME_MAX + 1];
     int index;
 
-    memcpy(name, row->name, sizeof(name)); /* the memory may change between check and use */
-    name[APP_NAME_MAX] = '\0';
-    if (atomic_load(&row->state) == APP_FREE || !mod_door_is_app_name(name))
-        return;
-    report = add_report(all, apr_pstrdup(all->r->pool, name));
     report->is_app = 1;
-    app = mod_door_find_app(name);
     report->instances = app != NULL ? app->instances : 0;
     index = figures_index(all->figures, name);
     if (index != -1) {
@@ -174,11 +169,12 @@ static void add_app(struct collection *all, const struct board_app *row)
 
 static void add_apps(struct collection *all)
 {
-    const struct board *board = mod_door_board();
-    int i;
+    const struct board_app *row;
+    const char *name;
 
-    for (i = 0; board != NULL && i < APP_MAX; i++)
-        add_app(all, &board->apps[i]);
+    mod_door_begin_rows(&all->rows, mod_door_board());
+    while ((row = mod_door_next_row(&all->rows, &name)) != NULL)
+        add_app(all, name, row);
 }
 
 /* ------------------------------------------------------------------- doors */
@@ -202,6 +198,17 @@ static void take_door(const struct collection *all, struct mod_door_report *repo
     mod_door_take_door(path, report->server);
 }
 
+/* Two doors have no common name, unless a child has written it. */
+static int is_known(const struct collection *all, const char *name)
+{
+    int i;
+
+    for (i = 0; i < all->reports->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(all->reports, i, struct mod_door_report).name, name))
+            return 1;
+    return 0;
+}
+
 static void add_doors(struct collection *all)
 {
     struct figures_seen *seen = NULL;
@@ -213,6 +220,8 @@ static void add_doors(struct collection *all)
         if (!figures_look(all->figures, i, all->now_ns, seen))
             continue;
         if (seen->name[0] != '\0' && strchr(seen->name, '/') == NULL) /* it is an application */
+            continue;
+        if (is_known(all, seen->name))
             continue;
         add_report(all, seen->name)->seen = seen;
         seen = NULL;

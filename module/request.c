@@ -25,6 +25,7 @@
 #include "limit.h"
 #include "mapping.h"
 #include "request.h"
+#include "tokens.h"
 #include "wire.h"
 
 /* At most so much of the body goes along with the message. */
@@ -225,9 +226,14 @@ static void put_env(request_rec *r, const core_dir_config *core, struct door_wir
 }
 
 /* The role, and variables that only questions have; the variables are those of mod_fcgid. */
-static void put_question(const struct mod_door_question *question, struct door_wire_writer *w)
+static void put_question(const struct mod_door_call *call, struct door_wire_writer *w)
 {
+    const struct mod_door_question *question = call->question;
+    apr_interval_time_t timeout = mod_door_timeout(call);
+
     put(w, DOOR_WIRE_ROLE, question->role);
+    if (timeout > 0)
+        put_number(w, DOOR_WIRE_WAIT_MS, apr_time_as_msec(timeout + 999));
     put_named(w, DOOR_WIRE_ENV, "FCGI_APACHE_ROLE", question->apache_role);
     put_named(w, DOOR_WIRE_ENV, "REMOTE_PASSWD", question->password);
 }
@@ -271,7 +277,7 @@ static void put_request(const struct mod_door_call *call, struct door_wire_write
     put_client(r, w);
     put_headers(call, core, w);
     if (call->question != NULL)
-        put_question(call->question, w);
+        put_question(call, w);
     put_env(r, core, w);
     if (call->limit != NULL)
         put_limit(call->limit, w);

@@ -3,16 +3,14 @@
  *
  * status.c: the launched applications on mod_status's page.
  */
-#include <string.h>
-
 #include <apr_strings.h>
 #include <http_protocol.h>
 #include <mod_status.h>
 
 #include "mod_door.h"
-#include "definitions.h"
 #include "build.h"
 #include "counts.h"
+#include "rows.h"
 #include "status.h"
 #include "supervision.h"
 #include "supervisor.h"
@@ -40,17 +38,18 @@ struct shown_process {
 /* ---------------------------------------------------------------- who is there */
 
 /* Their servers are added to servers, to be asked. */
-static apr_array_header_t *take_processes(request_rec *r, const struct shown_app *app,
+static apr_array_header_t *take_processes(request_rec *r, struct mod_door_rows *rows,
+                                          const struct shown_app *app,
                                           apr_array_header_t *servers)
 {
     apr_array_header_t *processes = apr_array_make(r->pool, 1, sizeof(struct shown_process));
     apr_uint32_t i;
 
     for (i = 0; i < APP_INSTANCES_MAX; i++) {
-        apr_uint32_t number = atomic_load(&app->row->instances[i]);
+        apr_uint32_t number = mod_door_take_cell(rows, app->row, i);
         struct shown_process *process;
 
-        if (number == 0 || number > BOARD_CELLS)
+        if (number == 0)
             continue;
         process = apr_array_push(processes);
         process->index = i;
@@ -69,18 +68,15 @@ static apr_array_header_t *take_apps(request_rec *r, const struct board *board)
     int64_t until_ns = door_now_ns() + PATIENCE_NS;
     apr_array_header_t *apps = apr_array_make(r->pool, 8, sizeof(struct shown_app));
     apr_array_header_t *servers = apr_array_make(r->pool, 8, sizeof(struct mod_door_server *));
-    int i;
+    const struct board_app *row;
+    struct mod_door_rows rows;
+    const char *name;
 
-    for (i = 0; i < APP_MAX; i++) {
-        struct shown_app app = {.row = &board->apps[i]};
-        char name[APP_NAME_MAX + 1];
+    mod_door_begin_rows(&rows, board);
+    while ((row = mod_door_next_row(&rows, &name)) != NULL) {
+        struct shown_app app = {.name = apr_pstrdup(r->pool, name), .row = row};
 
-        memcpy(name, app.row->name, sizeof(name)); /* the memory may change between check and use */
-        name[APP_NAME_MAX] = '\0';
-        if (atomic_load(&app.row->state) == APP_FREE || !mod_door_is_app_name(name))
-            continue;
-        app.name = apr_pstrdup(r->pool, name);
-        app.processes = take_processes(r, &app, servers);
+        app.processes = take_processes(r, &rows, &app, servers);
         APR_ARRAY_PUSH(apps, struct shown_app) = app;
     }
     mod_door_count_servers(r, servers, until_ns);
@@ -126,10 +122,11 @@ static void write_process(request_rec *r, int flags, const char *name,
     }
     ap_rprintf(r,
                "<tr><td></td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT " s</td>"
-               "<td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT "</td><td>%s</td>"
+               "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td>"
                "<td>%" APR_INT64_T_FMT "</td><td>%s</td><td>%s</td></tr>\n",
-               pid, uptime, calls, counts.running, number(r->pool, counts.waiting), errors,
-               number(r->pool, counts.threads), number(r->pool, counts.threads_max));
+               pid, uptime, calls, number(r->pool, counts.running),
+               number(r->pool, counts.waiting), errors, number(r->pool, counts.threads),
+               number(r->pool, counts.threads_max));
 }
 
 static const char *time_of(request_rec *r, apr_int64_t seconds)

@@ -43,6 +43,7 @@ my $truth = record(6, $head . 'true') . $end;
 sub forever { my ($client, $bytes) = @_; 1 while syswrite $client, $bytes }
 my %do = (
     truth   => sub { syswrite $_[0], $truth },
+    torn    => sub { syswrite $_[0], record(6, "Status: 403\r\nStatus: 200\r\n\r\n") . $end },
     stderr  => sub { forever($_[0], record(7, "it never ends\n" x 100)) },
     silent_stderr => sub { forever($_[0], record(7, '')) },
     headers => sub { forever($_[0], record(6, "X-Header: value\r\n" x 100)) },
@@ -66,7 +67,9 @@ while (accept my $client, STDIN) {
         next unless $got =~ /QUERY_STRING([a-z_]+)(?:=(\d+))?/;
         my ($what, $number) = ($1, $2);
         last if $what eq 'early' && length $got >= $number; # before it has read all
-        next unless $got =~ /\x01\x05\x00\x01\x00\x00..\z/s || $what eq 'deaf';
+        # A question has no body: it ends with its variables.
+        my $last = ord(substr $got, 9, 1) == 2 ? "\x04" : "\x05";
+        next unless $got =~ /\x01$last\x00\x01\x00\x00..\z/s || $what eq 'deaf';
         $do{$what}->($client, $number) if $do{$what};
         $got = '';
         last unless $what eq 'truth';
@@ -91,6 +94,12 @@ DoorApp nowhere "$gateway --processes 1 $dir/bin/fcgi_probe" env=TMPDIR=$tmp/clo
 <Location /pair>
     DoorHandler pair
     DoorTimeout 60
+</Location>
+<Location /asked>
+    DoorHandler pair
+    DoorTimeout 1
+    DoorAccessChecker foe
+    DoorAccessCheckerAuthoritative Off
 </Location>
 <Location /hasty>
     DoorHandler pair
@@ -146,6 +155,15 @@ for (['stderr', 504], ['silent_stderr', 504], ['headers', '50[24]'], ['line', '5
     $status ? like($said, qr/^$status 0$/, "$what: $status") : is($said, '200 28', "$what: the client leaves");
     ok is_well('/foe/?truth'), '... and the next request has its own answer' or diag $httpd->log_text;
 }
+
+# ---- one that is asked whether a request may pass
+
+ok is_well('/asked/pid?truth'), 'a program that lets requests pass';
+for my $what (qw(hang stop torn)) {
+    is $httpd->status("/asked/pid?$what"), 503, "... $what: nobody passes";
+    ok is_well('/asked/pid?truth'), '... but the next one' or diag $httpd->log_text;
+}
+is $httpd->status('/foe/?torn'), 502, 'an answer with two statuses is none';
 
 # ---- one that closes the connection at each point
 

@@ -133,11 +133,20 @@ static int is_field(const char *name, const char *value)
     return 1;
 }
 
+/* A second one (RFC 3875, 6.3) would turn a refusal into a permission, or the other way round. */
+static int is_first_status(const char *value, int *said)
+{
+    int status = read_status(value), is_first = *said == 0 || *said == status;
+
+    *said = status;
+    return status != 0 && is_first;
+}
+
 /* Whether the lines, a copy of the head, are such as can be set. */
 static int is_sound(const struct cgi_response *response, char *lines)
 {
     char *line, *value;
-    int count = 0;
+    int count = 0, said = 0;
 
     if (response->has_status_line) {
         const char *status = (line = next_line(&lines)) != NULL ? status_of(line) : NULL;
@@ -149,7 +158,7 @@ static int is_sound(const struct cgi_response *response, char *lines)
         value = split(line);
         if (value == NULL || !is_field(line, value) || ++count > DOOR_APP_FIELDS_MAX)
             return 0;
-        if (strcasecmp(line, "Status") == 0 && read_status(value) == 0)
+        if (strcasecmp(line, "Status") == 0 && !is_first_status(value, &said))
             return 0;
         if (response->has_status_line && is_framed(line))
             return 0;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -58,6 +59,41 @@ static void begin_anew(struct door_app_request *req, void *data)
     door_app_status(req, 200);
     ck_assert_int_eq(door_app_reset(req), 0);
 }
+
+/* Asks until the caller no longer waits. */
+static void wait_for_the_end(struct door_app_request *req, void *data)
+{
+    int *rounds = data;
+
+    while (*rounds < 300 && door_app_client_gone(req) == DOOR_APP_CLIENT_HERE) {
+        (*rounds)++;
+        usleep(10000);
+    }
+}
+
+/* Which of a question's times is over; _i: is there any? */
+START_TEST(a_handler_sees_that_its_time_is_over)
+{
+    static const char *const times[] = {"", "x", "9999999", "60"};
+    struct message message;
+    static struct answer answer;
+    int rounds = _i < 3 ? 290 : 0; /* the first three are not over soon */
+
+    door_app_guard(app, DOOR_APP_AUTHORIZER, wait_for_the_end, &rounds);
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_METHOD, "", "GET");
+    message_field(&message, DOOR_WIRE_SCRIPT_NAME, "", "/a/b");
+    message_field(&message, DOOR_WIRE_ROLE, "", DOOR_WIRE_AUTHORIZER);
+    if (_i > 0)
+        message_field(&message, DOOR_WIRE_WAIT_MS, "", times[_i]);
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    ask(app, &message, &answer);
+    if (_i < 3)
+        ck_assert_int_eq(rounds, 300);
+    else
+        ck_assert(rounds > 0 && rounds < 300);
+}
+END_TEST
 
 START_TEST(the_role_tells_the_handler)
 {
@@ -120,6 +156,7 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, the_role_tells_the_handler);
+    tcase_add_loop_test(tests, a_handler_sees_that_its_time_is_over, 0, 4);
     tcase_add_test(tests, no_handler_is_no_answer);
     tcase_add_test(tests, only_a_yes_lets_in);
     tcase_add_test(tests, mistakes);

@@ -33,7 +33,8 @@ my $root = File::Temp->newdir('/tmp/mod_door-board.XXXXXX');
 chmod 0755, $root;
 my $httpd = OwnHttpd->new(program => $program, modules => $modules, build => $build,
     below => "$root", prologue => "User www-data\nGroup www-data\n"
-        . "<Location /door-status>\nSetHandler door-status\n</Location>\n");
+        . "<Location /door-status>\nSetHandler door-status\n</Location>\n"
+        . "<Location /server-status>\nSetHandler server-status\n</Location>\n");
 my $dir = $httpd->dir;
 
 sub app {
@@ -67,13 +68,13 @@ sub scribble_in {
         my ($from, $to) = m{^(\w+)-(\w+) rw-s .*/dev/zero \(deleted\)} or next;
         ($from, $to) = (hex $from, hex $to);
         open my $memory, '+<:raw', "/proc/$pid/mem" or next;
-        seek $memory, $from, 0;
+        sysseek $memory, $from, 0;
         my $bytes = '';
-        read($memory, $bytes, $to - $from) == $to - $from or next;
+        (sysread($memory, $bytes, $to - $from) // 0) == $to - $from or next;
         my $new = $change->($bytes) // next;
-        seek $memory, $from, 0;
-        print $memory $new;
-        close $memory and $count++;
+        # All at once: a child that ends soon may have something else there.
+        sysseek $memory, $from, 0;
+        (syswrite($memory, $new) // 0) == length $new and $count++;
     }
     return $count;
 }
@@ -92,17 +93,27 @@ sub scribble {
 my $is_board = sub { index($_[0], "$dir/run/mod_door.") >= 0 };
 
 $httpd->install(hello => $_) for qw(first second third);
-$httpd->configure(app(first => 'user=nobody') . app('second'));
+my @doors = map { "$dir/run/nobody-$_" } 1, 2;
+my $doors = join '', map { "<Location /door-$_>\nDoorHandler $doors[$_ - 1]\n</Location>\n" } 1, 2;
+$httpd->configure(app(first => 'user=nobody') . app('second') . $doors);
 ok $httpd->start, 'httpd starts';
 is $httpd->status("/$_"), 200, "$_ answers" for qw(first second);
 my $supervisor = $httpd->supervisor;
 my ($run) = glob "$dir/run/mod_door.*";
 
+# The names of series that stand twice in Prometheus's text, which must not be.
+sub doubled {
+    my ($status, $text) = $httpd->get('/door-status?format=prometheus');
+    my %count;
+    $count{$_}++ for $text =~ /^(\w+\{.*\}) \S+$/mg;
+    return "status $status" if $status != 200 || !%count;
+    return join ' ', grep { $count{$_} > 1 } sort keys %count;
+}
+
 # Whether the status page is what it should be, whatever its figures are.
 sub shows_status {
     my ($status, $body) = $httpd->get('/door-status?format=json');
-    return $status == 200 && $body !~ /[^\n\x20-\x7e]/ && defined eval { decode_json($body) }
-        && $httpd->status('/door-status?format=prometheus') == 200;
+    return $status == 200 && $body !~ /[^\n\x20-\x7e]/ && defined eval { decode_json($body) } && doubled() eq '';
 }
 
 # ---- where the next process's door is to be
@@ -134,6 +145,53 @@ is scribble(sub {
     return $bytes;
 }), 1, 'it is set right';
 ok $httpd->wait_for(sub { $httpd->status('/first') == 200 }), '... and the application serves';
+
+# ---- one application or door in many places
+
+is $httpd->status("/door-$_"), 503, "door $_ is called, so it has figures" for 1, 2;
+my $header = do { local (@ARGV, $/) = 'supervisor/supervisor.h'; <> };
+my %defined = $header =~ /^#define (\w+) +(\d+)/mg;
+my ($before, $row, $row_len, $start) = '';
+is scribble(sub {
+    my ($bytes) = @_;
+    return undef unless $is_board->($bytes);
+    $before = $bytes;
+    # The two have neighbouring rows; all rows come behind the runtime directory's path.
+    my ($first, $second) = map { index $bytes, "$_\0" } qw(first second);
+    $row_len = abs($second - $first);
+    $row = substr $bytes, $first, $row_len;
+    $start = $first - $row_len * int(($first - $defined{RUNTIME_DIR_MAX}) / $row_len);
+    substr $bytes, $start, $row_len * $defined{APP_MAX}, $row x $defined{APP_MAX};
+    return $bytes;
+}), 1, 'all rows of the board are those of the first application';
+is doubled(), '', '... no series is there twice';
+for my $path (qw(/door-status?format=json /server-status?auto)) {
+    my ($status, $body) = $httpd->get($path);
+    my $name = $path =~ /auto/ ? qr/DoorApp\.first\.0\.Pid/ : qr/"name":"first"/;
+    is scalar(() = $body =~ /$name/g), 1, "... $path has it once";
+}
+is scribble(sub {
+    my ($bytes) = @_;
+    return undef unless $is_board->($bytes);
+    # Another valid name for each, so that they have nothing but the process in common.
+    substr $bytes, $start + $_ * $row_len, 5, sprintf 'row%02d', $_ for 1 .. 99;
+    return $bytes;
+}), 1, '... and then have other names';
+for my $path (qw(/door-status?format=json /server-status?auto)) {
+    my ($status, $body) = $httpd->get($path);
+    my $pid = pid_of('first');
+    my $line = $path =~ /auto/ ? qr/Pid: $pid$/m : qr/"processes":\[\{"pid":$pid,/;
+    is scalar(() = $body =~ /$line/g), 1, "... $path has their process once";
+}
+scribble(sub { $is_board->($_[0]) ? $before : undef });
+my $others;
+is scribble(sub {
+    my ($bytes) = @_;
+    return undef unless length $bytes > 5_000_000 && length $bytes < 10_000_000;
+    $others = $bytes =~ s/\Q$doors[1]\E\0/$doors[0]\0/gr;
+    return $others ne $bytes ? $others : undef;
+}), 1, 'the figures have one door twice';
+is doubled(), '', '... and no series is there twice';
 
 # ---- every byte
 
