@@ -276,12 +276,15 @@ $(BUILD)/doorctl: $(call objs,$(wildcard supervisor/tools/*.c)) $(DOOR_OBJ) $(ca
 # and any other *.c is linked into each of its neighbours.
 
 TEST_DIRS := $(if $(DOOR_SRC),libdoor/t) door_app/t module/t supervisor/t $(GATEWAY_DIR)/t
-TEST_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc)))
+# These need httpd's headers and APR, which are here for this machine's architecture only.
+HTTPD_TESTS := module/t/test_received.c
+TEST_SRC  := $(filter-out $(if $(FOREIGN),$(HTTPD_TESTS)),\
+	$(sort $(wildcard $(TEST_DIRS:%=%/test_*.c) $(TEST_DIRS:%=%/test_*.cc))))
 FUZZ_SRC  := $(sort $(wildcard $(TEST_DIRS:%=%/fuzz_*.c)))
 AUX_SRC   := $(sort $(wildcard $(TEST_DIRS:%=%/aux_*.c)))
 REPLAY    := libdoor/t/replay.c # goes through the corpus of any fuzz target
 RUN_SUITE := libdoor/t/door_test_run.c
-MORE_SRC  := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
+MORE_SRC  := $(filter-out $(TEST_SRC) $(HTTPD_TESTS) $(FUZZ_SRC) $(AUX_SRC),$(wildcard $(TEST_DIRS:%=%/*.c)))
 
 t_bin      = $(addprefix $(BUILD)/t/,$(basename $(notdir $(1))))
 TESTS     := $(call t_bin,$(TEST_SRC))
@@ -312,6 +315,9 @@ $(OBJ)/libdoor/t/%.o:  LOCAL = $(DOOR_CPP) -Ilibdoor/src -Icompat $(CHECK_CPP)
 $(OBJ)/door_app/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/supervisor/t/%.o: LOCAL = -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
+$(call objs,$(HTTPD_TESTS)): \
+	LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(DOOR_CPP) -Icompat -Idoor_app $(HTTPD_SYSTEM) $(CHECK_CPP)
+$(call t_bin,$(HTTPD_TESTS)): APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 $(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
@@ -323,9 +329,10 @@ $(call t_bin,$(1)): $(call objs,$(sort $(1) $(filter $(dir $(1))%,$(MORE_SRC)) $
 		$(if $(filter fuzz_%,$(notdir $(1))),$(REPLAY)) \
 		$(if $(filter supervisor/%,$(1)),supervisor/calls.c supervisor/board.c) \
 		$(if $(filter module/%,$(1)),module/figures.c module/histogram.c supervisor/calls.c) \
+		$(if $(filter %/test_received.c,$(1)),module/received.c) \
 		$(if $(filter $(GATEWAY_DIR)/%,$(1)),$(FCGI_SRC) $(filter-out %/door_cgi.c,$(CGI_SRC))))) $(STATIC)
 	@mkdir -p $$(@D)
-	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $(SYSTEM_LIBS) \
+	$$(LINK) -o $$@ $$(filter %.o,$$^) $(STATIC) $$(CHECK_LIBS) $$(APR_LIBS) $(SYSTEM_LIBS) \
 		$(if $(DOOR_SRC),-Wl$(comma)-u$(comma)openat) $(if $(filter %.cc,$(1)),-lstdc++)
 endef
 $(foreach src,$(TEST_SRC) $(FUZZ_SRC) $(AUX_SRC),$(eval $(call test_program,$(src))))
@@ -464,6 +471,8 @@ check-python: all python python-dbg
 # of a child process whose end no test looks at.  What is not so is in libdoor/t/*.supp.
 # The leak checker's notes of threads that it could not stop are no reports.
 no_reports = if grep -qE 'SUMMARY|runtime error' $(1).* 2>/dev/null; then cat $(1).*; exit 1; fi
+# The same after tests that failed, as the report may say why.
+or_reports = || { cat $(1).* 2>/dev/null; exit 1; }
 C_TESTS = $(TESTS) $(FUZZERS) $(call t_bin,$(AUX_SRC))
 .PHONY: c-tests fuzzers
 c-tests: $(C_TESTS)
@@ -476,15 +485,20 @@ SYMBOLIZER = external_symbolizer_path=$(shell command -v llvm-symbolizer-19)
 # Builds these targets with these flags, and runs the C tests; $(1) is the name of the build.
 build_analysed = $(MAKE) --no-print-directory BUILD='$(BUILD)/$(1)' CC='$(ANALYSIS_CC)' \
 	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' $(3)
-run_analysed = $(PROVE) -j$(C_JOBS) $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+# Such a build is many times slower, and may share the machine with httpd's suite.  So a test that
+# fails is run once more, alone: its time may have run out.  What it says of the code is decided
+# by check-c; a report counts in any case.
+run_analysed = { $(PROVE) --statefile=$(BUILD)/$(1)/prove --state=save -j$(C_JOBS) \
+		$(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS)) || \
+	$(PROVE) --statefile=$(BUILD)/$(1)/prove --state=failed; } $(call or_reports,$(report))
 report = $(abspath $(BUILD))/$(1)/report
 
 ASAN_CFLAGS := -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
 check-asan: deps-analysis
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),c-tests)
 	@rm -f $(call report,asan).*
-	ASAN_OPTIONS='suppressions=libdoor/t/asan.supp log_path=$(call report,asan) $(SYMBOLIZER)' \
-		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(call report,asan) $(SYMBOLIZER)' \
+	export ASAN_OPTIONS='suppressions=libdoor/t/asan.supp log_path=$(call report,asan) $(SYMBOLIZER)' \
+		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(call report,asan) $(SYMBOLIZER)'; \
 		$(call run_analysed,asan)
 	@$(call no_reports,$(call report,asan))
 
@@ -500,7 +514,8 @@ check-asan-apps: deps-analysis all tests
 	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
 		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
 		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(APP_REPORTS)/report' \
-		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS))
+		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS)) \
+		$(call or_reports,$(APP_REPORTS)/report)
 	@$(call no_reports,$(APP_REPORTS)/report)
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
@@ -522,7 +537,7 @@ check-asan-python: deps-analysis all
 check-tsan: deps-analysis
 	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)
 	@rm -f $(call report,tsan).*
-	TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)' \
+	export TSAN_OPTIONS='$(TSAN_OPTIONS) log_path=$(call report,tsan) $(SYMBOLIZER)'; \
 		$(call run_analysed,tsan)
 	@$(call no_reports,$(call report,tsan))
 	@+$(MAKE) --no-print-directory check-tsan-supervisor
@@ -566,8 +581,8 @@ check-valgrind: deps-analysis all c-tests
 	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
 
 # The C tests as programs for another architecture, with its check library.
-foreign_check = CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
-foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS))
+foreign_check = FOREIGN=1 CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
+foreign_tests = $(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(filter-out $(call t_bin,$(HTTPD_TESTS)),$(TESTS)) $(FUZZERS))
 $(BUILD)/foreign/%/libcheck_pic.a: scripts/foreign.sh
 	sh scripts/foreign.sh $* $(@D)
 

@@ -87,18 +87,18 @@ static const struct failure {
     {EPROTONOSUPPORT, HTTP_BAD_GATEWAY,
      DOORNO(0115) "the answer is in another version of the protocol"},
     {EPERM, HTTP_BAD_GATEWAY,
-     DOORNO(0116) "the answer ends a response that has not begun, or begins a second"},
+     DOORNO(0116) "the application ended a response that it had not begun, or began a second one"},
     {MOD_DOOR_EFAILED, HTTP_BAD_GATEWAY, DOORNO(0117) "the application gave up in mid-response"},
     {MOD_DOOR_ESILENT, HTTP_GATEWAY_TIME_OUT,
      DOORNO(0118) "its pipe or socket paused for over DoorTimeout"},
     {MOD_DOOR_EROLE, HTTP_BAD_GATEWAY,
-     DOORNO(0119) "the answer is none to whether a request may pass: it has no handler for that, or "
-                  "failed"},
+     DOORNO(0119) "the answer does not say whether the request may pass: the application has no "
+                  "handler for that, or it failed"},
     {MOD_DOOR_EMISUSE, HTTP_BAD_GATEWAY,
-     DOORNO(0120) "what the application asks for makes no sense: a part before the beginning, a "
-                  "second beginning, or a descriptor with nothing to send"},
+     DOORNO(0120) "the application broke the protocol: it began the response twice, sent a part before "
+                  "the beginning, or sent a descriptor that cannot be passed on"},
     {MOD_DOOR_EEXHAUSTED, HTTP_SERVICE_UNAVAILABLE,
-     DOORNO(0121) "not answered: the application cannot get what that takes"},
+     DOORNO(0121) "not answered: the application has run out of something"},
     {MOD_DOOR_EUNCLOSED, HTTP_SERVICE_UNAVAILABLE,
      DOORNO(0122) "not called: too many descriptors that it has sent cannot be read or closed"},
     {MOD_DOOR_EBUSY, HTTP_SERVICE_UNAVAILABLE,
@@ -396,7 +396,7 @@ static int choose_target(struct mod_door_call *call)
         return HTTP_NOT_FOUND;
     if (mod_door_name_target(r, conf, &call->target) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      DOORNO(0136) "door %s, named in .htaccess: no DoorAllow releases it here", conf->path);
+                      DOORNO(0136) "door %s, named in .htaccess: no DoorAllow permits it here", conf->path);
         return HTTP_FORBIDDEN;
     }
     if (conf->is_app && (call->target.app = mod_door_find_app(conf->path)) == NULL)
@@ -452,29 +452,50 @@ static int is_error_page(const request_rec *r)
     return r->prev != NULL && ap_is_HTTP_ERROR(r->status);
 }
 
+/*
+ * Not on the stack: httpd's requests go round among hundreds of threads, each of which keeps the
+ * stack that it has touched, and all share the pools' memory.
+ */
+static struct mod_door_call *new_call(request_rec *r, const struct mod_door_config *conf)
+{
+    struct mod_door_call *call = apr_pcalloc(r->pool, sizeof(*call));
+
+    call->r = r;
+    call->conf = conf;
+    call->result_fd = -1;
+    return call;
+}
+
+/* Lets go of all that the call has but its memory. */
+static void finish(struct mod_door_call *call, int status)
+{
+    mod_door_release_target(&call->target, call->note);
+    mod_door_tell_story(call, status);
+    mod_door_free_call(call);
+}
+
 /* The handler, as httpd calls it. */
 static int handle(request_rec *r)
 {
-    struct mod_door_call call = {.r = r, .conf = mod_door_config_of(r), .result_fd = -1};
+    struct mod_door_call *call;
     int status;
 
     if (!mod_door_is_ours(r))
         return DECLINED;
+    call = new_call(r, mod_door_config_of(r));
     r->finfo.filetype = APR_NOFILE; /* the date of a file with this name is not the response's */
-    status = mod_door_body_init(r, &call.body);
+    status = mod_door_body_init(r, &call->body);
     if (is_error_page(r)) {
-        mod_door_body_abandon(r, &call.body);
+        mod_door_body_abandon(r, &call->body);
         status = OK;
     }
     if (status == OK)
-        status = prepare(&call);
+        status = prepare(call);
     if (status == OK)
-        status = answer(&call, make_call(&call));
-    mod_door_release_target(&call.target, call.note);
-    mod_door_tell_story(&call, status);
-    mod_door_free_call(&call);
+        status = answer(call, make_call(call));
+    finish(call, status);
     if (ap_is_HTTP_ERROR(status)) /* the ErrorDocument may be answered by a door, too */
-        mod_door_body_abandon(r, &call.body);
+        mod_door_body_abandon(r, &call->body);
     return status;
 }
 
@@ -482,17 +503,16 @@ static int handle(request_rec *r)
 static int ask(request_rec *r, const struct mod_door_config *conf,
                struct mod_door_question *question)
 {
-    struct mod_door_call call = {.r = r, .conf = conf, .question = question, .result_fd = -1};
+    struct mod_door_call *call = new_call(r, conf);
     int status;
 
-    call.body.length = -1;
-    call.body.is_ended = 1;
-    status = prepare(&call);
+    call->question = question;
+    call->body.length = -1;
+    call->body.is_ended = 1;
+    status = prepare(call);
     if (status == OK)
-        status = take_answer(&call, make_call(&call));
-    mod_door_release_target(&call.target, call.note);
-    mod_door_tell_story(&call, status);
-    mod_door_free_call(&call);
+        status = take_answer(call, make_call(call));
+    finish(call, status);
     return status;
 }
 
@@ -513,13 +533,15 @@ static void start_child(apr_pool_t *pool, server_rec *s)
 {
     apr_status_t error = mod_door_init(pool);
 
+    mod_door_init_received();
     stay_loaded();
     if (error == APR_SUCCESS)
         error = mod_door_init_tokens(pool);
     mod_door_forget_supervisor();
     if (error == APR_SUCCESS)
         return;
-    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, DOORNO(0301) "door: no table of open doors");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
+                 DOORNO(0301) "door: no table of open doors can be made; this child of httpd ends");
     exit(APEXIT_CHILDFATAL);
 }
 
@@ -545,7 +567,8 @@ static int make_tables(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     (void)temp_pool;
     if (error == APR_SUCCESS)
         return OK;
-    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s, DOORNO(0302) "door: no memory shared by all children");
+    ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
+                 DOORNO(0302) "door: cannot make the memory that all children share");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -580,7 +603,7 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     if (error == APR_SUCCESS)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
-                 DOORNO(0303) "door: no supervisor for the applications");
+                 DOORNO(0303) "door: cannot start the supervisor, which launches the applications");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 

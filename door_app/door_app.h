@@ -777,8 +777,8 @@ int door_app_redirect(struct door_app_request *req, int status, const char *loca
  * hooks (door_app_before()) have set before the handler stays, and so do log fields.  In a
  * hook, this throws away what that hook has set and written.
  *
- * Errors:  EALREADY as door_app_status(); ECANCELED door_app_fail() or door_app_abort() was
- *          called; ENOMEM.  Nothing has changed then.
+ * Errors:  EALREADY as door_app_status(); ECANCELED door_app_fail() was called; ENOMEM.
+ *          Nothing has changed then.
  * Threads: the request's.
  */
 int door_app_reset(struct door_app_request *req);
@@ -827,11 +827,12 @@ int door_app_flush(struct door_app_request *req);
 /*
  * Gives the response up: there is no way to complete it.  If a part of it was sent, the
  * client notices that something is missing; otherwise it gets a 502.  All later calls that
- * write fail with ECANCELED.
+ * write fail with ECANCELED.  While nothing was sent, door_app_refuse() tells the client more.
  *
+ * Errors:  EINVAL the request is over, or another thread's.
  * Threads: the request's.
  */
-void door_app_fail(struct door_app_request *req);
+int door_app_fail(struct door_app_request *req);
 
 /*
  * Appends what is read from a descriptor: len bytes from offset of a regular
@@ -870,15 +871,6 @@ int door_app_trailer_add(struct door_app_request *req, const char *name, const c
  * Threads: the request's.
  */
 int door_app_early_hints(struct door_app_request *req);
-
-/*
- * Gives the response up: all later calls that write fail with ECANCELED.  If nothing was
- * sent yet, the client gets a 502; otherwise it notices that something is missing.
- *
- * Errors:  EINVAL the request is over, or another thread's.
- * Threads: the request's.
- */
-int door_app_abort(struct door_app_request *req);
 
 /* ---------------------------------------------------------------- the log */
 

@@ -46,17 +46,6 @@ int door_app_reset(struct door_app_request *handle)
     return 0;
 }
 
-int door_app_abort(struct door_app_request *handle)
-{
-    struct door_rt_request *req = door_rt_request(handle);
-
-    if (req == NULL)
-        return -1;
-    if (req->channel.failed == 0)
-        req->channel.failed = ECANCELED;
-    return 0;
-}
-
 /* While a page is made, there is no other: a page that refuses must not call pages again. */
 static const struct door_rt_page *find_page(const struct door_rt_request *req, int status)
 {

@@ -231,12 +231,15 @@ int door_app_printf(struct door_app_request *handle, const char *format, ...)
     return result;
 }
 
-void door_app_fail(struct door_app_request *handle)
+int door_app_fail(struct door_app_request *handle)
 {
     struct door_rt_request *req = door_rt_request(handle);
 
-    if (req != NULL && req->channel.failed == 0)
+    if (req == NULL)
+        return -1;
+    if (req->channel.failed == 0)
         req->channel.failed = ECANCELED;
+    return 0;
 }
 
 int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_t len)

@@ -21,6 +21,7 @@
 #include <door_compat.h>
 
 #include "app.h"
+#include "caller.h"
 #include "fail.h"
 #include "serve.h"
 
@@ -196,36 +197,17 @@ static int create_door(struct door_app *app)
 }
 
 /*
- * These three functions try again after a signal: a program may get signals often, such as
- * those of a profiler.
+ * A program may get signals often, such as those of a profiler.  They wait while the door gets
+ * its name, and while it loses it.
  */
 static int attach(int door, const char *path)
 {
+    sigset_t before;
     int result;
 
-    do
-        result = fattach(door, path);
-    while (result == -1 && errno == EINTR);
-    return result;
-}
-
-static int detach(const char *path)
-{
-    int result;
-
-    do
-        result = fdetach(path);
-    while (result == -1 && errno == EINTR);
-    return result;
-}
-
-static int ask(int door, struct door_info *info)
-{
-    int result;
-
-    do
-        result = door_info(door, info);
-    while (result == -1 && errno == EINTR);
+    door_rt_hold_signals(&before);
+    result = fattach(door, path);
+    door_rt_let_signals(&before);
     return result;
 }
 
@@ -257,10 +239,20 @@ static int is_named(int door, const char *path)
 
     if (fd == -1)
         return 0;
-    same = ask(fd, &named) == 0 && ask(door, &ours) == 0 &&
+    same = door_info(fd, &named) == 0 && door_info(door, &ours) == 0 &&
            named.di_uniquifier == ours.di_uniquifier;
     close(fd);
     return same;
+}
+
+static void detach(int door, const char *path)
+{
+    sigset_t before;
+
+    door_rt_hold_signals(&before);
+    if (is_named(door, path) && fdetach(path) == -1)
+        complain(path, "cannot detach", errno);
+    door_rt_let_signals(&before);
 }
 
 /*
@@ -296,8 +288,7 @@ static int close_door(struct door_app *app, int door, const char *path)
     int revoked = dup(door); /* door_revoke() closes its own descriptor */
     int result;
 
-    if (is_named(door, path) && detach(path) == -1)
-        complain(path, "cannot detach", errno);
+    detach(door, path);
     door_revoke(door);
     result = drain(app, revoked);
     close(revoked);

@@ -120,7 +120,7 @@ static int put_question(request_rec *r, const struct mod_door_guard *guard, int 
     if (*passes)
         apr_table_do(copy_variable, r->subprocess_env, question.variables, NULL);
     if (status != OK) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, DOORNO(0137) "door %s, %s: no answer, nobody passes",
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, DOORNO(0137) "door %s, %s: no answer, so the request is refused",
                       guard->path, roles[role].name);
         return status == HTTP_FORBIDDEN ? HTTP_FORBIDDEN : HTTP_SERVICE_UNAVAILABLE;
     }
@@ -217,7 +217,7 @@ static const char *parse_require(cmd_parms *cmd, const char *line, const void **
 
     *parsed = guard;
     if (*name == '\0' || *line != '\0')
-        return "Require door: the name of one application, or the path of its door";
+        return "Require door needs one argument: the name of an application, or the path of its door";
     return mod_door_read_guard(cmd, name, guard);
 }
 

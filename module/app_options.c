@@ -37,7 +37,7 @@ static const char *read_number(const char *value, uint64_t min, uint64_t max, ui
     apr_int64_t n = apr_strtoi64(value, &end, 10);
 
     if (!apr_isdigit(value[0]) || *end != '\0' || (uint64_t)n < min || (uint64_t)n > max)
-        return "must be a number that makes sense";
+        return "must be a whole number, 0 or more";
     *number = (uint64_t)n;
     return NULL;
 }
@@ -80,7 +80,7 @@ static const char *add_env(cmd_parms *cmd, struct said_app *app, const char *val
     if (!strncmp(value, "DOOR_PATH=", 10) || !strncmp(value, "DOOR_READY_FD=", 14) ||
         !strncmp(value, "DOOR_APP_INSTANCES=", 19) ||
         !strncmp(value, "DOOR_APP_THREADS=", 17))
-        return "cannot set what mod_door itself does";
+        return "cannot set a variable that mod_door sets itself";
     APR_ARRAY_PUSH(app->env, const char *) = value;
     return NULL;
 }

@@ -281,7 +281,7 @@ static int wait_for_client(request_rec *r, int timeout_ms)
 /* Reads what is there, and waits a moment for the rest of a body that fits. */
 static apr_status_t prefetch(request_rec *r, struct mod_door_body *body, struct sink *sink)
 {
-    apr_time_t until = apr_time_now() + apr_time_from_msec(SHORT_BODY_WAIT_MS);
+    apr_time_t until = mod_door_now() + apr_time_from_msec(SHORT_BODY_WAIT_MS);
     apr_size_t more;
 
     /* Reading would send the 100 (Continue), and the application is to decide about that. */
@@ -289,7 +289,7 @@ static apr_status_t prefetch(request_rec *r, struct mod_door_body *body, struct 
         return APR_SUCCESS;
     while (!body->is_ended && sink->len < sink->room) {
         apr_status_t error = read_into(r, body, sink, &more, APR_NONBLOCK_READ);
-        apr_interval_time_t left = until - apr_time_now();
+        apr_interval_time_t left = until - mod_door_now();
 
         if (error == APR_SUCCESS)
             continue;
@@ -330,7 +330,7 @@ void mod_door_body_free_pieces(struct mod_door_pieces *pieces)
 /* Drops what has arrived, up to DISCARD_MAX.  If that is not all, the connection will close. */
 static void drop(request_rec *r, struct mod_door_body *body)
 {
-    char dropped[8192];
+    char dropped[1024]; /* see new_call() in mod_door.c */
     apr_size_t total = 0;
     apr_size_t len;
 

@@ -7,6 +7,9 @@
  * with a short time limit.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +27,10 @@
 
 #define ANSWER_MAX_NS 250000000ll
 #define ANSWER_LEN    1024
+
+/* Threads that ask, besides the request's own: so many servers may be silent, and all are asked. */
+#define ASKERS_MAX  31
+#define ASKER_STACK (128 * 1024)
 
 /* ------------------------------------------------------------ it is called */
 
@@ -109,53 +116,116 @@ static apr_int64_t count_abandoned(apr_int64_t running, const struct calls_seen 
     return running > awaited ? running - awaited : 0;
 }
 
-struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t number,
-                                              uint64_t serial, int64_t until_ns)
+static apr_status_t ask_server(struct mod_door_server *server, apr_time_t now, apr_int64_t entered)
 {
-    const struct board_cell *cell = &mod_door_board()->cells[number - 1];
-    struct mod_door_counts counts = {-1, -1, -1, -1, -1};
-    struct mod_door_name door_name;
+    int is_ours = server->cell != NULL && atomic_load(&server->cell->is_ready);
     struct mod_door *door;
-    struct calls_seen seen, later;
+    apr_status_t error = mod_door_acquire(&server->name, now, &door);
 
-    calls_look(mod_door_calls(), serial, door_now_ns(), &seen);
-    if (door_now_ns() < until_ns &&
-        mod_door_name_process(r->pool, name, number, serial, &door_name) == APR_SUCCESS &&
-        mod_door_acquire(&door_name, r->request_time, &door) == APR_SUCCESS) {
-        find_counts(door, atomic_load(&cell->is_ready), seen.running + seen.waiting, &counts);
-        mod_door_release(door);
-    }
-    calls_look(mod_door_calls(), serial, door_now_ns(), &later);
-    if (counts.running < 0)
-        counts.running = seen.running;
-    else
-        counts.abandoned = count_abandoned(counts.running, &seen, &later);
-    if (counts.waiting < seen.waiting) /* running counts calls, too, that nobody waits for */
-        counts.waiting = seen.waiting;
-    return counts;
-}
-
-apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
-                                 int64_t until_ns, struct mod_door_counts *counts)
-{
-    struct mod_door_name name = {.path = path, .trusted_len = strlen(path), .key = path,
-                                 .sender = path};
-    struct mod_door *door;
-    struct calls_seen seen;
-    apr_status_t error;
-
-    *counts = (struct mod_door_counts){-1, -1, -1, -1, -1};
-    calls_look(mod_door_calls(), calls_path_key(path), door_now_ns(), &seen);
-    if (door_now_ns() >= until_ns)
-        return EAGAIN;
-    error = mod_door_acquire(&name, r->request_time, &door);
     if (error != APR_SUCCESS)
         return error;
-    *pid = door->pid;
-    error = find_counts(door, 0, 0, counts);
-    counts->waiting = seen.waiting;
+    server->pid = door->pid;
+    error = find_counts(door, is_ours, entered, &server->counts);
     mod_door_release(door);
     return error == ETIMEDOUT ? EAGAIN : error;
+}
+
+static void count_server(struct mod_door_server *server, apr_time_t now, int64_t until_ns)
+{
+    struct mod_door_counts *counts = &server->counts;
+    struct calls_seen seen, later;
+
+    calls_look(mod_door_calls(), server->calls_key, door_now_ns(), &seen);
+    if (server->error == APR_SUCCESS && door_now_ns() >= until_ns)
+        server->error = EAGAIN;
+    if (server->error == APR_SUCCESS)
+        server->error = ask_server(server, now, seen.running + seen.waiting);
+    calls_look(mod_door_calls(), server->calls_key, door_now_ns(), &later);
+    if (server->cell != NULL && counts->running < 0)
+        counts->running = seen.running;
+    else if (server->cell != NULL)
+        counts->abandoned = count_abandoned(counts->running, &seen, &later);
+    if (counts->waiting < seen.waiting) /* running counts calls, too, that nobody waits for */
+        counts->waiting = seen.waiting;
+}
+
+void mod_door_take_process(apr_pool_t *pool, const char *app, apr_uint32_t cell, uint64_t serial,
+                           struct mod_door_server *server)
+{
+    *server = (struct mod_door_server){
+        .cell = &mod_door_board()->cells[cell - 1],
+        .calls_key = serial,
+        .pid = -1,
+        .counts = {-1, -1, -1, -1, -1},
+    };
+    server->error = mod_door_name_process(pool, app, cell, serial, &server->name);
+}
+
+void mod_door_take_door(const char *path, struct mod_door_server *server)
+{
+    *server = (struct mod_door_server){
+        .name = {.path = path, .trusted_len = strlen(path), .key = path, .sender = path},
+        .calls_key = calls_path_key(path),
+        .pid = -1,
+        .counts = {-1, -1, -1, -1, -1},
+    };
+}
+
+/* ------------------------------------------------------ at the same time */
+
+/* What the threads share that ask. */
+struct round {
+    struct mod_door_server **servers;
+    int count;
+    _Atomic int next; /* whom to ask next */
+    apr_time_t now;
+    int64_t until_ns;
+};
+
+static void *ask_next(void *data)
+{
+    struct round *round = data;
+    int i;
+
+    while ((i = atomic_fetch_add(&round->next, 1)) < round->count)
+        count_server(round->servers[i], round->now, round->until_ns);
+    return NULL;
+}
+
+/* Starts threads as long as there is somebody to ask.  Returns how many. */
+static int start_asking(struct round *round, pthread_t threads[ASKERS_MAX])
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int count = 0;
+
+    if (pthread_attr_init(&attr) != 0)
+        return 0;
+    pthread_attr_setstacksize(&attr, ASKER_STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the MPM's handlers must not run there */
+    while (count < ASKERS_MAX && atomic_load(&round->next) + 1 < round->count &&
+           pthread_create(&threads[count], &attr, ask_next, round) == 0)
+        count++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return count;
+}
+
+void mod_door_count_servers(request_rec *r, const apr_array_header_t *servers, int64_t until_ns)
+{
+    struct round round = {
+        .servers = (struct mod_door_server **)servers->elts,
+        .count = servers->nelts,
+        .now = r->request_time,
+        .until_ns = until_ns,
+    };
+    pthread_t threads[ASKERS_MAX];
+    int count = start_asking(&round, threads);
+
+    ask_next(&round);
+    while (count > 0)
+        pthread_join(threads[--count], NULL);
 }
 
 /* ------------------------------------------------------------ what it takes */

@@ -19,20 +19,29 @@ struct mod_door_counts {
     apr_int64_t threads, threads_max; /* threads that serve the door */
 };
 
-/*
- * The counts of a launched application's process, with this cell number (from 1) and serial
- * on the board.  A stopped process would delay the answer, so from until_ns on no process
- * is asked.
- */
-struct mod_door_counts mod_door_count_process(request_rec *r, const char *name, apr_uint32_t cell,
-                                              uint64_t serial, int64_t until_ns);
+/* A server that is asked what it does: an application's process, or the server of a door. */
+struct mod_door_server {
+    struct mod_door_name name;
+    const struct board_cell *cell; /* of the application's process; NULL: a door at a path */
+    uint64_t calls_key;            /* in the table of calls */
+    apr_status_t error; /* EAGAIN: it has not answered, or there was no time left to ask it */
+    pid_t pid;          /* the server's, or -1 */
+    struct mod_door_counts counts;
+};
+
+/* Makes *server a launched application's process, with this cell (from 1) and serial of the board. */
+void mod_door_take_process(apr_pool_t *pool, const char *app, apr_uint32_t cell, uint64_t serial,
+                           struct mod_door_server *server);
+
+/* Makes *server that of the door at a path of the configuration.  path must live as long. */
+void mod_door_take_door(const char *path, struct mod_door_server *server);
 
 /*
- * The counts of the door at a path of the configuration.  *pid is its server's.  Returns EAGAIN
- * if the server does not answer, or until_ns has passed.
+ * Asks all servers, an array of pointers to them, and counts their calls.  A stopped process
+ * answers only when its time is over, so many are asked at the same time; from until_ns on
+ * none is.
  */
-apr_status_t mod_door_count_door(request_rec *r, const char *path, pid_t *pid,
-                                 int64_t until_ns, struct mod_door_counts *counts);
+void mod_door_count_servers(request_rec *r, const apr_array_header_t *servers, int64_t until_ns);
 
 /* What a process uses; -1 where the system does not tell. */
 struct mod_door_usage {

@@ -248,7 +248,7 @@ static apr_status_t check_silence(void *data)
 {
     const struct silence *silence = data;
     apr_interval_time_t timeout = mod_door_timeout(silence->call);
-    apr_interval_time_t passed = apr_time_now() - silence->since;
+    apr_interval_time_t passed = mod_door_now() - silence->since;
     unsigned client = mod_door_client_state(silence->call);
 
     if (mod_door_is_stopping() || client == DOOR_WIRE_GONE ||
@@ -292,7 +292,7 @@ static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb
 
     if (!is_readable(file->fd)) {
         error = mod_door_pass(call, bb, 1);
-        silence->since = apr_time_now();
+        silence->since = mod_door_now();
         if (error == APR_SUCCESS)
             error = await(file->fd, silence);
         if (error != APR_SUCCESS)
@@ -315,7 +315,7 @@ static apr_status_t pass_all(struct mod_door_call *call, apr_bucket_brigade *bb,
                              const struct mod_door_look *look)
 {
     struct mod_door_received *file = mod_door_keep_received(call->sender, fd, look);
-    struct silence silence = {.call = call, .since = apr_time_now()};
+    struct silence silence = {.call = call, .since = mod_door_now()};
     apr_status_t error = file != NULL ? APR_SUCCESS : ENOMEM;
     int is_end = 0;
 

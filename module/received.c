@@ -38,7 +38,7 @@
 
 /* Guards the variables below, and every job. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t done = PTHREAD_COND_INITIALIZER; /* a job is done */
+static pthread_cond_t done; /* a job is done; on CLOCK_MONOTONIC */
 
 /* A late call of a response door may still use a number.  The first one is shared. */
 static struct sender {
@@ -60,6 +60,16 @@ struct job {
     int is_done;
     int is_abandoned; /* nobody waits for the job: its thread frees it */
 };
+
+void mod_door_init_received(void)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&done, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
 
 /* ------------------------------------------------------------- senders */
 
@@ -347,7 +357,7 @@ static int wait_a_moment(apr_time_t until, mod_door_check *check, void *data)
     struct timespec moment;
     int error = 0;
 
-    clock_gettime(CLOCK_REALTIME, &moment);
+    clock_gettime(CLOCK_MONOTONIC, &moment);
     moment.tv_nsec += LOOK_NS;
     moment.tv_sec += moment.tv_nsec / 1000000000L;
     moment.tv_nsec %= 1000000000L;
@@ -359,7 +369,7 @@ static int wait_a_moment(apr_time_t until, mod_door_check *check, void *data)
     }
     if (error == 0 && mod_door_is_stopping())
         error = ECONNABORTED;
-    if (error == 0 && until > 0 && apr_time_now() > until)
+    if (error == 0 && until > 0 && mod_door_now() > until)
         error = MOD_DOOR_ESILENT;
     return error;
 }
@@ -402,7 +412,7 @@ static apr_status_t read_patiently(struct mod_door_received *file, char *buf, ap
                         .offset = offset};
     atomic_fetch_add(&file->refs, 1);
     pthread_mutex_lock(&lock);
-    error = run(job, timeout > 0 ? apr_time_now() + timeout : 0, check, data);
+    error = run(job, timeout > 0 ? mod_door_now() + timeout : 0, check, data);
     is_done = job->is_done;
     job->is_abandoned = !is_done;
     pthread_mutex_unlock(&lock);

@@ -15,6 +15,9 @@
  */
 #define MOD_DOOR_SENDERS 512
 
+/* Once in each child, before anything else here. */
+void mod_door_init_received(void);
+
 unsigned mod_door_hold_sender(const char *name);
 void mod_door_drop_sender(unsigned sender);
 

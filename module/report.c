@@ -29,6 +29,7 @@ struct collection {
     const struct figures *figures;
     int64_t now_ns, until_ns;
     apr_array_header_t *reports;
+    apr_array_header_t *servers; /* struct mod_door_server *: who is to be asked */
 };
 
 static const struct figures_seen nothing;
@@ -47,6 +48,14 @@ static struct mod_door_report *add_report(struct collection *all, const char *na
     return report;
 }
 
+static struct mod_door_server *add_server(const struct collection *all)
+{
+    struct mod_door_server *server = apr_palloc(all->r->pool, sizeof(*server));
+
+    APR_ARRAY_PUSH(all->servers, struct mod_door_server *) = server;
+    return server;
+}
+
 /* ------------------------------------------------------------ applications */
 
 static void add_process(const struct collection *all, struct mod_door_report *report,
@@ -60,8 +69,9 @@ static void add_process(const struct collection *all, struct mod_door_report *re
     process->uptime_s = (double)(all->now_ns - atomic_load(&cell->up_ns)) / NS_PER_S;
     process->calls = (apr_int64_t)atomic_load(&cell->ended);
     process->errors = (apr_int64_t)atomic_load(&cell->errors);
-    process->counts = mod_door_count_process(all->r, report->name, number,
-                                             atomic_load(&cell->serial), all->until_ns);
+    process->server = add_server(all);
+    mod_door_take_process(all->r->pool, report->name, number, atomic_load(&cell->serial),
+                          process->server);
     process->usage = mod_door_usage_of((pid_t)process->pid);
 }
 
@@ -182,22 +192,14 @@ static const char *path_of(apr_pool_t *pool, const char *name)
 }
 
 /* A door that an .htaccess file has named is not opened: no request asks for it here. */
-static void look_at_door(const struct collection *all, struct mod_door_report *report)
+static void take_door(const struct collection *all, struct mod_door_report *report)
 {
     const char *path = path_of(all->r->pool, report->name);
-    struct mod_door_process process = {.uptime_s = -1, .calls = -1, .errors = -1};
-    apr_status_t error;
-    pid_t pid = -1;
 
     if (path == NULL || report->seen->is_foreign)
         return;
-    error = mod_door_count_door(all->r, path, &pid, all->until_ns, &process.counts);
-    if (error != EAGAIN) /* EAGAIN: it has not answered, or there was no time left to ask it */
-        report->state = error == APR_SUCCESS ? "up" : "down";
-    process.pid = pid;
-    process.usage = mod_door_usage_of(pid);
-    if (pid > 0)
-        APR_ARRAY_PUSH(report->processes, struct mod_door_process) = process;
+    report->server = add_server(all);
+    mod_door_take_door(path, report->server);
 }
 
 static void add_doors(struct collection *all)
@@ -219,7 +221,43 @@ static void add_doors(struct collection *all)
         struct mod_door_report *report = &APR_ARRAY_IDX(all->reports, i, struct mod_door_report);
 
         if (!report->is_app && *report->name != '\0')
-            look_at_door(all, report);
+            take_door(all, report);
+    }
+}
+
+/* ------------------------------------------------------------ what they say */
+
+static void hear_door(struct mod_door_report *report)
+{
+    const struct mod_door_server *server = report->server;
+    struct mod_door_process *process;
+
+    if (server->error != EAGAIN)
+        report->state = server->error == APR_SUCCESS ? "up" : "down";
+    if (server->pid <= 0)
+        return;
+    process = apr_array_push(report->processes);
+    *process = (struct mod_door_process){.pid = server->pid, .uptime_s = -1, .calls = -1,
+                                         .errors = -1, .counts = server->counts,
+                                         .usage = mod_door_usage_of(server->pid)};
+}
+
+static void hear_all(const struct collection *all)
+{
+    int i, j;
+
+    mod_door_count_servers(all->r, all->servers, all->until_ns);
+    for (i = 0; i < all->reports->nelts; i++) {
+        struct mod_door_report *report = &APR_ARRAY_IDX(all->reports, i, struct mod_door_report);
+
+        for (j = 0; j < report->processes->nelts; j++) {
+            struct mod_door_process *process =
+                &APR_ARRAY_IDX(report->processes, j, struct mod_door_process);
+
+            process->counts = process->server->counts;
+        }
+        if (report->server != NULL)
+            hear_door(report);
     }
 }
 
@@ -242,12 +280,14 @@ apr_array_header_t *mod_door_report(request_rec *r)
         .now_ns = door_now_ns(),
         .until_ns = door_now_ns() + ANSWERS_NS,
         .reports = apr_array_make(r->pool, 8, sizeof(struct mod_door_report)),
+        .servers = apr_array_make(r->pool, 8, sizeof(struct mod_door_server *)),
     };
 
     if (all.figures == NULL)
         return all.reports;
     add_apps(&all);
     add_doors(&all);
+    hear_all(&all);
     qsort(all.reports->elts, (apr_size_t)all.reports->nelts, sizeof(struct mod_door_report),
           by_name);
     return all.reports;

@@ -23,6 +23,7 @@ struct mod_door_process {
     apr_int64_t calls, errors; /* -1: not known */
     struct mod_door_counts counts;
     struct mod_door_usage usage;
+    struct mod_door_server *server; /* where the counts come from */
 };
 
 struct mod_door_event {
@@ -38,6 +39,7 @@ struct mod_door_report {
     const char *state; /* "up", "starting", "backing off", "drained", "down", "unknown" */
     const struct figures_seen *seen;
     apr_array_header_t *processes; /* struct mod_door_process, of processes that are up */
+    struct mod_door_server *server; /* of a door at a path; NULL: it is not asked */
 
     /* Only of applications. */
     unsigned instances; /* how many processes are to be up; 0: not known */

@@ -24,6 +24,69 @@ static const char *const state_names[] = {
     [APP_UP] = "up",     [APP_BACKOFF] = "backing off", [APP_DRAINED] = "drained",
 };
 
+/* An application on the page, and its processes that are up. */
+struct shown_app {
+    const char *name;
+    const struct board_app *row;
+    apr_array_header_t *processes; /* struct shown_process */
+};
+
+struct shown_process {
+    apr_uint32_t index; /* among those of its application */
+    const struct board_cell *cell;
+    struct mod_door_server *server;
+};
+
+/* ---------------------------------------------------------------- who is there */
+
+/* Their servers are added to servers, to be asked. */
+static apr_array_header_t *take_processes(request_rec *r, const struct shown_app *app,
+                                          apr_array_header_t *servers)
+{
+    apr_array_header_t *processes = apr_array_make(r->pool, 1, sizeof(struct shown_process));
+    apr_uint32_t i;
+
+    for (i = 0; i < APP_INSTANCES_MAX; i++) {
+        apr_uint32_t number = atomic_load(&app->row->instances[i]);
+        struct shown_process *process;
+
+        if (number == 0 || number > BOARD_CELLS)
+            continue;
+        process = apr_array_push(processes);
+        process->index = i;
+        process->cell = &mod_door_board()->cells[number - 1];
+        process->server = apr_palloc(r->pool, sizeof(*process->server));
+        mod_door_take_process(r->pool, app->name, number, atomic_load(&process->cell->serial),
+                              process->server);
+        APR_ARRAY_PUSH(servers, struct mod_door_server *) = process->server;
+    }
+    return processes;
+}
+
+/* All applications, an array of struct shown_app, whose processes have said what they do. */
+static apr_array_header_t *take_apps(request_rec *r, const struct board *board)
+{
+    int64_t until_ns = door_now_ns() + PATIENCE_NS;
+    apr_array_header_t *apps = apr_array_make(r->pool, 8, sizeof(struct shown_app));
+    apr_array_header_t *servers = apr_array_make(r->pool, 8, sizeof(struct mod_door_server *));
+    int i;
+
+    for (i = 0; i < APP_MAX; i++) {
+        struct shown_app app = {.row = &board->apps[i]};
+        char name[APP_NAME_MAX + 1];
+
+        memcpy(name, app.row->name, sizeof(name)); /* the memory may change between check and use */
+        name[APP_NAME_MAX] = '\0';
+        if (atomic_load(&app.row->state) == APP_FREE || !mod_door_is_app_name(name))
+            continue;
+        app.name = apr_pstrdup(r->pool, name);
+        app.processes = take_processes(r, &app, servers);
+        APR_ARRAY_PUSH(apps, struct shown_app) = app;
+    }
+    mod_door_count_servers(r, servers, until_ns);
+    return apps;
+}
+
 /* ---------------------------------------------------------------- the page */
 
 static const char *number(apr_pool_t *pool, apr_int64_t n)
@@ -31,12 +94,11 @@ static const char *number(apr_pool_t *pool, apr_int64_t n)
     return n >= 0 ? apr_psprintf(pool, "%" APR_INT64_T_FMT, n) : "-";
 }
 
-static void write_process(request_rec *r, int flags, const char *name, apr_uint32_t index,
-                          apr_uint32_t cell_number, int64_t until_ns)
+static void write_process(request_rec *r, int flags, const char *name,
+                          const struct shown_process *process)
 {
-    struct board_cell *cell = &mod_door_board()->cells[cell_number - 1];
-    uint64_t serial = atomic_load(&cell->serial);
-    struct mod_door_counts counts = mod_door_count_process(r, name, cell_number, serial, until_ns);
+    const struct board_cell *cell = process->cell;
+    struct mod_door_counts counts = process->server->counts;
     apr_int64_t calls = (apr_int64_t)atomic_load(&cell->ended);
     apr_int64_t errors = (apr_int64_t)atomic_load(&cell->errors);
     apr_int64_t pid = atomic_load(&cell->pid);
@@ -58,7 +120,7 @@ static void write_process(request_rec *r, int flags, const char *name, apr_uint3
 
         for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
             if (lines[i].value >= 0)
-                ap_rprintf(r, "DoorApp.%s.%u.%s: %" APR_INT64_T_FMT "\n", name, index,
+                ap_rprintf(r, "DoorApp.%s.%u.%s: %" APR_INT64_T_FMT "\n", name, process->index,
                            lines[i].name, lines[i].value);
         return;
     }
@@ -76,16 +138,17 @@ static const char *time_of(request_rec *r, apr_int64_t seconds)
                        : "-";
 }
 
-static void write_app(request_rec *r, int flags, const char *name, const struct board_app *row,
-                      int64_t until_ns)
+static void write_app(request_rec *r, int flags, const struct shown_app *app)
 {
+    const struct board_app *row = app->row;
+    const char *name = app->name;
     enum app_state state = atomic_load(&row->state);
     const char *state_name = state <= APP_DRAINED ? state_names[state] : "unknown";
     apr_int64_t restarts = (apr_int64_t)atomic_load(&row->restarts);
     apr_int64_t crashes = (apr_int64_t)atomic_load(&row->crashes);
     const char *crash = time_of(r, atomic_load(&row->crash_time));
     unsigned leaving = atomic_load(&row->leaving);
-    apr_uint32_t i;
+    int i;
 
     if (flags & AP_STATUS_SHORT)
         ap_rprintf(r,
@@ -99,18 +162,14 @@ static void write_app(request_rec *r, int flags, const char *name, const struct 
                    " restarts, %" APR_INT64_T_FMT " crashes, last crash %s, %u leaving"
                    "</td></tr>\n",
                    name, state_name, restarts, crashes, crash, leaving);
-    for (i = 0; i < APP_INSTANCES_MAX; i++) {
-        apr_uint32_t cell = atomic_load(&row->instances[i]);
-
-        if (cell != 0 && cell <= BOARD_CELLS)
-            write_process(r, flags, name, i, cell, until_ns);
-    }
+    for (i = 0; i < app->processes->nelts; i++)
+        write_process(r, flags, name, &APR_ARRAY_IDX(app->processes, i, struct shown_process));
 }
 
 static int write_status(request_rec *r, int flags)
 {
-    int64_t until_ns = door_now_ns() + PATIENCE_NS;
-    struct board *board = mod_door_board();
+    const struct board *board = mod_door_board();
+    const apr_array_header_t *apps;
     int i;
 
     if (flags & AP_STATUS_SHORT)
@@ -122,15 +181,9 @@ static int write_status(request_rec *r, int flags)
                  "<th>Pid</th><th>Up</th><th>Calls</th><th>Running</th><th>Waiting</th>"
                  "<th>Errors</th><th>Threads</th><th>At most</th></tr>\n",
                  r);
-    for (i = 0; i < APP_MAX; i++) {
-        const struct board_app *row = &board->apps[i];
-        char name[APP_NAME_MAX + 1];
-
-        memcpy(name, row->name, sizeof(name)); /* the memory may change between check and use */
-        name[APP_NAME_MAX] = '\0';
-        if (atomic_load(&row->state) != APP_FREE && mod_door_is_app_name(name))
-            write_app(r, flags, apr_pstrdup(r->pool, name), row, until_ns);
-    }
+    apps = take_apps(r, board);
+    for (i = 0; i < apps->nelts; i++)
+        write_app(r, flags, &APR_ARRAY_IDX(apps, i, struct shown_app));
     if (!(flags & AP_STATUS_SHORT))
         ap_rputs("</table>\n", r);
     return OK;

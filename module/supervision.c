@@ -195,7 +195,8 @@ static void tell_supervisor(int is_all)
     retained->is_unsent = error != APR_SUCCESS;
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_ERR, error, main_server,
-                     DOORNO(0304) "door: the supervisor does not hear what is to run now; it is told again");
+                     DOORNO(0304) "door: cannot tell the supervisor which applications are to run; it is "
+                                  "tried again");
 }
 
 static apr_status_t start_supervisor(server_rec *s)
@@ -206,7 +207,7 @@ static apr_status_t start_supervisor(server_rec *s)
 
     if (control_make(control) == -1)
         return errno;
-    retained->started = apr_time_now();
+    retained->started = mod_door_now();
     ledger_share(retained->ledger, 1);
     pid = fork();
     if (pid == 0)
@@ -249,7 +250,7 @@ static apr_interval_time_t put_off(void)
     apr_hash_index_t *i;
 
     failures++;
-    next_try = apr_time_now() + pause;
+    next_try = mod_door_now() + pause;
     for (i = apr_hash_first(NULL, wanted.apps); i != NULL; i = apr_hash_next(i)) {
         const struct mod_door_app *app = apr_hash_this_val(i);
         struct board_app *row = &retained->board->apps[app->row];
@@ -268,7 +269,8 @@ static void try_to_start(void)
 
     if (error != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, error, main_server,
-                     DOORNO(0305) "door: no supervisor for the applications; it is tried again in %d s",
+                     DOORNO(0305) "door: cannot start the supervisor, which launches the applications; it "
+                                  "is tried again in %d s",
                      (int)apr_time_sec(put_off()));
 }
 
@@ -301,7 +303,7 @@ static void supervisor_ended(int reason, void *data, int status)
     forget_supervisor();
     if (is_stopping())
         return;
-    is_quick = apr_time_now() - retained->started < QUICK_END;
+    is_quick = mod_door_now() - retained->started < QUICK_END;
     if (!is_quick)
         failures = 0;
     /* APR passes an exit code or a signal number, and does not say which one it is. */
@@ -324,7 +326,7 @@ int mod_door_monitor_supervisor(apr_pool_t *pool, server_rec *s)
         launch_now_or_later(main_server);
     else if (retained == NULL || getpid() != retained->owner)
         return DECLINED;
-    else if (retained->supervisor == 0 && apr_time_now() < next_try)
+    else if (retained->supervisor == 0 && mod_door_now() < next_try)
         return DECLINED;
     else if (retained->supervisor == 0)
         try_to_start();
@@ -352,10 +354,10 @@ static apr_status_t stop_supervisor(void *unused)
         return APR_SUCCESS;
     }
     control_send(retained->control_fd, CONTROL_STOP, NULL, -1);
-    told = apr_time_now();
+    told = mod_door_now();
     until = told + retained->stop_timeout + STOP_GRACE;
     while (waitpid(retained->supervisor, NULL, WNOHANG) == 0) {
-        if (apr_time_now() > until || (apr_time_now() > told + LISTEN_GRACE &&
+        if (mod_door_now() > until || (mod_door_now() > told + LISTEN_GRACE &&
                                        !control_is_closed(retained->control_fd))) {
             kill(retained->supervisor, SIGKILL);
             waitpid(retained->supervisor, NULL, 0);
@@ -557,7 +559,8 @@ static apr_status_t launch_now_or_later(server_rec *s)
     if (error == APR_SUCCESS || !is_restart())
         return error;
     ap_log_error(APLOG_MARK, APLOG_CRIT, error, s,
-                 DOORNO(0307) "door: no supervisor for the applications; it is tried again");
+                 DOORNO(0307) "door: cannot start the supervisor, which launches the applications; it is "
+                              "tried again");
     return APR_SUCCESS;
 }
 
@@ -572,7 +575,7 @@ apr_status_t mod_door_launch_apps(server_rec *s, const struct mod_door_wanted *n
 static void look_for_apps(apr_pool_t *config_pool, server_rec *s)
 {
     static apr_time_t next_look;
-    apr_time_t now = apr_time_now();
+    apr_time_t now = mod_door_now();
 
     if (now < next_look)
         return;

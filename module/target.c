@@ -63,13 +63,17 @@ apr_status_t mod_door_name_target(request_rec *r, const struct mod_door_config *
 apr_status_t mod_door_name_process(apr_pool_t *pool, const char *app, apr_uint32_t cell,
                                    uint64_t serial, struct mod_door_name *name)
 {
-    char dir[RUNTIME_DIR_MAX]; /* a copy: other processes can write to the board */
-    char path[PATH_MAX];
+    /* A copy: other processes can write to the board. */
+    const char *dir = apr_pstrndup(pool, mod_door_board()->runtime_dir, RUNTIME_DIR_MAX);
+    apr_size_t size = strlen(dir) + strlen(app) + DOOR_PATH_REST_MAX;
+    char *path; /* not on the stack: httpd has hundreds of threads, and each keeps what it touched */
 
-    if (memccpy(dir, mod_door_board()->runtime_dir, '\0', sizeof(dir)) == NULL ||
-        door_path(dir, app, serial, path, sizeof(path)) == -1)
+    if (size > PATH_MAX)
         return APR_ENAMETOOLONG;
-    name->path = apr_pstrdup(pool, path);
+    path = apr_palloc(pool, size);
+    if (door_path(dir, app, serial, path, size) == -1)
+        return APR_ENAMETOOLONG;
+    name->path = path;
     /* The runtime directory is the supervisor's; the directories in it are the applications'. */
     name->trusted_len = strlen(dir);
     name->in_own_dir = 1;

@@ -33,7 +33,9 @@
 struct block {
     _Atomic pid_t owner;   /* or 0 */
     _Atomic uint32_t used; /* no note from this index on has been taken */
-    struct call_note notes[BLOCK_NOTES];
+    struct {
+        _Alignas(64) struct call_note note; /* each has its own cache line */
+    } notes[BLOCK_NOTES];
 };
 
 struct calls {
@@ -87,8 +89,8 @@ static void raise_to(_Atomic uint32_t *value, uint32_t least)
 static void empty(struct block *block)
 {
     for (unsigned i = 0; i < BLOCK_NOTES; i++) {
-        atomic_store(&block->notes[i].key, 0);
-        atomic_store(&block->notes[i].phase, CALL_NONE);
+        atomic_store(&block->notes[i].note.key, 0);
+        atomic_store(&block->notes[i].note.phase, CALL_NONE);
     }
     atomic_store(&block->used, 0);
     atomic_store(&block->owner, 0);
@@ -116,7 +118,7 @@ void calls_forget_dead(struct calls *calls)
 static struct call_note *take_of(struct block *block)
 {
     for (unsigned i = 0; i < BLOCK_NOTES; i++) {
-        struct call_note *note = &block->notes[i];
+        struct call_note *note = &block->notes[i].note;
         uint32_t none = CALL_NONE;
 
         if (!atomic_compare_exchange_strong(&note->phase, &none, CALL_ENTERED))
@@ -150,7 +152,7 @@ static int add_block(struct calls *calls)
         if (!atomic_compare_exchange_strong(&block->owner, &nobody, getpid()))
             continue;
         for (unsigned k = 0; k < BLOCK_NOTES; k++)
-            sem_init(&block->notes[k].called, 1, 0);
+            sem_init(&block->notes[k].note.called, 1, 0);
         raise_to(&calls->used, i + 1);
         own.blocks[count] = block;
         atomic_store(&own.count, count + 1);
@@ -205,7 +207,7 @@ static struct call_note *next_of(struct calls *calls, uint64_t key, unsigned *bl
         unsigned count = note_count(b);
 
         while (*index < count) {
-            struct call_note *note = &b->notes[(*index)++];
+            struct call_note *note = &b->notes[(*index)++].note;
 
             if (atomic_load(&note->key) == key && atomic_load(&note->phase) != CALL_NONE)
                 return note;
@@ -302,7 +304,7 @@ void calls_count(struct calls *calls, const uint64_t *keys, unsigned *counts, un
         struct block *block = &calls->blocks[b];
 
         for (unsigned i = 0; i < note_count(block); i++) {
-            uint64_t key = atomic_load(&block->notes[i].key);
+            uint64_t key = atomic_load(&block->notes[i].note.key);
 
             for (unsigned k = 0; k < key_count; k++)
                 counts[k] += key == keys[k];

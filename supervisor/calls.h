@@ -32,8 +32,7 @@ enum call_phase {
 #define CALL_NOT_YET_MADE (INT64_MAX / 2) /* as take_by_ns: it will be made in a moment */
 
 struct call_note {
-    /* The target: a process's serial, calls_path_key(), or 0.  Each note has its own cache line. */
-    _Alignas(64) _Atomic uint64_t key;
+    _Atomic uint64_t key;        /* the target: a process's serial, calls_path_key(), or 0 */
     _Atomic uint64_t ticket;     /* its place in the line; 0: being drawn, or none */
     _Atomic int64_t take_by_ns;  /* a call that is still made after this time has been taken */
     _Atomic int64_t deadline_ns; /* of DoorTimeout; 0: none, or it is httpd's turn */

@@ -250,7 +250,7 @@ static void tell_dropped(unsigned long dropped)
 
     if (dropped == 0)
         return;
-    snprintf(text, sizeof(text), DOORNO(0506) "%lu lines dropped, the log did not take them", dropped);
+    snprintf(text, sizeof(text), DOORNO(0506) "%lu lines dropped, the log did not take them in time", dropped);
     queue.writer(LOG_WARNING, text, -1, queue.data);
 }
 

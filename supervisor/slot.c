@@ -258,7 +258,9 @@ static void look_at_leaving(struct process *p, int64_t now)
     }
     if (now >= p->deadline_ns) {
         if (!p->is_killed)
-            output_log(LOG_ERR, DOORNO(0402) "%s[%ld]: has not ended in time, killed with %u calls",
+            output_log(LOG_ERR,
+                       DOORNO(0402) "%s[%ld]: has not ended in time (stop-timeout=), killed while %u "
+                                    "calls ran",
                        p->def->name, (long)p->pid, calls.inside);
         if (!p->is_killed)
             app_show_event(p->app, p->pid, "killed, it has not ended in time");
@@ -512,8 +514,10 @@ static int hangs(const struct process *p, const struct app_definition *def, int6
     calls_look(p->app->sv->start.calls, p->serial, now, &calls);
     if (calls.is_in_time || (calls.is_untimed && !def->has_own_busy))
         return 0;
-    output_log(LOG_ERR, DOORNO(0406) "%s[%ld]: no call has ended for %.1f s while %u wait", def->name,
-               (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
+    output_log(LOG_ERR,
+               DOORNO(0406) "%s[%ld]: no call has ended for %.1f s while %u wait (busy-timeout=), is "
+                            "replaced",
+               def->name, (long)p->pid, (double)waited_ns / 1e9, calls.waiting);
     return 1;
 }
 

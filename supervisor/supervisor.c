@@ -120,13 +120,14 @@ static void read_control(struct supervisor *sv, int64_t now)
     int kind = control_receive(sv->start.control_fd, sv->start.parent, &file, &log_fd);
 
     if (kind == -1 && errno == EPERM) {
-        output_log(LOG_ERR, DOORNO(0502) "supervisor: a message came that is not httpd's parent's");
+        output_log(LOG_ERR, DOORNO(0502) "supervisor: a message that is not from httpd's parent is ignored");
         return;
     }
     if (kind == -1 && (errno == EAGAIN || errno == EINTR))
         return;
     if (kind == -1 || take_file(sv, kind, file, &log_fd, now) == -1) {
-        output_log(LOG_ERR, DOORNO(0503) "supervisor: what is to run has come in part only: %s",
+        output_log(LOG_ERR, DOORNO(0503) "supervisor: cannot read all of what is to run; httpd is asked for it "
+                                         "again: %s",
                    strerror(errno));
         control_ask_again(sv->start.control_fd);
     } else if (kind == CONTROL_RESTART) {

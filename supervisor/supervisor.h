@@ -255,7 +255,9 @@ int runtime_dir_is_there(const struct runtime_dir *dir);
 /* Removes directories in parent whose supervisors have died, and kills processes left of them. */
 void runtime_dir_clean(const char *parent);
 
-/* Writes the path of the door of the process with that serial. */
+#define DOOR_PATH_REST_MAX 32 /* bytes of a door's path beside runtime_dir and name, and the 0 */
+
+/* Writes the path of the door of the process with that serial.  Returns 0, or -1: ENAMETOOLONG. */
 int door_path(const char *runtime_dir, const char *name, uint64_t serial, char *path, size_t size);
 
 /*

@@ -85,7 +85,8 @@ static int add_app(struct supervisor *sv, struct app_definition *def, int64_t no
     struct app *app = calloc(1, sizeof(*app));
 
     if (app == NULL) {
-        output_log(LOG_ERR, DOORNO(0407) "%s: cannot be defined: %s", def->name, strerror(errno));
+        output_log(LOG_ERR, DOORNO(0407) "%s: no memory for its definition; httpd is asked for it again",
+                   def->name);
         free(def);
         errno = ENOMEM;
         return -1;
@@ -168,7 +169,8 @@ int app_define(struct supervisor *sv, void *data, size_t len, int64_t now)
     struct app *app;
 
     if (!definition_is_whole(data, len)) {
-        output_log(LOG_ERR, DOORNO(0501) "supervisor: got a definition that is none");
+        output_log(LOG_ERR, DOORNO(0501) "supervisor: httpd has sent an invalid definition; that application "
+                                         "is not launched");
         free(data);
         return 0;
     }
@@ -222,7 +224,8 @@ void app_leave_all(struct supervisor *sv, int64_t now)
 
 void app_leave(struct supervisor *sv, int64_t now)
 {
-    output_log(LOG_NOTICE, "supervisor: httpd's parent has left it, it ends with httpd's children");
+    output_log(LOG_NOTICE, "supervisor: httpd's parent is gone, or has another supervisor; this one ends when "
+                           "httpd's children have ended");
     for (struct app *app = sv->apps; app != NULL; app = app->next)
         app->is_defined = app->def->has_overlap;
     app_end_definitions(sv, now);

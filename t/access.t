@@ -255,7 +255,7 @@ is status('/d/all/env', $bob, 'x' x 300_000), 200, '... or not to be';
 for my $name (sort keys %mute) {
     my $mark = $httpd->mark;
     is status("/h/authn_$name/env", 'zoe:zoe elsewhere'), 503, "$name: DoorAuthenticator";
-    ok $httpd->logs(qr/no answer, nobody passes/, $mark), '... which the log tells';
+    ok $httpd->logs(qr/no answer, so the request is refused/, $mark), '... which the log tells';
     is status("/h/authz_$name/env", 'zoe:zoe elsewhere'), 503, '... DoorAuthorizer';
     is status("/h/access_$name/env"), 503, '... DoorAccessChecker';
     is status("/h/provider_$name/env", 'zoe:zoe elsewhere'), 500, '... AuthBasicProvider door';
@@ -289,7 +289,7 @@ is status('/tenant/require/page.txt', 'zoe:zoe elsewhere'), 500, '... Require do
 # ---- what is no configuration
 
 for (['DoorAuthenticator', "${basic}DoorAuthenticator no-such\n", qr/there is no DoorApp of that name/],
-    ['Require', "Require door\n", qr/Require door: the name of one application/],
+    ['Require', "Require door\n", qr/Require door needs one argument: the name of an application/],
     ['Require', "Require door no-such\n", qr/there is no DoorApp of that name/],
     ['name', "DoorAuthorizer .x\n", qr/neither a door's path nor the name/])
 {

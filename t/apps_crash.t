@@ -81,7 +81,7 @@ ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d\.\d s while \d+ wait/
     'one that hangs is noticed';
 ok $httpd->wait_for(sub { (pid_of('hung') || $hung) != $hung && serves('hung/env') }),
     '... and replaced';
-ok $httpd->logs(qr/hung\[$hung\]: has not ended in time, killed/, $mark), '... and killed';
+ok $httpd->logs(qr/hung\[$hung\]: has not ended in time \(stop-timeout=\), killed/, $mark), '... and killed';
 $statuses = $httpd->end_load($load);
 cmp_ok $statuses->{502} // 0, '<=', 2, '... those that it had have failed';
 
@@ -160,7 +160,7 @@ $began = time;
 $mark = $httpd->mark;
 ok $httpd->stop, 'httpd stops';
 cmp_ok time - $began, '<', 20, '... in time';
-ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time, killed/, $mark), '... whoever does not end is killed';
+ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time \(stop-timeout=\), killed/, $mark), '... whoever does not end is killed';
 $httpd->wait_for(sub { !$httpd->processes(qr/./) }, 5);
 is_deeply [$httpd->processes(qr/./)], [], '... with all that it had started';
 is_deeply [glob "$dir/run/mod_door.*"], [], '... no directory is left';

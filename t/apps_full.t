@@ -63,7 +63,7 @@ is scalar(my @hellos = $httpd->apps('hello')), 1, '... once';
 $mark = $httpd->mark;
 ok limit($httpd->pid, 1), "no process more for httpd's parent";
 kill 'KILL', $supervisor;
-ok $httpd->logs(qr/\[door:crit\] .*Resource temporarily unavailable.*no supervisor for the applications/,
+ok $httpd->logs(qr/\[door:crit\] .*Resource temporarily unavailable.*cannot start the supervisor, which launches the applications/,
     $mark), 'the supervisor ends: the log tells that there is no other';
 ok $httpd->wait_for(sub { !$httpd->apps('(?:hello|other)') }), '... its applications have ended';
 is $httpd->status('/static.txt'), 200, '... httpd serves files';
@@ -78,10 +78,10 @@ isnt $httpd->supervisor, $supervisor, '... by another supervisor';
 $mark = $httpd->mark;
 ok limit($httpd->pid, 1), "again no process more for httpd's parent";
 kill 'KILL', $httpd->supervisor || die;
-ok $httpd->logs(qr/\[door:crit\] .*no supervisor for the applications/, $mark), '... nor a supervisor';
+ok $httpd->logs(qr/\[door:crit\] .*cannot start the supervisor, which launches the applications/, $mark), '... nor a supervisor';
 $mark = $httpd->mark;
 kill 'USR1', $httpd->pid;
-ok $httpd->logs(qr/no supervisor for the applications; it is tried again/, $mark),
+ok $httpd->logs(qr/cannot start the supervisor, which launches the applications; it is tried again/, $mark),
     'httpd restarts: the log tells that there is no supervisor';
 ok !$httpd->ended(1), '... which does not end it';
 ok limit($httpd->pid, $soft), 'there is room again';

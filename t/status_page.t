@@ -30,11 +30,15 @@ LogLevel door:trace1
 DoorApp hello $dir/bin/hello
 DoorApp kitchen $dir/bin/kitchen
 DoorApp narrow $dir/bin/kitchen
+DoorApp many $dir/bin/hello instances=11
 DoorApp failing $dir/bin/failing backoff-min=60s backoff-max=60s
 LogFormat "%U wait=%{mod_door-wait-us}n call=%{mod_door-call-us}n pid=%{mod_door-pid}n thread=%{mod_door-thread}n outcome=%{mod_door-outcome}n" story
 CustomLog logs/story story
 <Location /door-status>
     SetHandler door-status
+</Location>
+<Location /server-status>
+    SetHandler server-status
 </Location>
 CONF
     . location('/hurried', 'kitchen', 'DoorTimeout 1')
@@ -156,6 +160,25 @@ is $httpd->status('/missing'), 503, 'a door that is missing';
 my $missing = door("$dir/run/nothing");
 is $missing->{outcomes}{not_running}, 1, '... is counted as one';
 is $missing->{state}, 'down', '... and shown as one';
+
+# ---- processes that do not answer: all are asked at the same time
+
+my @many;
+ok $httpd->wait_for(sub { @many = sort { $a->{index} <=> $b->{index} } @{door('many')->{processes}}; @many == 11 }),
+    'an application has eleven processes';
+kill 'STOP', map { $_->{pid} } @many[0 .. 9];
+for my $form ('/door-status?format=json', '/server-status?auto') {
+    my $began = time;
+    my $body = $httpd->body($form);
+    cmp_ok time - $began, '<', 20, "$form: ten of them are stopped, and it is there soon"; # ten times as long as it may take
+    my @known = $form =~ /json/
+        ? map { $_->{index} } grep { defined $_->{threads} } map { @{$_->{processes}} }
+            grep { $_->{name} eq 'many' } @{decode_json($body)->{doors}}
+        : $body =~ /^DoorApp\.many\.(\d+)\.Threads: [1-9]/mg;
+    is "@known", '10', '... the last one is asked all the same';
+}
+is door(app_path('hello'))->{state}, 'up', '... and so is a door at a path';
+kill 'CONT', map { $_->{pid} } @many;
 
 # ---- time, and texts of clients
 

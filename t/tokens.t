@@ -55,7 +55,7 @@ $seen{ parse_response(raw_rest($_))->{body} }++ for @sockets;
 is_deeply \%seen, { $expected => 30 }, '30 at once: likewise' or diag explain \%seen;
 my $mark = mark_log();
 is GET('/tokens/early')->code, 502, 'a part before the beginning: 502';
-like log_like($mark, qr/makes no sense: a part before the/), qr/makes no sense/, '... the log says why';
+like log_like($mark, qr/broke the protocol: it began the response twice/), qr/broke the protocol/, '... the log says why';
 is app_alive('tokens'), 1, 'the application lives';
 is GET('/tokens/try')->content =~ /^own=0 /, 1, '... and serves';
 

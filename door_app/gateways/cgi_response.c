@@ -20,17 +20,22 @@ static int fail(int error)
 
 /* ---------------------------------------------------------------- lines */
 
-/* The head's length with the empty line at its end, from what has come; 0: not all of it. */
-static size_t find_end(const char *head, size_t len)
+/*
+ * The head's length with the empty line at its end, from what has come; 0: not all of it.
+ * Goes on where it has stopped: a head may come byte by byte.
+ */
+static size_t find_end(struct cgi_response *response)
 {
-    size_t line = 0; /* where it begins */
+    const char *head = response->head;
+    size_t i;
 
-    for (size_t i = 0; i < len; i++) {
+    while ((i = response->looked_len) < response->head_len) {
+        response->looked_len++;
         if (head[i] != '\n')
             continue;
-        if (i == line || (i == line + 1 && head[line] == '\r'))
+        if (i == response->line || (i == response->line + 1 && head[i - 1] == '\r'))
             return i + 1;
-        line = i + 1;
+        response->line = i + 1;
     }
     return 0;
 }
@@ -219,7 +224,7 @@ int cgi_response_write(struct cgi_response *response, const char *bytes, size_t 
         return write_body(response, bytes, len);
     if (keep(response, bytes, len) == -1)
         return -1;
-    end = find_end(response->head, response->head_len);
+    end = find_end(response);
     if (end == 0)
         return response->head_len < DOOR_APP_HEADERS_MAX ? 0 : fail(EBADMSG);
     if (set_head(response, end) == -1)

@@ -28,6 +28,7 @@ struct cgi_response {
 
     char *head; /* as far as it has come; malloc()ed */
     size_t head_len, head_cap;
+    size_t looked_len, line; /* how far its end was looked for, and where the last line begins */
     int has_head; /* it is the request's: what comes now is the body */
 };
 

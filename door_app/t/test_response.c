@@ -437,7 +437,7 @@ END_TEST
 static void give_up(struct door_app_request *req)
 {
     ck_assert_int_eq(door_app_printf(req, "a part"), 0);
-    ck_assert_int_eq(door_app_abort(req), 0);
+    ck_assert_int_eq(door_app_fail(req), 0);
     ck_assert_int_eq(door_app_printf(req, "more"), -1);
     ck_assert_int_eq(errno, ECANCELED);
 }
@@ -457,7 +457,7 @@ START_TEST(what_is_given_up_is_no_answer)
     door_app_destroy(app);
     ck_assert_uint_eq(answer.reader.status, ECANCELED);
     ck_assert_uint_eq(answer.reader.flags, DOOR_WIRE_FAILED);
-    ck_assert_int_eq(door_app_abort((struct door_app_request *)1), -1);
+    ck_assert_int_eq(door_app_fail((struct door_app_request *)1), -1);
     ck_assert_int_eq(errno, EINVAL);
 }
 END_TEST

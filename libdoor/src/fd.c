@@ -253,7 +253,7 @@ struct own_fd fd_bell(int *heard)
 /* Empties a full pipe before it writes again, so that epoll reports a new event. */
 int fd_ring(const struct own_fd *own, int is_again)
 {
-    char old[BELL_SIZE];
+    char old[256]; /* small: each thread that rings keeps the stack that it touched */
 
     if (!own_fd_check(own))
         return -1;

@@ -30,6 +30,7 @@
 #define PREPARE_MAX_MS 100  /* how long a call may wait for the only thread to be prepared */
 #define THREADS_PER_PROCESSOR 2 /* one may be preempted in a call */
 #define LATE_FACTOR 4       /* up to this many times more threads run if calls wait too long */
+#define PAUSE_MAX_MS 4      /* between looks while the pool is depleted only for moments */
 #define LOOK_AGAIN_MS 5     /* after a look that found no use for more; looking costs time */
 #define FEW_THREADS 8       /* when procedures take turns: so many threads need only one look */
 #define LOOKS 3             /* and more threads need so many looks in a row */
@@ -303,8 +304,25 @@ static unsigned wanted(struct pool *pool)
     return useful < pending ? useful : pending;
 }
 
+/*
+ * When to look again while a thread is idle.  Short calls may take the last idle thread thousands
+ * of times a second; having the loop woken for each would cost more than the call.  So the timer
+ * goes on, ever more slowly, for as long as that happens.
+ */
+static int pause_of_grown(struct pool *pool, int was_depleted)
+{
+    if (!was_depleted)
+        pool->pause_ticks = 0;
+    else if (pool->pause_ticks == 0)
+        pool->pause_ticks = 1;
+    else if (pool->pause_ticks < PAUSE_MAX_MS)
+        pool->pause_ticks *= 2;
+    return (int)pool->pause_ticks;
+}
+
 int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
 {
+    int was_depleted = atomic_exchange(&pool->was_depleted, 0);
     unsigned count;
 
     /* A thread that leaves a full pool has this called again. */
@@ -312,7 +330,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
         pool->depleted_ticks = pool->useful_looks = 0;
         pool->is_fruitless = 0;
         pool->taken_before = pool->taken_earlier = atomic_load(&pool->taken_count);
-        return 0;
+        return pause_of_grown(pool, was_depleted);
     }
     count = wanted(pool);
     for (unsigned i = 0; i < count; i++) {

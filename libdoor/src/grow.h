@@ -10,7 +10,8 @@
 
 /*
  * The loop calls this once a millisecond while the pool has no idle thread.  Starts threads
- * with start(), which may fail, if that helps.  Returns non-zero to be called again.
+ * with start(), which may fail, if that helps.  Returns after how many milliseconds it is to be
+ * called again; 0: when the pool is depleted next.
  */
 int pool_grow(struct pool *pool, int (*start)(struct pool *pool));
 

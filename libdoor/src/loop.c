@@ -29,12 +29,13 @@ static _Atomic unsigned generation; /* of the current loop thread; an older one 
 
 static struct timer {
     int period_ms;
+    int periods;                   /* so many from the last call to the next; loop thread only */
     int (*_Atomic function)(void); /* NULL: nothing to call */
     int64_t last_ns;               /* when it was called last; loop thread only */
 } timers[LOOP_TIMER_COUNT] = {
-    [LOOP_GROW] = {.period_ms = 1},
-    [LOOP_MEMORY] = {.period_ms = 1000},
-    [LOOP_CLOSER] = {.period_ms = 100},
+    [LOOP_GROW] = {.period_ms = 1, .periods = 1},
+    [LOOP_MEMORY] = {.period_ms = 1000, .periods = 1},
+    [LOOP_CLOSER] = {.period_ms = 100, .periods = 1},
 };
 
 /* Makes writes before loop_add() visible in ready(); epoll itself does not promise that. */
@@ -115,13 +116,18 @@ void loop_resume(void)
     wait_set_wake(&set);
 }
 
+static int pause_ms(const struct timer *t)
+{
+    return t->period_ms * t->periods;
+}
+
 static int wait_ms(void)
 {
     int wait = paused_count > 0 ? PAUSE_MS : LOOK_MS;
 
     for (int i = 0; i < LOOP_TIMER_COUNT; i++) {
-        if (atomic_load(&timers[i].function) != NULL && timers[i].period_ms < wait)
-            wait = timers[i].period_ms;
+        if (atomic_load(&timers[i].function) != NULL && pause_ms(&timers[i]) < wait)
+            wait = pause_ms(&timers[i]);
     }
     return wait;
 }
@@ -129,12 +135,15 @@ static int wait_ms(void)
 static void run_timer(struct timer *t, int64_t now_ns)
 {
     int (*function)(void);
+    int periods;
 
-    if (now_ns - t->last_ns < t->period_ms * 1000000ll)
+    if (now_ns - t->last_ns < pause_ms(t) * 1000000ll)
         return;
     t->last_ns = now_ns;
     function = atomic_exchange(&t->function, NULL);
-    if (function != NULL && function())
+    periods = function != NULL ? function() : 0;
+    t->periods = periods > 0 ? periods : 1;
+    if (periods > 0)
         atomic_store(&t->function, function);
 }
 

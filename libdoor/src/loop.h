@@ -64,8 +64,9 @@ enum loop_timer {
 };
 
 /*
- * Has the loop call function() at the timer's rate for as long as it returns non-zero.  May
- * be called from any thread.
+ * Has the loop call function() at the timer's rate until it returns 0.  More than 1 is after how
+ * many periods it is to be called next.  May be called from any thread.  Costs nothing, and wakes
+ * nobody, if the function is to be called again anyway.
  */
 void loop_repeat(enum loop_timer timer, int (*function)(void));
 

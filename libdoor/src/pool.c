@@ -196,8 +196,10 @@ unsigned pool_busy_count(struct pool *pool, const struct door *door)
 
 void pool_check(struct pool *pool)
 {
-    if (pool->check != NULL && !pool_is_full(pool))
-        pool->check(pool);
+    if (pool->check == NULL || pool_is_full(pool))
+        return;
+    atomic_store(&pool->was_depleted, 1);
+    pool->check(pool);
 }
 
 /* Doubles the places.  Channels never share a place afterwards, as they did not before. */

@@ -55,11 +55,13 @@ struct pool {
     _Atomic unsigned preparation;      /* counts how often prepare was set */
     _Atomic unsigned unprepared_count; /* threads that were asked and are not prepared */
     _Atomic uint64_t taken_count; /* calls taken so far */
+    _Atomic int was_depleted;     /* it may have had too few threads since the last tick */
     /* The rest but takes_turns is used by the loop thread only. */
     uint64_t taken_last;          /* taken_count at the last tick */
     uint64_t taken_before;        /* taken_count at the last check of is_held_back() */
     uint64_t taken_earlier;       /* taken_count at the check before that */
     unsigned depleted_ticks;      /* ticks in a row without an idle thread */
+    unsigned pause_ticks;         /* between looks while it is depleted for moments; 0: it is not */
     _Atomic int takes_turns;      /* its procedures compute one at a time */
     uint64_t turns[TURNS_MAX];    /* futexes at which they wait for their turn */
     unsigned turn_next;           /* where the next one is stored */

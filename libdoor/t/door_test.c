@@ -27,18 +27,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define SANITIZED_SLOWER 10
 #define POLL_MS 1
 
@@ -57,7 +45,7 @@ noreturn void door_test_die(const char *file, int line, const char *what)
 
 bool door_test_sanitized(void)
 {
-    return SANITIZED;
+    return DOOR_TEST_SANITIZED;
 }
 
 bool door_test_emulated(void)
@@ -67,7 +55,7 @@ bool door_test_emulated(void)
 
 long door_test_scaled(long n)
 {
-    return SANITIZED ? n / SANITIZED_SLOWER + 1 : n;
+    return DOOR_TEST_SANITIZED ? n / SANITIZED_SLOWER + 1 : n;
 }
 
 /* -- workspace -- */
@@ -107,7 +95,7 @@ TCase *door_test_tcase(Suite *suite, const char *name, int timeout_s)
 
     tcase_add_unchecked_fixture(tc, make_workspace, remove_workspace);
     tcase_add_checked_fixture(tc, make_room, NULL);
-    tcase_set_timeout(tc, SANITIZED ? timeout_s * SANITIZED_SLOWER : timeout_s);
+    tcase_set_timeout(tc, DOOR_TEST_SANITIZED ? timeout_s * SANITIZED_SLOWER : timeout_s);
     suite_add_tcase(suite, tc);
     return tc;
 }

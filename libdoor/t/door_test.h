@@ -24,8 +24,20 @@
 
 #include "door_test_run.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DOOR_TEST_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DOOR_TEST_SANITIZED 1
+#endif
+#ifndef DOOR_TEST_SANITIZED
+#define DOOR_TEST_SANITIZED 0
+#endif
+
 /* Ten times and more what anything here takes on a slow machine. */
-#define DOOR_TEST_DEADLINE_MS 20000
+#define DOOR_TEST_DEADLINE_MS (DOOR_TEST_SANITIZED ? 100000 : 20000)
 
 /*
  * A condition that must hold in a server, a child or a thread, where check's
@@ -139,6 +151,10 @@ bool door_test_fds_settle(pid_t pid, int at_most);
 
 /* Threads of a process; -1 if the system does not tell. */
 int door_test_thread_count(pid_t pid);
+
+/* The same, and stores the numbers of up to max of them; and how often one of them has slept. */
+int door_test_threads(pid_t pid, pid_t *tids, int max);
+long door_test_sleeps(pid_t pid, pid_t tid);
 
 /* Resident memory of a process in KiB; -1 if the system does not tell. */
 long door_test_resident_kb(pid_t pid);

@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * door_test_counts.c: how many descriptors, threads and how much memory a process has.
+ * door_test_counts.c: how many descriptors, threads and how much memory a process has, and
+ * how often a thread has slept.
  * The counts come from /proc, which Linux and illumos lay out differently.
  *
  * A process under a sanitizer has descriptors that no test and no door has opened: with
@@ -210,6 +211,41 @@ int door_test_thread_count(pid_t pid)
         return count;
     snprintf(path, sizeof(path), "/proc/%ld/lwp", (long)pid);
     return count_numbers(path);
+}
+
+int door_test_threads(pid_t pid, pid_t *tids, int max)
+{
+    char path[64];
+    struct dirent *entry;
+    int count = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+    dir = opendir(path);
+    if (dir == NULL)
+        return -1;
+    while ((entry = readdir(dir)) != NULL) {
+        if (is_number(entry) && count++ < max)
+            tids[count - 1] = (pid_t)atol(entry->d_name);
+    }
+    closedir(dir);
+    return count;
+}
+
+long door_test_sleeps(pid_t pid, pid_t tid)
+{
+    char path[64], line[128];
+    long count = -1;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%ld/task/%ld/status", (long)pid, (long)tid);
+    f = fopen(path, "r");
+    if (f == NULL)
+        return -1;
+    while (count < 0 && fgets(line, sizeof(line), f) != NULL)
+        sscanf(line, "voluntary_ctxt_switches: %ld", &count);
+    fclose(f);
+    return count;
 }
 
 long door_test_resident_kb(pid_t pid)

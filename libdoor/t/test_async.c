@@ -766,7 +766,7 @@ START_TEST(descriptors_that_come_too_late)
 {
     struct order late = {.op = LATE, .number = 1}, order = {.op = DESCRIPTORS, .number = 2};
     door_arg_t arg = {.data_ptr = (char *)&late, .data_size = sizeof(late)};
-    _Atomic int64_t deadline_ns = door_now_ns() + 200000000;
+    _Atomic int64_t deadline_ns = door_now_ns() + 1000000000;
     struct door_terms terms = {.deadline_ns = &deadline_ns};
     struct door_handle *handle;
     struct door_async *call;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """WSGI applications behind Apache httpd's mod_door.
 
-    DoorApp site "/srv/site/venv/bin/python3 -m door_app site.wsgi:application"
+    DoorApp site "/srv/site/venv/bin/python3 -m door_app mysite.wsgi --chdir /srv/site"
 
 runs one process, whose threads are the doors': one for each request that runs.
 What a thread has of its own (threading.local) stays from request to request.

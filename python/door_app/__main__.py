@@ -37,7 +37,7 @@ def read_arguments():
 
 
 def load_file(path):
-    """The module that the file is, whatever it is called: "site.wsgi" is one of mod_wsgi's."""
+    """The module that the file is, whatever it is called: "my-site.wsgi" is one of mod_wsgi's."""
     path = os.path.abspath(path)
     module = types.ModuleType("_door_app_" + "".join(c if c.isalnum() else "_" for c in os.path.basename(path)))
     module.__file__ = path

@@ -397,7 +397,7 @@ void response_fail(Request *request)
 {
     if (request->is_begun) {
         if (request->written < request->promised)
-            door_app_abort(request->handle);
+            door_app_fail(request->handle);
         return;
     }
     if (request->lost == EFBIG)

@@ -39,7 +39,7 @@ static void handle(struct door_app_request *handle, void *unused)
     thread_set_request(request);
     if (request == NULL) {
         log_exception(handle, "a request");
-        door_app_abort(handle);
+        door_app_fail(handle);
     } else if (call_application(request) == -1) {
         if (!response_is_lost(request))
             log_exception(handle, "the application");

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The code of the documents compiles: each fenced block of C, a whole file, functions or
-# statements, without a warning; each one of Python.
+# statements, without a warning; each one of Python.  No command runs a module that has the
+# name of one of Python's own, which would be found instead.
 
 use strict;
 use warnings FATAL => 'all';
 
 use lib 'scripts/docs';
-use Docs qw(blocks manual_files);
+use Docs qw(blocks manual_files slurp);
 use File::Temp ();
 use Test::More;
 
@@ -61,5 +62,14 @@ for my $block (map { blocks($_) } manual_files()) {
     $count++;
 }
 cmp_ok $count, '>=', 8, 'there is code';
+
+my %own = map { $_ => 1 } split ' ', `python3 -c 'import sys; print(*sys.stdlib_module_names)'`;
+ok $own{site}, 'site is one of Python\'s modules';
+my @modules;
+for my $file (manual_files(), glob('python/door_app/*.py python/examples/*.py')) {
+    push @modules, map { [$file, $_] } slurp($file) =~ /-m door_app (\w+)/g;
+}
+cmp_ok scalar @modules, '>=', 8, 'modules are run';
+is_deeply [map { "@$_" } grep { $own{$_->[1]} } @modules], [], '... none of which is one of them';
 
 done_testing;

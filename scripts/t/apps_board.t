@@ -238,7 +238,7 @@ SKIP: {
     for my $kind (1 .. 9) {
         send $_, pack('L4', $version, $kind, 0, 0), 0 for @sockets;
     }
-    ok $httpd->logs(qr/a message came that is not httpd's parent's/, $mark),
+    ok $httpd->logs(qr/a message that is not from httpd's parent is ignored/, $mark),
         'a process that is not httpd\'s parent tells to stop: the log tells';
     sleep 0.5;
     is pid_of('first'), $pid, '... which nobody does';

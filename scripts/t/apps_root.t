@@ -128,7 +128,7 @@ refused("DoorApp a $hello $$_[0]", $$_[1], $$_[0]) for (
     ['RLimitNOFILE=many', qr/numbers or 'max'/],
     ['RLimitNOFILE=2:1', qr/higher/],            ['watch=maybe', qr/'on' or 'off'/],
     ['reload=never', qr/changed/],               ['backoff-min=10 backoff-max=1', qr/backoff-max/],
-    ['max-requests=-1', qr/must be a number/],
+    ['max-requests=-1', qr/must be a whole number/],
 );
 refused("<VirtualHost *>\nDoorApp a $hello\n</VirtualHost>", qr/DoorApp/, 'in a virtual host');
 

@@ -83,7 +83,7 @@ for (
 
 refused("$base\nDoorApp x /bin/true $_\n", qr/DoorApp x: \Q$_\E must be 1 to \d+/, $_)
     for qw(threads=0 threads=many threads=1000000);
-refused("$base\nDoorApp x /bin/true env=DOOR_APP_THREADS=3\n", qr/cannot set what mod_door itself does/,
+refused("$base\nDoorApp x /bin/true env=DOOR_APP_THREADS=3\n", qr/cannot set a variable that mod_door sets itself/,
     'the number of threads is no variable');
 
 # So is one that only shows when the whole configuration is read.

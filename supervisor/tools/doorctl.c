@@ -238,9 +238,9 @@ static _Noreturn void refuse(enum ctl_result result)
     case CTL_STOPPING:
         fail("httpd stops, or has restarted with another build of mod_door: try again");
     case CTL_NO_MEMORY:
-        fail("the supervisor has not the memory for an answer");
+        fail("the supervisor has no memory for an answer: try again later");
     default:
-        fail("the supervisor is of another version than this doorctl");
+        fail("the supervisor has another version: use the doorctl that came with this mod_door");
     }
 }
 
@@ -307,7 +307,8 @@ static struct answer *wait_for_outcome(int door, struct answer *answer)
         check_failure(answer);
         if (asked.wait_ns > 0 && door_now_ns() >= until) {
             show(answer, asked.dir, asked.is_json);
-            fprintf(stderr, "doorctl: %s: not done yet, and goes on\n", asked.name);
+            fprintf(stderr, "doorctl: %s: not done yet, and goes on; doorctl list %s shows it\n",
+                    asked.name, asked.name);
             exit(3);
         }
         nanosleep(&tick, NULL);
@@ -337,7 +338,7 @@ static void read_verb(const char *word)
         if (strcmp(word, verbs[i].name) == 0)
             asked.verb = verbs[i].verb;
     if (asked.verb == 0)
-        misuse("list, restart, drain or start?");
+        misuse("unknown command: list, restart, drain and start are known");
 }
 
 static int64_t read_seconds(const char *word)
@@ -368,7 +369,7 @@ static void read_options(int argc, char **argv)
         } else if (option == 'w') {
             asked.wait_ns = read_seconds(optarg) * 1000000000;
         } else if (option == '?') {
-            misuse("an option that there is not");
+            misuse("unknown option");
         }
         asked.dir = option == 'd' ? optarg : asked.dir;
         asked.supervisor = option == 's' ? optarg : asked.supervisor;
@@ -384,13 +385,13 @@ int main(int argc, char **argv)
 
     read_options(argc, argv);
     if (optind == argc)
-        misuse("what is it to do?");
+        misuse("no command: list, restart, drain or start");
     read_verb(argv[optind++]);
     asked.name = optind < argc ? argv[optind++] : "";
     if (optind < argc)
         misuse("too many arguments");
     if (*asked.name == '\0' && asked.verb != CTL_LIST)
-        misuse("which application?");
+        misuse("this command needs the name of an application");
     if (strlen(asked.name) > APP_NAME_MAX)
         refuse(CTL_UNKNOWN);
     door = find_door();
