@@ -35,6 +35,7 @@
 #define FEW_THREADS 8       /* when procedures take turns: so many threads need only one look */
 #define LOOKS 3             /* and more threads need so many looks in a row */
 #define ASK_MAX 256         /* the most threads whose state is read */
+#define FAILED_MAX_MS 1000  /* longest pause after threads that could not begin */
 #define STILL_MS 500        /* after this, calls that take turns count as not moving */
 
 /* A thread's state; any other value is the address of the futex for which it waits. */
@@ -256,6 +257,19 @@ static int is_preparing(struct pool *pool, unsigned pending)
     return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
 }
 
+/*
+ * Whether no thread is to be started yet because the last ones could not begin, for example
+ * without a key for thread-specific data.  The pause doubles with each of them.
+ */
+static int is_too_soon(struct pool *pool)
+{
+    unsigned failed = atomic_load(&pool->failed_count), pause_ms = 1;
+
+    for (; failed > 0 && pause_ms < FAILED_MAX_MS; failed--)
+        pause_ms *= 2;
+    return pool->depleted_ticks < pause_ms;
+}
+
 /* How many threads to start. */
 static unsigned wanted(struct pool *pool)
 {
@@ -270,6 +284,8 @@ static unsigned wanted(struct pool *pool)
         return 0; /* depleted only for a moment */
     if (atomic_load(&pool->starting_count) > 0)
         return 0; /* new threads wait for a processor, and so would others */
+    if (is_too_soon(pool))
+        return 0;
     pending = pending_count(pool);
     if (is_preparing(pool, pending))
         return 0;

@@ -381,6 +381,10 @@ static void *run(void *arg)
     struct pool *pool = arg;
     struct server_thread *t = get_self();
 
+    if (t != NULL)
+        atomic_store(&pool->failed_count, 0);
+    else
+        atomic_fetch_add(&pool->failed_count, 1);
     atomic_fetch_sub(&pool->starting_count, 1);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     if (t != NULL) {

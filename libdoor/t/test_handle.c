@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -331,6 +332,93 @@ START_TEST(closed_after_its_server)
 }
 END_TEST
 
+/* The handle keeps nothing of it: a program may have it open for as long as it runs. */
+START_TEST(called_after_its_server)
+{
+    int d, before;
+    pid_t server = start(_i, "door", 1, &d);
+    struct door_handle *handle = open_handle(d);
+
+    before = door_test_fd_count();
+    ck_assert_int_eq(ask(handle), 1);
+    door_test_stop(server);
+    ck_assert_int_eq(ask(handle), -EBADF);
+    ck_assert(door_test_fds_settle(0, before + 2)); /* the helper thread's */
+    ck_assert_int_eq(ask(handle), -EBADF);
+    form->close(handle);
+}
+END_TEST
+
+#ifdef __linux__
+/* How many memory files of libdoor's are mapped. */
+static int mapped_count(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    int count = 0;
+
+    door_test_require(maps != NULL);
+    while (fgets(line, sizeof(line), maps) != NULL)
+        count += strstr(line, "/memfd:door") != NULL;
+    fclose(maps);
+    return count;
+}
+
+struct way {
+    struct door_handle *handle;
+    int fds, mapped; /* when a way is open */
+};
+
+static bool is_open_anew(void *arg)
+{
+    struct way *way = arg;
+
+    return ask(way->handle) == 1 && door_test_fd_count() >= way->fds;
+}
+
+static bool is_the_only_one(void *arg)
+{
+    return mapped_count() == ((struct way *)arg)->mapped;
+}
+
+static void close_all_but(int d)
+{
+    for (int fd = 3; fd < 2000; fd++)
+        if (fd != d)
+            close(fd);
+}
+
+/* A call that needs the bell finds that it is gone, and the next one opens a new way. */
+static int call_without_descriptors(void *arg)
+{
+    int d = *(int *)arg;
+    struct way way;
+
+    close_all_but(d); /* the runner's, too, so that only the library's count */
+    way.handle = open_handle(d);
+    if (ask(way.handle) != 1)
+        return 1;
+    way.fds = door_test_fd_count();
+    way.mapped = mapped_count();
+    for (int i = 0; i < 3; i++) {
+        close_all_but(d);
+        if (!door_test_await(is_open_anew, &way) || !door_test_await(is_the_only_one, &way))
+            return 2;
+    }
+    form->close(way.handle);
+    return way.mapped > 0 ? 0 : 3;
+}
+
+START_TEST(an_end_of_the_way_and_not_of_the_server)
+{
+    int d;
+
+    start(OURS, "door", 1, &d);
+    ck_assert_int_eq(door_test_in_child(call_without_descriptors, &d), 0);
+}
+END_TEST
+#endif
+
 START_TEST(what_cannot_be_opened)
 {
     int others[] = {-1, open("/dev/null", O_RDONLY), open("/tmp", O_RDONLY), dup(STDERR_FILENO)};
@@ -558,6 +646,10 @@ int main(void)
     tcase_add_loop_test(tc, a_server_that_comes_again, 0, 2);
     tcase_add_loop_test(tc, a_number_that_is_another_doors, 0, 2);
     tcase_add_loop_test(tc, closed_after_its_server, 0, 2);
+    tcase_add_loop_test(tc, called_after_its_server, 0, 2);
+#ifdef __linux__
+    tcase_add_test(tc, an_end_of_the_way_and_not_of_the_server);
+#endif
     tcase_add_loop_test(tc, what_cannot_be_opened, 0, 2);
     tcase_add_loop_test(tc, nothing_asked_and_nothing_wanted, 0, 2);
     tcase_add_loop_test(tc, no_more_descriptors_than_wanted, 0, 2);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "portable_compat.h"
+#include "server_thread.h"
 
 #define MS      1000000ll
 #define CALLERS 64
@@ -29,6 +30,7 @@ static struct shared {
     sem_t entered, released;
     _Atomic unsigned running, most;  /* procedures, and at one time */
     _Atomic unsigned started, ended; /* threads that have run one */
+    unsigned failed; /* threads that could not begin */
     int others; /* threads that the server had before it had a door */
     sem_t limit, limited;
     unsigned max, idle_ms; /* what door_set_threads() gets at each limit */
@@ -577,11 +579,15 @@ static void serve_without_keys(void *unused)
     door_test_attach(own_door, door_test_path("door"));
     door_test_ready();
     door_test_require(door_test_sem_wait(&shared->limit));
+    shared->failed = server_thread_pool()->ended_count;
     door_test_require(pthread_key_delete(last) == 0);
     door_test_pause();
 }
 
-/* A thread that ends before it serves is no reason to serve nobody. */
+/*
+ * A thread that ends before it serves is no reason to serve nobody, nor to start others again and
+ * again.
+ */
 START_TEST(threads_that_cannot_begin)
 {
     struct order order = {.op = SLEEP};
@@ -595,10 +601,12 @@ START_TEST(threads_that_cannot_begin)
     server = door_test_spawn(serve_without_keys, NULL);
     handle = door_handle_open(door_test_open(door_test_path("door")));
     ck_assert_ptr_nonnull(handle);
-    nanosleep(&(struct timespec){.tv_nsec = 100 * MS}, NULL); /* for the first ones to end */
+    nanosleep(&(struct timespec){.tv_nsec = 500 * MS}, NULL); /* for the first ones to end */
     sem_post(&shared->limit);
     deadline_ns = door_now_ns() + 10000 * MS;
     ck_assert_msg(door_handle_call(handle, &arg, &terms) == 0, "%s", strerror(errno));
+    ck_assert_uint_ge(shared->failed, 2);
+    ck_assert_uint_le(shared->failed, 20);
     door_handle_close(handle);
 }
 END_TEST
