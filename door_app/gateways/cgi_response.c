@@ -133,13 +133,16 @@ static int is_field(const char *name, const char *value)
     return 1;
 }
 
-/* A second one (RFC 3875, 6.3) would turn a refusal into a permission, or the other way round. */
-static int is_first_status(const char *value, int *said)
+/*
+ * The last one counts, as it does in httpd, although there may be one only (RFC 3875, 6.3).  But
+ * in an answer to a question it would turn a refusal into a permission.
+ */
+static int is_sound_status(const struct cgi_response *response, const char *value, int *said)
 {
-    int status = read_status(value), is_first = *said == 0 || *said == status;
+    int status = read_status(value), before = *said;
 
     *said = status;
-    return status != 0 && is_first;
+    return status != 0 && (!response->is_answer || before == 0 || before == status);
 }
 
 /* Whether the lines, a copy of the head, are such as can be set. */
@@ -158,7 +161,7 @@ static int is_sound(const struct cgi_response *response, char *lines)
         value = split(line);
         if (value == NULL || !is_field(line, value) || ++count > DOOR_APP_FIELDS_MAX)
             return 0;
-        if (strcasecmp(line, "Status") == 0 && !is_first_status(value, &said))
+        if (strcasecmp(line, "Status") == 0 && !is_sound_status(response, value, &said))
             return 0;
         if (response->has_status_line && is_framed(line))
             return 0;
@@ -185,7 +188,7 @@ static int set_head(struct cgi_response *response, size_t len)
 
     if (check(response, len) == -1)
         return -1;
-    if (response->status != 0 && door_app_status(response->req, response->status) == -1)
+    if (response->is_answer && door_app_status(response->req, 200) == -1)
         return -1;
     if (response->has_status_line && set_status(response, status_of(next_line(&at))) == -1)
         return -1;

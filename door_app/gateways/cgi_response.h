@@ -15,7 +15,7 @@
 /* Zeroed but for req is a new one. */
 struct cgi_response {
     struct door_app_request *req;
-    int status;          /* what it has if the program says none; 0: as the request has it */
+    int is_answer;       /* to a question: its status is 200 if none is said, and one only */
     int has_status_line; /* an nph- program's: HTTP/1.1 200 OK is its first line */
 
     /*

@@ -565,7 +565,7 @@ void fcgi_exchange(struct door_app_request *req, void *data)
     x.response.req = req;
     x.response.take = take_field;
     x.response.data = &x;
-    x.response.status = config->is_question ? 200 : 0;
+    x.response.is_answer = config->is_question;
     x.look_ns = now_ns() + FCGI_TICK_MS * MS;
     if (make_head(&x) == 0)
         add_body(&x);
