@@ -259,7 +259,7 @@ sleep $end - time if $end > time;
 my $statuses = $httpd->end_load($load);
 my $files = $httpd->end_load($control);
 is_deeply [keys %$statuses], [200], 'a minute of restarts: no request has failed'
-    or diag explain $statuses;
+    or diag explain($statuses), grep { /door:(?:error|warn)/ } $httpd->log_text =~ /.*\n/g;
 my $recyclings = () = $httpd->log_text =~ /busy\[\d+\]: is replaced: it has had max-requests/g;
 diag "$statuses->{200} requests, $graceful restarts, $replaced new programs, $recyclings recyclings";
 is_deeply [keys %$files], [200], '... nor one for a file' or diag explain $files;
