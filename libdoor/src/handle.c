@@ -118,9 +118,9 @@ static int take_kept(struct door_handle *handle, struct client_seat *seat)
 /* Keeps the channel, unless there is one that has no seat left just now; or no memory. */
 static void keep(struct door_handle *handle, struct client_channel *ch)
 {
-    struct way *none = NULL, *way = malloc(sizeof(*way));
+    struct way *none = NULL, *way;
 
-    if (way == NULL)
+    if (atomic_load(&handle->way) != NULL || (way = malloc(sizeof(*way))) == NULL)
         return;
     client_channel_hold(ch);
     *way = (struct way){.ch = ch};
