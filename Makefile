@@ -507,16 +507,16 @@ check-asan: deps-analysis
 ASAN_APP_TESTS = $(filter-out $(addprefix t/,apps_crash.t apps_doors.t apps_full.t apps_log.t \
 	apps_messages.t apps_missing.t apps_replace.t apps_restart.t apps_settings.t doorctl.t limits.t \
 	mapping.t restart.t status_page.t upgrade.t),$(sort $(wildcard t/*.t)))
-APP_REPORTS = $(abspath $(BUILD))/asan/reports
 check-asan-apps: deps-analysis all tests
 	@+$(call build_analysed,asan,$(ASAN_CFLAGS),libdoor door_app examples gateways t-apps)
-	@rm -rf $(APP_REPORTS) && mkdir -p -m 1777 $(APP_REPORTS)
-	APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
-		ASAN_OPTIONS='quarantine_size_mb=1 log_path=$(APP_REPORTS)/report' \
-		UBSAN_OPTIONS='print_stacktrace=1 log_path=$(APP_REPORTS)/report' \
+	@# The reports lie where the suite's user can get to.
+	reports=$$(mktemp -d /tmp/mod_door-reports.XXXXXX) && trap 'rm -rf "$$reports"' EXIT && \
+		chmod 1777 "$$reports" && APXS='$(APXS)' SUITE_APPS='$(BUILD)/asan' \
+		ASAN_OPTIONS="quarantine_size_mb=1 log_path=$$reports/report" \
+		UBSAN_OPTIONS="print_stacktrace=1 log_path=$$reports/report" \
 		bash scripts/suite.sh '$(BUILD)' event $(or $(TEST_FILES),$(ASAN_APP_TESTS)) \
-		$(call or_reports,$(APP_REPORTS)/report)
-	@$(call no_reports,$(APP_REPORTS)/report)
+		$(call or_reports,$$reports/report); \
+	$(call no_reports,$$reports/report)
 
 TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_ms=0 \
 	report_thread_leaks=0
