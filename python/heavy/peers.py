@@ -76,7 +76,8 @@ class Peers:
         """Those that run beside httpd."""
         for name, command in self._commands().items():
             with open(self.httpd.path(f"logs/{name}"), "ab") as log:
-                self.started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **WHO))
+                self.started.append(subprocess.Popen(command, cwd=self.httpd.dir, stdin=subprocess.DEVNULL,
+                                                     stdout=log, stderr=log, **WHO))
             if not support.wait_for(lambda name=name: listens(self._socket(name))):
                 raise RuntimeError(f"{name} did not start:\n" + open(self.httpd.path(f"logs/{name}")).read())
 
