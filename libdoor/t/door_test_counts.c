@@ -186,7 +186,8 @@ bool door_test_fds_settle(pid_t pid, int at_most)
     return door_test_await(fds_settled, &s);
 }
 
-static int count_numbers(const char *path)
+/* How many entries of the directory are numbers; stores up to max of them.  -1: there is none. */
+static int list_numbers(const char *path, pid_t *numbers, int max)
 {
     DIR *dir = opendir(path);
     struct dirent *entry;
@@ -194,42 +195,30 @@ static int count_numbers(const char *path)
 
     if (dir == NULL)
         return -1;
-    while ((entry = readdir(dir)) != NULL)
-        count += is_number(entry);
+    while ((entry = readdir(dir)) != NULL) {
+        if (is_number(entry) && count++ < max)
+            numbers[count - 1] = (pid_t)atol(entry->d_name);
+    }
     closedir(dir);
     return count;
-}
-
-int door_test_thread_count(pid_t pid)
-{
-    char path[64];
-    int count;
-
-    snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
-    count = count_numbers(path);
-    if (count >= 0)
-        return count;
-    snprintf(path, sizeof(path), "/proc/%ld/lwp", (long)pid);
-    return count_numbers(path);
 }
 
 int door_test_threads(pid_t pid, pid_t *tids, int max)
 {
     char path[64];
-    struct dirent *entry;
-    int count = 0;
-    DIR *dir;
+    int count;
 
     snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
-    dir = opendir(path);
-    if (dir == NULL)
-        return -1;
-    while ((entry = readdir(dir)) != NULL) {
-        if (is_number(entry) && count++ < max)
-            tids[count - 1] = (pid_t)atol(entry->d_name);
-    }
-    closedir(dir);
-    return count;
+    count = list_numbers(path, tids, max);
+    if (count >= 0)
+        return count;
+    snprintf(path, sizeof(path), "/proc/%ld/lwp", (long)pid);
+    return list_numbers(path, tids, max);
+}
+
+int door_test_thread_count(pid_t pid)
+{
+    return door_test_threads(pid, NULL, 0);
 }
 
 long door_test_sleeps(pid_t pid, pid_t tid)
