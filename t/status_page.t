@@ -18,6 +18,7 @@ use DoorTest;
 my $httpd = own_httpd();
 my $dir = $httpd->dir;
 $httpd->install('kitchen');
+$httpd->install(hello => 'many');
 $httpd->script(failing => "exit 3");
 
 sub location {
@@ -30,7 +31,7 @@ LogLevel door:trace1
 DoorApp hello $dir/bin/hello
 DoorApp kitchen $dir/bin/kitchen
 DoorApp narrow $dir/bin/kitchen
-DoorApp many $dir/bin/hello instances=11
+DoorApp many $dir/bin/many instances=11
 DoorApp failing $dir/bin/failing backoff-min=60s backoff-max=60s
 LogFormat "%U wait=%{mod_door-wait-us}n call=%{mod_door-call-us}n pid=%{mod_door-pid}n thread=%{mod_door-thread}n outcome=%{mod_door-outcome}n" story
 CustomLog logs/story story

@@ -223,18 +223,21 @@ sub DESTROY {
 
 # ---- what there is
 
-# Processes of it whose command line matches; no zombies, those have none.
+# Processes of it whose command line matches, the oldest one first: the system may give a
+# younger one a smaller number.  No zombies, those have no command line.
 sub processes {
     my ($self, $what) = @_;
-    my @pids;
+    my (@pids, %started);
     for my $path (glob '/proc/[0-9]*/cmdline') {
         open my $file, '<', $path or next;
         local $/;
         my $line = (<$file> // '') =~ tr/\0/ /r;
         my ($pid) = $path =~ m{(\d+)};
-        push @pids, $pid if $pid != $$ && index($line, "$self->{dir}/") >= 0 && $line =~ $what;
+        next if $pid == $$ || index($line, "$self->{dir}/") < 0 || $line !~ $what;
+        $started{$pid} = stat_of($pid, 22) // next;
+        push @pids, $pid;
     }
-    @pids = sort { $a <=> $b } @pids;
+    @pids = sort { $started{$a} <=> $started{$b} || $a <=> $b } @pids;
     return @pids;
 }
 
@@ -253,11 +256,15 @@ sub zombies {
 
 sub apps { my ($self, $name) = @_; $self->processes(qr{/bin/$name\b}) }
 
-sub parent_of {
-    my ($pid) = @_;
-    open my $file, '<', "/proc/$pid/stat" or return 0;
-    return (split ' ', (<$file> // ') ? 0') =~ s/.*\) //r)[1];
+# A field of /proc/PID/stat by its number in proc(5), 3 or more; undef if the process is gone.
+sub stat_of {
+    my ($pid, $field) = @_;
+    open my $file, '<', "/proc/$pid/stat" or return undef;
+    my $line = <$file> // return undef;
+    return (split ' ', $line =~ s/.*\) //sr)[$field - 3];
 }
+
+sub parent_of { stat_of($_[0], 4) // 0 }
 
 sub supervisor {
     my ($self) = @_;
