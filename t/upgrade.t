@@ -118,7 +118,7 @@ for my $upgrade (
     my ($name, $build, $signal, $what) = @$upgrade;
     my $mark = $httpd->mark;
     my $supervisor = $httpd->supervisor;
-    my %old = with_start($supervisor, $httpd->apps('app'));
+    my %old = with_start($supervisor, ($httpd->apps('app'))[0]);
     my %load = map { $_ => $httpd->load("/$_", 2, 60) } qw(app door static.txt);
     $httpd->goes_on($load{$_}, 5) for keys %load;
     # In a child of the old build, which has yet to hear what for.

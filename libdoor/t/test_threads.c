@@ -353,7 +353,8 @@ START_TEST(a_maximum_that_is_lowered)
     struct order block = {.op = BLOCK};
 
     start(0, 0);
-    burst(16, 100);
+    for (int i = 0; i < 10 && thread_count() < 8; i++) /* they may not come at the same time */
+        burst(16, 100);
     ck_assert_int_ge(thread_count(), 8);
     begin(6, &block);
     for (int i = 0; i < 6; i++)
@@ -565,6 +566,12 @@ END_TEST
 
 /* ------------------------------------------------ threads that cannot begin */
 
+static bool two_have_ended(void *unused)
+{
+    (void)unused;
+    return server_thread_pool()->ended_count >= 2;
+}
+
 /* Until the client has had its say, the program has all keys for thread-specific data. */
 static void serve_without_keys(void *unused)
 {
@@ -579,6 +586,7 @@ static void serve_without_keys(void *unused)
     door_test_attach(own_door, door_test_path("door"));
     door_test_ready();
     door_test_require(door_test_sem_wait(&shared->limit));
+    door_test_require(door_test_await(two_have_ended, NULL));
     shared->failed = server_thread_pool()->ended_count;
     door_test_require(pthread_key_delete(last) == 0);
     door_test_pause();
