@@ -133,10 +133,12 @@ for my $upgrade (
     ok $httpd->logs(qr/resuming normal operations/, $mark), "$what: httpd restarts";
     if ($late) {
         ok $httpd->wait_for(sub { build_that_answers() ne $before }), '... another build answers';
-        is scalar(still_there(%old)), 2, '... what an old child needs is there';
-        print $late "\r\n";
         # prefork gives up a request that it has not read, whoever answers it.
-        like join('', <$late>), qr{^HTTP/1.1 200 }, '... its last request is answered' if mpm() ne 'prefork';
+        if (mpm() ne 'prefork') {
+            is scalar(still_there(%old)), 2, '... what an old child needs is there';
+            print $late "\r\n";
+            like join('', <$late>), qr{^HTTP/1.1 200 }, '... its last request is answered';
+        }
         close $late;
     }
     ok all_have(identity($name)), '... soon all that it has forked have the new file, and no other';
