@@ -42,6 +42,7 @@ ok serves($_), "$_ answers" for qw(kitchen/env pair/env bystander hung/env stubb
 
 # ---- the application is killed
 
+$httpd->logs(qr/kitchen\[\d+\]: is up/) or die;
 sleep 1.2; # it has been up for more than a moment
 my $load = $httpd->load('/kitchen/sleep?ms=20', 4);
 $httpd->goes_on($load, 10) or die;
@@ -77,7 +78,7 @@ my $hung = pid_of('hung');
 $mark = $httpd->mark;
 kill 'STOP', $hung;
 $load = $httpd->load('/hung/env', 2);
-ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d\.\d s while \d+ wait/, $mark),
+ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d+\.\d s while \d+ wait/, $mark),
     'one that hangs is noticed';
 ok $httpd->wait_for(sub { (pid_of('hung') || $hung) != $hung && serves('hung/env') }),
     '... and replaced';
@@ -159,9 +160,9 @@ ok $httpd->wait_for(sub { $httpd->apps($_) == 1 }), "... what did not listen is 
 $began = time;
 $mark = $httpd->mark;
 ok $httpd->stop, 'httpd stops';
-cmp_ok time - $began, '<', 20, '... in time';
+cmp_ok time - $began, '<', 30, '... in time';
 ok $httpd->logs(qr/stubborn\[\d+\]: has not ended in time \(stop-timeout=\), killed/, $mark), '... whoever does not end is killed';
-$httpd->wait_for(sub { !$httpd->processes(qr/./) }, 5);
+$httpd->wait_for(sub { !$httpd->processes(qr/./) });
 is_deeply [$httpd->processes(qr/./)], [], '... with all that it had started';
 is_deeply [glob "$dir/run/mod_door.*"], [], '... no directory is left';
 
