@@ -116,11 +116,11 @@ others_are_served('lingering sockets');
 
 $mark = $httpd->mark;
 my $threads = most('task');
-@curls = map { ask('/harmful/nested', 100) } 1 .. 64;
+@curls = map { ask('/harmful/nested', 10) } 1 .. 64;
 finish($_) for @curls;
 SKIP: {
     skip 'each child of prefork has its own', 2 if mpm() eq 'prefork';
-    like finish(ask('/harmful/nested', 100)), qr/503/, 'sockets that hide one: at last it is not called';
+    like finish(ask('/harmful/nested', 60)), qr/503/, 'sockets that hide one: at last it is not called';
     ok $httpd->logs(qr/\[door:error\] .*application harmful.*that it has sent cannot be/, $mark),
         '... the log names it';
 }
