@@ -349,12 +349,12 @@ sub load {
     my ($self, $path, $clients, $per_second) = @_;
     pipe my $results, my $report or die $!;
     open my $progress, '+>>', undef or die $!;
-    my @pids;
+    my ($stop, @pids) = (0);
+    local $SIG{TERM} = sub { $stop = 1 }; # in time for each of them
     for (1 .. $clients) {
         my $pid = fork // die $!;
         if ($pid == 0) {
-            my ($stop, %statuses) = (0);
-            local $SIG{TERM} = sub { $stop = 1 };
+            my %statuses;
             my $next = time;
             my $parent = getppid;
             while (!$stop && getppid == $parent) {
