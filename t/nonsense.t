@@ -103,5 +103,5 @@ for my $path ('/exit', '/abort') {
     wait_for_app('nonsense');
     is GET('/nonsense/ok')->code, 200, '... and the next one is served';
 }
-is GET('/nonsense-hurried/hang')->code, 504, 'no answer at all: gateway timeout';
+is GET('/nonsense/hang')->code, 504, 'no answer at all: gateway timeout';
 is GET('/nonsense/ok')->code, 200, '... and the next one is served';
