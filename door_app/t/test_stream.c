@@ -318,6 +318,72 @@ START_TEST(a_long_response_comes_in_parts)
 }
 END_TEST
 
+/* By turns in place, where its pieces end anywhere, and by copies. */
+static void make_much(struct door_app_request *req, void *data)
+{
+    size_t at = 0, room, wanted = 1;
+
+    (void)data;
+    while (at < BIG) {
+        char *bytes = door_app_reserve(req, wanted, &room);
+        size_t len = wanted % 2 ? wanted : room;
+
+        ck_assert_ptr_nonnull(bytes);
+        ck_assert_uint_ge(room, wanted);
+        for (size_t i = 0; i < room; i++)
+            bytes[i] = i < len ? LONG_BYTE(at + i) : '!';
+        len = len < BIG - at ? len : BIG - at;
+        ck_assert_int_eq(door_app_commit(req, len), 0);
+        at += len;
+        if (at < BIG)
+            ck_assert_int_eq(door_app_printf(req, "%c", LONG_BYTE(at)), 0);
+        at += at < BIG;
+        wanted = wanted * 3 % DOOR_APP_RESERVE_MAX + 1;
+    }
+}
+
+START_TEST(a_long_response_is_made_in_place)
+{
+    size_t last;
+
+    run_with(make_much, "", 0);
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    last = reply.reader.body_len;
+    ck_assert_uint_eq(httpd.body_len + last, BIG);
+    for (unsigned i = 1; i < httpd.count; i++)
+        ck_assert_uint_le(httpd.said[i].body_len, DOOR_WIRE_PART_MAX);
+    for (size_t i = 0; i < httpd.body_len; i++)
+        ck_assert_int_eq(httpd.body[i], LONG_BYTE(i));
+    for (size_t i = 0; i < last; i++)
+        ck_assert_int_eq(reply.reader.body[i], LONG_BYTE(httpd.body_len + i));
+}
+END_TEST
+
+/* What was sent meanwhile has taken the room along. */
+static void flush_in_between(struct door_app_request *req, void *data)
+{
+    (void)data;
+    memcpy(door_app_reserve(req, 3, NULL), "one", 3);
+    ck_assert_int_eq(door_app_commit(req, 3), 0);
+    memcpy(door_app_reserve(req, 3, NULL), "not", 3);
+    ck_assert_int_eq(door_app_flush(req), 0);
+    errno = 0;
+    ck_assert_int_eq(door_app_commit(req, 3), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    memcpy(door_app_reserve(req, 3, NULL), "two", 3);
+    ck_assert_int_eq(door_app_commit(req, 3), 0);
+    ck_assert_int_eq(door_app_flush(req), 0);
+}
+
+START_TEST(a_flush_ends_the_room)
+{
+    run_with(flush_in_between, "", 0);
+    ck_assert_uint_eq(httpd.count, 2);
+    ck_assert_str_eq(httpd.body, "onetwo");
+    ck_assert_uint_eq(reply.reader.body_len, 0);
+}
+END_TEST
+
 static void flush_twice(struct door_app_request *req, void *data)
 {
     (void)data;
@@ -401,6 +467,26 @@ START_TEST(an_error_is_told_and_remembered)
 }
 END_TEST
 
+static void make_on(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "piece");
+    door_app_flush(req);
+    errno = 0;
+    write_errors[0] = door_app_reserve(req, 1, NULL) == NULL ? errno : 0;
+    errno = 0;
+    write_errors[1] = door_app_printf(req, "more") == -1 ? errno : 0;
+}
+
+START_TEST(where_nothing_can_be_sent_is_no_room)
+{
+    httpd.ack_status = EPIPE;
+    run_with(make_on, "", 0);
+    ck_assert_int_eq(write_errors[0], EPIPE);
+    ck_assert_int_eq(write_errors[1], EPIPE);
+}
+END_TEST
+
 START_TEST(a_client_that_is_too_slow)
 {
     httpd.ack_status = ETIMEDOUT;
@@ -412,7 +498,7 @@ END_TEST
 START_TEST(nobody_wants_the_body)
 {
     httpd.ack_flags = DOOR_WIRE_NO_BODY;
-    run_with(write_much, "", 0);
+    run_with(_i == 0 ? write_much : make_much, "", 0);
     ck_assert_uint_le(httpd.count, 2); /* the next one was on its way */
     ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
     ck_assert_uint_eq(reply.reader.body_len, 0);
@@ -839,11 +925,14 @@ int main(void)
     tcase_add_test(tests, without_a_token_nobody_asks);
     tcase_add_test(tests, what_is_no_door_is_not_kept);
     tcase_add_test(tests, a_long_response_comes_in_parts);
+    tcase_add_test(tests, a_long_response_is_made_in_place);
+    tcase_add_test(tests, a_flush_ends_the_room);
     tcase_add_test(tests, what_is_flushed_goes_at_once);
     tcase_add_test(tests, what_was_sent_is_not_begun_anew);
     tcase_add_test(tests, an_error_is_told_and_remembered);
+    tcase_add_test(tests, where_nothing_can_be_sent_is_no_room);
     tcase_add_test(tests, a_client_that_is_too_slow);
-    tcase_add_test(tests, nobody_wants_the_body);
+    tcase_add_loop_test(tests, nobody_wants_the_body, 0, 2);
     tcase_add_test(tests, more_than_promised);
     tcase_add_test(tests, files_keep_their_places);
     tcase_add_test(tests, a_file_for_nobody_is_closed);
