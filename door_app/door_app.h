@@ -845,9 +845,11 @@ int door_app_cookie_set(struct door_app_request *req, const char *name, const ch
 const char *door_app_type_of(const char *file);
 
 /*
- * Sends what there is so far, headers and body, to the client now.
+ * Sends what there is so far, headers and body, to the client now.  A request's first flush
+ * returns when httpd has sent it.  A later one of up to 8 KiB returns at once, while httpd
+ * sends; an error is then returned by the next call that writes or flushes.
  *
- * Blocks:  like door_app_write().
+ * Blocks:  like door_app_write(), and while an earlier flush is being sent.
  * Errors:  those of door_app_write(); ENOTSUP the caller does not offer it: all is sent
  *          when the handler returns.
  * Threads: the request's.
