@@ -151,7 +151,7 @@ cmp_ok scalar(grep { !$before{$_} } keys %now), '<=', 2, '... by all but a threa
 
 # ---- faults
 
-sub cut { sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'guestbook'}) }
+sub cut { sql(q{SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE application_name = 'guestbook'}) }
 
 # Asks until it has been answered well a few times in a row; the statuses before.
 sub recovers {
@@ -232,7 +232,7 @@ ok $httpd->logs(qr/cannot connect: .*(?:too many clients|remaining connection sl
     '... the log tells';
 kill 'TERM', @holders;
 waitpid $_, 0 for @holders;
-sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%'
+sql(q{SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%'
     AND pid <> pg_backend_pid()});
 like recovers(), qr/^(?:503)?$/, '... until some leave';
 

@@ -58,12 +58,12 @@ sub sql {
 my $ours = q{FROM pg_stat_activity WHERE application_name = 'guestbook'};
 my $theirs = q{FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6%' AND pid <> pg_backend_pid()};
 sub connections { sql("SELECT count(*) $ours") || 0 }
-sub cut { sql("SELECT pg_terminate_backend(pid) $ours") }
+sub cut { sql("SELECT pg_terminate_backend(pid, 30000) $ours") }
 
 # Others have so many connections; whoever has just left may still have its place.
 sub hold {
     my ($count) = @_;
-    sql("SELECT pg_terminate_backend(pid) $theirs");
+    sql("SELECT pg_terminate_backend(pid, 30000) $theirs");
     kill 'TERM', @holders;
     waitpid $_, 0 for @holders;
     @holders = ();
