@@ -101,6 +101,7 @@ for my $upgrade (
     my $mark = $httpd->mark;
     my $supervisor = $httpd->supervisor;
     my ($app) = $httpd->apps('app');
+    my %began = map { $_ => OwnHttpd::stat_of($_, 22) } $supervisor, $app; # their numbers may be used again
     my %load = map { $_ => $httpd->load("/$_", 2, 60) } qw(app door static.txt);
     $httpd->goes_on($load{$_}, 5) for keys %load;
     # In a child of the old build, which has yet to hear what for.
@@ -131,7 +132,7 @@ for my $upgrade (
     my $now = build_that_answers();
     isnt $now, $before, '... the other build answers';
     $before = $now;
-    ok $httpd->wait_for(sub { !kill(0, $supervisor) && !kill(0, $app) }),
+    ok $httpd->wait_for(sub { !grep { (OwnHttpd::stat_of($_, 22) // 0) == $began{$_} } keys %began }),
         '... the old supervisor has ended, and its applications';
     isnt $httpd->supervisor, 0, '... there is another one';
     is scalar(() = $httpd->apps($_)), 1, "... $_ runs once" for qw(app alone);
