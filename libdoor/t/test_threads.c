@@ -598,7 +598,7 @@ static void serve_without_stacks(void *unused)
     (void)unused;
     door_test_require(pthread_getattr_default_np(&attr) == 0);
     door_test_require(pthread_attr_init(&none) == 0);
-    door_test_require(pthread_attr_setstacksize(&none, (size_t)1 << 47) == 0);
+    door_test_require(pthread_attr_setstacksize(&none, SIZE_MAX / 8 * 7) == 0);
     door_test_require(pthread_setattr_default_np(&none) == 0);
     serve_when_allowed();
     door_test_require(pthread_setattr_default_np(&attr) == 0);
