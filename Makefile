@@ -522,17 +522,19 @@ TSAN_OPTIONS := suppressions=libdoor/t/tsan.supp die_after_fork=0 atexit_sleep_m
 	report_thread_leaks=0
 # Python's extension and both libraries, loaded by an interpreter that is not built so.  That one
 # leaves things behind at its end: python/t/test_references.py looks for leaks.
-PYTHON_REPORTS = $(abspath $(BUILD))/asan-python/reports
 PYTHON_ASAN = env=LD_PRELOAD=$(shell $(ANALYSIS_CC) -print-file-name=libclang_rt.asan-x86_64.so) \
-	env=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$(PYTHON_REPORTS)/report \
-	env=UBSAN_OPTIONS=print_stacktrace=1:log_path=$(PYTHON_REPORTS)/report env=PYTHONMALLOC=malloc
+	env=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:quarantine_size_mb=1:log_path=$$reports/report \
+	env=UBSAN_OPTIONS=print_stacktrace=1:log_path=$$reports/report env=PYTHONMALLOC=malloc
 .PHONY: check-asan-python
 check-asan-python: deps-analysis all
 	@+$(call build_analysed,asan-python,$(ASAN_CFLAGS) -shared-libasan,python)
-	@rm -rf $(PYTHON_REPORTS) && mkdir -p -m 1777 $(PYTHON_REPORTS)
-	BUILD='$(BUILD)' WHEELS='$(BUILD)/asan-python/python' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
-		APP_ENV='$(PYTHON_ASAN)' $(PROVE) -e '$(PYTHON)' python/t/test_wsgi.py python/t/test_hostile.py
-	@$(call no_reports,$(PYTHON_REPORTS)/report)
+	@# The reports lie where the tests' user can get to.
+	reports=$$(mktemp -d /tmp/mod_door-reports.XXXXXX) && trap 'rm -rf "$$reports"' EXIT && \
+		chmod 1777 "$$reports" && BUILD='$(BUILD)' WHEELS='$(BUILD)/asan-python/python' \
+		APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 APP_ENV="$(PYTHON_ASAN)" \
+		$(PROVE) -e '$(PYTHON)' python/t/test_wsgi.py python/t/test_hostile.py \
+		$(call or_reports,$$reports/report); \
+	$(call no_reports,$$reports/report)
 
 check-tsan: deps-analysis
 	@+$(call build_analysed,tsan,-fsanitize=thread,c-tests)

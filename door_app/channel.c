@@ -27,6 +27,10 @@
 /* Includes room for a long head; pages that are not touched cost nothing. */
 #define PART_CAP (DOOR_RT_HEAD_ROOM + DOOR_WIRE_PART_MAX + (64 << 10))
 
+/* What is flushed goes ahead up to this length: it fits into the memory that each call has. */
+#define FLUSHED_CAP ((size_t)8 << 10)
+#define FLUSHED     2 /* its place among the written ones */
+
 /* How long the last answer about the client is used again. */
 #define CLIENT_KNOWN_NS 100000000
 
@@ -195,12 +199,33 @@ static int send_part(struct door_rt_channel *channel, const char *message, size_
     unsigned i = channel->written_at;
 
     settle_read(channel);
+    settle_written(channel, FLUSHED);
     door_rt_buffer_reset(channel->buffer);
+    if (channel->failed != 0)
+        return door_rt_fail(channel->failed);
     if (begin(channel, channel->written[i], message, len, channel->written[!i]) == -1)
         return -1;
     channel->unsettled |= 1u << i;
     if (may_double(channel))
         channel->written_at = !i;
+    return 0;
+}
+
+/* One that is under way is waited for. */
+static int send_flushed(struct door_rt_channel *channel, const char *message, size_t len)
+{
+    struct door_async **part = &channel->written[FLUSHED];
+    char *to;
+
+    door_rt_channel_settle(channel);
+    if (channel->failed != 0)
+        return door_rt_fail(channel->failed);
+    if (open_part(channel, part, FLUSHED_CAP) == -1)
+        return -1;
+    to = memcpy(door_async_buffer(*part), message, len);
+    if (begin(channel, *part, to, len, NULL) == -1)
+        return -1;
+    channel->unsettled |= 1u << FLUSHED;
     return 0;
 }
 
@@ -211,7 +236,7 @@ int door_rt_channel_has_parts(const struct door_rt_channel *channel)
 
 int door_rt_channel_is_quiet(const struct door_rt_channel *channel)
 {
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i <= FLUSHED; i++)
         if (channel->written[i] != NULL && !door_async_is_over(channel->written[i]))
             return 0;
     return 1;
@@ -256,6 +281,7 @@ int door_rt_channel_read(struct door_rt_channel *channel, unsigned flags, char *
 void door_rt_channel_settle(struct door_rt_channel *channel)
 {
     /* In the order in which they were sent. */
+    settle_written(channel, FLUSHED);
     settle_written(channel, channel->written_at);
     settle_written(channel, !channel->written_at);
     settle_read(channel);
@@ -307,16 +333,29 @@ static int send_file(struct door_rt_channel *channel, char *message, size_t len,
     return result;
 }
 
+/*
+ * The first flush waits, so that who flushes once is told what came of it, and needs no further
+ * call.  The others wait only for the one before.
+ */
+static int goes_ahead(const struct door_rt_channel *channel, size_t len, int fd, unsigned flags)
+{
+    return (flags & DOOR_WIRE_FLUSH) != 0 && channel->was_flushed && fd == -1 && len <= FLUSHED_CAP;
+}
+
 int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
                          unsigned flags)
 {
-    int result = fd == -1 && has_room(channel) ? send_part(channel, message, len)
-                                               : send_file(channel, message, len, fd);
+    int is_ahead = goes_ahead(channel, len, fd, flags);
+    int result = is_ahead                     ? send_flushed(channel, message, len)
+                 : fd == -1 && has_room(channel) ? send_part(channel, message, len)
+                                                 : send_file(channel, message, len, fd);
 
     if (result == -1 && channel->failed == 0)
         channel->failed = errno;
-    if (flags & DOOR_WIRE_FLUSH)
+    if ((flags & DOOR_WIRE_FLUSH) && !is_ahead) {
         door_rt_channel_settle(channel);
+        channel->was_flushed = 1;
+    }
     channel->buffer->len = 0;
     errno = channel->failed;
     return channel->failed == 0 ? 0 : -1;
@@ -364,10 +403,13 @@ int door_rt_channel_client(struct door_rt_channel *channel)
 
 void door_rt_channel_close(struct door_rt_channel *channel)
 {
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i <= FLUSHED; i++) {
         door_async_close(channel->written[i]);
+        channel->written[i] = NULL;
+    }
+    for (unsigned i = 0; i < 2; i++) {
         door_async_close(channel->read[i]);
-        channel->written[i] = channel->read[i] = NULL;
+        channel->read[i] = NULL;
     }
     if (channel->is_doubled)
         atomic_fetch_sub(&doubled_count, 1);

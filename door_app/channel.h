@@ -21,8 +21,9 @@ struct door_rt_channel {
     int no_body; /* the client gets no more of the body */
 
     /* Calls that run while the handler works; each is NULL until it is needed. */
-    struct door_async *written[2], *read[2];
-    unsigned written_at, read_at; /* the one that is written next, or taken next */
+    struct door_async *written[3], *read[2]; /* two parts, and what was flushed */
+    unsigned written_at, read_at; /* the part that is written next, or taken next */
+    int was_flushed;              /* once at least */
     unsigned unsettled;           /* a bit for each written one whose result is not known yet */
     unsigned reads;               /* how many reads were begun and not taken yet */
     int reads_ahead;              /* the body comes fast, so the next part is read in advance */
@@ -45,7 +46,7 @@ int door_rt_channel_call(struct door_rt_channel *channel, door_arg_t *arg);
 /*
  * Sends the message in the buffer, and with it the descriptor fd (or -1), which is closed
  * afterwards.  Empties the buffer.  Returns 0, or -1 and errno, which is also in failed.
- * Without DOOR_WIRE_FLUSH, an error may be noticed only later.
+ * An error may be noticed only later, but not that of the first message with DOOR_WIRE_FLUSH.
  */
 int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
                          unsigned flags);

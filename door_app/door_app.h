@@ -752,6 +752,35 @@ int door_app_write(struct door_app_request *req, const void *data, size_t len);
 int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_APP_PRINTF(2, 3);
 
 /*
+ * Room for the next bytes of the response's body, where they are sent from.  What a handler
+ * makes or reads there is not copied any more:
+ *
+ *     char *at = door_app_reserve(req, 4096, &room);
+ *     ssize_t len = at != NULL ? read(fd, at, room) : -1;
+ *
+ *     if (len > 0)
+ *         door_app_commit(req, (size_t)len);
+ *
+ * door_app_reserve() finds room for wanted bytes or more; *room is set to how many there are,
+ * unless room is NULL.  door_app_commit() appends the first len of them to the body.
+ *
+ * Owner:   the runtime, which shares the memory with httpd.  It is the handler's to write to
+ *          until door_app_commit(), the next door_app_reserve(), or another call that writes,
+ *          sends or resets the response.  What was not committed is not sent.  httpd
+ *          can see and change what is there, so do not keep secrets in it, and do not read
+ *          from it what has to be right.
+ * Blocks:  like door_app_write().
+ * Returns: door_app_reserve(): where the bytes go, or NULL and errno.  door_app_commit(): 0, or
+ *          -1 and errno.
+ * Errors:  EINVAL wanted is 0 or more than DOOR_APP_RESERVE_MAX, or len is more than *room,
+ *          or the room is gone; and those of door_app_write().
+ * Threads: the request's.
+ */
+#define DOOR_APP_RESERVE_MAX 65536
+void *door_app_reserve(struct door_app_request *req, size_t wanted, size_t *room);
+int door_app_commit(struct door_app_request *req, size_t len);
+
+/*
  * Appends text to the response's body so that it is text there: with &, <, >
  * and quotes escaped, for HTML content and quoted attributes; or as a JSON string
  * in quotes (null if text is NULL).  The text should be UTF-8.
@@ -816,9 +845,11 @@ int door_app_cookie_set(struct door_app_request *req, const char *name, const ch
 const char *door_app_type_of(const char *file);
 
 /*
- * Sends what there is so far, headers and body, to the client now.
+ * Sends what there is so far, headers and body, to the client now.  A request's first flush
+ * returns when httpd has sent it.  A later one of up to 8 KiB returns at once, while httpd
+ * sends; an error is then returned by the next call that writes or flushes.
  *
- * Blocks:  like door_app_write().
+ * Blocks:  like door_app_write(), and while an earlier flush is being sent.
  * Errors:  those of door_app_write(); ENOTSUP the caller does not offer it: all is sent
  *          when the handler returns.
  * Threads: the request's.

@@ -132,6 +132,7 @@ int door_rt_send(struct door_rt_request *req, unsigned flags)
         req->channel.failed = errno;
         return -1;
     }
+    req->reserved = 0;
     req->is_begun = 1; /* even if sending fails: httpd may have got it */
     req->file.fd = -1;
     return door_rt_channel_send(&req->channel, message, len, fd, flags);

@@ -10,7 +10,7 @@
 
 /*
  * Sends what was written so far, and empties the buffer in any case.  Returns 0, or -1 with
- * errno.  Without DOOR_WIRE_FLUSH, an error may be noticed only later.
+ * errno.  An error may be noticed only later, as door_rt_channel_send() says.
  */
 int door_rt_send(struct door_rt_request *req, unsigned flags);
 

@@ -37,6 +37,7 @@ int door_app_reset(struct door_app_request *handle)
     req->status = req->kept.status;
     req->has_own_status = req->kept.has_own_status;
     req->written = 0;
+    req->reserved = 0;
     req->is_excess = 0;
     if (req->file.fd != -1)
         close(req->file.fd);

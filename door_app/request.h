@@ -62,6 +62,7 @@ struct door_rt_request {
     int is_begun;
     int is_excess;    /* more was written than Content-Length says */
     uint64_t written; /* bytes of body so far, sent or not */
+    size_t reserved;  /* room behind them that the handler may write to */
     struct door_rt_file file;
 
     /* The request's body: the bytes that are here, and whether more can be read. */

@@ -139,16 +139,35 @@ static size_t collected_max(const struct door_rt_request *req)
     return req->channel.caller == NULL ? SIZE_MAX : DOOR_RT_INLINE_MAX;
 }
 
+static char *body_end(const struct door_rt_request *req)
+{
+    const struct door_rt_buffer *body = &req->thread->body;
+
+    return body->bytes + DOOR_RT_HEAD_ROOM + body->len;
+}
+
+static int make_room(struct door_rt_request *req, size_t len)
+{
+    if (door_rt_buffer_room(&req->thread->body, len) == 0)
+        return 0;
+    req->channel.failed = errno;
+    return -1;
+}
+
 static int collect(struct door_rt_request *req, const char *data, size_t len)
 {
-    struct door_rt_buffer *body = &req->thread->body;
-
-    if (door_rt_buffer_room(body, len) == -1) {
-        req->channel.failed = errno;
+    if (make_room(req, len) == -1)
         return -1;
-    }
-    memcpy(body->bytes + DOOR_RT_HEAD_ROOM + body->len, data, len);
-    body->len += len;
+    memcpy(body_end(req), data, len);
+    req->thread->body.len += len;
+    return 0;
+}
+
+/* What was collected is sent when there is enough of it and httpd has nothing to send. */
+static int send_if_quiet(struct door_rt_request *req)
+{
+    if (req->thread->body.len >= DOOR_RT_INLINE_MAX && door_rt_channel_is_quiet(&req->channel))
+        return door_rt_send(req, 0);
     return 0;
 }
 
@@ -173,21 +192,29 @@ static int append_to_parts(struct door_rt_request *req, const char *data, size_t
         if (piece == room && door_rt_send(req, 0) == -1)
             return -1;
     }
-    if (len == 0 && body->len >= DOOR_RT_INLINE_MAX && door_rt_channel_is_quiet(&req->channel))
-        return door_rt_send(req, 0);
-    return len == 0 ? 0 : -1;
+    return len == 0 ? send_if_quiet(req) : -1;
+}
+
+/* A message ends with its descriptor, so what comes behind that needs another message. */
+static int send_file_first(struct door_rt_request *req)
+{
+    return req->file.fd != -1 ? door_rt_send(req, 0) : 0;
+}
+
+static int is_collected(const struct door_rt_request *req, size_t more)
+{
+    return !door_rt_channel_has_parts(&req->channel) &&
+           more <= collected_max(req) - req->thread->body.len;
 }
 
 static int append(struct door_rt_request *req, const char *data, size_t len)
 {
+    req->reserved = 0;
     if (len == 0 || req->channel.no_body)
         return 0;
-    /* A message ends with its descriptor, so what comes behind that needs another message. */
-    if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
+    if (send_file_first(req) == -1)
         return -1;
-    if (!door_rt_channel_has_parts(&req->channel) && len <= collected_max(req) - req->thread->body.len)
-        return collect(req, data, len);
-    return append_to_parts(req, data, len);
+    return is_collected(req, len) ? collect(req, data, len) : append_to_parts(req, data, len);
 }
 
 static int write_body(struct door_rt_request *req, const char *data, size_t len)
@@ -209,25 +236,119 @@ int door_app_write(struct door_app_request *handle, const void *data, size_t len
     return req != NULL ? write_body(req, data, len) : -1;
 }
 
-int door_app_printf(struct door_app_request *handle, const char *format, ...)
+/* ---------------------------------------------------------------- in place */
+
+/* Room for wanted bytes in the part that is written next.  Sets *room to what there is. */
+static int room_in_part(struct door_rt_request *req, size_t wanted, size_t *room)
+{
+    struct door_rt_buffer *body = &req->thread->body;
+
+    if (door_rt_channel_make_room(&req->channel) == -1)
+        return -1;
+    if (wanted > DOOR_WIRE_PART_MAX - body->len &&
+        (door_rt_send(req, 0) == -1 || door_rt_channel_make_room(&req->channel) == -1))
+        return -1;
+    *room = DOOR_WIRE_PART_MAX - body->len;
+    return 0;
+}
+
+static int room_where_it_is_collected(struct door_rt_request *req, size_t wanted, size_t *room)
+{
+    struct door_rt_buffer *body = &req->thread->body;
+    size_t most = collected_max(req) - body->len;
+
+    if (make_room(req, wanted) == -1)
+        return -1;
+    *room = body->cap - DOOR_RT_HEAD_ROOM - body->len;
+    if (*room > most)
+        *room = most;
+    return 0;
+}
+
+/* A response whose body nobody gets has room, too: what is made there is dropped. */
+static char *reserve(struct door_rt_request *req, size_t wanted, size_t *room)
+{
+    if (req->channel.failed != 0) {
+        errno = req->channel.failed;
+        return NULL;
+    }
+    if ((!req->channel.no_body && send_file_first(req) == -1) ||
+        (is_collected(req, wanted) ? room_where_it_is_collected(req, wanted, room)
+                                   : room_in_part(req, wanted, room)) == -1)
+        return NULL;
+    req->reserved = *room;
+    return body_end(req);
+}
+
+static int commit(struct door_rt_request *req, size_t len)
+{
+    size_t fits = fitting(req, len);
+
+    req->reserved = 0;
+    req->written += fits;
+    if (!req->channel.no_body)
+        req->thread->body.len += fits;
+    if (door_rt_channel_has_parts(&req->channel) && send_if_quiet(req) == -1)
+        return -1;
+    return fits == len ? 0 : door_rt_fail(EMSGSIZE);
+}
+
+void *door_app_reserve(struct door_app_request *handle, size_t wanted, size_t *room)
 {
     struct door_rt_request *req = door_rt_request(handle);
-    char *text;
-    va_list args;
-    int len;
-    int result;
+    size_t ignored;
+
+    if (req == NULL)
+        return NULL;
+    if (wanted == 0 || wanted > DOOR_APP_RESERVE_MAX) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return reserve(req, wanted, room != NULL ? room : &ignored);
+}
+
+int door_app_commit(struct door_app_request *handle, size_t len)
+{
+    struct door_rt_request *req = door_rt_request(handle);
 
     if (req == NULL)
         return -1;
-    va_start(args, format);
-    len = vasprintf(&text, format, args);
-    va_end(args);
+    return len <= req->reserved ? commit(req, len) : door_rt_fail(EINVAL);
+}
+
+/* What does not fit into the room that there is. */
+static int print_elsewhere(struct door_rt_request *req, const char *format, va_list args)
+{
+    char *text;
+    int len = vasprintf(&text, format, args);
+    int result;
+
     if (len == -1) {
         req->channel.failed = errno;
         return -1;
     }
     result = write_body(req, text, (size_t)len);
     free(text);
+    return result;
+}
+
+int door_app_printf(struct door_app_request *handle, const char *format, ...)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    va_list args, again;
+    size_t room;
+    char *at = req != NULL ? reserve(req, 1, &room) : NULL;
+    int len, result;
+
+    if (at == NULL)
+        return -1;
+    va_start(args, format);
+    va_copy(again, args);
+    len = vsnprintf(at, room, format, args);
+    result = len >= 0 && (size_t)len < room ? commit(req, (size_t)len)
+                                            : print_elsewhere(req, format, again);
+    va_end(again);
+    va_end(args);
     return result;
 }
 

@@ -97,7 +97,7 @@ is_deeply [keys %early], [200], '... and none is lost' or diag explain \%early;
 
 $began = time;
 is $httpd->status('/never'), 503, 'one that does not come up in its start-timeout';
-cmp_ok time - $began, '<', 11, '... is not waited for any longer';
+cmp_ok time - $began, '<', 25, '... is not waited for any longer';
 ok $httpd->logs(qr/never\[\d+\]: has no door after 1\.0 s/), '... the log tells';
 
 # ---- what it is given
@@ -153,14 +153,14 @@ is $httpd->status('/broken'), 503, 'one that ends before it is up';
 ok $httpd->logs(qr/broken\[\d+\]: ended before it was up: exit code 3/), '... and why';
 ok $httpd->logs(qr/broken\[\d+\]: what is wrong/), '... and what it said';
 ok $httpd->logs(qr/broken\[\d+\]: .*failed 4 times \(exit code 3\), next try in 0\.4 s/), '... waits longer each time';
-my $tries = () = $httpd->log_text =~ /broken\[\d+\]: ended/g;
 $began = time;
+my $tries = () = $httpd->log_text =~ /broken\[\d+\]: ended/g;
 my ($status, $body, $head) = $httpd->get('/broken');
 cmp_ok time - $began, '<', 5, '... requests do not wait for it';
 like $head, qr/^Retry-After: \d+\r?$/m, '... and are told when to come again';
 sleep 2;
-cmp_ok scalar(() = $httpd->log_text =~ /broken\[\d+\]: ended/g) - $tries, '<', 12,
-    '... few tries are made';
+$tries = (() = $httpd->log_text =~ /broken\[\d+\]: ended/g) - $tries;
+cmp_ok $tries, '<', 5 * (time - $began) + 2, '... few tries are made'; # one in 0.4 s
 $httpd->install(hello => 'broken');
 ok $httpd->wait_for(sub { $httpd->status('/broken') == 200 }), '... until it is repaired';
 
@@ -185,8 +185,7 @@ ok exists $auto{'flood.1.Pid'}, '... each instance';
 
 # ---- the end
 
-my @apps = $httpd->apps('(?:kitchen|hello|raw|never)');
-cmp_ok scalar(@apps), '>=', 6, 'all run';
+ok $httpd->wait_for(sub { $httpd->apps('(?:kitchen|hello|raw|never)') >= 6 }), 'all run';
 ok $httpd->stop, 'httpd stops';
 is_deeply [$httpd->processes(qr/./)], [], '... nothing is left of it';
 is_deeply [glob "$dir/run/*"], [], '... nor its directories';

@@ -47,8 +47,10 @@ is $httpd->status("/$_"), 200, "$_ answers" for qw(parent stubborn watched mirro
 
 # ---- one that has started another process crashes
 
-my @helpers = $httpd->apps('helper');
-is scalar @helpers, 1, 'an application has a child process';
+my @helpers;
+# Each program that it runs has its name for a moment.
+ok $httpd->wait_for(sub { (@helpers = $httpd->apps('helper')) == 1 }), 'an application has a child process';
+$httpd->logs(qr/parent\[\d+\]: is up/) or die;
 sleep 1.1; # it has been up for more than a moment
 kill 'KILL', pids('parent');
 ok are_gone(@helpers), '... which ends with it';
@@ -86,20 +88,23 @@ for my $try (1 .. 5) {
     my $early = $httpd->since($mark);
     print $file "exec $dir/bin/watched-app\n";
     close $file or die $!;
+    my $is_replaced = are_gone($old);
+    my $serves = $httpd->wait_for(sub { pids('watched') == 1 && $httpd->status('/watched') == 200 });
     # If this process had to wait, it is as if the program had been there.
     next if $longest > 1.5 && $try < 5;
     unlike $early, qr/watched\[\d+\]: is replaced|watched.*ended before/,
         'watch=on: a program is not run while it is written';
-    ok are_gone($old), '... but then';
-    ok $httpd->wait_for(sub { pids('watched') == 1 && $httpd->status('/watched') == 200 }), '... it serves';
+    ok $is_replaced, '... but then';
+    ok $serves, '... it serves';
     last;
 }
 
 # ---- nobody is left who could end them
 
 {
-    my @old = ($httpd->apps('other'), $httpd->apps('stubborn'));
-    is scalar @old, 2, 'an application and its child that do not listen to SIGTERM';
+    my @old;
+    ok $httpd->wait_for(sub { (@old = ($httpd->apps('other'), $httpd->apps('stubborn'))) == 2 }),
+        'an application and its child that do not listen to SIGTERM';
     kill 'KILL', $httpd->supervisor, $httpd->pid;
     ok $httpd->ended, "... their supervisor and httpd's parent are killed";
     ok $httpd->wait_for(sub { !$httpd->listens }), '... the ports get free';

@@ -11,8 +11,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use File::Path ();
-use IO::Select ();
-use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use DoorTest;
@@ -28,16 +26,6 @@ sub app {
 
 sub pid_of { ($httpd->apps($_[0]))[-1] // 0 }
 
-# A request that is under way: its answer is read later.
-sub begin {
-    my ($path) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die $!;
-    print $socket "GET $path HTTP/1.0\r\n\r\n";
-    return $socket;
-}
-
-sub rest { my ($socket) = @_; local $/; return <$socket> // '' }
-
 # True once the application runs as another process.
 sub is_next {
     my ($name, $old) = @_;
@@ -52,6 +40,7 @@ ok $httpd->start, 'httpd starts';
 is $httpd->status("/$_"), 200, "$_ answers" for @names;
 my ($run) = glob "$dir/run/mod_door.*";
 my $supervisor = $httpd->supervisor;
+$httpd->logs(qr/ $_\[\d+\]: is up/) or die for qw(kitchen raw alone hello);
 sleep 1.1; # they have been up for more than a moment
 
 # ---- somebody else tells it to end
@@ -59,18 +48,15 @@ sleep 1.1; # they have been up for more than a moment
 for my $name (qw(kitchen alone)) {
     my $old = pid_of($name) or die;
     my $mark = $httpd->mark;
-    my $slow = begin("/$name/sleep?ms=6000");
-    sleep 0.5; # nothing tells that it is under way
-    my $began = time;
+    my $slow = $httpd->hold("/$name/duplex");
     kill 'TERM', $old;
     if ($name eq 'kitchen') {
-        sleep 0.2;
         is $httpd->status("/$name/env"), 200, "$name gets SIGTERM with a call running: a request is answered";
         ok is_next($name, $old), '... by the next process';
         ok scalar(grep { $_ == $old } $httpd->apps($name)), '... while the old one runs';
         ok $httpd->logs(qr/$name\[$old\]: its door is gone/, $mark), '... the log tells';
     }
-    like rest($slow), qr{^HTTP/1\.\d 200 }, '... the call comes to its end';
+    ok $httpd->release($slow), '... the call comes to its end';
     is $httpd->status("/$name/env"), 200, '... requests are answered';
     ok $httpd->wait_for(sub { !grep { $_ == $old } $httpd->apps($name) }), '... the old process ends';
     unlike $httpd->since($mark), qr/$name\[$old\]: .*(?:gave up|killed)/, '... in peace';
@@ -92,19 +78,25 @@ for my $name (qw(kitchen raw hello)) {
 
 # ---- an application's directory is removed, and all of them
 
+# All of it at once: the supervisor, which looks meanwhile, would make new things there.
+sub remove {
+    my ($what) = @_;
+    rename $what, "$dir/removed" or die $!;
+    File::Path::remove_tree("$dir/removed");
+}
+
 my $old = pid_of('kitchen');
-my $slow = begin('/kitchen/sleep?ms=3000');
-sleep 0.5;
-File::Path::remove_tree(glob "$run/kitchen.*");
+my $slow = $httpd->hold('/kitchen/duplex');
+remove($_) for glob "$run/kitchen.*";
 ok is_next(kitchen => $old), 'the directory of kitchen is removed: there is another process';
-like rest($slow), qr{^HTTP/1\.\d 200 }, '... what ran comes to its end';
+ok $httpd->release($slow), '... what ran comes to its end';
 is $httpd->status('/kitchen/env'), 200, '... it answers';
 
 for my $what ($run, "$dir/run") {
     my %old = map { $_ => pid_of($_) } qw(kitchen raw alone hello);
     my $mark = $httpd->mark;
     rename "$dir/run/httpd.pid", "$dir/httpd.pid";
-    File::Path::remove_tree($what);
+    remove($what);
     ok $httpd->logs(qr/\Q$run\E: it is gone, doors are in/, $mark), "$what is removed: there is another";
     ok is_next($_, $old{$_}), "... another process of $_" for sort keys %old;
     is $httpd->status("/$_"), 200, "... $_ answers" for @names;
@@ -121,8 +113,7 @@ is $httpd->supervisor, $supervisor, '... it is the same supervisor';
 my $other = "$dir/other";
 mkdir $other or die;
 my %old = map { $_ => pid_of($_) } qw(kitchen hello);
-$slow = begin('/kitchen/sleep?ms=3000');
-sleep 0.5;
+$slow = $httpd->hold('/kitchen/duplex');
 $httpd->configure("DoorRuntimeDir $other\n$apps");
 my $load = $httpd->load('/hello', 2, 50);
 $httpd->goes_on($load, 10);
@@ -130,7 +121,7 @@ ok $httpd->graceful, 'DoorRuntimeDir changes';
 ok is_next($_, $old{$_}), "... there is another process of $_" for sort keys %old;
 ok $httpd->wait_for(sub { 4 == (my @doors = glob "$other/mod_door.*/*/door") }), '... doors are there';
 is $httpd->status("/$_"), 200, "... $_ answers" for @names;
-like rest($slow), qr{^HTTP/1\.\d 200 }, '... what ran comes to its end';
+ok $httpd->release($slow), '... what ran comes to its end';
 $httpd->goes_on($load, 10);
 is_deeply [keys %{$httpd->end_load($load)}], [200], '... no request has failed';
 ok $httpd->wait_for(sub { !glob "$dir/run/mod_door.*" }), '... the old directory is removed';

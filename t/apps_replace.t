@@ -33,7 +33,7 @@ sub is_replaced {
     return $httpd->wait_for(sub {
         my @now = $httpd->apps($name);
         return @now == 1 && $now[0] != $old;
-    }, $seconds // 30);
+    }, $seconds);
 }
 
 $httpd->install(hello => $_) for qw(kept changed watched touched recycled aged alone);
@@ -109,7 +109,7 @@ is pid_of('changed'), $changed, '... the old one stays';
 unlink "$dir/bin/changed";
 $mark = $httpd->mark;
 ok $httpd->graceful, 'httpd restarts, a program is missing';
-like $httpd->since($mark), qr/httpd\.conf:\d+: DoorApp changed: cannot run.*it stays as it was/,
+ok $httpd->logs(qr/httpd\.conf:\d+: DoorApp changed: cannot run.*it stays as it was/, $mark),
     '... the log tells, with the line';
 is pid_of('changed'), $changed, '... the old one stays';
 $httpd->install(hello => 'changed');

@@ -27,24 +27,26 @@ sub pid_of { ($httpd->apps($_[0]))[0] // 0 }
 # ---- more names than the board has room for, while the old ones have not ended
 
 $httpd->install(hello => 'kept');
-$httpd->script(stubborn => "trap '' TERM\nwhile :; do sleep 1; done");
+# A program that each of them runs has its name for a moment: this one runs few.
+$httpd->script(stubborn => "trap '' TERM\nwhile :; do sleep 60; done");
 sub many {
-    my ($letter) = @_;
-    return join '', map { qq{DoorApp $letter$_ "$dir/bin/stubborn $letter$_" stop-timeout=10s\n} } 1 .. 70;
+    my ($letter, $stop_timeout) = @_;
+    return join '', map { qq{DoorApp $letter$_ "$dir/bin/stubborn $letter$_" stop-timeout=$stop_timeout\n} } 1 .. 70;
 }
-$httpd->configure(app(kept => "$dir/bin/kept") . many('a'));
+# The first ones end when all that has been seen for which they are there.
+$httpd->configure(app(kept => "$dir/bin/kept") . many('a', '100s'));
 ok $httpd->start, 'httpd starts with 70 applications';
 is $httpd->status('/kept'), 200, '... and one that answers';
 ok $httpd->wait_for(sub { $httpd->processes(qr{/bin/stubborn a\d+ $}) == 70 }, 60), '... all run';
 my $kept = pid_of('kept');
-$httpd->configure(app(kept => "$dir/bin/kept") . many('b') . app(new => "$dir/bin/hello"));
+$httpd->configure(app(kept => "$dir/bin/kept") . many('b', '5s') . app(new => "$dir/bin/hello"));
 ok $httpd->graceful, 'httpd restarts, and all have other names';
 cmp_ok scalar(my @old = $httpd->processes(qr{/bin/stubborn a\d+ $})), '>', 60, '... while the old ones run';
 is $httpd->status('/static.txt'), 200, '... httpd serves';
 ok $httpd->wait_for(sub { $httpd->status('/new') == 200 }), '... and so does a new one';
 is pid_of('kept'), $kept, '... the one that stays, stays';
 ok $httpd->wait_for(sub { $httpd->processes(qr{/bin/stubborn b\d+ $}) == 70 }, 60), '... the new ones run';
-ok $httpd->wait_for(sub { !$httpd->processes(qr{/bin/stubborn a\d+ $}) }, 60), '... and the old ones end';
+ok $httpd->wait_for(sub { !kill 'KILL', $httpd->processes(qr{/bin/stubborn a\d+ $}) }), '... and the old ones end';
 $httpd->configure(app(kept => "$dir/bin/kept"));
 ok $httpd->graceful, 'httpd restarts, and they go';
 ok $httpd->wait_for(sub { !$httpd->processes(qr{/bin/stubborn}) }, 60), '... all of them';
@@ -99,14 +101,21 @@ is $httpd->status('/says'), 200, '... the application answers';
 ok $httpd->logs(qr/says\[\d+\]: a warning/), '... its warnings are logged';
 unlike $httpd->log_text, qr/for information/, '... alone';
 my $mark = $httpd->mark;
+# The process that has come in the place of that one, which has ended.
+sub next_of {
+    my ($old) = @_;
+    my $pid;
+    $httpd->wait_for(sub { ($pid, my @more) = $httpd->apps('hello'); $pid && !@more && $pid != $old }) or die;
+    return $pid;
+}
+my ($pid) = $httpd->apps('hello') or die;
 says('error_log', 'info');
 ok $httpd->graceful, 'httpd restarts with LogLevel info';
 ok $httpd->logs(qr/\[door:info\].*says\[\d+\]: for information/, $mark), '... which holds for them as well';
-my ($replaced) = $httpd->apps('hello') or die;
+$pid = next_of($pid);
 says('error_log', 'notice door:error');
 ok $httpd->graceful, 'httpd restarts with LogLevel door:error';
-my $pid;
-$httpd->wait_for(sub { ($pid, my @more) = $httpd->apps('hello'); $pid && !@more && $pid != $replaced }) or die;
+$pid = next_of($pid);
 $mark = $httpd->mark;
 kill 'KILL', $pid;
 ok $httpd->logs(qr/\[door:error\].*says\[$pid\]: ended: signal 9/, $mark), '... errors are logged';

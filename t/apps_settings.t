@@ -65,7 +65,7 @@ my ($patient) = $httpd->apps('patient');
 my $mark = $httpd->mark;
 kill 'STOP', $hung, $patient;
 my @loads = map { $httpd->load("/$_/env", 1) } qw(hung patient);
-ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d\.\d s while \d+ wait/, $mark),
+ok $httpd->logs(qr/hung\[$hung\]: no call has ended for \d+\.\d s while \d+ wait/, $mark),
     'DoorBusyTimeout: an application that hangs is noticed';
 ok $httpd->wait_for(sub { my ($now) = $httpd->apps('hung'); $now && $now != $hung }), '... and replaced';
 is_deeply [$httpd->apps('patient')], [$patient], '... but not one without that timeout';

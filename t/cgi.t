@@ -47,7 +47,7 @@ program(unended => "${sh}printf 'Content-Type: text/plain\\n'\n");
 program('bad-status' => "${sh}printf 'Status: 99\\n\\nbody'\n");
 program(endless => "${sh}while :; do echo X-Header: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done\n");
 program(complains => "${sh}echo what is wrong >&2\n${plain}echo body\n");
-program(slow => "${sh}${plain}echo one; sleep 0.3; echo two\n");
+program(slow => "${sh}${plain}echo one; for i in \$(seq 300); do test -e $dir/go && break; sleep 0.1; done; echo two\n");
 program(big => "#!/usr/bin/perl\nprint qq{Content-Type: text/plain\\n\\n}; print 'x' x 65536 for 1 .. 320;\n");
 program('nph-served' => "${sh}printf 'HTTP/1.0 203 Fine\\r\\nX-A: b\\r\\n\\r\\nbody'\n");
 program('nph-framed' => "${sh}printf 'HTTP/1.0 200 Fine\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n'\n");
@@ -229,6 +229,9 @@ is ask('/cgi-bin/deaf', '-T', $large)->{body}, "deaf\n", '... that nobody reads'
     my $text = '';
     sysread $socket, $text, 65_536, length $text until $text =~ /one/;
     unlike $text, qr/two/, 'what is said goes when the program pauses';
+    open my $go, '>', "$dir/go" or die;
+    sysread $socket, $text, 65_536, length $text or last while 1;
+    like $text, qr/two/, '... and the rest later';
 }
 
 SKIP: {
@@ -259,11 +262,14 @@ SKIP: {
 sub numbers {
     my ($name, $count) = @_;
     my @pids;
-    $httpd->wait_for(sub {
-        open my $in, '<', "$dir/$name" or return 0;
-        chomp(@pids = <$in>);
-        return @pids >= $count;
-    });
+    $httpd->wait_for(sub { (@pids = written($name)) >= $count });
+    return @pids;
+}
+
+sub written {
+    my ($name) = @_;
+    open my $in, '<', "$dir/$name" or return;
+    chomp(my @pids = <$in>);
     return @pids;
 }
 
@@ -279,15 +285,18 @@ sub state {
 
 for (['/late/hangs', 504], ['/impatient/hangs', 504]) {
     my ($path, $status) = @$_;
-    unlink "$dir/hangs";
-    is ask($path)->{status}, $status, "$path: $status";
-    my @pids = numbers('hangs', 3);
+    # Within its second it has to come so far that there is something to end.
+    my ($got, @pids) = @{in_time(sub {
+        unlink "$dir/hangs";
+        return [ask($path)->{status}, written('hangs')];
+    }, sub { @{$_[0]} == 1 + 3 })};
+    is $got, $status, "$path: $status";
     is @pids, 3, '... a program and its children';
     ok all_end(@pids), '... all end, whatever they ignore';
 }
 # The client leaves.
 {
-    unlink "$dir/hangs";
+    unlink "$dir/stalls";
     my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}", Timeout => 30);
     print $socket "GET /cgi-bin/stalls HTTP/1.1\r\nHost: localhost\r\n\r\n";
     my $text = '';
@@ -298,8 +307,10 @@ for (['/late/hangs', 504], ['/impatient/hangs', 504]) {
     ok @pids && all_end(@pids), 'a client that leaves ends the program';
 }
 {
-    unlink "$dir/stalls";
-    my $text = curl('-i', '-w', '\n%{exitcode}', "$base/late/stalls");
+    my $text = in_time(sub {
+        unlink "$dir/stalls";
+        return curl('-i', '-w', '\n%{exitcode}', "$base/late/stalls");
+    }, sub { $_[0] =~ /one/ });
     like $text, qr/one\n/, 'a program that stalls: what it has said';
     like $text, qr/\n18$/, '... and the client sees that something is missing';
     ok all_end(numbers('stalls', 1)), '... it is ended';

@@ -22,7 +22,7 @@ my @limits = (20, 24, 32, 40);
 my $apps = '';
 for my $limit (@limits) {
     $httpd->install(kitchen => "kitchen$limit");
-    $apps .= "DoorApp kitchen$limit $dir/bin/kitchen$limit RLimitNOFILE=$limit start-timeout=5s\n"
+    $apps .= "DoorApp kitchen$limit $dir/bin/kitchen$limit RLimitNOFILE=$limit\n"
         . "<Location /kitchen$limit>\n DoorHandler kitchen$limit\n"
         . " DoorMaxConcurrent 200\n DoorQueueTimeout 60\n</Location>\n"; # however slow it is
 }
@@ -38,7 +38,7 @@ $apps
 <Location /server-status>
     SetHandler server-status
 </Location>
-DoorTimeout 10
+DoorTimeout 60
 CONF
 ok $httpd->start, 'httpd starts';
 

@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use File::Copy ();
 use File::Path ();
 use File::Temp ();
+use IO::Select ();
 use IO::Socket::INET ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
@@ -91,6 +92,11 @@ DoorApp nowhere "$gateway --processes 1 $dir/bin/fcgi_probe" env=TMPDIR=$tmp/clo
     DoorHandler foe
     DoorTimeout 1
 </Location>
+# For what comes to its end by itself, however slow the machine is.
+<Location /calm>
+    DoorHandler foe
+    DoorTimeout 60
+</Location>
 <Location /pair>
     DoorHandler pair
     DoorTimeout 60
@@ -139,9 +145,16 @@ sub freeze {
         return 1;
     });
 }
-sub is_well { my ($path) = @_; return $httpd->wait_for(sub { $httpd->body($path) =~ /^(?:true|\d+ \d+)$/ }, 20) }
+sub begin {
+    my ($path) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die $!;
+    syswrite $socket, "GET $path HTTP/1.0\r\n\r\n";
+    return $socket;
+}
+sub code { my ($socket) = @_; local $/; return (<$socket> // '') =~ m{^HTTP/1.. (\d+)} ? $1 : 0 }
+sub is_well { my ($path) = @_; return $httpd->wait_for(sub { $httpd->body($path) =~ /^(?:true|\d+ \d+)$/ }) }
 
-is $httpd->body('/foe/?truth'), 'true', 'a program that can answer';
+is $httpd->body('/calm/?truth'), 'true', 'a program that can answer';
 my $foe = gateway_of(qr{door_fcgi .*foe\.pl});
 my $before = descriptors($foe);
 
@@ -151,9 +164,10 @@ for (['stderr', 504], ['silent_stderr', 504], ['headers', '50[24]'], ['line', '5
     ['slow_head', 504], ['hang', 504], ['stop', 504], ['length', 502], ['half', 502], ['dribble', 0], ['body', 0]) {
     my ($what, $status) = @$_;
     # 0: it goes on until the client leaves.
-    my $said = curl('-o', '/dev/null', '-w', '%{http_code} %{exitcode}', '-m', $status ? 40 : 3, "$url/foe/?$what");
+    my $path = $status eq 502 || !$status ? 'calm' : 'foe';
+    my $said = curl('-o', '/dev/null', '-w', '%{http_code} %{exitcode}', '-m', $status ? 100 : 3, "$url/$path/?$what");
     $status ? like($said, qr/^$status 0$/, "$what: $status") : is($said, '200 28', "$what: the client leaves");
-    ok is_well('/foe/?truth'), '... and the next request has its own answer' or diag $httpd->log_text;
+    ok is_well('/calm/?truth'), '... and the next request has its own answer' or diag $httpd->log_text;
 }
 
 # ---- one that is asked whether a request may pass
@@ -163,35 +177,35 @@ for my $what (qw(hang stop torn)) {
     is $httpd->status("/asked/pid?$what"), 503, "... $what: nobody passes";
     ok is_well('/asked/pid?truth'), '... but the next one' or diag $httpd->log_text;
 }
-is $httpd->status('/foe/?torn'), 200, 'of a response with two statuses the last one counts, as in httpd';
+is $httpd->status('/calm/?torn'), 200, 'of a response with two statuses the last one counts, as in httpd';
 
 # ---- one that closes the connection at each point
 
 my %ends;
 my $whole = 8 + 34 + 16; # what truth has
 for my $sent (0 .. $whole) {
-    my $answer = ask_url("$url/foe/?close=$sent");
+    my $answer = ask_url("$url/calm/?close=$sent");
     $ends{$sent == $whole ? $answer->{body} : $answer->{status}}++;
-    $ends{other}++ unless $httpd->body('/foe/?truth') eq 'true';
+    $ends{other}++ unless $httpd->body('/calm/?truth') eq 'true';
 }
 is delete $ends{true}, 1, 'a connection that closes behind the answer';
 is_deeply [grep { !/^(?:200|502|0)$/ } keys %ends], [], '... before: no answer, or one that breaks off' or diag explain \%ends;
 my $is_whole = 0;
 for my $read (0 .. 40) {
-    my $answer = ask_url("$url/foe/?early=" . 20 * $read);
+    my $answer = ask_url("$url/calm/?early=" . 20 * $read);
     $is_whole++ if $answer->{status} == 200;
-    $is_whole++ unless $httpd->body('/foe/?truth') eq 'true';
+    $is_whole++ unless $httpd->body('/calm/?truth') eq 'true';
 }
 is $is_whole, 0, 'one that closes before it has read the request: 502, and the next one is answered';
 for my $len (0, 1, 7, 9, 300) {
-    is $httpd->status("/foe/?end=$len"), 502, "an end of $len bytes";
-    is $httpd->body('/foe/?truth'), 'true', '... and the next request has its own answer';
+    is $httpd->status("/calm/?end=$len"), 502, "an end of $len bytes";
+    is $httpd->body('/calm/?truth'), 'true', '... and the next request has its own answer';
 }
 open my $large, '>', "$dir/large" or die $!;
 print $large 'x' x 3_000_000;
 close $large;
-like curl('-w', '%{http_code}', '-H', 'Expect:', '-T', "$dir/large", "$url/foe/?deaf"), qr/(?:200|502)$/, 'one that does not read the body';
-ok is_well('/foe/?truth'), '... and the next request is answered';
+like curl('-w', '%{http_code}', '-H', 'Expect:', '-T', "$dir/large", "$url/calm/?deaf"), qr/(?:200|502)$/, 'one that does not read the body';
+ok is_well('/calm/?truth'), '... and the next request is answered';
 
 # ---- clients that leave at each point
 
@@ -230,44 +244,39 @@ close $slow;
 # ---- one request more than there is room for
 
 {
-    my @sockets = map {
-        my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die $!;
-        syswrite $socket, "GET /pair/sleep?1500 HTTP/1.0\r\n\r\n";
-        $socket;
-    } 1 .. 7; # two run, four wait
+    my @running = map { $httpd->hold('/pair/echo?lines') } 1 .. 2;
+    my @sockets = map { begin('/pair/pid') } 1 .. 5; # four wait
+    my @told;
+    $httpd->wait_for(sub { @told = IO::Select->new(@sockets)->can_read(0) });
+    is scalar(grep { $httpd->release($_) } @running), 2, 'two run, four wait: all come to their end';
     my %codes;
-    for my $socket (@sockets) {
-        local $/;
-        $codes{(<$socket> // '') =~ m{^HTTP/1.. (\d+)} ? $1 : 0}++;
-    }
-    is_deeply \%codes, {200 => 6, 503 => 1}, 'one too many';
+    $codes{code($_)}++ for @sockets;
+    is_deeply \%codes, {200 => 4, 503 => 1}, '... and one too many';
+    is scalar @told, 1, '... is told at once';
 }
 
 # ---- signals
 
-my $pair = gateway_of(qr{door_fcgi .*fcgi_probe});
+my $pair = gateway_of(qr{door_fcgi .*--processes 2 });
 my ($keeper) = grep { OwnHttpd::parent_of($_) == $pair } descendants($pair);
-my @programs = grep { OwnHttpd::parent_of($_) == $keeper } descendants($pair);
-is scalar @programs, 2, 'two programs';
+my @programs;
+ok $httpd->wait_for(sub { 2 == (@programs = grep { OwnHttpd::parent_of($_) == $keeper } descendants($pair)) }), 'two programs';
 for my $point ('idle', 'busy') {
     my $client;
     if ($point eq 'busy') {
-        $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}") or die $!;
-        syswrite $client, "GET /pair/sleep?3000 HTTP/1.0\r\n\r\n";
-        sleep 0.5;
+        $client = $httpd->hold('/pair/echo?lines');
     }
     freeze($pair);
     # 503 if the call before it is still counted: then it has waited in line.
     like $httpd->status('/hasty/pid'), qr/^50[34]$/, "$point: the gateway is stopped";
     kill 'CONT', $pair;
     ok is_well('/pair/pid'), '... and goes on';
-    if ($client) {
-        local $/;
-        like scalar <$client>, qr{^HTTP/1.1 200 .*\d+ \d+$}s, '... with what it had';
-    }
+    ok $httpd->release($client), '... with what it had' if $client;
     @programs = grep { OwnHttpd::parent_of($_) == $keeper } descendants($pair);
     freeze(@programs);
-    is_deeply [map { $httpd->status('/hasty/pid') } 1 .. 2], [504, 504], "$point: its programs are stopped";
+    # Together: the place of one that has not answered is soon another's.
+    my @asking = map { begin('/hasty/pid') } 1 .. 2;
+    is_deeply [map { code($_) } @asking], [504, 504], "$point: its programs are stopped";
     ok is_well('/pair/pid'), '... others take their places';
     ok $httpd->wait_for(sub { !grep { kill 0, $_ } @programs }), '... and they end';
     freeze($keeper);
@@ -307,9 +316,9 @@ freeze($keeper);
 kill 'KILL', $pair;
 ok $httpd->wait_for(sub { !grep { kill 0, $_ } @all }), 'the gateway is killed while its keeper is stopped: both end, and all programs'
     or diag map { `ps -o pid,ppid,stat,args -p $_` } grep { kill 0, $_ } @all;
-is scalar(grep { $_ eq $made } glob "$tmp/door_fcgi.*"), 0, '... their directory is gone';
+ok $httpd->wait_for(sub { !-e $made }), '... their directory is gone';
 ok is_well('/pair/pid'), '... and all is there again';
-$pair = gateway_of(qr{door_fcgi .*fcgi_probe});
+$pair = gateway_of(qr{door_fcgi .*--processes 2 });
 @all = map { ($_, descendants($_)) } $httpd->supervisor;
 my @keepers = grep { my $parent = OwnHttpd::parent_of($_); $parent == $pair || $parent == $foe } @all;
 freeze(@keepers);

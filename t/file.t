@@ -33,8 +33,6 @@ plan tests => 40;
 
 sub file { GET "/kitchen/file?name=$_[0]", @_[1 .. $#_] }
 
-my $descriptors;
-
 my $answer = file('text');
 is $answer->code, 200, 'a file';
 is md5_hex($answer->content), md5_hex($text), '... comes whole';
@@ -69,7 +67,7 @@ sub at_once {
     my ($path, @parts) = @_;
     my @pipes = map {
         my ($offset, $length) = @$_;
-        open my $pipe, '-|', 'curl', '-sk', '--max-time', 60,
+        open my $pipe, '-|', 'curl', '-sk', '--max-time', 100,
             "$path/kitchen/file?name=kept&kept=1&offset=$offset&length=$length" or die;
         binmode $pipe;
         [$pipe, $offset, $length];
@@ -114,7 +112,7 @@ for (['', '/kitchen', 'z' x 60_000_000], ['tls', '/kitchen', 'z' x 60_000_000],
         my $url = ($vhost ? 'https' : 'http') . '://127.0.0.1:' . port($vhost || undef);
         # It waits while nobody takes what it has got.
         my @children = DoorTest::httpd_children();
-        open my $client, '-|', 'curl', '-skN', '--max-time', 60, '-H', 'Accept-Encoding: gzip',
+        open my $client, '-|', 'curl', '-skN', '--max-time', 100, '-H', 'Accept-Encoding: gzip',
             "$url$path/file?name=shrinking" or die;
         sysread $client, my $first, 1000 or die;
         truncate files_path('shrinking'), 1_000 or die;
@@ -141,12 +139,12 @@ for my $bytes (0, 100) {
 }
 
 # Nothing stays open, in httpd or in the application.
-$descriptors = app_count('kitchen')->{descriptors};
+my $before = app_count('kitchen');
+my $callers = door_callers();
 GET '/kitchen/file?name=text' for 1 .. 200;
 GET '/kitchen/pipe?bytes=100' for 1 .. 50;
-cmp_ok app_count('kitchen')->{descriptors}, '<=', $descriptors + 20,
-    'the application closes what it has sent';
-cmp_ok child_descriptors(), '<', 150, '... and so does httpd';
+ok app_descriptors_settle('kitchen', $before, $callers, 20), 'the application closes what it has sent';
+ok wait_for(sub { child_descriptors() < 150 }), '... and so does httpd';
 for my $i (1 .. 30) {
     my $socket = raw_open();
     raw_send($socket, "GET /kitchen/file?name=text HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -103,7 +103,7 @@ is status('/private/env', $ann), 401, 'a user who is no more';
 
 # ---- connections that break, and a database that is not there
 
-sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'guard'});
+sql(q{SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE application_name = 'guard'});
 is status('/private/env', $bob), 200, 'connections that were cut are made anew';
 postgres('stop');
 ok $httpd->wait_for(sub { status('/private/env', $bob) == 503 }), 'no database: nobody passes';

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Select ();
 use IO::Socket::INET ();
+use JSON::PP qw(decode_json);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -40,6 +41,9 @@ DoorApp narrow $dir/bin/narrow threads=1
 <Location /narrow>
     DoorHandler narrow
     DoorTimeout 30
+</Location>
+<Location /door-status>
+    SetHandler door-status
 </Location>
 <Location /crowd>
     DoorHandler $dir/run/crowd
@@ -87,6 +91,16 @@ sub first_answers {
     return @answers;
 }
 
+# True once so many requests run in the first process of an application, and so many wait.
+sub has_come_to {
+    my ($name, $running, $waiting) = @_;
+    return $httpd->wait_for(sub {
+        my ($app) = grep { $_->{name} eq $name } @{decode_json($httpd->body('/door-status?format=json'))->{doors}};
+        my $process = $app->{processes}[0];
+        return ($process->{running} // -1) == $running && ($process->{waiting} // -1) == $waiting;
+    }, 5);
+}
+
 sub pid_of { ($httpd->apps($_[0]))[0] // 0 }
 
 # The most server threads that it has had.
@@ -115,27 +129,42 @@ is variable(pid_of('narrow'), 'DOOR_APP_THREADS'), 1, '... or what DoorApp says'
 
 # ---- one thread, because DoorApp says so
 
-my @narrow = map { start('/narrow/sleep?ms=8000') } 1 .. 2;
+my @narrow = map { start('/narrow/sleep?ms=10000') } 1 .. 2;
 
 # ---- two threads, three in line
 
-my $began = time;
-my @sockets = map { start('/five/sleep?ms=1500') } 1 .. 7;
-my @refused = first_answers(2, \@sockets);
+my ($took, @sockets, @refused, @answered);
+for (1 .. 5) {
+    my $began = time;
+    @sockets = map { start('/five/sleep?ms=1500') } 1 .. 7;
+    @refused = first_answers(2, \@sockets);
+    my $is_in_time = time - $began < 1.5;
+    @answered = answers(@sockets);
+    $took = time - $began;
+    last if $is_in_time; # or it may be that not all seven came while the first ones ran
+}
 is statuses(@refused), '503 503', 'two too many are turned away';
 like $refused[0]{head}, qr/^Retry-After: 60\r?$/m, '... and hear when to come again';
-is statuses(answers(@sockets)), '200 200 200 200 200', '... the five are answered';
-cmp_ok time - $began, '>', 4, '... two at a time';
+is statuses(@answered), '200 200 200 200 200', '... the five are answered';
+cmp_ok $took, '>', 4, '... two at a time';
 cmp_ok threads_most('five'), '<=', 2, '... by two threads';
 
 # ---- who has gone waits no more
 
-my @long = map { start('/five/sleep?ms=3000') } 1 .. 2;
-sleep 0.5;
-close $_ for map { start('/five/sleep?ms=3000') } 1 .. 3;
-sleep 1;
-@sockets = map { start('/five/sleep?ms=10') } 1 .. 3;
-is statuses(answers(@sockets, @long)), '200 200 200 200 200', 'who has gone makes room in the line';
+my ($is_full, $is_left) = (0, 0);
+for (1 .. 5) {
+    my @long = map { start('/five/sleep?ms=3000') } 1 .. 2;
+    $is_full = has_come_to(five => 2, 0);
+    my @gone = map { start('/five/sleep?ms=3000') } 1 .. 3;
+    $is_full &&= has_come_to(five => 2, 3);
+    close $_ for @gone;
+    $is_left = has_come_to(five => 2, 0);
+    @answered = answers(map({ start('/five/sleep?ms=10') } 1 .. 3), @long);
+    last if $is_full && $is_left; # or those that run may have ended before
+}
+ok $is_full, 'two run, three wait';
+ok $is_left, '... who has gone waits no more';
+is statuses(@answered), '200 200 200 200 200', '... and makes room in the line';
 
 my @first = first_answers(1, \@narrow);
 is statuses(@first), 503, 'nothing is said of a limit: who is not taken for long is turned away';

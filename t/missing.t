@@ -37,7 +37,7 @@ is GET('/victim/echo')->code, 503, '... that has ended does not';
 like log_like($mark, qr/run\/victim/), qr/\[door:error\]/, '... which is logged';
 start_app('victim');
 ok wait_for_app('victim'), '... that was started again';
-ok wait_for(sub { GET('/victim/echo')->code == 200 }, 5), '... answers, with httpd as it was';
+ok wait_for(sub { GET('/victim/echo')->code == 200 }), '... answers, with httpd as it was';
 
 # Replaced: another process has the name now; the old descriptor is of no use.
 kill_app('victim');

@@ -58,12 +58,12 @@ sub sql {
 my $ours = q{FROM pg_stat_activity WHERE application_name = 'guestbook'};
 my $theirs = q{FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(6%' AND pid <> pg_backend_pid()};
 sub connections { sql("SELECT count(*) $ours") || 0 }
-sub cut { sql("SELECT pg_terminate_backend(pid) $ours") }
+sub cut { sql("SELECT pg_terminate_backend(pid, 30000) $ours") }
 
 # Others have so many connections; whoever has just left may still have its place.
 sub hold {
     my ($count) = @_;
-    sql("SELECT pg_terminate_backend(pid) $theirs");
+    sql("SELECT pg_terminate_backend(pid, 30000) $theirs");
     kill 'TERM', @holders;
     waitpid $_, 0 for @holders;
     @holders = ();
@@ -125,10 +125,12 @@ sub begin {
 }
 
 # They come again as soon as they are answered, for so long; the statuses, and the most
-# connections that were seen.
+# connections that were seen.  $meanwhile->() is called from time to time, once at least, when
+# there has been an answer to each kind of request.
 sub peak {
     my ($seconds, $meanwhile) = @_;
     my (%at, %count);
+    my $goes_on = $meanwhile ? 1 : 0;
     my $select = IO::Select->new;
     $select->add(begin(\%at)) for 1 .. CLIENTS;
     my ($until, $sample, $most) = (time + $seconds, time, 0);
@@ -143,13 +145,21 @@ sub peak {
             $select->remove($socket);
             delete $at{fileno $socket};
             close $socket;
-            $select->add(begin(\%at)) if time < $until;
+            $select->add(begin(\%at)) if time < $until || $goes_on && time < $until + 30;
         }
         next if time < $sample + 0.2;
         $sample = time;
         my $now = connections();
-        $most = $now if $now > $most;
-        $meanwhile->() if $meanwhile && time < $until;
+        if ($now > $most) { # whoever has just left may still be counted
+            sleep 0.1;
+            my $again = connections();
+            $now = $again if $again < $now;
+            $most = $now if $now > $most;
+        }
+        if ($meanwhile && $count{200} && $count{201} && (time < $until || $goes_on)) {
+            $meanwhile->();
+            $goes_on = 0;
+        }
     }
     return (join(', ', map { "$_: $count{$_}" } sort keys %count), $most);
 }

@@ -11,7 +11,8 @@ use lib "$FindBin::Bin/lib";
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
 use IO::Select ();
-use Time::HiRes qw(sleep time);
+use JSON::PP qw(decode_json);
+use Time::HiRes qw(time);
 use DoorTest;
 
 plan tests => 20;
@@ -47,6 +48,31 @@ sub first_answers {
 
 sub statuses { join ' ', map { $_->{status} } @_ }
 
+# Seven at once, and the answers of those two; their start comes first.
+sub fill {
+    my ($start, @sockets, @refused);
+    for (1 .. 5) {
+        $start = time;
+        @sockets = seven('sleep?ms=1500');
+        @refused = first_answers(2, \@sockets);
+        last if time - $start < 1.5;
+        # It may be that not all seven came while the first ones ran.
+        answers(@sockets) if $_ < 5;
+    }
+    return ($start, \@refused, @sockets);
+}
+
+# True once so many run in the door, and so many wait for it.
+sub has_come_to {
+    my ($running, $waiting) = @_;
+    my $door = app_path('queue');
+    return wait_for(sub {
+        my ($seen) = grep { $_->{name} eq $door } @{decode_json(GET('/door-status?format=json')->content)->{doors}};
+        my $process = $seen->{processes}[0];
+        return ($process->{running} // -1) == $running && ($process->{waiting} // -1) == $waiting;
+    }, 2);
+}
+
 # When the handler of this answer ran, by its own clock.
 sub ran_at { $_[0]{body} =~ /^data: (\S+)/m ? $1 : 0 }
 
@@ -62,11 +88,9 @@ is GET('/queue/env')->code, 200, 'a request alone';
 
 # Five are in; whoever comes last is turned away at once.
 {
-    my $start = time;
-    my @sockets = seven('sleep?ms=1500');
-    my @refused = first_answers(2, \@sockets);
-    is statuses(@refused), '503 503', 'two too many hear it before anybody is through';
-    is $refused[0]{headers}{'retry-after'}[0], 6, '... and when to come again';
+    my ($start, $refused, @sockets) = fill();
+    is statuses(@$refused), '503 503', 'two too many hear it before anybody is through';
+    is $refused->[0]{headers}{'retry-after'}[0], 6, '... and when to come again';
     is statuses(answers(@sockets)), '200 200 200 200 200', 'the five are answered';
     cmp_ok time - $start, '>', 4, '... two at a time';
     is GET('/queue/env')->code, 200, '... then there is room';
@@ -77,7 +101,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
     my @long = map { start("/queue/events?$_") } 'events=40&ms=100', 'events=2&ms=1500';
     raw_begins($_) or die for @long;
     my @ran = map { ran_at($_) }
-        answers(map { my $s = start('/queue/events?events=2&ms=50'); sleep 0.3; $s } 1 .. 3);
+        answers(map { my $s = start('/queue/events?events=2&ms=50'); has_come_to(2, $_); $s } 1 .. 3);
     answers(@long);
     ok $ran[0] < $ran[1] && $ran[1] < $ran[2], 'in their order' or diag "@ran";
 }
@@ -86,7 +110,7 @@ is GET('/queue/env')->code, 200, 'a request alone';
 {
     my $start = time;
     my @sockets = map { start('/queue/sleep?ms=10000') } 1 .. 2;
-    sleep 0.5;
+    has_come_to(2, 0);
     my $asked = time;
     is GET('/queue/env')->code, 503, 'the wait has an end';
     cmp_ok time - $asked, '>', 5.5, '... after DoorQueueTimeout';
@@ -109,15 +133,16 @@ is GET('/queue/env')->code, 200, 'a request alone';
 
 # Children that are killed with every place in their hands give them back.
 {
-    my @sockets = seven('sleep?ms=1500');
-    is statuses(first_answers(2, \@sockets)), '503 503', 'the door is full';
+    my (undef, $refused, @sockets) = fill();
+    is statuses(@$refused), '503 503', 'the door is full';
     kill 'KILL', door_callers();
     answers(@sockets);
     ok wait_for(sub { (eval { GET('/queue/env')->code } // 0) == 200 }),
         'httpd\'s children are killed: it has room again';
-    my $seen = '';
+    my ($seen, $ms) = ('', 300);
     ok wait_for(sub {
-        $seen = eval { join ' ', sort split / /, statuses(answers(seven('sleep?ms=300'))) } // '';
+        $seen = eval { join ' ', sort split / /, statuses(answers(seven("sleep?ms=$ms"))) } // '';
+        $ms += 100; # all seven are to come while the first ones run
         return $seen eq '200 200 200 200 200 503 503';
     }, 60), '... for as many as before' or diag $seen;
     ok wait_for(sub { GET('/queue/env')->code == 200 }), '... and goes on';

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Apache::Test qw(-withtestmore);
 use Apache::TestRequest qw(GET);
+use JSON::PP qw(decode_json);
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 use DoorTest;
@@ -32,8 +33,12 @@ my @sockets = map {
         . "Connection: close\r\n\r\n");
     $socket;
 } 1 .. 3;
-my $inside = sub { GET('/victim/threads')->content =~ /^threads=(\d+)/ && $1 > 3 };
-ok wait_for($inside), 'three requests are being worked on, each by its thread';
+my $inside = sub {
+    my ($door) = grep { $_->{name} eq app_path('victim') }
+        @{decode_json(GET('/door-status?format=json')->content)->{doors}};
+    return ($door->{processes}[0]{running} // 0) == 3;
+};
+ok wait_for($inside, 15), 'three requests are being worked on';
 my $pid = app_pid('victim');
 my $start = time;
 kill_app('victim');
@@ -105,7 +110,7 @@ is_deeply [grep { !/^(?:200|502|503)$/ } keys %seen], [], '... there was nothing
 unlike log_since($mark), qr/exit signal|child pid \d+ exit|\[core:(?:emerg|alert|crit)\]/,
     '... and no child of httpd ended';
 is GET('/victim/echo')->code, 200, 'it is served as before';
-cmp_ok child_descriptors(), '<', $descriptors + 40, '... and dead doors have been closed';
+ok wait_for(sub { child_descriptors() < $descriptors + 40 }), '... and dead doors have been closed';
 is(Apache::Test::config()->server->pid, $httpd, 'httpd was never restarted');
 
 # ---- a new process takes the name over while the old one still runs

@@ -54,8 +54,8 @@ sub ask_often {
 }
 
 is ask_often('/static.txt'), 400, 'each thread sends a file';
-my @file = touched();
-cmp_ok scalar @file, '>=', 50, '... and has a stack of the size asked for';
+my @file;
+ok $httpd->wait_for(sub { @file = touched(); @file >= 50 }), '... and has a stack of the size asked for';
 for my $path ('/hello', '/kitchen/big?bytes=100000', '/kitchen/status?code=404') {
     ask_often($path);
     my @door = touched();

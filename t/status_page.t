@@ -68,6 +68,12 @@ sub door {
     return $door // {};
 }
 
+# What a process has so many of; -1 if it has not answered within the time that it is asked for.
+sub count {
+    my ($name, $what) = @_;
+    return door($name)->{processes}[0]{$what} // -1;
+}
+
 # How many requests of a door have ended in that way.
 sub outcome { door($_[0])->{outcomes}{$_[1]} // 0 }
 
@@ -128,9 +134,12 @@ for my $client (1 .. 8) {
 }
 my $wrong = grep { waitpid($_, 0); $? != 0 } @children;
 is $wrong, 0, 'eight clients at once have their answers';
-ok $httpd->wait_for(sub { outcome('hello', 'answered') == 801 }), '... each was counted once'
-    or diag outcome('hello', 'answered');
-my $hello = door('hello');
+my $hello;
+ok $httpd->wait_for(sub {
+    $hello = door('hello');
+    return $hello->{outcomes}{answered} == 801 && $hello->{latency}{count} >= 801
+        && ($hello->{processes}[0]{threads_max} // 0) > 0;
+}), '... each was counted once' or diag explain $hello;
 is $hello->{latency}{count}, 801, '... and its time';
 cmp_ok $hello->{latency}{p50}, '<=', $hello->{latency}{p99}, '... half of them took no longer than nearly all';
 my $steps = 0;
@@ -150,7 +159,7 @@ my $bare = door(app_path('hello'));
 is $bare->{kind}, 'door', '... and is there';
 is $bare->{state}, 'up', '... up';
 is $bare->{processes}[0]{pid}, app_pid('hello'), '... with its pid';
-kill 'STOP', app_pid('hello');
+freeze_app('hello');
 is door(app_path('hello'))->{state}, 'unknown', '... of one that is stopped nobody knows';
 kill 'CONT', app_pid('hello');
 ok $httpd->wait_for(sub { door(app_path('hello'))->{state} eq 'up' }), '... up again';
@@ -183,7 +192,7 @@ for my $form ('/door-status?format=json', '/server-status?auto') {
     ok $httpd->wait_for(sub { join(' ', known_in($form, $httpd->body($form))) eq '10' }),
         '... the last one is asked all the same' or diag $httpd->body($form);
 }
-is door(app_path('hello'))->{state}, 'up', '... and so is a door at a path';
+ok $httpd->wait_for(sub { door(app_path('hello'))->{state} eq 'up' }, 10), '... and so is a door at a path';
 kill 'CONT', map { $_->{pid} } @many;
 
 # ---- time, and texts of clients
@@ -196,7 +205,7 @@ ok $httpd->wait_for(sub { $kitchen = door('kitchen'); ($kitchen->{latency}{count
 my %slowest = map { $_->{path} => $_ } @{$kitchen->{slowest}};
 my $slow = $slowest{'/kitchen/sleep'};
 cmp_ok $slow->{seconds}, '>=', .7, '... it is among the slowest, with its time, and without its query';
-cmp_ok $slow->{wait_seconds}, '<', .7, '... which it has not waited';
+cmp_ok $slow->{wait_seconds}, '<', $slow->{seconds} - .69, '... which it has not waited';
 is $slow->{status}, 200, '... with its status';
 is $slow->{pid}, $kitchen->{processes}[0]{pid}, '... and its pid';
 ok $slowest{'/kitchen/%3Cscript%3Ealert(1)%3C/script%3E%22%5C%0A'}, 'a path with HTML in it is no HTML'
@@ -207,24 +216,28 @@ cmp_ok $kitchen->{latency_recent}{p99}, '>', .6, 'nearly all includes the slow o
 
 # ---- errors by their kind, and who waits
 
-is $httpd->status('/hurried/sleep?ms=3000'), 504, 'one that is late';
-my $late = door('kitchen');
-is $late->{outcomes}{timed_out}, 1, '... is counted';
-is $late->{processes}[0]{abandoned}, 1, '... and is known to run for nobody';
+is $httpd->status('/hurried/sleep?ms=6000'), 504, 'one that is late';
+ok $httpd->wait_for(sub { outcome('kitchen', 'timed_out') == 1 }), '... is counted';
+ok $httpd->wait_for(sub { count('kitchen', 'abandoned') == 1 }), '... and is known to run for nobody';
 is $httpd->status('/kitchen/status?code=503'), 503, 'an error of the application';
 ok $httpd->wait_for(sub { outcome('kitchen', 'answered_5xx') == 1 }), '... is its own';
 is $httpd->status('/narrow/threads'), 200, 'an application with one thread';
-my @sockets = map { my $socket = begin('/narrow/sleep?ms=1500'); sleep .2; $socket } 1 .. 3;
-my $narrow;
-ok $httpd->wait_for(sub {
-    $narrow = door('narrow');
-    my $process = $narrow->{processes}[0];
-    return $process->{running} == 1 && $process->{waiting} == 1;
-}), '... has one request running, and one waiting' or diag explain $narrow->{processes};
-my @statuses = sort map { local $/; (<$_> // '') =~ m{^HTTP/1\.1 (\d+)} ? $1 : 'none' } @sockets;
+my (@sockets, @statuses, $runs, $waits, $narrow);
+for (1 .. 5) { # the first one may end before the third one comes
+    @sockets = begin('/narrow/sleep?ms=3000');
+    $runs = $httpd->wait_for(sub { count('narrow', 'running') == 1 }, 3);
+    push @sockets, begin('/narrow/sleep?ms=1500');
+    $waits = $httpd->wait_for(sub { count('narrow', 'waiting') == 1 }, 3);
+    push @sockets, begin('/narrow/sleep?ms=1500');
+    @statuses = sort map { local $/; (<$_> // '') =~ m{^HTTP/1\.1 (\d+)} ? $1 : 'none' } @sockets;
+    last if "@statuses" ne '200 200 200';
+}
+ok $runs, '... has one request running';
+ok $waits, '... and one waiting';
 is_deeply \@statuses, [200, 200, 503], '... and a third one is too many';
 ok $httpd->wait_for(sub { $narrow = door('narrow'); $narrow->{outcomes}{busy} == 1 }), '... which is counted';
-cmp_ok $narrow->{slowest}[0]{wait_seconds}, '>', .7, '... the second one is known to have waited';
+my ($longest) = sort { $b <=> $a } map { $_->{wait_seconds} } @{$narrow->{slowest}};
+cmp_ok $longest, '>', .7, '... the second one is known to have waited';
 cmp_ok $narrow->{wait_seconds_sum}, '>', .7, '... and the sum has it';
 
 # ---- the access log, and the error log
@@ -234,18 +247,22 @@ my ($waited) = grep { /wait=(\d+)/ && $1 > 700_000 } @lines;
 like $waited, qr/ call=(?:1[5-9]|[2-9]\d)\d{5} /, 'the access log: it has waited, and then run';
 like $waited, qr/ pid=$narrow->{processes}[0]{pid} thread=1 /, '... in that process, on its one thread';
 # Within one try of a call, which lasts a quarter of a second, only the application knows.
-@sockets = map { begin('/narrow/sleep?ms=200') } 1 .. 2;
-@statuses = map { local $/; (<$_> // '') =~ m{^HTTP/1\.1 (\d+)} ? $1 : 'none' } @sockets;
+my (@calls, @waits);
+for (1 .. 10) { # they may also come one after the other
+    my $before = length slurp("$dir/logs/story");
+    @sockets = map { begin('/narrow/sleep?ms=200') } 1 .. 2;
+    @statuses = map { local $/; (<$_> // '') =~ m{^HTTP/1\.1 (\d+)} ? $1 : 'none' } @sockets;
+    $httpd->wait_for(sub {
+        my $new = substr slurp("$dir/logs/story"), $before;
+        @calls = $new =~ m{^/narrow/sleep .* call=(\d+) .*\n}mg;
+        @waits = $new =~ m{^/narrow/sleep wait=(\d+) .*\n}mg;
+        return @calls == 2;
+    });
+    last if "@statuses" ne '200 200' || grep { $_ < 200_000 } @calls;
+    last if grep { $_ > 100_000 && $_ < 250_000 } @waits;
+}
 is_deeply \@statuses, [200, 200], 'one waits for another one that is quick';
-my ($calls, @waits) = (0);
-ok $httpd->wait_for(sub {
-    ($calls, @waits) = (0);
-    for (grep { m{^/narrow/sleep .* call=[2-9]\d{5} } } split /\n/, slurp("$dir/logs/story")) {
-        $calls++;
-        push @waits, $1 if / wait=(\d+) /;
-    }
-    return $calls == 2;
-}), '... both ran for as long as they did' or diag slurp("$dir/logs/story");
+is scalar(grep { $_ >= 200_000 } @calls), 2, '... both ran for as long as they did' or diag slurp("$dir/logs/story");
 ok scalar(grep { $_ > 100_000 } @waits), '... one of them has waited for the other' or diag "@waits";
 like slurp("$dir/logs/story"), qr{^/missing .* outcome=not_running$}m, '... how it ended without a call';
 ok $httpd->logs(qr/door narrow, pid \d+, thread 1: answered, status 200, waited \d+ us, ran [1-9]\d{6} us/),
@@ -265,7 +282,7 @@ sleep 1.1; # it has been up for more than a moment
 kill 'KILL', $pid;
 ok $httpd->wait_for(sub {
     my $door = door('hello');
-    $door->{state} eq 'up' && @{$door->{processes}} && $door->{processes}[0]{pid} != $pid;
+    $door->{state} eq 'up' && @{$door->{processes}} && ($door->{processes}[0]{pid} // $pid) != $pid;
 }), 'a killed process has another one in its place';
 $hello = door('hello');
 is $hello->{crashes}, 1, '... a crash';
@@ -277,7 +294,7 @@ cmp_ok abs($end->{time} - time), '<', 60, '... and when';
 my $failing;
 ok $httpd->wait_for(sub {
     $failing = door('failing');
-    $failing->{state} eq 'backing off' && $failing->{next_try_seconds} > 1;
+    $failing->{state} eq 'backing off' && ($failing->{next_try_seconds} // 0) > 1;
 }), 'an application that fails waits for its next try';
 cmp_ok $failing->{next_try_seconds}, '<=', 60, '... which comes';
 like $failing->{events}[0]{text}, qr/exit code 3/, '... and why';
@@ -285,10 +302,11 @@ is scalar @{$failing->{processes}}, 0, '... it has no process';
 
 # A child that is killed has its requests with it.
 my $before = outcome('hello', 'answered');
+$httpd->wait_for(sub { count('kitchen', 'running') == 0 }); # the one that was late
 my $socket = begin('/kitchen/sleep?ms=2500');
-ok $httpd->wait_for(sub { door('kitchen')->{processes}[0]{running} == 1 }), 'a request runs';
+ok $httpd->wait_for(sub { count('kitchen', 'running') == 1 }, 5), 'a request runs';
 kill 'KILL', $httpd->children;
-ok $httpd->wait_for(sub { eval { door('kitchen')->{processes}[0]{running} == 0 } }), 'its child is killed: it does not for ever'
+ok $httpd->wait_for(sub { eval { count('kitchen', 'running') == 0 } }), 'its child is killed: it does not for ever'
     or diag explain door('kitchen')->{processes};
 is outcome('hello', 'answered'), $before, '... the figures are what they were';
 is $httpd->status('/hello'), 200, '... and go on';
@@ -301,8 +319,13 @@ ok $httpd->wait_for(sub { outcome('hello', 'answered') == $before + 2 }), '... a
 
 # ---- Prometheus
 
+my $metrics = '';
+$httpd->wait_for(sub { # with the answer of the process
+    $metrics = $httpd->body('/door-status?format=prometheus');
+    return $metrics =~ /^mod_door_process_threads\{.*"hello".*\} [1-9]/m;
+}, 10);
 open my $file, '>', "$dir/metrics" or die $!;
-print $file $httpd->body('/door-status?format=prometheus');
+print $file $metrics;
 close $file;
 open my $script, '>', "$dir/parse.py" or die $!;
 print $script <<'PYTHON';

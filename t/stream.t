@@ -17,20 +17,23 @@ plan tests => 46;
 
 my $get = sub { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n" . ($_[1] // '') . "\r\n" };
 
-# What is flushed is there before the handler goes on.
-{
+# What is flushed is there before the handler goes on.  A machine that stands still is late
+# once; what is not flushed is late each time.
+for (1 .. 10) {
     my ($socket, $text) = (raw_open(), '');
-    raw_send($socket, $get->('/kitchen/events?events=30&ms=100', "Connection: close\r\n"));
+    raw_send($socket, $get->('/kitchen/events?events=10&ms=100', "Connection: close\r\n"));
     my @delays = event_delays(sub {
         sysread $socket, my $bytes, 65_536;
         $text .= $bytes;
         return $bytes;
     });
-    is scalar(() = parse_response($text)->{body} =~ /^id: \d+$/mg), 30, 'events, flushed one by one';
+    next if $_ < 10 && @delays == 10 && $delays[8] >= 0.5;
+    is scalar(() = parse_response($text)->{body} =~ /^id: \d+$/mg), 10, 'events, flushed one by one';
     ok parse_response($text)->{complete}, '... to the end';
     is parse_response($text)->{headers}{'content-type'}[0], 'text/event-stream', '... as such';
-    # Under 50 ms, and ten times that where others use the machine; a few may be later.
-    cmp_ok $delays[26], '<', 0.5, '... come when they are written';
+    # Under 50 ms, and ten times that where others use the machine; one may be later.
+    cmp_ok $delays[8], '<', 0.5, '... come when they are written';
+    last;
 }
 
 # However it is written, it comes.
@@ -90,6 +93,7 @@ like GET('/ssi/stream.shtml')->content, qr/before\nline 1\nline 2\nafter/,
         raw_send($socket, $get->('/kitchen/big?bytes=400000000', "Connection: close\r\n"));
         $socket;
     } 1 .. 4;
+    raw_begins($_) or die "no answer\n" for @sockets;
     sleep 1.5;
     my $after = app_count('kitchen');
     cmp_ok $after->{kib} - $before->{kib}, '<', 4 * 1024, 'four slow readers cost little memory';

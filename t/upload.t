@@ -142,12 +142,17 @@ for my $framing ('chunked', 'length') {
 }
 # httpd does not hang up on a client that is still sending: that would take the answer back.
 {
-    my $socket = raw_open();
-    raw_send($socket, head_of('/kitchen/status?code=403', 'Content-Length: 10000000000'));
-    my $piece = pattern(1_000_000);
-    my $sent = grep { raw_send($socket, $piece) } 1 .. 20;
+    my ($sent, $text) = (0, '');
+    for (1 .. 5) {
+        my $socket = raw_open();
+        raw_send($socket, head_of('/kitchen/status?code=403', 'Content-Length: 10000000000'));
+        my $piece = pattern(1_000_000);
+        $sent = grep { raw_send($socket, $piece) } 1 .. 20;
+        $text = eval { raw_rest($socket) } // $@;
+        last if $sent == 20; # or it may have stood still for the 2 s that httpd waits
+    }
     is $sent, 20, '... a client that sends 20 MB first can do so';
-    like raw_rest($socket), qr{^HTTP/1\.1 403 .*status 403\n\z}s, '... and has the answer';
+    like $text, qr{^HTTP/1\.1 403 .*status 403\n\z}s, '... and has the answer';
 }
 {
     my $socket = raw_open();
@@ -298,7 +303,7 @@ ok stop_in_the_middle(), '200 uploads end in the middle';
     ok stop_in_the_middle(), '... and another 200';
     ok app_descriptors_settle('kitchen', $before, $callers, 24),
         '... the application has as many descriptors as before';
-    cmp_ok app_count('kitchen')->{kib} - $before->{kib}, '<', 16 * 1024, '... and as much memory';
+    ok wait_for(sub { app_count('kitchen')->{kib} - $before->{kib} < 16 * 1024 }), '... and as much memory';
     my $threads = app_count('kitchen')->{threads};
     ok wait_for(sub { GET('/kitchen/threads')->content =~ /threads=(\d+)/ }), '... and answers';
     cmp_ok $threads, '<', $before->{threads} + 64, '... with few threads';

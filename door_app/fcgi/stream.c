@@ -187,7 +187,8 @@ int FCGX_PutS(const char *text, FCGX_Stream *stream)
     return FCGX_PutStr(text, (int)strlen(text), stream);
 }
 
-int FCGX_VFPrintF(FCGX_Stream *stream, const char *format, va_list args)
+/* What does not fit into the room that there is. */
+static int print_elsewhere(FCGX_Stream *stream, const char *format, va_list args)
 {
     char *text;
     int len = vasprintf(&text, format, args);
@@ -196,6 +197,25 @@ int FCGX_VFPrintF(FCGX_Stream *stream, const char *format, va_list args)
         return -1;
     len = FCGX_PutStr(text, len, stream);
     free(text);
+    return len;
+}
+
+int FCGX_VFPrintF(FCGX_Stream *stream, const char *format, va_list args)
+{
+    size_t room = sizeof(stream->bytes) - stream->len;
+    va_list again;
+    int len;
+
+    /* The end of a line of the log has to be seen. */
+    if (stream->kind != STREAM_OUT || stream->is_closed || stream->error != 0)
+        return print_elsewhere(stream, format, args);
+    va_copy(again, args);
+    len = vsnprintf(stream->bytes + stream->len, room, format, args);
+    if (len >= 0 && (size_t)len < room)
+        stream->len += (size_t)len;
+    else
+        len = print_elsewhere(stream, format, again);
+    va_end(again);
     return len;
 }
 

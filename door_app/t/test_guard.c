@@ -87,7 +87,8 @@ START_TEST(a_handler_sees_that_its_time_is_over)
     if (_i > 0)
         message_field(&message, DOOR_WIRE_WAIT_MS, "", times[_i]);
     message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
-    ask(app, &message, &answer);
+    for (int i = 0; i < 50 && (_i < 3 ? i == 0 : rounds == 0); i++)
+        ask(app, &message, &answer); /* all of 60 ms may be over before the handler begins */
     if (_i < 3)
         ck_assert_int_eq(rounds, 300);
     else

@@ -223,9 +223,10 @@ static int64_t until_ns;
 
 static void *come_again(void *query)
 {
-    while (door_now_ns() < until_ns)
+    do {
         if (request("/", query, NULL) != 200)
             atomic_fetch_add(&refused, 1);
+    } while (door_now_ns() < until_ns);
     return NULL;
 }
 
@@ -282,8 +283,10 @@ START_TEST(threads_have_a_maximum)
         setenv("DOOR_APP_THREADS", maxima[_i].told, 1);
     shared->max = maxima[_i].own;
     begin_app();
-    load(CALLERS, "20", 400);
-    ck_assert_int_eq(refused, 0);
+    for (int i = 0; i < 10 && shared->most < maxima[_i].most; i++) {
+        load(CALLERS, "20", 400);
+        ck_assert_int_eq(refused, 0);
+    }
     ck_assert_int_eq(shared->most, maxima[_i].most);
     ck_assert_int_eq(thread_count(), maxima[_i].most);
     ck_assert_int_eq(shared->starts, maxima[_i].most);

@@ -301,6 +301,110 @@ START_TEST(printf_takes_the_room_it_needs)
 }
 END_TEST
 
+static void refused(struct door_app_request *req, size_t len)
+{
+    errno = 0;
+    ck_assert_int_eq(door_app_commit(req, len), -1);
+    ck_assert_int_eq(errno, EINVAL);
+}
+
+/* Room is there until something else is done with the body. */
+static void write_in_place(struct door_app_request *req)
+{
+    size_t room = 0;
+    char *at;
+
+    refused(req, 1);
+    ck_assert_ptr_null(door_app_reserve(req, 0, &room));
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_ptr_null(door_app_reserve(req, DOOR_APP_RESERVE_MAX + 1, &room));
+    ck_assert_int_eq(errno, EINVAL);
+    at = door_app_reserve(req, 3, &room);
+    ck_assert_uint_ge(room, 3);
+    memcpy(at, "abc?", 4);
+    refused(req, room + 1);
+    ck_assert_int_eq(door_app_commit(req, 3), 0);
+    refused(req, 1);
+    ck_assert_ptr_eq(door_app_reserve(req, 1, NULL), at + 3);
+    ck_assert_int_eq(door_app_printf(req, "def"), 0);
+    refused(req, 1);
+    memcpy(door_app_reserve(req, 3, NULL), "ghi", 3);
+    ck_assert_int_eq(door_app_write(req, "jkl", 3), 0);
+    refused(req, 3);
+    ck_assert_ptr_nonnull(door_app_reserve(req, 1, NULL));
+    ck_assert_int_eq(door_app_commit(req, 0), 0);
+}
+
+static void write_in_place_and_reset(struct door_app_request *req)
+{
+    memcpy(door_app_reserve(req, 3, NULL), "abc", 3);
+    ck_assert_int_eq(door_app_reset(req), 0);
+    refused(req, 3);
+    ck_assert_int_eq(door_app_printf(req, "new"), 0);
+}
+
+START_TEST(a_body_is_made_in_place)
+{
+    struct answer answer;
+
+    answer_by(write_in_place, &answer);
+    assert_body(&answer, "abcdefjkl");
+    answer_by(write_in_place_and_reset, &answer);
+    assert_body(&answer, "new");
+}
+END_TEST
+
+/* In steps of up to DOOR_APP_RESERVE_MAX, and as much as there is room for. */
+static void make_much(struct door_app_request *req)
+{
+    size_t left = MUCH, room;
+
+    for (size_t wanted = 1; left > 0; wanted = wanted * 3 % DOOR_APP_RESERVE_MAX + 1) {
+        char *at = door_app_reserve(req, wanted, &room);
+        size_t len = wanted % 2 ? wanted : room;
+
+        ck_assert_ptr_nonnull(at);
+        ck_assert_uint_ge(room, wanted);
+        memset(at, 'x', room);
+        len = len < left ? len : left;
+        memset(at, 'm', len);
+        ck_assert_int_eq(door_app_commit(req, len), 0);
+        left -= len;
+    }
+}
+
+START_TEST(a_long_body_is_made_in_place)
+{
+    struct answer answer;
+
+    answer_by(make_much, &answer);
+    ck_assert_uint_eq(answer.reader.body_len, MUCH);
+    ck_assert_uint_eq(count_letters(&answer, 'm'), MUCH);
+}
+END_TEST
+
+static void make_more_than_promised(struct door_app_request *req)
+{
+    ck_assert_int_eq(door_app_header_set(req, "Content-Length", "5"), 0);
+    memcpy(door_app_reserve(req, 7, NULL), "1234567", 7);
+    errno = 0;
+    ck_assert_int_eq(door_app_commit(req, 7), -1);
+    ck_assert_int_eq(errno, EMSGSIZE);
+    errno = 0;
+    ck_assert_int_eq(door_app_printf(req, "8"), -1);
+    ck_assert_int_eq(errno, EMSGSIZE);
+}
+
+START_TEST(in_place_no_more_is_taken_than_promised)
+{
+    struct answer answer;
+
+    answer_by(make_more_than_promised, &answer);
+    assert_body(&answer, "12345");
+    ck_assert_uint_eq(answer.reader.flags, DOOR_WIRE_EXCESS);
+}
+END_TEST
+
 static size_t value_len;
 
 static void set_long_header(struct door_app_request *req)
@@ -475,6 +579,9 @@ int main(void)
     tcase_add_test(tests, pieces_of_the_body_are_joined);
     tcase_add_test(tests, the_body_grows);
     tcase_add_test(tests, printf_takes_the_room_it_needs);
+    tcase_add_test(tests, a_body_is_made_in_place);
+    tcase_add_test(tests, a_long_body_is_made_in_place);
+    tcase_add_test(tests, in_place_no_more_is_taken_than_promised);
     tcase_add_test(tests, long_heads_find_their_place);
     tcase_add_test(tests, what_is_given_up_is_no_answer);
     tcase_add_test(tests, out_of_memory_is_told);

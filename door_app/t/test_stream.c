@@ -45,8 +45,9 @@ static struct {
     size_t long_len, long_given;    /* or LONG_BYTE()s, as many at a time as may be */
     unsigned reads_ahead;           /* READs that were not to wait */
     long part_ms;                   /* how long a part of the response takes */
+    pthread_mutex_t hold;           /* whoever has it keeps parts of the response waiting */
     _Atomic int is_inside;          /* a call runs: there must be no other */
-} httpd = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} httpd = {.lock = PTHREAD_MUTEX_INITIALIZER, .hold = PTHREAD_MUTEX_INITIALIZER};
 
 static struct door_app *app;
 static int app_door;
@@ -141,6 +142,10 @@ static void serve_response_door(void *cookie, char *argp, size_t arg_size, door_
     ck_assert_str_eq(field.value, TOKEN);
     if (r.kind == DOOR_WIRE_PART && httpd.part_ms > 0)
         sleep_ms(httpd.part_ms);
+    if (r.kind == DOOR_WIRE_PART) {
+        pthread_mutex_lock(&httpd.hold);
+        pthread_mutex_unlock(&httpd.hold);
+    }
     pthread_mutex_lock(&httpd.lock);
     note(&r, dp, n_desc);
     if (r.kind == DOOR_WIRE_READ && httpd.pieces != NULL)
@@ -318,6 +323,72 @@ START_TEST(a_long_response_comes_in_parts)
 }
 END_TEST
 
+/* By turns in place, where its pieces end anywhere, and by copies. */
+static void make_much(struct door_app_request *req, void *data)
+{
+    size_t at = 0, room, wanted = 1;
+
+    (void)data;
+    while (at < BIG) {
+        char *bytes = door_app_reserve(req, wanted, &room);
+        size_t len = wanted % 2 ? wanted : room;
+
+        ck_assert_ptr_nonnull(bytes);
+        ck_assert_uint_ge(room, wanted);
+        for (size_t i = 0; i < room; i++)
+            bytes[i] = i < len ? LONG_BYTE(at + i) : '!';
+        len = len < BIG - at ? len : BIG - at;
+        ck_assert_int_eq(door_app_commit(req, len), 0);
+        at += len;
+        if (at < BIG)
+            ck_assert_int_eq(door_app_printf(req, "%c", LONG_BYTE(at)), 0);
+        at += at < BIG;
+        wanted = wanted * 3 % DOOR_APP_RESERVE_MAX + 1;
+    }
+}
+
+START_TEST(a_long_response_is_made_in_place)
+{
+    size_t last;
+
+    run_with(make_much, "", 0);
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    last = reply.reader.body_len;
+    ck_assert_uint_eq(httpd.body_len + last, BIG);
+    for (unsigned i = 1; i < httpd.count; i++)
+        ck_assert_uint_le(httpd.said[i].body_len, DOOR_WIRE_PART_MAX);
+    for (size_t i = 0; i < httpd.body_len; i++)
+        ck_assert_int_eq(httpd.body[i], LONG_BYTE(i));
+    for (size_t i = 0; i < last; i++)
+        ck_assert_int_eq(reply.reader.body[i], LONG_BYTE(httpd.body_len + i));
+}
+END_TEST
+
+/* What was sent meanwhile has taken the room along. */
+static void flush_in_between(struct door_app_request *req, void *data)
+{
+    (void)data;
+    memcpy(door_app_reserve(req, 3, NULL), "one", 3);
+    ck_assert_int_eq(door_app_commit(req, 3), 0);
+    memcpy(door_app_reserve(req, 3, NULL), "not", 3);
+    ck_assert_int_eq(door_app_flush(req), 0);
+    errno = 0;
+    ck_assert_int_eq(door_app_commit(req, 3), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    memcpy(door_app_reserve(req, 3, NULL), "two", 3);
+    ck_assert_int_eq(door_app_commit(req, 3), 0);
+    ck_assert_int_eq(door_app_flush(req), 0);
+}
+
+START_TEST(a_flush_ends_the_room)
+{
+    run_with(flush_in_between, "", 0);
+    ck_assert_uint_eq(httpd.count, 2);
+    ck_assert_str_eq(httpd.body, "onetwo");
+    ck_assert_uint_eq(reply.reader.body_len, 0);
+}
+END_TEST
+
 static void flush_twice(struct door_app_request *req, void *data)
 {
     (void)data;
@@ -401,6 +472,26 @@ START_TEST(an_error_is_told_and_remembered)
 }
 END_TEST
 
+static void make_on(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "piece");
+    door_app_flush(req);
+    errno = 0;
+    write_errors[0] = door_app_reserve(req, 1, NULL) == NULL ? errno : 0;
+    errno = 0;
+    write_errors[1] = door_app_printf(req, "more") == -1 ? errno : 0;
+}
+
+START_TEST(where_nothing_can_be_sent_is_no_room)
+{
+    httpd.ack_status = EPIPE;
+    run_with(make_on, "", 0);
+    ck_assert_int_eq(write_errors[0], EPIPE);
+    ck_assert_int_eq(write_errors[1], EPIPE);
+}
+END_TEST
+
 START_TEST(a_client_that_is_too_slow)
 {
     httpd.ack_status = ETIMEDOUT;
@@ -412,7 +503,7 @@ END_TEST
 START_TEST(nobody_wants_the_body)
 {
     httpd.ack_flags = DOOR_WIRE_NO_BODY;
-    run_with(write_much, "", 0);
+    run_with(_i == 0 ? write_much : make_much, "", 0);
     ck_assert_uint_le(httpd.count, 2); /* the next one was on its way */
     ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
     ck_assert_uint_eq(reply.reader.body_len, 0);
@@ -572,6 +663,16 @@ START_TEST(a_response_of_a_request_that_is_over)
 }
 END_TEST
 
+static size_t seen_now(void)
+{
+    size_t len;
+
+    pthread_mutex_lock(&httpd.lock);
+    len = httpd.body_len;
+    pthread_mutex_unlock(&httpd.lock);
+    return len;
+}
+
 static size_t seen_after_flush, written_before_flush;
 
 /* Parts, of which the last one is still under way when the flush comes. */
@@ -585,9 +686,7 @@ static void write_and_flush(struct door_app_request *req, void *data)
     ck_assert_int_eq(door_app_write(req, "end", 3), 0);
     written_before_flush += 3;
     ck_assert_int_eq(door_app_flush(req), 0);
-    pthread_mutex_lock(&httpd.lock);
-    seen_after_flush = httpd.body_len;
-    pthread_mutex_unlock(&httpd.lock);
+    seen_after_flush = seen_now();
 }
 
 START_TEST(a_flush_waits_for_what_is_under_way)
@@ -595,6 +694,81 @@ START_TEST(a_flush_waits_for_what_is_under_way)
     httpd.part_ms = 100;
     run_with(write_and_flush, "", 0);
     ck_assert_uint_eq(seen_after_flush, written_before_flush);
+}
+END_TEST
+
+static void write_digit_and_flush(struct door_app_request *req, int digit)
+{
+    ck_assert_int_eq(door_app_printf(req, "%d", digit), 0);
+    ck_assert_int_eq(door_app_flush(req), 0);
+}
+
+/* The others wait for the one before, as httpd takes one at a time. */
+static void flush_thrice(struct door_app_request *req, void *data)
+{
+    (void)data;
+    write_digit_and_flush(req, 0);
+    ck_assert_uint_eq(seen_now(), 1);
+    pthread_mutex_lock(&httpd.hold);
+    write_digit_and_flush(req, 1);
+    ck_assert_uint_eq(seen_now(), 1);
+    pthread_mutex_unlock(&httpd.hold);
+    write_digit_and_flush(req, 2);
+    ck_assert_uint_ge(seen_now(), 2);
+}
+
+START_TEST(only_the_first_flush_waits)
+{
+    run_with(flush_thrice, "", 0);
+    ck_assert_str_eq(httpd.body, "012");
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    ck_assert_uint_eq(reply.reader.flags, 0);
+}
+END_TEST
+
+static void flush_and_end(struct door_app_request *req, void *data)
+{
+    (void)data;
+    door_app_printf(req, "one");
+    ck_assert_int_eq(door_app_flush(req), 0);
+    httpd.ack_status = EPIPE;
+    door_app_printf(req, "two");
+    ck_assert_int_eq(door_app_flush(req), 0);
+}
+
+START_TEST(what_comes_of_the_last_flush_is_told_at_the_end)
+{
+    run_with(flush_and_end, "", 0);
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    ck_assert_uint_eq(reply.reader.status, EPIPE);
+    ck_assert_uint_eq(reply.reader.flags, DOOR_WIRE_FAILED);
+}
+END_TEST
+
+/* Around the size up to which it goes ahead, and between parts and files. */
+static void flush_all_kinds(struct door_app_request *req, void *data)
+{
+    static const size_t lens[] = {1, 1000, 8000, 8192, 9000, 20000, 100000, 3, 700000, 1, 2, 65536, 5};
+    size_t at = 0;
+
+    (void)data;
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        for (size_t end = at + lens[i]; at < end; at++)
+            ck_assert_int_eq(door_app_write(req, &(char){LONG_BYTE(at)}, 1), 0);
+        ck_assert_int_eq(door_app_flush(req), 0);
+        if (i % 3 == 1)
+            ck_assert_int_eq(door_app_client_gone(req), DOOR_APP_CLIENT_HERE);
+    }
+}
+
+START_TEST(what_is_flushed_comes_in_its_order)
+{
+    run_with(flush_all_kinds, "", 0);
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_END);
+    ck_assert_uint_eq(reply.reader.flags, 0);
+    ck_assert_uint_eq(httpd.body_len, 911740);
+    for (size_t i = 0; i < httpd.body_len; i++)
+        ck_assert_int_eq(httpd.body[i], LONG_BYTE(i));
 }
 END_TEST
 
@@ -669,12 +843,23 @@ END_TEST
 /* ---------------------------------------------------------------- the client */
 
 static int gone[2];
+static unsigned asked;
 
 static void look_for_client(struct door_app_request *req, void *data)
 {
+    int64_t began_ns;
+
     (void)data;
-    gone[0] = door_app_client_gone(req);
-    gone[1] = door_app_client_gone(req); /* within 100 ms: known */
+    for (int i = 0; i < 20; i++) {
+        asked = (unsigned)httpd.count;
+        began_ns = door_now_ns();
+        gone[0] = door_app_client_gone(req);
+        gone[1] = door_app_client_gone(req); /* within 100 ms: known */
+        asked = (unsigned)httpd.count - asked;
+        if (door_now_ns() - began_ns < 100000000)
+            break;
+        sleep_ms(150); /* it has stood still, and may have had to ask twice */
+    }
 }
 
 START_TEST(is_the_client_there)
@@ -690,7 +875,7 @@ START_TEST(is_the_client_there)
     run_with(look_for_client, "", 0);
     ck_assert_int_eq(gone[0], table[_i].answer);
     ck_assert_int_eq(gone[1], table[_i].answer);
-    ck_assert_uint_eq(httpd.count, 1);
+    ck_assert_uint_eq(asked, 1);
 }
 END_TEST
 
@@ -784,6 +969,28 @@ static void *call_limited(void *timeout_ms)
     return (void *)(uintptr_t)r.kind;
 }
 
+/* How many requests wait. */
+static unsigned long waiting(void)
+{
+    struct message message;
+    char bytes[1024];
+    struct door_wire_reader r;
+    struct door_wire_field field;
+    door_arg_t arg = {.rbuf = bytes, .rsize = sizeof(bytes)};
+
+    message_begin(&message);
+    message_end(&message, DOOR_WIRE_STATUS, 0, NULL, 0);
+    arg.data_ptr = message.bytes;
+    arg.data_size = message.len;
+    ck_assert_int_eq(door_call(app_door, &arg), 0);
+    ck_assert_int_eq(door_wire_read(&r, DOOR_WIRE_STATUS, arg.data_ptr, arg.data_size), 0);
+    while (door_wire_next(&r, &field))
+        if (field.type == DOOR_WIRE_COUNT && strcmp(field.name, "waiting") == 0)
+            return strtoul(field.value, NULL, 10);
+    ck_abort_msg("no count of those that wait");
+    return 0;
+}
+
 START_TEST(one_runs_one_waits_no_third)
 {
     pthread_t first, second;
@@ -796,7 +1003,8 @@ START_TEST(one_runs_one_waits_no_third)
         pthread_cond_wait(&order_changed, &order_lock);
     pthread_mutex_unlock(&order_lock);
     pthread_create(&second, NULL, call_limited, "20000");
-    sleep_ms(300);
+    while (waiting() < 1)
+        sleep_ms(1);
     ck_assert_uint_eq((uintptr_t)call_limited("20000"), DOOR_WIRE_BUSY); /* at once */
     ck_assert_uint_eq(entered, 1);
     pthread_mutex_lock(&order_lock);
@@ -839,11 +1047,14 @@ int main(void)
     tcase_add_test(tests, without_a_token_nobody_asks);
     tcase_add_test(tests, what_is_no_door_is_not_kept);
     tcase_add_test(tests, a_long_response_comes_in_parts);
+    tcase_add_test(tests, a_long_response_is_made_in_place);
+    tcase_add_test(tests, a_flush_ends_the_room);
     tcase_add_test(tests, what_is_flushed_goes_at_once);
     tcase_add_test(tests, what_was_sent_is_not_begun_anew);
     tcase_add_test(tests, an_error_is_told_and_remembered);
+    tcase_add_test(tests, where_nothing_can_be_sent_is_no_room);
     tcase_add_test(tests, a_client_that_is_too_slow);
-    tcase_add_test(tests, nobody_wants_the_body);
+    tcase_add_loop_test(tests, nobody_wants_the_body, 0, 2);
     tcase_add_test(tests, more_than_promised);
     tcase_add_test(tests, files_keep_their_places);
     tcase_add_test(tests, a_file_for_nobody_is_closed);
@@ -855,6 +1066,9 @@ int main(void)
     tcase_add_test(tests, a_body_of_a_request_that_is_over);
     tcase_add_test(tests, a_response_of_a_request_that_is_over);
     tcase_add_test(tests, a_flush_waits_for_what_is_under_way);
+    tcase_add_test(tests, only_the_first_flush_waits);
+    tcase_add_test(tests, what_comes_of_the_last_flush_is_told_at_the_end);
+    tcase_add_test(tests, what_is_flushed_comes_in_its_order);
     tcase_add_loop_test(tests, a_body_in_one_piece, 0, 2);
     tcase_add_loop_test(tests, is_the_client_there, 0, 3);
     tcase_add_test(tests, early_hints);

@@ -16,6 +16,7 @@
 #include <ftw.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <door_compat.h>
 
 #define SANITIZED_SLOWER 10
 #define POLL_MS 1
@@ -387,6 +390,27 @@ bool door_test_sem_wait(sem_t *sem)
         rc = sem_timedwait(sem, &until);
     while (rc != 0 && errno == EINTR);
     return rc == 0;
+}
+
+static void *be_late(void *arg)
+{
+    struct door_test_late *late = arg;
+
+    door_test_require(door_test_sem_wait(late->sem));
+    atomic_store(&late->deadline_ns, 1);
+    return NULL;
+}
+
+void door_test_late_after(struct door_test_late *late, sem_t *sem)
+{
+    late->sem = sem;
+    atomic_store(&late->deadline_ns, door_now_ns() + 600000000000);
+    door_test_require(pthread_create(&late->thread, NULL, be_late, late) == 0);
+}
+
+void door_test_late_end(struct door_test_late *late)
+{
+    door_test_require(pthread_join(late->thread, NULL) == 0);
 }
 
 bool door_test_await(bool (*is_so)(void *), void *arg)

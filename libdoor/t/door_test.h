@@ -11,6 +11,7 @@
 #ifndef DOOR_TEST_H
 #define DOOR_TEST_H
 
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -129,6 +130,15 @@ bool door_test_filled(const char *data, size_t size, unsigned seed);
 /* Semaphores between processes; waiting gives up at the deadline. */
 void door_test_sem_init(sem_t *sem);
 bool door_test_sem_wait(sem_t *sem);
+
+/* Has a call's deadline come once somebody posts sem: when the call runs, and not before. */
+struct door_test_late {
+    _Atomic int64_t deadline_ns;
+    sem_t *sem;
+    pthread_t thread;
+};
+void door_test_late_after(struct door_test_late *late, sem_t *sem);
+void door_test_late_end(struct door_test_late *late);
 
 /* Asks every millisecond until it is so; false at the deadline. */
 bool door_test_await(bool (*is_so)(void *), void *arg);

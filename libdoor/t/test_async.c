@@ -764,10 +764,10 @@ static bool all_finished(void *count)
 /* Descriptors for a call that was given up stand before other calls', and in their way. */
 START_TEST(descriptors_that_come_too_late)
 {
-    struct order late = {.op = LATE, .number = 1}, order = {.op = DESCRIPTORS, .number = 2};
-    door_arg_t arg = {.data_ptr = (char *)&late, .data_size = sizeof(late)};
-    _Atomic int64_t deadline_ns = door_now_ns() + 1000000000;
-    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct order given_up = {.op = LATE, .number = 1}, order = {.op = DESCRIPTORS, .number = 2};
+    door_arg_t arg = {.data_ptr = (char *)&given_up, .data_size = sizeof(given_up)};
+    struct door_test_late late;
+    struct door_terms terms = {.deadline_ns = &late.deadline_ns};
     struct door_handle *handle;
     struct door_async *call;
     uint32_t finished = 1;
@@ -778,10 +778,11 @@ START_TEST(descriptors_that_come_too_late)
     before = door_test_fd_count();
     handle = door_handle_open(door);
     ck_assert_ptr_nonnull(handle);
+    door_test_late_after(&late, &shared->entered);
     ck_assert_int_eq(door_handle_call(handle, &arg, &terms), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
     door_handle_close(handle);
-    await_entered();
+    door_test_late_end(&late);
     release();
     ck_assert(door_test_await(all_finished, &finished));
     nanosleep(&(struct timespec){.tv_sec = 2}, NULL); /* the server has asked for longer than it does */

@@ -189,14 +189,15 @@ static void settle(void)
 
 static void give_up_in_time(void)
 {
-    _Atomic int64_t deadline_ns = door_now_ns() + 500000000;
-    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_test_late late;
+    struct door_terms terms = {.deadline_ns = &late.deadline_ns};
     struct door_handle *handle = door_handle_open(door);
 
     ck_assert_ptr_nonnull(handle);
+    door_test_late_after(&late, &shared->entered);
     ck_assert_int_eq(door_handle_call(handle, NULL, &terms), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
-    ck_assert(door_test_sem_wait(&shared->entered));
+    door_test_late_end(&late);
     door_handle_close(handle);
 }
 

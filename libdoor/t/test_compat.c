@@ -100,9 +100,9 @@ START_TEST(a_late_call_is_given_up)
     for (int i = 0; i < 5; i++) {
         int64_t begun_ns = forms[_i].now_ns();
         _Atomic int64_t soon = begun_ns + 30 * MS;
-        ck_assert_int_eq(call(_i, d, 3000, &soon), ETIMEDOUT);
+        ck_assert_int_eq(call(_i, d, 30000, &soon), ETIMEDOUT);
         ck_assert_int_ge(forms[_i].now_ns(), begun_ns + 30 * MS);
-        ck_assert_int_lt(forms[_i].now_ns(), begun_ns + 2500 * MS);
+        ck_assert_int_lt(forms[_i].now_ns(), begun_ns + 10000 * MS);
         /* The next call gets its own reply. */
         ck_assert_int_eq(call(_i, d, i, NULL), 0);
     }
@@ -125,14 +125,18 @@ static void *move_deadline(void *arg)
 
 START_TEST(a_deadline_that_is_moved_later)
 {
-    int d = start(_i);
-    _Atomic int64_t deadline = forms[_i].now_ns() + 2000 * MS;
-    struct mover mover = {&deadline, forms[_i].now_ns() + 60000 * MS};
-    pthread_t thread;
+    int d = start(_i), error = ETIMEDOUT;
 
-    ck_assert_int_eq(pthread_create(&thread, NULL, move_deadline, &mover), 0);
-    ck_assert_int_eq(call(_i, d, 2300, &deadline), 0);
-    pthread_join(thread, NULL);
+    for (int i = 0; i < 5 && error == ETIMEDOUT; i++) { /* it may be moved too late */
+        _Atomic int64_t deadline = forms[_i].now_ns() + 2000 * MS;
+        struct mover mover = {&deadline, forms[_i].now_ns() + 60000 * MS};
+        pthread_t thread;
+
+        ck_assert_int_eq(pthread_create(&thread, NULL, move_deadline, &mover), 0);
+        error = call(_i, d, 2300, &deadline);
+        pthread_join(thread, NULL);
+    }
+    ck_assert_int_eq(error, 0);
 }
 END_TEST
 

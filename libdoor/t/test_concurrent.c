@@ -274,18 +274,18 @@ START_TEST(memory_of_calls_that_were_given_up_goes_back)
     enum { SIZE = 8 << 20 };
     static char argument[SIZE];
     door_arg_t arg = {.data_ptr = argument, .data_size = SIZE};
-    _Atomic int64_t deadline_ns;
-    struct door_terms terms = {.deadline_ns = &deadline_ns};
+    struct door_test_late late;
+    struct door_terms terms = {.deadline_ns = &late.deadline_ns};
     struct door_handle *handle;
     long pages = 20;
 
     start(hold);
     handle = door_handle_open(door);
     ck_assert_ptr_nonnull(handle);
-    deadline_ns = door_now_ns() + 1000000000;
+    door_test_late_after(&late, &shared->entered);
     ck_assert_int_eq(door_handle_call(handle, &arg, &terms), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
-    ck_assert(door_test_sem_wait(&shared->entered));
+    door_test_late_end(&late);
     ck_assert_int_ge(channel_memory(), SIZE);
     sem_post(&shared->released);
     ck_assert(door_test_await(has_little_memory, &pages));
@@ -326,7 +326,7 @@ START_TEST(a_blocked_call_delays_no_other)
     began = door_test_now_ms();
     for (int i = 0; i < 20; i++)
         ck_assert_int_eq(door_test_call(door, &byte, 1, &byte, 1), 1);
-    ck_assert_int_lt(door_test_now_ms() - began, 2000);
+    ck_assert_int_lt(door_test_now_ms() - began, 10000);
     ck_assert_int_eq(shared->running, 1);
     release(&thread, 1);
 }

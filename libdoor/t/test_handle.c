@@ -544,7 +544,7 @@ START_TEST(a_call_that_is_taken_in_time)
 {
     struct door_handle *handle;
     struct answer answer;
-    int d;
+    int d, late = 0;
 
     start(_i, "door", 1, &d);
     handle = open_handle(d);
@@ -553,8 +553,13 @@ START_TEST(a_call_that_is_taken_in_time)
         _Atomic int64_t later = door_now_ns() + 60000 * MS;
         struct door_terms terms = {.deadline_ns = i == 0 ? NULL : &later,
                                    .take_by_ns = door_now_ns() + 300 * MS};
+        int error = call(handle, (struct order){SLEEP, 700}, &terms, &answer);
 
-        ck_assert_int_eq(call(handle, (struct order){SLEEP, 700}, &terms, &answer), 0);
+        if (error == ETIMEDOUT && terms.was_taken == 0 && late++ < 5) {
+            i--; /* the server stood still */
+            continue;
+        }
+        ck_assert_int_eq(error, 0);
         ck_assert_int_eq(terms.was_taken, 1);
     }
     form->close(handle);
@@ -569,9 +574,12 @@ START_TEST(a_call_that_was_taken_and_is_late)
 
     start(_i, "door", 1, &d);
     handle = open_handle(d);
-    _Atomic int64_t soon = door_now_ns() + 300 * MS;
-    struct door_terms terms = {.deadline_ns = &soon, .take_by_ns = door_now_ns() + 200 * MS};
+    struct door_test_late late;
+    struct door_terms terms = {.deadline_ns = &late.deadline_ns,
+                               .take_by_ns = door_now_ns() + 60000 * MS};
+    door_test_late_after(&late, &shared->entered);
     ck_assert_int_eq(call(handle, (struct order){BLOCK, 0}, &terms, &answer), ETIMEDOUT);
+    door_test_late_end(&late);
     ck_assert_int_eq(terms.was_taken, 1);
     ck_assert_uint_eq(shared->blocked_count, 1);
     sem_post(&shared->released);

@@ -277,7 +277,7 @@ START_TEST(a_procedure_that_ends_its_thread)
         errno = 0;
         ck_assert_int_eq(door_test_call(door, &byte, 1, &byte, 1), -1);
         ck_assert_int_eq(errno, EINTR);
-        ck_assert_int_lt(door_test_now_ms() - began, 1000);
+        ck_assert_int_lt(door_test_now_ms() - began, 10000);
         ck_assert_int_eq(door_call(door, NULL), 0);
         if (i == 10)
             before = door_test_thread_count(server);

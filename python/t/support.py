@@ -8,6 +8,7 @@ whoever httpd's children are.  Everything lies in a directory below /tmp.
 import glob
 import http.client
 import os
+import random
 import shutil
 import signal
 import socket
@@ -40,9 +41,17 @@ def wait_for(check, seconds=PATIENCE):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to clients, and none that other tests take."""
+    for _ in range(1000):
+        port = random.randrange(30040, 30300)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
 
 
 def load_modules(*names):

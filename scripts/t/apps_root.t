@@ -305,10 +305,11 @@ SKIP: {
     ok $httpd->start, 'httpd starts';
     is $httpd->status('/default'), 200, '... an application answers';
     my $old = pid_of('default') or die;
+    my $start = OwnHttpd::stat_of($old, 22);
     my $supervisor = $httpd->supervisor or die;
     kill 'STOP', $httpd->pid; # no other supervisor yet
     kill 'KILL', $supervisor;
-    ok $httpd->wait_for(sub { !-e "/proc/$old" }), '... the supervisor is killed, the application ends';
+    ok $httpd->wait_for(sub { (OwnHttpd::stat_of($old, 22) // 'none') ne $start }), '... the supervisor is killed, the application ends';
     my ($impostor, @others) = (0);
     for (1 .. 200) {
         open my $file, '>', $last_pid or last;

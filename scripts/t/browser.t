@@ -127,15 +127,20 @@ picture('guestbook-phone');
 
 # ---- connections
 
-system "wrk -c6 -t1 -d1s $base >$dir/wrk.log 2>&1";
 $browser->size(1100, 900);
 sub column { script(qq{return Array.from(document.querySelectorAll('tr.$_[0]'),
     row => row.children[$_[1]].textContent).sort().join(' ')}) }
-# The last requests of the others may still run, and connect.
-ok wait_for(sub {
-    $browser->go("${base}connections");
-    return column('thread', 1) eq column('backend', 0);
-}, 20), 'threads have the connections that there are';
+my $are_the_same;
+for (1 .. 5) {
+    system "wrk -c6 -t1 -d1s $base >$dir/wrk.log 2>&1";
+    # The last requests of the others may still run, and connect.
+    $are_the_same = wait_for(sub {
+        $browser->go("${base}connections");
+        return column('thread', 1) eq column('backend', 0);
+    }, 20);
+    last if (() = split ' ', column('thread', 1)) > 1; # or those that had no calls have closed theirs
+}
+ok $are_the_same, 'threads have the connections that there are';
 cmp_ok scalar(split ' ', column('thread', 1)), '>', 1, '... several';
 picture('guestbook-connections');
 

@@ -90,7 +90,7 @@ sub processes {
 
 sub get {
     my ($port, $path) = @_;
-    return scalar `curl -s --max-time 10 http://127.0.0.1:$port$path`;
+    return scalar `curl -s --max-time 60 http://127.0.0.1:$port$path`;
 }
 
 sub is_up {
@@ -120,7 +120,7 @@ my $index = get($port, '/');
 my @links = $index =~ /(?:href|src)="([^"]+)"/g;
 cmp_ok scalar(@links), '>', 12, 'that page has links';
 for my $link (map { s/&amp;/&/gr =~ s/events=10/events=1/r } @links) {
-    chomp(my $code = `curl -sL -o /dev/null -w '%{http_code}' --max-time 20 'http://127.0.0.1:$port$link'`);
+    chomp(my $code = `curl -sL -o /dev/null -w '%{http_code}' --max-time 60 'http://127.0.0.1:$port$link'`);
     is $code, $link =~ /code=(\d+)/ ? $1 : 200, "... $link";
 }
 my ($conf) = slurp("$dir/demo/conf/httpd.conf");
@@ -129,7 +129,7 @@ ok $conf !~ m{^<Location $_\b}m || $index =~ m{href="$_/?"}, "... it leads to $_
 SKIP: {
     skip 'no php-cgi', 2 unless grep { -x "$_/php-cgi" } split /:/, $ENV{PATH};
     like $index, qr{href="/php/"}, '... and to PHP';
-    like `curl -s --max-time 20 -d name=Ann%26Bo http://127.0.0.1:$port/php/`, qr{Hello, Ann&amp;Bo!}, 'PHP answers';
+    like `curl -s --max-time 60 -d name=Ann%26Bo http://127.0.0.1:$port/php/`, qr{Hello, Ann&amp;Bo!}, 'PHP answers';
 }
 like get($port, $_), qr{href="/"}, "$_ leads back" for '/guestbook/', '/guestbook/connections';
 like `curl -sI http://127.0.0.1:$port/favicon.ico`, qr{^Content-Type: image/svg\+xml}m, 'a picture for the tab';
@@ -166,7 +166,7 @@ is get($port, '/hello'), $greeting, 'the first does not mind';
 my $elsewhere = OwnHttpd::free_port();
 $second = do { local $ENV{ADDRESS} = '127.0.0.2'; start_demo($other, $elsewhere) };
 ok is_up($other), 'ADDRESS: it starts';
-is scalar(`curl -s --max-time 10 http://127.0.0.2:$elsewhere/hello`), $greeting, '... and serves there';
+is scalar(`curl -s --max-time 60 http://127.0.0.2:$elsewhere/hello`), $greeting, '... and serves there';
 is get($elsewhere, '/hello'), '', '... and nowhere else';
 kill 'TERM', $second;
 is ended($second), 0, '... and ends';

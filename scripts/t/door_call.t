@@ -114,6 +114,11 @@ like +(door_call('-h'))[1], qr/^usage: /, 'it says how it is called';
 
 # What it says of a stream, and that the stream ends with the application.
 my $pid = open3(my $in, my $out, undef, "$build/door-call", $door, 'GET', '/events');
+# It has opened its way to the server, of which there is no other sign here.
+for ($deadline = time + 60; -d '/proc/self/fd' && time < $deadline;) {
+    last if grep { (readlink // '') =~ /memfd:door/ } glob "/proc/$pid/fd/*";
+    sleep 0.02;
+}
 sleep 0.5;
 kill 'TERM', $app;
 my $ended = 0;

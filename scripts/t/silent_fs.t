@@ -44,7 +44,7 @@ MinSpareThreads 1
 MaxSpareThreads 8
 CONF
 ok $httpd->start, 'httpd starts';
-is $httpd->body('/harmful/x'), "fine\n", 'the application answers';
+ok $httpd->wait_for(sub { $httpd->body('/harmful/x') eq "fine\n" }), 'the application answers';
 if ($httpd->log_text =~ /no FUSE/) {
     diag 'SKIPPED: no file system can be mounted here';
     $httpd->stop;

@@ -98,7 +98,7 @@ mount -t tmpfs none /tmp
 exec setpriv --no-new-privs --bounding-set $bounding sh $dir/as-root
 SH
     put('as-root', <<"SH");
-ask() { curl -s -m 20 -w ' %{http_code}\\n' http://127.0.0.1\$1; }
+ask() { curl -s -m 60 -w ' %{http_code}\\n' http://127.0.0.1\$1; }
 pid_of() { sed -n "s/.*kitchen\\[\\([0-9]*\\)\\].*/\\1/p" $dir/logs/error | tail -n 1; }
 grep -E '^(CapBnd|NoNewPrivs)' /proc/self/status
 ulimit -n 8192
@@ -109,11 +109,11 @@ echo "user of \$first: \$(stat -c %U /proc/\$first)"
 grep '^Max open files' /proc/\$first/limits
 cp $dir/bin/kitchen $dir/bin/new && mv $dir/bin/new $dir/bin/kitchen
 $httpd -f $dir/httpd.conf -k graceful
-for i in \$(seq 200); do kill -0 \$first 2>/dev/null || break; sleep 0.1; done
+for i in \$(seq 600); do kill -0 \$first 2>/dev/null || break; sleep 0.1; done
 test -z "\$first" || kill -0 \$first 2>/dev/null || echo 'the first has gone'
 ask '/kitchen/status?code=200'
 $httpd -f $dir/httpd.conf -k stop
-for i in \$(seq 200); do pgrep -f bin/kitchen >/dev/null || break; sleep 0.1; done
+for i in \$(seq 600); do pgrep -f bin/kitchen >/dev/null || break; sleep 0.1; done
 pgrep -f bin/kitchen || echo 'all have gone'
 SH
     my $said = `@apart sh $dir/inside 2>&1 </dev/null`;

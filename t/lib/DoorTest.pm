@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use Apache::Test ();
 use Waiting ();
 
-our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app
+our @EXPORT = qw(app_path app_pid app_alive start_app stop_app kill_app freeze_app wait_for wait_for_app in_time
     app_count app_descriptors_settle app_kib files_path child_descriptors child_kib child_private_kib door_callers mark_log log_since log_like base_url port mpm have_http2 pattern curl own_httpd
     raw_open raw_send raw_begins raw_rest raw_request parse_response ask_url read_response event_delays);
 
@@ -71,7 +71,19 @@ sub freeze_app {
 }
 
 # True once check->() is; gives up after so many seconds.
-sub wait_for { return Waiting::wait_for($_[0], $_[1] // 30) }
+sub wait_for { return Waiting::wait_for($_[0], $_[1] // 60) }
+
+# What has to come within a short time, though the machine may stand still for longer: what
+# $try->() returns as soon as $is_good->() of it, or that of the fifth try.
+sub in_time {
+    my ($try, $is_good) = @_;
+    my $result;
+    for (1 .. 5) {
+        $result = $try->();
+        last if $is_good->($result);
+    }
+    return $result;
+}
 
 # A child of ours is a zombie until it is waited for: that one is not alive.
 sub alive {
@@ -256,7 +268,7 @@ sub log_like {
     wait_for(sub {
         ($line) = grep { $_ =~ $regex } split /\n/, log_since($mark);
         return defined $line;
-    }, 20);
+    });
     return $line // '';
 }
 
@@ -311,7 +323,7 @@ sub child_private_kib {
 sub raw_open {
     my ($vhost) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => port($vhost),
-        Timeout => 10) or die "connect: $!";
+        Timeout => 60) or die "connect: $!";
     binmode $socket;
     $socket->autoflush(1);
     return $socket;
@@ -320,7 +332,7 @@ sub raw_open {
 sub raw_send {
     my ($socket, $bytes) = @_;
     local $SIG{PIPE} = 'IGNORE';
-    my $deadline = time + 30;
+    my $deadline = time + 60;
     while (length $bytes and time < $deadline) {
         my $written = syswrite $socket, $bytes;
         return 0 unless defined $written;
@@ -342,13 +354,13 @@ sub raw_read {
 # True once there is something to read: whoever answers has begun.
 sub raw_begins {
     my ($socket, $seconds) = @_;
-    return scalar IO::Select->new($socket)->can_read($seconds // 20);
+    return scalar IO::Select->new($socket)->can_read($seconds // 60);
 }
 
 # Everything until the server closes; dies if it does not in time.
 sub raw_rest {
     my ($socket, $seconds) = @_;
-    my $deadline = time + ($seconds // 20);
+    my $deadline = time + ($seconds // 60);
     my $all = '';
     while (1) {
         my $bytes = raw_read($socket, $deadline);
@@ -405,7 +417,7 @@ sub parse_response {
 # what came after it.
 sub read_response {
     my ($socket, $rest, %option) = @_;
-    my $deadline = time + 20;
+    my $deadline = time + 60;
     my $more = sub {
         my $bytes = raw_read($socket, $deadline);
         die "the server does not go on\n" unless defined $bytes and length $bytes;
@@ -451,7 +463,7 @@ sub event_delays {
 
 # curl's standard output; arguments as on its command line.
 sub curl {
-    open my $pipe, '-|', 'curl', '-s', '--max-time', '60', @_ or die "curl: $!";
+    open my $pipe, '-|', 'curl', '-s', '--max-time', '100', @_ or die "curl: $!";
     binmode $pipe;
     local $/;
     my $output = <$pipe>;

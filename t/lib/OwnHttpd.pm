@@ -21,7 +21,7 @@ use File::Path ();
 use IO::Select ();
 use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(CLOCK_BOOTTIME clock_gettime sleep time);
 
 use Waiting ();
 
@@ -46,12 +46,16 @@ sub new {
 
 # Below those that the system gives to clients, and not another MPM's suite's, which may run
 # beside this one: it is free also while httpd restarts.
+my %given; # ports, to one that may not have started yet
+
 sub free_port {
     my %first = (worker => 800, prefork => 1_600);
     for (1 .. 100) {
         my $port = 30_300 + ($first{$ENV{DOOR_TEST_MPM} // ''} // 0) + int rand 800;
+        next if $given{$port};
         my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
             Listen => 1) or next;
+        $given{$port} = 1;
         return $port;
     }
     die "no free port\n";
@@ -148,10 +152,12 @@ sub pid { $_[0]{pid} }
 sub graceful {
     my ($self) = @_;
     my $mark = $self->mark;
-    my @old = $self->children;
+    my $now = ticks();
     kill 'USR1', $self->{pid};
-    return $self->wait_for(sub { $self->since($mark) =~ /resuming normal operations/ })
-        && $self->wait_for(sub { !grep { $self->takes_requests($_) } @old });
+    return 0 unless $self->logs(qr/resuming normal operations/, $mark);
+    # Those that it has made while it was told, too.
+    my @old = grep { (stat_of($_, 22) // $now + 1) <= $now } $self->children;
+    return $self->wait_for(sub { !grep { $self->takes_requests($_) } @old });
 }
 
 # Whether that child may take a connection.  One with a single thread that has one does not,
@@ -266,10 +272,15 @@ sub stat_of {
 
 sub parent_of { stat_of($_[0], 4) // 0 }
 
+# The time as /proc tells when a process has started.
+sub ticks { int(clock_gettime(CLOCK_BOOTTIME) * POSIX::sysconf(POSIX::_SC_CLK_TCK())) }
+
 sub supervisor {
     my ($self) = @_;
-    my ($dir) = grep { -e "$_/lock" && kill 0, m{(\d+)$} } glob "$self->{dir}/run/mod_door.*";
-    return $dir ? $dir =~ s/.*\.//r : 0;
+    # Of one that was killed the directory may still be there, and its number be another process's.
+    my %ours = map { $_ => 1 } $self->processes(qr/./);
+    my ($pid) = grep { $ours{$_} } map { -e "$_/lock" && m{(\d+)$} ? $1 : () } glob "$self->{dir}/run/mod_door.*";
+    return $pid // 0;
 }
 
 # ---- the log
@@ -289,14 +300,14 @@ sub logs {
     return $self->wait_for(sub { $self->since($mark // 0) =~ $what }, $seconds);
 }
 
-sub wait_for { my (undef, $check, $seconds) = @_; return Waiting::wait_for($check, $seconds // 30) }
+sub wait_for { my (undef, $check, $seconds) = @_; return Waiting::wait_for($check, $seconds // 60) }
 
 # ---- requests
 
 # One on a connection of its own: status, body, headers; status 0 if there is none.
 sub get {
     my ($self, $path) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}", Timeout => 30)
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}", Timeout => 60)
         or return (0, '', '');
     print $socket "GET $path HTTP/1.0\r\nHost: localhost\r\n\r\n";
     local $/;
@@ -307,6 +318,29 @@ sub get {
     return ($status // 0, $body // '', $head // '');
 }
 
+# A call that runs until release(): the path's handler sends back what has come of the body.
+# That is long enough for mod_reqtimeout to be patient with its end.
+sub hold {
+    my ($self, $path) = @_;
+    my $line = 'x' x 999 . "\n";
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}", Timeout => 60) or die $!;
+    print $socket "POST $path HTTP/1.0\r\nHost: localhost\r\nContent-Length: 100004\r\n\r\n", $line x 100;
+    my $text = '';
+    until ($text =~ /\r\n\r\nx/) {
+        sysread $socket, $text, 65_536, length $text or die "no call: $text\n";
+    }
+    return {socket => $socket, text => $text, whole => $line x 100 . "end\n"};
+}
+
+# True if its answer is all there.
+sub release {
+    my ($self, $call) = @_;
+    print {$call->{socket}} "end\n";
+    local $/;
+    my $text = $call->{text} . (readline($call->{socket}) // '');
+    return $text =~ m{^HTTP/1\.\d 200 } && $text =~ s/.*?\r\n\r\n//sr eq $call->{whole};
+}
+
 sub status { ($_[0]->get($_[1]))[0] }
 sub body { ($_[0]->get($_[1]))[1] }
 
@@ -315,12 +349,12 @@ sub load {
     my ($self, $path, $clients, $per_second) = @_;
     pipe my $results, my $report or die $!;
     open my $progress, '+>>', undef or die $!;
-    my @pids;
+    my ($stop, @pids) = (0);
+    local $SIG{TERM} = sub { $stop = 1 }; # in time for each of them
     for (1 .. $clients) {
         my $pid = fork // die $!;
         if ($pid == 0) {
-            my ($stop, %statuses) = (0);
-            local $SIG{TERM} = sub { $stop = 1 };
+            my %statuses;
             my $next = time;
             my $parent = getppid;
             while (!$stop && getppid == $parent) {
@@ -345,7 +379,7 @@ sub load {
 sub goes_on {
     my ($self, $load, $more) = @_;
     my $enough = (-s $load->{progress}) + $more;
-    return $self->wait_for(sub { -s $load->{progress} >= $enough }, 60);
+    return $self->wait_for(sub { -s $load->{progress} >= $enough }, 120);
 }
 
 # How many answers of each status there were.
