@@ -46,6 +46,7 @@
 #include "module/supervision.h"
 #include "module/target.h"
 #include "module/tokens.h"
+#include "module/unasked.h"
 #include "tag.h"
 #include "wire.h"
 
@@ -552,6 +553,7 @@ static int forget_config(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *tem
     mod_door_forget_limits(pool);
     mod_door_forget_apps(pool);
     mod_door_forget_locations(pool);
+    mod_door_forget_guards(pool);
     mod_door_find_supervisor(pool);
     return OK;
 }
@@ -581,6 +583,7 @@ static int warn_in_test(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp
     if (ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST)
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, APLOG_STARTUP);
+    mod_door_warn_of_unasked(temp_pool, s, APLOG_STARTUP);
     mod_door_warn_of_needs(temp_pool, s, APLOG_STARTUP);
     return OK;
 }
@@ -594,6 +597,7 @@ static int launch_apps(apr_pool_t *pool, apr_pool_t *log_pool, apr_pool_t *temp_
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     mod_door_warn_of_overlaps(temp_pool, s, 0);
+    mod_door_warn_of_unasked(temp_pool, s, 0);
     mod_door_warn_of_needs(temp_pool, s, 0);
     mod_door_open_outputs(pool, s, mod_door_apps());
     error =

@@ -6,9 +6,10 @@
  * a provider for mod_auth_basic and for Require.
  *
  * If an application cannot be asked, or does not answer, nobody passes, even if other
- * modules could decide: "...Authoritative Off" applies to answers only.  This file knows
+ * modules could decide: "...Authoritative Off" and "Satisfy Any" apply to answers only.  This file knows
  * nothing of doors: it asks by means of the function that it was given.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include <ap_provider.h>
@@ -176,11 +177,25 @@ static int authorize(request_rec *r)
     return guard != NULL ? decide(r, guard, MOD_DOOR_AUTHORIZER, NULL) : DECLINED;
 }
 
+/* The note of a request whose access checker has not answered: the status of that. */
+#define UNANSWERED "door-access-unanswered"
+
 static int check_access(request_rec *r)
 {
     const struct mod_door_guard *guard = guard_of(r, MOD_DOOR_ACCESS_CHECKER);
+    int status = guard != NULL ? decide(r, guard, MOD_DOOR_ACCESS_CHECKER, NULL) : DECLINED;
 
-    return guard != NULL ? decide(r, guard, MOD_DOOR_ACCESS_CHECKER, NULL) : DECLINED;
+    if (status != OK && status != DECLINED && status != HTTP_UNAUTHORIZED)
+        apr_table_setn(r->notes, UNANSWERED, apr_itoa(r->pool, status));
+    return status;
+}
+
+/* With "Satisfy Any", httpd goes on to Require after any status of check_access(). */
+static int refuse_unanswered(request_rec *r)
+{
+    const char *status = apr_table_get(r->notes, UNANSWERED);
+
+    return status != NULL ? atoi(status) : DECLINED;
 }
 
 /* ---------------------------------------------------------------- providers */
@@ -246,6 +261,8 @@ void mod_door_register_access(apr_pool_t *pool, mod_door_asker *asker)
                         AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(authorize, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_access_ex(refuse_unanswered, NULL, NULL, APR_HOOK_REALLY_FIRST,
+                            AP_AUTH_INTERNAL_PER_CONF);
     ap_register_auth_provider(pool, AUTHN_PROVIDER_GROUP, "door", AUTHN_PROVIDER_VERSION,
                               &password_provider, AP_AUTH_INTERNAL_PER_CONF);
     ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "door", AUTHZ_PROVIDER_VERSION,

@@ -17,6 +17,7 @@
 #include "definitions.h"
 #include "config.h"
 #include "settings.h"
+#include "unasked.h"
 #include "limit.h"
 #include "overlap.h"
 
@@ -390,10 +391,13 @@ static const char *set_guard(cmd_parms *cmd, void *config, const char *arg)
 
     if (wrong != NULL)
         return wrong;
-    if (!is_none(arg))
-        return mod_door_read_guard(cmd, arg, guard);
-    guard->path = "";
-    return NULL;
+    if (is_none(arg)) {
+        guard->path = "";
+        return NULL;
+    }
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL)
+        mod_door_note_guard((int)(apr_size_t)cmd->info, cmd->directive);
+    return mod_door_read_guard(cmd, arg, guard);
 }
 
 static const char *set_authoritative(cmd_parms *cmd, void *config, int on)

@@ -20,6 +20,7 @@
  *     app_options.c    the options of a DoorApp
  *     hints.c          a DoorApp that is valid, but probably not meant so
  *     overlap.c        rules for the disk that do not apply to a door
+ *     unasked.c        guards that keep nobody out
  *     mapping.c        which requests go to doors, and how their URLs are split
  *
  *     tokens.c         who may touch a request while its call runs; the call's time

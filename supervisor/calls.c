@@ -28,7 +28,9 @@
  */
 #define NOTICE_NS 250000000ll
 
-#define DRAW_LOOKS 1000 /* looks at a ticket being drawn, until its call counts as earlier */
+#define DRAW_LOOKS 1000 /* looks at tickets being drawn, until their calls count as earlier */
+
+#define POSTS_MAX 1000 /* that are taken one by one: more are no child's that works */
 
 struct block {
     _Atomic pid_t owner;   /* or 0 */
@@ -216,23 +218,26 @@ static struct call_note *next_of(struct calls *calls, uint64_t key, unsigned *bl
     return NULL;
 }
 
-/* Waits a moment for a ticket that is being drawn.  Returns 0 if its child has died meanwhile. */
-static uint64_t ticket_of(const struct call_note *note)
+/*
+ * Waits a moment for a ticket that is being drawn.  Returns 0 if its child has died meanwhile.
+ * *looks is how many more looks may be made at all tickets.
+ */
+static uint64_t ticket_of(const struct call_note *note, unsigned *looks)
 {
     uint64_t ticket = atomic_load(&note->ticket);
 
-    for (unsigned i = 0; ticket == 0 && i < DRAW_LOOKS; i++) {
+    for (; ticket == 0 && *looks > 0; (*looks)--) {
         sched_yield();
         ticket = atomic_load(&note->ticket);
     }
     return ticket;
 }
 
-static int is_ahead(const struct call_note *other, const struct call_note *note)
+static int is_ahead(const struct call_note *other, const struct call_note *note, unsigned *looks)
 {
     switch (atomic_load(&other->phase)) {
     case CALL_IN_LINE:
-        return ticket_of(other) < atomic_load(&note->ticket);
+        return ticket_of(other, looks) < atomic_load(&note->ticket);
     case CALL_MADE:
     case CALL_WAITS:
     case CALL_PAUSED:
@@ -244,11 +249,11 @@ static int is_ahead(const struct call_note *other, const struct call_note *note)
 
 unsigned calls_ahead(struct calls *calls, const struct call_note *note)
 {
-    unsigned block = 0, index = 0, count = 0;
+    unsigned block = 0, index = 0, count = 0, looks = DRAW_LOOKS;
     const struct call_note *other;
 
     while ((other = next_of(calls, atomic_load(&note->key), &block, &index)) != NULL)
-        count += other != note && is_ahead(other, note);
+        count += other != note && is_ahead(other, note, &looks);
     return count;
 }
 
@@ -314,10 +319,18 @@ void calls_count(struct calls *calls, const uint64_t *keys, unsigned *counts, un
 
 /* -------------------------------------------------------------- the line */
 
+/* Takes what has been posted.  A broken child can have set the semaphore to any value. */
+static void take_posts(struct call_note *note)
+{
+    for (unsigned i = 0; i < POSTS_MAX; i++)
+        if (sem_trywait(&note->called) == -1)
+            return;
+    sem_init(&note->called, 1, 0);
+}
+
 void calls_stand_in_line(struct calls *calls, struct call_note *note)
 {
-    while (sem_trywait(&note->called) == 0) /* posts that were meant for an earlier call */
-        continue;
+    take_posts(note); /* they were meant for an earlier call */
     atomic_store(&note->ticket, 0);
     atomic_store(&note->phase, CALL_IN_LINE);
     atomic_store(&note->ticket, atomic_fetch_add(&calls->last_ticket, 1) + 1);
@@ -348,6 +361,7 @@ void calls_wait(struct call_note *note, unsigned ms)
     until.tv_sec += (time_t)(ms / 1000) + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     wait_until(&note->called, &until);
+    take_posts(note); /* the caller looks once for all of them */
 }
 
 void calls_call_next(struct calls *calls, uint64_t key)

@@ -132,6 +132,8 @@ for (sort keys %mute) {
     $config .= at("/h/authn_$_", "${off}DoorAuthenticator $mute{$_}\nDoorAuthenticatorAuthoritative Off\n")
         . at("/h/authz_$_", "${off}DoorAuthorizer $mute{$_}\nDoorAuthorizerAuthoritative Off\n")
         . at("/h/access_$_", "DoorTimeout 1\nDoorAccessChecker $mute{$_}\nDoorAccessCheckerAuthoritative Off\n")
+        . at("/h/any_$_", "DoorTimeout 1\n${basic}${file}DoorAccessChecker $mute{$_}\nSatisfy Any\nRequire valid-user\n")
+        . at("/h/any_open_$_", "DoorTimeout 1\nDoorAccessChecker $mute{$_}\nSatisfy Any\n")
         . at("/h/provider_$_", "DoorTimeout 1\n${basic}AuthBasicProvider door file\nAuthUserFile $dir/users\n"
             . "DoorAuthenticator $mute{$_}\nRequire valid-user\n")
         . at("/h/provider_off_$_", "DoorTimeout 1\n${basic}AuthBasicProvider door\nAuthBasicAuthoritative Off\n"
@@ -139,6 +141,8 @@ for (sort keys %mute) {
         . at("/h/require_$_", "DoorTimeout 1\n${basic}${file}<RequireAny>\nRequire door $mute{$_}\nRequire valid-user\n</RequireAny>\n");
 }
 $config .= at('/h/provider', "${basic}AuthBasicProvider door file\nAuthUserFile $dir/users\nDoorAuthenticator guard\nRequire valid-user\n")
+    . at('/h/shut/any', "${basic}${file}DoorAccessChecker guard\nSatisfy Any\nRequire valid-user\n")
+    . at('/h/any', "${basic}${file}DoorAccessChecker guard\nSatisfy Any\nRequire valid-user\n")
     . at('/h/nobody', "${basic}AuthBasicProvider door\nRequire valid-user\n")
     . at('/h/area/require', "${basic}DoorAuthenticator guard\nRequire door guard\n")
     . at('/h/require', "${basic}DoorAuthenticator guard\nRequire door guard\n")
@@ -258,6 +262,8 @@ for my $name (sort keys %mute) {
     ok $httpd->logs(qr/no answer, so the request is refused/, $mark), '... which the log tells';
     is status("/h/authz_$name/env", 'zoe:zoe elsewhere'), 503, '... DoorAuthorizer';
     is status("/h/access_$name/env"), 503, '... DoorAccessChecker';
+    is status("/h/any_$name/env", 'zoe:zoe elsewhere'), 503, '... with Satisfy Any';
+    is status("/h/any_open_$name/env"), 503, '... and no Require';
     is status("/h/provider_$name/env", 'zoe:zoe elsewhere'), 500, '... AuthBasicProvider door';
     is status("/h/provider_off_$name/env", 'zoe:zoe elsewhere'), 401, '... with AuthBasicAuthoritative Off';
     is status("/h/require_$name/env", 'zoe:zoe elsewhere'), 500, '... Require door';
@@ -278,6 +284,12 @@ is status('/h/area/require/env', $ann), 401, '... and not';
 is status('/h/not/env', $bob), 401, 'Require not door';
 is status('/h/inner/env'), 401, 'DoorAuthenticator';
 is status('/h/inner/open/env'), 200, '... is taken out by none';
+
+# ---- Satisfy Any
+
+is status('/h/any/env'), 200, 'Satisfy Any: whom DoorAccessChecker lets in needs no password';
+is status('/h/shut/any/env'), 401, '... whom it refuses does';
+is status('/h/shut/any/env', 'zoe:zoe elsewhere'), 200, '... and passes with it';
 
 # ---- .htaccess
 

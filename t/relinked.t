@@ -210,6 +210,17 @@ is ask('/guarded/static.txt?nonsense')->{status}, 503, '... no answer';
     close $socket;
     is ask('/d/threads?bare')->{status}, 200, 'a client that leaves';
 }
+# Clients that leave while they wait: nothing is done for them.
+{
+    my $mark = $httpd->mark;
+    my @sockets = map { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$httpd->{port}", Timeout => 30) } 1 .. 40;
+    print $_ "GET /d/threads?heard HTTP/1.1\r\nHost: localhost\r\n\r\n" for @sockets;
+    my $heard = sub { scalar(() = $httpd->since($mark) =~ /heard$/mg) };
+    ok $httpd->wait_for(sub { $heard->() >= 4 }), 'forty at once with four threads';
+    close $_ for @sockets;
+    is ask('/d/threads?bare')->{status}, 200, '... leave: the next one is answered';
+    cmp_ok $heard->(), '<', 40, '... and some of them were not heard any more';
+}
 # One that ends by itself: what it has begun is answered, what waits in its line is told.
 {
     my @accepted = map {

@@ -10,15 +10,20 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "line.h"
+
+#define SHORT_NS 50000000ll /* whoever waits no longer still wants the answer */
 
 /* On the server thread's stack. */
 struct line_place {
     STAILQ_ENTRY(line_place) link;
     struct door_app_request *req;
     void *lent;
+    int64_t since_ns;
     int is_question;
     sem_t is_back;
 };
@@ -39,6 +44,14 @@ static void send_away(struct door_app_request *req)
 {
     door_app_refuse(req, 503, "The program is about to end");
     door_app_header_set(req, "Retry-After", "5");
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
 /* 0, or -1: nobody will take it. */
@@ -73,7 +86,8 @@ static struct line_place *take_first(void)
 static void serve(struct door_app_request *req, void *kind)
 {
     struct line_place place = {
-        .req = req, .lent = door_app_lend(req), .is_question = kind == &is_question};
+        .req = req, .lent = door_app_lend(req), .since_ns = now_ns(),
+        .is_question = kind == &is_question};
 
     sem_init(&place.is_back, 0, 0);
     if (stand_in_line(&place) == 0) {
@@ -137,29 +151,55 @@ static void wait_for_end(void)
     sem_post(&line.has_ended); /* for all others */
 }
 
+void line_leave(struct line_place *place)
+{
+    door_app_give_back();
+    sem_post(&place->is_back);
+}
+
+/*
+ * Whether a client still waits; if not, that is the request's end.  As in httpd's own line, one
+ * that has closed its sending side counts as gone: nothing else shows that it is.
+ */
+static int is_awaited(struct line_place *place)
+{
+    if (now_ns() - place->since_ns < SHORT_NS ||
+        door_app_client_gone(place->req) == DOOR_APP_CLIENT_HERE)
+        return 1;
+    door_app_refuse(place->req, 503, "The client has gone");
+    return 0;
+}
+
+/* Takes the first request that somebody waits for; NULL: it is over. */
+static struct line_place *take_awaited(void)
+{
+    struct line_place *place;
+
+    for (;;) {
+        while (sem_wait(&line.count) == -1)
+            continue;
+        place = atomic_load(&line.is_over) ? NULL : take_first();
+        if (place == NULL)
+            return NULL;
+        door_app_borrow(place->lent);
+        if (is_awaited(place))
+            return place;
+        line_leave(place);
+    }
+}
+
 struct line_place *line_enter(struct door_app_request **req, int *question)
 {
-    struct line_place *place = NULL;
+    struct line_place *place = take_awaited();
 
-    while (sem_wait(&line.count) == -1)
-        continue;
-    if (!atomic_load(&line.is_over))
-        place = take_first();
     if (place == NULL) { /* it is over, perhaps only just */
         sem_post(&line.count); /* for all others */
         wait_for_end();
         return NULL;
     }
-    door_app_borrow(place->lent);
     *req = place->req;
     *question = place->is_question;
     return place;
-}
-
-void line_leave(struct line_place *place)
-{
-    door_app_give_back();
-    sem_post(&place->is_back);
 }
 
 void line_close(void)

@@ -35,7 +35,7 @@
 #define FEW_THREADS 8       /* when procedures take turns: so many threads need only one look */
 #define LOOKS 3             /* and more threads need so many looks in a row */
 #define ASK_MAX 256         /* the most threads whose state is read */
-#define FAILED_MAX_MS 1000  /* longest pause after threads that could not begin */
+#define FAILED_MAX_MS 1000  /* longest pause after threads that could not be made or begin */
 #define STILL_MS 500        /* after this, calls that take turns count as not moving */
 
 /* A thread's state; any other value is the address of the futex for which it waits. */
@@ -258,8 +258,8 @@ static int is_preparing(struct pool *pool, unsigned pending)
 }
 
 /*
- * Whether no thread is to be started yet because the last ones could not begin, for example
- * without a key for thread-specific data.  The pause doubles with each of them.
+ * Whether no thread is to be started yet because the last ones could not be made, or could not
+ * begin, for example without a key for thread-specific data.  The pause doubles with each of them.
  */
 static int is_too_soon(struct pool *pool)
 {
@@ -334,10 +334,14 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
     }
     count = wanted(pool);
     for (unsigned i = 0; i < count; i++) {
-        if (start(pool) < 0)
-            break; /* callers must wait for the existing threads */
+        int error = start(pool);
+
         pool->depleted_ticks = pool->still_ticks = 0;
         pool->taken_before = pool->taken_last;
+        if (error < 0) { /* callers must wait for the existing threads */
+            atomic_fetch_add(&pool->failed_count, 1);
+            break;
+        }
     }
     return 1;
 }

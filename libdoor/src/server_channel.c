@@ -240,7 +240,7 @@ void server_channel_heard(struct server_channel *ch)
 
 unsigned server_channel_pending(struct server_channel *ch)
 {
-    return slot_pending_count(ch->shm);
+    return atomic_load(&ch->gone) ? 0 : slot_pending_count(ch->shm);
 }
 
 static void end_running(struct server_channel *ch)
@@ -254,7 +254,7 @@ int server_channel_take(struct server_channel *ch)
 {
     int slot;
 
-    if (slot_pending_count(ch->shm) == 0)
+    if (server_channel_pending(ch) == 0)
         return -1;
     /* Counted before it is taken, so that a taken call is always counted. */
     atomic_fetch_add(&ch->running, 1);

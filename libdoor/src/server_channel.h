@@ -95,7 +95,7 @@ void server_channel_revoke(struct server_channel *ch);
 /* Takes one pending call.  Returns its slot, or -1 if there is none. */
 int server_channel_take(struct server_channel *ch);
 
-/* How many calls wait to be taken.  A hostile client can make this any number. */
+/* How many calls wait to be taken; none if the client is gone.  A hostile one can make it any number. */
 unsigned server_channel_pending(struct server_channel *ch);
 
 /*

@@ -4,10 +4,12 @@
  * test_death.c: servers and clients that die.  A call that was taken ends in
  * EINTR, one that was not in EBADF, none runs twice, and nobody else notices.
  */
+#include "door_compat.h"
 #include "door_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -417,6 +419,44 @@ START_TEST(a_caller_is_killed_during_its_call)
 }
 END_TEST
 
+static void serve_with_one_thread(void *unused)
+{
+    int own = door_create(serve, NULL, 0);
+
+    (void)unused;
+    door_test_require(door_set_threads(own, 1, 0) == 0);
+    door_test_attach(own, path);
+    door_test_ready();
+    door_test_pause();
+}
+
+/* Nobody waits for their results, and others would have to wait for their end. */
+START_TEST(calls_of_a_killed_client_that_wait)
+{
+    enum { CALLERS = 20 };
+    struct caller callers[CALLERS];
+    pid_t client;
+
+    start();
+    door_test_stop(server);
+    server = door_test_spawn(serve_with_one_thread, NULL);
+    door = door_test_open(path);
+    client = fork();
+    if (client == 0) {
+        start_callers(callers, CALLERS, BLOCK);
+        door_test_pause();
+    }
+    ck_assert(door_test_sem_wait(&shared->entered));
+    poll(NULL, 0, NOTICE_MS / 2); /* until the others wait */
+    door_test_stop(client);
+    poll(NULL, 0, NOTICE_MS);
+    sem_post(&shared->released);
+    ck_assert_int_eq(call(door, ANSWER, 1), 0);
+    ck_assert_int_eq(shared->finished, 1);
+    ck_assert_int_eq(sem_trywait(&shared->entered), -1);
+}
+END_TEST
+
 START_TEST(clients_are_killed_under_load)
 {
     pid_t clients[6];
@@ -546,6 +586,7 @@ int main(void)
 
     add_server_tests(servers);
     tcase_add_test(clients, a_caller_is_killed_during_its_call);
+    tcase_add_test(clients, calls_of_a_killed_client_that_wait);
     tcase_add_test(clients, clients_are_killed_under_load);
     tcase_add_test(clients, a_client_exits_while_its_threads_call);
     return door_test_run(suite);

@@ -565,7 +565,7 @@ START_TEST(threads_of_the_programs_own)
 }
 END_TEST
 
-/* ------------------------------------------------ threads that cannot begin */
+/* ------------------------------------------------ threads that cannot be made, or begin */
 
 static bool two_have_ended(void *unused)
 {
@@ -573,7 +573,18 @@ static bool two_have_ended(void *unused)
     return server_thread_pool()->ended_count >= 2;
 }
 
-/* Until the client has had its say, the program has all keys for thread-specific data. */
+/* Until the client has had its say, the program serves a door without being able to. */
+static void serve_when_allowed(void)
+{
+    own_door = door_create(serve, NULL, 0);
+    door_test_attach(own_door, door_test_path("door"));
+    door_test_ready();
+    door_test_require(door_test_sem_wait(&shared->limit));
+    door_test_require(door_test_await(two_have_ended, NULL));
+    shared->failed = server_thread_pool()->ended_count;
+}
+
+/* It has all keys for thread-specific data. */
 static void serve_without_keys(void *unused)
 {
     pthread_key_t last, next;
@@ -583,19 +594,31 @@ static void serve_without_keys(void *unused)
     door_test_require(pthread_key_create(&last, NULL) == 0);
     while (pthread_key_create(&next, NULL) == 0)
         last = next;
-    own_door = door_create(serve, NULL, 0);
-    door_test_attach(own_door, door_test_path("door"));
-    door_test_ready();
-    door_test_require(door_test_sem_wait(&shared->limit));
-    door_test_require(door_test_await(two_have_ended, NULL));
-    shared->failed = server_thread_pool()->ended_count;
+    serve_when_allowed();
     door_test_require(pthread_key_delete(last) == 0);
     door_test_pause();
 }
 
+/* There is no room for the stack of another thread, which fails as a limit on threads does. */
+static void serve_without_stacks(void *unused)
+{
+    pthread_attr_t none, attr;
+
+    (void)unused;
+    door_test_require(pthread_getattr_default_np(&attr) == 0);
+    door_test_require(pthread_attr_init(&none) == 0);
+    door_test_require(pthread_attr_setstacksize(&none, SIZE_MAX / 8 * 7) == 0);
+    door_test_require(pthread_setattr_default_np(&none) == 0);
+    serve_when_allowed();
+    door_test_require(pthread_setattr_default_np(&attr) == 0);
+    door_test_pause();
+}
+
+static void (*const unable[])(void *) = {serve_without_keys, serve_without_stacks};
+
 /*
- * A thread that ends before it serves is no reason to serve nobody, nor to start others again and
- * again.
+ * A thread that cannot be made, or ends before it serves, is no reason to serve nobody, nor to
+ * start others again and again.
  */
 START_TEST(threads_that_cannot_begin)
 {
@@ -607,7 +630,7 @@ START_TEST(threads_that_cannot_begin)
 
     start(0, 0);
     door_test_stop(server);
-    server = door_test_spawn(serve_without_keys, NULL);
+    server = door_test_spawn(unable[_i], NULL);
     handle = door_handle_open(door_test_open(door_test_path("door")));
     ck_assert_ptr_nonnull(handle);
     nanosleep(&(struct timespec){.tv_nsec = 500 * MS}, NULL); /* for the first ones to end */
@@ -669,7 +692,7 @@ int main(void)
     tcase_add_test(tc, threads_that_are_to_stay);
     tcase_add_test(tc, threads_of_the_programs_own);
     tc = door_test_tcase(suite, "errors", 60);
-    tcase_add_test(tc, threads_that_cannot_begin);
+    tcase_add_loop_test(tc, threads_that_cannot_begin, 0, 2);
     tcase_add_loop_test(tc, what_cannot_be_set, 0, 2);
     return door_test_run(suite);
 }

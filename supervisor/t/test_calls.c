@@ -5,8 +5,10 @@
  * order, from any number of processes and threads; what a dead process had is forgotten.
  */
 #include <check.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -147,6 +149,17 @@ START_TEST(in_their_order)
 }
 END_TEST
 
+/* Waits for a time that only who is not called sleeps through. */
+static void sleeps(struct call_note *note)
+{
+    struct timespec from, to;
+
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    calls_wait(note, 50);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    ck_assert_int_ge((to.tv_sec - from.tv_sec) * S + to.tv_nsec - from.tv_nsec, 40000000);
+}
+
 START_TEST(who_is_called_wakes_up)
 {
     struct timespec from, to;
@@ -160,11 +173,55 @@ START_TEST(who_is_called_wakes_up)
     calls_wait(first, 60000);
     clock_gettime(CLOCK_MONOTONIC, &to);
     ck_assert_int_lt(to.tv_sec - from.tv_sec, 30);
-    clock_gettime(CLOCK_MONOTONIC, &from);
-    calls_wait(second, 50); /* not called: all of it */
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    ck_assert_int_ge((to.tv_sec - from.tv_sec) * S + to.tv_nsec - from.tv_nsec, 40000000);
+    sleeps(second);
     calls_call_next(calls, KEY + 1); /* nobody */
+}
+END_TEST
+
+/* As a broken child may do: any child can write every byte of the table. */
+static void post_more_than_can_be_taken(struct call_note *note)
+{
+    ck_assert_int_eq(sem_init(&note->called, 1, SEM_VALUE_MAX), 0);
+}
+
+START_TEST(too_many_posts)
+{
+    struct call_note *note;
+
+    set_up();
+    note = enter(KEY, CALL_ENTERED);
+    post_more_than_can_be_taken(note);
+    calls_stand_in_line(calls, note);
+    sleeps(note);
+    post_more_than_can_be_taken(note);
+    calls_wait(note, 50); /* one wake-up is all that they are worth */
+    sleeps(note);
+    calls_call_next(calls, KEY);
+    ck_assert_int_eq(sem_trywait(&note->called), 0);
+}
+END_TEST
+
+static _Atomic unsigned yields;
+
+int sched_yield(void)
+{
+    yields++;
+    return (int)syscall(SYS_sched_yield);
+}
+
+/* A child that has died, or is broken, seems to draw for ever. */
+START_TEST(tickets_that_are_never_drawn)
+{
+    struct call_note *note;
+
+    set_up();
+    for (int i = 0; i < 1000; i++)
+        atomic_store(&enter(KEY, CALL_ENTERED)->phase, CALL_IN_LINE);
+    note = enter(KEY, CALL_IN_LINE);
+    yields = 0;
+    ck_assert_uint_eq(calls_ahead(calls, note), 1000);
+    ck_assert_uint_gt(yields, 0);
+    ck_assert_uint_lt(yields, 10000);
 }
 END_TEST
 
@@ -326,6 +383,8 @@ int main(void)
     tcase_add_test(tc, no_more_than_may);
     tcase_add_test(tc, in_their_order);
     tcase_add_test(tc, who_is_called_wakes_up);
+    tcase_add_test(tc, too_many_posts);
+    tcase_add_test(tc, tickets_that_are_never_drawn);
     tcase_add_test(tc, who_waits_untaken);
     tcase_add_test(tc, what_is_seen);
     tcase_add_loop_test(tc, what_a_dead_child_had, 0, 2);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * threads.c: a FastCGI program with four threads that accept, for either library.  What
- * it does is in the query: vars, echo, count, upload, big=N, status=N, local, slow, bare, nothing,
+ * it does is in the query: vars, echo, count, upload, big=N, status=N, local, slow, heard, bare, nothing,
  * nonsense, unread, after, exit, abort, shutdown.
  */
 #include <pthread.h>
@@ -128,6 +128,10 @@ static void answer(FCGX_Request *request)
         if (strcmp(query, "shutdown") == 0)
             FCGX_ShutdownPending();
         FCGX_PutS("two\n", request->out);
+    } else if (strcmp(query, "heard") == 0) {
+        FCGX_FPrintF(request->err, "heard\n");
+        FCGX_FFlush(request->err);
+        usleep(300000);
     } else if (strcmp(query, "after") == 0) {
         FCGX_PutS("before\n", request->out);
         FCGX_FClose(request->out);
