@@ -31,6 +31,9 @@
 #define FLUSHED_CAP ((size_t)8 << 10)
 #define FLUSHED     2 /* its place among the written ones */
 
+/* How long httpd may take to begin with a question about the client: it may be stopped. */
+#define ASK_NS 250000000
+
 /* How long the last answer about the client is used again. */
 #define CLIENT_KNOWN_NS 100000000
 
@@ -41,6 +44,13 @@
 #define DOUBLED_MAX 8
 static _Atomic unsigned doubled_count;
 
+/*
+ * How many requests may have what they flush go ahead.  Each keeps a call ready for it, and to one
+ * httpd process there are 256 before more memory and descriptors are needed.
+ */
+#define AHEAD_MAX 128
+static _Atomic unsigned ahead_count;
+
 /* ---------------------------------------------------------------- messages */
 
 /* For a call that failed.  Errors other than missing resources become EPIPE.  Returns -1. */
@@ -49,7 +59,7 @@ static int lost(struct door_rt_channel *channel)
     if (errno == EBADF || errno == EINTR)
         door_rt_caller_forget(channel->caller);
     if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS &&
-        errno != EAGAIN)
+        errno != EAGAIN && errno != ETIMEDOUT)
         errno = EPIPE;
     return -1;
 }
@@ -96,6 +106,16 @@ static int may_double(struct door_rt_channel *channel)
     if (atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
         return channel->is_doubled = 1;
     atomic_fetch_sub(&doubled_count, 1);
+    return 0;
+}
+
+static int may_go_ahead(struct door_rt_channel *channel)
+{
+    if (channel->is_ahead)
+        return 1;
+    if (atomic_fetch_add(&ahead_count, 1) < AHEAD_MAX)
+        return channel->is_ahead = 1;
+    atomic_fetch_sub(&ahead_count, 1);
     return 0;
 }
 
@@ -287,8 +307,11 @@ void door_rt_channel_settle(struct door_rt_channel *channel)
     settle_read(channel);
 }
 
-static int call(struct door_rt_channel *channel, door_arg_t *arg, struct door_wire_reader *answer)
+/* take_by_ns: if httpd has not taken the call by then, ETIMEDOUT; or 0. */
+static int call(struct door_rt_channel *channel, door_arg_t *arg, int64_t take_by_ns,
+                struct door_wire_reader *answer)
 {
+    struct door_terms terms = {.take_by_ns = take_by_ns};
     char reply[256];
     sigset_t before;
     int error = 0, result;
@@ -297,7 +320,7 @@ static int call(struct door_rt_channel *channel, door_arg_t *arg, struct door_wi
     arg->rbuf = reply;
     arg->rsize = sizeof(reply);
     door_rt_hold_signals(&before);
-    result = door_handle_call(door_rt_caller_handle(channel->caller), arg, NULL);
+    result = door_handle_call(door_rt_caller_handle(channel->caller), arg, &terms);
     door_rt_let_signals(&before);
     if (result == -1)
         return lost(channel);
@@ -315,7 +338,7 @@ int door_rt_channel_call(struct door_rt_channel *channel, door_arg_t *arg)
 {
     struct door_wire_reader answer;
 
-    return call(channel, arg, &answer);
+    return call(channel, arg, 0, &answer);
 }
 
 /* Sends a message with a descriptor, which is closed here in any case. */
@@ -324,9 +347,11 @@ static int send_file(struct door_rt_channel *channel, char *message, size_t len,
     door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR, .d_data.d_desc.d_descriptor = fd};
     door_arg_t arg = {
         .data_ptr = message, .data_size = len, .desc_ptr = &desc, .desc_num = fd != -1};
-    int result = door_rt_channel_call(channel, &arg);
-    int error = errno;
+    int result, error;
 
+    door_rt_channel_settle(channel);
+    result = channel->failed == 0 ? door_rt_channel_call(channel, &arg) : door_rt_fail(channel->failed);
+    error = errno;
     if (fd != -1)
         close(fd);
     errno = error;
@@ -337,9 +362,10 @@ static int send_file(struct door_rt_channel *channel, char *message, size_t len,
  * The first flush waits, so that who flushes once is told what came of it, and needs no further
  * call.  The others wait only for the one before.
  */
-static int goes_ahead(const struct door_rt_channel *channel, size_t len, int fd, unsigned flags)
+static int goes_ahead(struct door_rt_channel *channel, size_t len, int fd, unsigned flags)
 {
-    return (flags & DOOR_WIRE_FLUSH) != 0 && channel->was_flushed && fd == -1 && len <= FLUSHED_CAP;
+    return (flags & DOOR_WIRE_FLUSH) != 0 && channel->was_flushed && fd == -1 &&
+           len <= FLUSHED_CAP && may_go_ahead(channel);
 }
 
 int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
@@ -374,7 +400,7 @@ int door_rt_channel_wait(struct door_rt_channel *channel, int fd, int timeout_ms
     door_wire_field(&writer, DOOR_WIRE_TOKEN, "", 0, channel->token, DOOR_WIRE_ID_LEN);
     door_wire_field(&writer, DOOR_WIRE_WAIT_MS, "", 0, digits, (size_t)len);
     arg.data_size = door_wire_end(&writer, DOOR_WIRE_WAIT, 0, 0, 0);
-    if (call(channel, &arg, &answer) == -1)
+    if (call(channel, &arg, 0, &answer) == -1)
         return errno == EINVAL ? door_rt_fail(ENOTSUP) : -1;
     return (answer.flags & DOOR_WIRE_READABLE) != 0;
 }
@@ -391,7 +417,7 @@ int door_rt_channel_client(struct door_rt_channel *channel)
         door_now_ns() - channel->asked_ns < CLIENT_KNOWN_NS)
         return channel->client;
     arg.data_size = short_message(channel, DOOR_WIRE_ASK, 0, message);
-    if (call(channel, &arg, &answer) == -1)
+    if (call(channel, &arg, door_now_ns() + ASK_NS, &answer) == -1)
         channel->client = errno == EPIPE ? DOOR_APP_CLIENT_GONE : channel->client;
     else if (answer.flags & DOOR_WIRE_GONE)
         channel->client = DOOR_APP_CLIENT_GONE;
@@ -414,6 +440,9 @@ void door_rt_channel_close(struct door_rt_channel *channel)
     if (channel->is_doubled)
         atomic_fetch_sub(&doubled_count, 1);
     channel->is_doubled = 0;
+    if (channel->is_ahead)
+        atomic_fetch_sub(&ahead_count, 1);
+    channel->is_ahead = 0;
     if (channel->caller != NULL)
         door_rt_caller_release(channel->caller);
     channel->caller = NULL;

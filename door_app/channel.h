@@ -24,6 +24,7 @@ struct door_rt_channel {
     struct door_async *written[3], *read[2]; /* two parts, and what was flushed */
     unsigned written_at, read_at; /* the part that is written next, or taken next */
     int was_flushed;              /* once at least */
+    int is_ahead;                 /* what is flushed may be under way while the handler goes on */
     unsigned unsettled;           /* a bit for each written one whose result is not known yet */
     unsigned reads;               /* how many reads were begun and not taken yet */
     int reads_ahead;              /* the body comes fast, so the next part is read in advance */

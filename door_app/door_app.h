@@ -458,7 +458,8 @@ ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
  * door_app_wait(), one thread can send a body somewhere and its answer back at the
  * same time.
  *
- * Blocks:  until httpd has answered, which does not wait for the client.
+ * Blocks:  until httpd has answered, which does not wait for the client.  If httpd does not
+ *          take the question for 250 ms, nothing is known.
  * Returns: the number of bytes, 0 at the end of the body, or -1.
  * Errors:  EAGAIN nothing has come; and those of door_app_read().
  * Threads: the request's.

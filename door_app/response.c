@@ -313,10 +313,12 @@ int door_app_commit(struct door_app_request *handle, size_t len)
 
     if (req == NULL)
         return -1;
+    if (req->channel.failed != 0)
+        return door_rt_fail(req->channel.failed);
     return len <= req->reserved ? commit(req, len) : door_rt_fail(EINVAL);
 }
 
-/* What does not fit into the room that there is. */
+/* What does not fit into the room that there is, or stands behind a file that waits to be sent. */
 static int print_elsewhere(struct door_rt_request *req, const char *format, va_list args)
 {
     char *text;
@@ -332,22 +334,34 @@ static int print_elsewhere(struct door_rt_request *req, const char *format, va_l
     return result;
 }
 
-int door_app_printf(struct door_app_request *handle, const char *format, ...)
+static int print_in_place(struct door_rt_request *req, const char *format, va_list args)
 {
-    struct door_rt_request *req = door_rt_request(handle);
-    va_list args, again;
+    va_list again;
     size_t room;
-    char *at = req != NULL ? reserve(req, 1, &room) : NULL;
+    char *at = reserve(req, 1, &room);
     int len, result;
 
     if (at == NULL)
         return -1;
-    va_start(args, format);
     va_copy(again, args);
     len = vsnprintf(at, room, format, args);
     result = len >= 0 && (size_t)len < room ? commit(req, (size_t)len)
                                             : print_elsewhere(req, format, again);
     va_end(again);
+    return result;
+}
+
+int door_app_printf(struct door_app_request *handle, const char *format, ...)
+{
+    struct door_rt_request *req = door_rt_request(handle);
+    va_list args;
+    int result;
+
+    if (req == NULL)
+        return -1;
+    va_start(args, format);
+    result = req->file.fd == -1 ? print_in_place(req, format, args)
+                                : print_elsewhere(req, format, args);
     va_end(args);
     return result;
 }
@@ -386,6 +400,7 @@ int door_app_send_fd(struct door_app_request *handle, int fd, off_t offset, off_
     if (req->file.fd != -1 && door_rt_send(req, 0) == -1)
         return -1;
     req->written += (uint64_t)part;
+    req->reserved = 0;
     if (req->channel.no_body)
         close(fd);
     else

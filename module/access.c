@@ -177,8 +177,11 @@ static int authorize(request_rec *r)
     return guard != NULL ? decide(r, guard, MOD_DOOR_AUTHORIZER, NULL) : DECLINED;
 }
 
-/* The note of a request whose access checker has not answered: the status of that. */
-#define UNANSWERED "door-access-unanswered"
+/*
+ * The note of a request whose access checker has not answered: the status of that.  Applications
+ * can only set notes that begin with "door-".
+ */
+#define UNANSWERED "mod_door:access-unanswered"
 
 static int check_access(request_rec *r)
 {

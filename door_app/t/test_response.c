@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -546,9 +547,41 @@ static void give_up(struct door_app_request *req)
     ck_assert_int_eq(errno, ECANCELED);
 }
 
+static void make_what_is_given_up(struct door_app_request *req)
+{
+    ck_assert_ptr_nonnull(door_app_reserve(req, 1, NULL));
+    ck_assert_int_eq(door_app_fail(req), 0);
+    errno = 0;
+    ck_assert_int_eq(door_app_commit(req, 1), -1);
+    ck_assert_int_eq(errno, ECANCELED);
+    ck_assert_ptr_null(door_app_reserve(req, 1, NULL));
+    ck_assert_int_eq(errno, ECANCELED);
+    ck_assert_int_eq(door_app_reset(req), -1);
+}
+
+/* What is printed behind a file, if that is nothing, does not have the file sent. */
+static void send_a_file_and_print(struct door_app_request *req)
+{
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    close(fds[1]);
+    ck_assert_ptr_nonnull(door_app_reserve(req, 1, NULL));
+    ck_assert_int_eq(door_app_send_fd(req, fds[0], 0, -1), 0);
+    refused(req, 1);
+    ck_assert_int_eq(door_app_printf(req, "%s", ""), 0);
+    ck_assert_int_eq(door_app_header_set(req, "X-Late", "yes"), 0);
+    errno = 0;
+    ck_assert_int_eq(door_app_printf(req, "more"), -1); /* without a response door */
+    ck_assert_int_eq(errno, ENOTSUP);
+    ck_assert_int_eq(door_app_fail(req), 0);
+}
+
+static write_function *const giving_up[] = {give_up, make_what_is_given_up, send_a_file_and_print};
+
 START_TEST(what_is_given_up_is_no_answer)
 {
-    write_function *function = give_up;
+    write_function *function = giving_up[_i];
     struct door_app *app = door_app_create();
     struct message message;
     struct answer answer;
@@ -583,7 +616,7 @@ int main(void)
     tcase_add_test(tests, a_long_body_is_made_in_place);
     tcase_add_test(tests, in_place_no_more_is_taken_than_promised);
     tcase_add_test(tests, long_heads_find_their_place);
-    tcase_add_test(tests, what_is_given_up_is_no_answer);
+    tcase_add_loop_test(tests, what_is_given_up_is_no_answer, 0, 3);
     tcase_add_test(tests, out_of_memory_is_told);
     tcase_add_test(tests, a_thread_gives_back_what_it_grew);
     tcase_add_test(tests, an_arena_gives_aligned_memory);

@@ -745,6 +745,33 @@ START_TEST(what_comes_of_the_last_flush_is_told_at_the_end)
 }
 END_TEST
 
+static int hole_error;
+
+/* What was lost must not be followed by what comes later. */
+static void flush_behind_a_loss(struct door_app_request *req, void *data)
+{
+    static const char much[9000];
+
+    (void)data;
+    write_digit_and_flush(req, 1);
+    httpd.ack_status = ENOMEM;
+    write_digit_and_flush(req, 2);
+    while (seen_now() < 2)
+        sleep_ms(1);
+    httpd.ack_status = 0;
+    errno = 0;
+    hole_error = door_app_write(req, much, sizeof(much)) == -1 || door_app_flush(req) == -1 ? errno : 0;
+}
+
+START_TEST(nothing_comes_behind_a_loss)
+{
+    run_with(flush_behind_a_loss, "", 0);
+    ck_assert_int_eq(hole_error, ENOMEM);
+    ck_assert_uint_eq(httpd.count, 2);
+    ck_assert_uint_eq(reply.reader.flags, DOOR_WIRE_FAILED);
+}
+END_TEST
+
 /* Around the size up to which it goes ahead, and between parts and files. */
 static void flush_all_kinds(struct door_app_request *req, void *data)
 {
@@ -887,6 +914,26 @@ static void give_hints(struct door_app_request *req, void *data)
     door_app_header_set(req, "Link", "</a.css>; rel=preload");
     ck_assert_int_eq(door_app_early_hints(req), 0);
 }
+
+static int client_seen;
+
+static void ask_who_stands_still(struct door_app_request *req, void *data)
+{
+    (void)data;
+    client_seen = door_app_client_gone(req);
+}
+
+/* The only thread runs the handler, so nobody takes what it asks, as when httpd is stopped. */
+START_TEST(an_httpd_that_stands_still)
+{
+    client_seen = -1;
+    ck_assert_int_eq(door_set_threads(app_door, 1, 10000), 0);
+    run_with(ask_who_stands_still, "", 0);
+    ck_assert_int_eq(client_seen, DOOR_APP_CLIENT_HERE);
+    ck_assert_uint_eq(httpd.count, 0);
+    ck_assert_uint_eq(reply.reader.kind, DOOR_WIRE_RESPONSE);
+}
+END_TEST
 
 START_TEST(early_hints)
 {
@@ -1069,8 +1116,10 @@ int main(void)
     tcase_add_test(tests, only_the_first_flush_waits);
     tcase_add_test(tests, what_comes_of_the_last_flush_is_told_at_the_end);
     tcase_add_test(tests, what_is_flushed_comes_in_its_order);
+    tcase_add_test(tests, nothing_comes_behind_a_loss);
     tcase_add_loop_test(tests, a_body_in_one_piece, 0, 2);
     tcase_add_loop_test(tests, is_the_client_there, 0, 3);
+    tcase_add_test(tests, an_httpd_that_stands_still);
     tcase_add_test(tests, early_hints);
     tcase_add_test(tests, a_kept_request_is_refused);
     tcase_add_test(tests, one_runs_one_waits_no_third);

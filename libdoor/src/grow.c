@@ -257,6 +257,12 @@ static int is_preparing(struct pool *pool, unsigned pending)
     return count > 0 && !(is_alone && pending > 0 && pool->depleted_ticks >= PREPARE_MAX_MS);
 }
 
+void pool_note_failed(struct pool *pool)
+{
+    atomic_store(&pool->failed_ns, thread_now_ns());
+    atomic_fetch_add(&pool->failed_count, 1);
+}
+
 /*
  * Whether no thread is to be started yet because the last ones could not be made, or could not
  * begin, for example without a key for thread-specific data.  The pause doubles with each of them.
@@ -265,9 +271,11 @@ static int is_too_soon(struct pool *pool)
 {
     unsigned failed = atomic_load(&pool->failed_count), pause_ms = 1;
 
+    if (failed == 0)
+        return 0;
     for (; failed > 0 && pause_ms < FAILED_MAX_MS; failed--)
         pause_ms *= 2;
-    return pool->depleted_ticks < pause_ms;
+    return thread_now_ns() - atomic_load(&pool->failed_ns) < pause_ms * 1000000ll;
 }
 
 /* How many threads to start. */
@@ -339,7 +347,7 @@ int pool_grow(struct pool *pool, int (*start)(struct pool *pool))
         pool->depleted_ticks = pool->still_ticks = 0;
         pool->taken_before = pool->taken_last;
         if (error < 0) { /* callers must wait for the existing threads */
-            atomic_fetch_add(&pool->failed_count, 1);
+            pool_note_failed(pool);
             break;
         }
     }

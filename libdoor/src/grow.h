@@ -15,4 +15,7 @@
  */
 int pool_grow(struct pool *pool, int (*start)(struct pool *pool));
 
+/* A thread could not be made, or could not begin: the next one is tried after a pause. */
+void pool_note_failed(struct pool *pool);
+
 #endif

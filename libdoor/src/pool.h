@@ -44,7 +44,8 @@ struct pool {
     /* Threads that sleep, or are about to; from bit 32 on: how often set was made. */
     _Atomic uint64_t idle;
     _Atomic unsigned starting_count; /* threads of the library that have not run yet */
-    _Atomic unsigned failed_count;   /* the last ones of these, in a row, that could not begin */
+    _Atomic unsigned failed_count;   /* how many could not be made or begin, since the last that could */
+    _Atomic int64_t failed_ns;       /* when that was last */
     _Atomic unsigned thread_count;   /* of threads, with those that are being started */
     _Atomic unsigned thread_max;     /* the library starts no more than these; 0: no maximum */
     _Atomic unsigned idle_ms;        /* the library's own threads end after so long; 0: never */

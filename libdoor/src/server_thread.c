@@ -384,7 +384,7 @@ static void *run(void *arg)
     if (t != NULL)
         atomic_store(&pool->failed_count, 0);
     else
-        atomic_fetch_add(&pool->failed_count, 1);
+        pool_note_failed(pool);
     atomic_fetch_sub(&pool->starting_count, 1);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     if (t != NULL) {
