@@ -99,24 +99,27 @@ static int take_ack(struct door_rt_channel *channel, const struct door_wire_read
 
 /* ---------------------------------------------------------------- parts */
 
-static int may_double(struct door_rt_channel *channel)
+/* Whether the request is one of the first max, or has been; *is_one is then set. */
+static int is_one_of(_Atomic unsigned *count, unsigned max, int *is_one)
 {
-    if (channel->is_doubled)
+    if (*is_one)
         return 1;
-    if (atomic_fetch_add(&doubled_count, 1) < DOUBLED_MAX)
-        return channel->is_doubled = 1;
-    atomic_fetch_sub(&doubled_count, 1);
+    if (atomic_fetch_add(count, 1) < max)
+        return *is_one = 1;
+    atomic_fetch_sub(count, 1);
     return 0;
 }
 
-static int may_go_ahead(struct door_rt_channel *channel)
+static void leave(_Atomic unsigned *count, int *is_one)
 {
-    if (channel->is_ahead)
-        return 1;
-    if (atomic_fetch_add(&ahead_count, 1) < AHEAD_MAX)
-        return channel->is_ahead = 1;
-    atomic_fetch_sub(&ahead_count, 1);
-    return 0;
+    if (*is_one)
+        atomic_fetch_sub(count, 1);
+    *is_one = 0;
+}
+
+static int may_double(struct door_rt_channel *channel)
+{
+    return is_one_of(&doubled_count, DOUBLED_MAX, &channel->is_doubled);
 }
 
 static int open_part(struct door_rt_channel *channel, struct door_async **part, size_t cap)
@@ -365,14 +368,14 @@ static int send_file(struct door_rt_channel *channel, char *message, size_t len,
 static int goes_ahead(struct door_rt_channel *channel, size_t len, int fd, unsigned flags)
 {
     return (flags & DOOR_WIRE_FLUSH) != 0 && channel->was_flushed && fd == -1 &&
-           len <= FLUSHED_CAP && may_go_ahead(channel);
+           len <= FLUSHED_CAP && is_one_of(&ahead_count, AHEAD_MAX, &channel->is_ahead);
 }
 
 int door_rt_channel_send(struct door_rt_channel *channel, char *message, size_t len, int fd,
                          unsigned flags)
 {
     int is_ahead = goes_ahead(channel, len, fd, flags);
-    int result = is_ahead                     ? send_flushed(channel, message, len)
+    int result = is_ahead                        ? send_flushed(channel, message, len)
                  : fd == -1 && has_room(channel) ? send_part(channel, message, len)
                                                  : send_file(channel, message, len, fd);
 
@@ -437,12 +440,8 @@ void door_rt_channel_close(struct door_rt_channel *channel)
         door_async_close(channel->read[i]);
         channel->read[i] = NULL;
     }
-    if (channel->is_doubled)
-        atomic_fetch_sub(&doubled_count, 1);
-    channel->is_doubled = 0;
-    if (channel->is_ahead)
-        atomic_fetch_sub(&ahead_count, 1);
-    channel->is_ahead = 0;
+    leave(&doubled_count, &channel->is_doubled);
+    leave(&ahead_count, &channel->is_ahead);
     if (channel->caller != NULL)
         door_rt_caller_release(channel->caller);
     channel->caller = NULL;

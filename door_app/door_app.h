@@ -458,8 +458,7 @@ ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
  * door_app_wait(), one thread can send a body somewhere and its answer back at the
  * same time.
  *
- * Blocks:  until httpd has answered, which does not wait for the client.  If httpd does not
- *          take the question for 250 ms, nothing is known.
+ * Blocks:  until httpd has answered, which does not wait for the client.
  * Returns: the number of bytes, 0 at the end of the body, or -1.
  * Errors:  EAGAIN nothing has come; and those of door_app_read().
  * Threads: the request's.
@@ -644,7 +643,8 @@ enum {
  * most ten times a second, so it may be called in every round of a loop.  For a question
  * (door_app_guard()) it only tells whether DoorTimeout is over.
  *
- * Blocks:  until httpd has answered, which does not wait for the client.
+ * Blocks:  until httpd has answered, which does not wait for the client.  If httpd does not
+ *          take the question for 250 ms, nothing is known.
  * Returns: DOOR_APP_CLIENT_GONE, DOOR_APP_CLIENT_MAYBE_GONE, or DOOR_APP_CLIENT_HERE,
  *          which is 0, if nothing else is known.
  * Threads: the request's.
