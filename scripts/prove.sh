@@ -29,6 +29,7 @@ prove=(prove --failures --timer --statefile="$state")
 "${prove[@]}" --state=save "${together[@]}" "${tests[@]}" "$@" && exit 0
 failed=$("${prove[@]}" --state=failed --dry)
 [ "${TRIES:-2}" -gt 1 ] && [ -n "$failed" ] || exit 1
+# shellcheck disable=SC2086 # a list
 echo "prove.sh: once more, one at a time:" $failed
 "${prove[@]}" --state=failed "${alone[@]}" "$@" || exit 1
 [ -z "${BUILD:-}" ] || printf '%s\n' "$failed" >>"$BUILD/second_try"
