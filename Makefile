@@ -319,7 +319,7 @@ $(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(call objs,$(HTTPD_TESTS)): \
 	LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(DOOR_CPP) -Icompat -Idoor_app $(HTTPD_SYSTEM) $(CHECK_CPP)
 $(call t_bin,$(HTTPD_TESTS)): APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
-$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
 $(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)

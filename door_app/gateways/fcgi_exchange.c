@@ -111,13 +111,15 @@ static int make_head(struct exchange *x)
     while ((more = door_app_cgi_next(x->req, &position, &name, &value)) == 1)
         if (fcgi_role_has(x->config->role, name))
             write_variable(x, name, value);
+    if (more == -1) /* without them the program might say yes to what it must refuse */
+        return -1;
     write_variable(x, "FCGI_ROLE", fcgi_role_name(x->config->role));
     if (x->config->role == FCGI_FILTER && open_file(x) == -1)
         return -1;
     fcgi_write_end(&x->head, FCGI_PARAMS);
     x->begun_len = x->head.len;
     errno = x->head.error != 0 ? x->head.error : errno;
-    return more == -1 || x->head.error != 0 ? -1 : 0;
+    return x->head.error != 0 ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------- who waits */
@@ -557,7 +559,7 @@ void fcgi_exchange(struct door_app_request *req, void *data)
     x.response.req = req;
     x.response.take = take_field;
     x.response.data = &x;
-    x.response.is_answer = config->is_question;
+    x.response.is_answer = x.response.is_bodiless = config->is_question;
     x.look_ns = now_ns() + FCGI_TICK_MS * MS;
     if (make_head(&x) == 0)
         add_body(&x);
