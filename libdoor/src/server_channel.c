@@ -407,14 +407,14 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
         errno = E2BIG;
         return NULL;
     }
-    if (!shm_window_is_written(&ch->window[slot], &ch->memory, slot, at, size)) {
-        errno = EFAULT;
+    window = shm_window_map(&ch->window[slot], &ch->memory, slot, at + size);
+    if (window == NULL) {
+        errno = EAGAIN;
         return NULL;
     }
-    window = shm_window_map(&ch->window[slot], &ch->memory, slot, at + size);
-    if (window != NULL)
+    if (shm_window_is_written(&ch->window[slot], &ch->memory, slot, at, size))
         return window + at;
-    errno = EAGAIN;
+    errno = EFAULT;
     return NULL;
 }
 

@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -367,22 +365,6 @@ static void announce_on_control(struct hostile_peer *p)
     announce_in(p, slot, 1, 0);
 }
 
-/* Memory into which the kernel cannot write before somebody helps; NULL: not for us. */
-static void *memory_that_waits(void)
-{
-    struct uffdio_api api = {.api = UFFD_API};
-    struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    area.range.start = (uintptr_t)page;
-    area.range.len = 4096;
-    if (fd < 0 || page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) < 0 ||
-        ioctl(fd, UFFDIO_REGISTER, &area) < 0)
-        return NULL;
-    return page;
-}
-
 static void *read_for_ever(void *page)
 {
     if (page != NULL)
@@ -394,9 +376,11 @@ static void *read_for_ever(void *page)
 static void announce_and_read(struct hostile_peer *p)
 {
     pthread_t reader;
+    int helper;
 
     door_test_require(send(p->control, "x", 1, 0) == 1);
-    door_test_require(pthread_create(&reader, NULL, read_for_ever, memory_that_waits()) == 0);
+    door_test_require(pthread_create(&reader, NULL, read_for_ever,
+                                     hostile_memory_that_waits(&helper)) == 0);
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     announce_descriptors(p, 1, 0);
 }
