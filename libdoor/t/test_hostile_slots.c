@@ -630,6 +630,25 @@ START_TEST(memory_whose_lock_is_held)
 }
 END_TEST
 
+/* Its server thread was busy until then, and finds nothing: nobody can use the channel any more. */
+START_TEST(a_call_withdrawn_once_the_door_is_closed)
+{
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    atomic_fetch_or(&hostile_head(&p)->pending[0], 1);
+    close(p.door);
+    p.door = -1;
+    ck_assert(!hostile_is_dropped(&p, 100));
+    atomic_fetch_and(&hostile_head(&p)->pending[0], ~1ull);
+    hostile_ring(&p);
+    ck_assert(hostile_is_dropped(&p, TARGET_SERVES_MS));
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
 static void add_queue_tests(TCase *tc)
 {
     tcase_add_test(tc, a_free_slot_follows);
@@ -661,6 +680,7 @@ int main(void)
     tcase_add_test(tc, memory_that_keeps_its_size);
     tcase_add_test(tc, holes_under_calls);
     tcase_add_test(tc, memory_whose_lock_is_held);
+    tcase_add_test(tc, a_call_withdrawn_once_the_door_is_closed);
     tcase_add_test(tc, a_gigabyte_that_was_not_written);
     return door_test_run(suite);
 }
