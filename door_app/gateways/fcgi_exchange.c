@@ -19,10 +19,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgi_response.h"
+#include "clock.h"
 #include "fcgi_role.h"
 
 #define PIECE_MAX 16384 /* bytes of a body in one record */
@@ -57,14 +57,6 @@ struct exchange {
     int64_t look_ns;  /* when the client was looked for, or will be abandoned */
     int64_t abort_ns; /* when the program has to be through; 0: the client is there */
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* An error, in place of what there was; if that has begun, the client sees that it is broken. */
 static void refuse(struct door_app_request *req, int status)
