@@ -172,12 +172,16 @@ static int asks_for_response_door(const struct mod_door_call *call)
     return mod_door_has_token(call) && mod_door_read_message(call, DOOR_WIRE_WHO, &message) == 0;
 }
 
-/* One try within the door's limit.  EAGAIN: no thread took it, and another try may succeed. */
-static apr_status_t try_call(struct mod_door_call *call, int descriptor)
+/*
+ * One try within the door's limit.  *is_again becomes 1 if no thread took the call in time, and
+ * another try may succeed; then the result is APR_SUCCESS.
+ */
+static apr_status_t try_call(struct mod_door_call *call, int descriptor, int *is_again)
 {
     apr_status_t error = mod_door_enter_limit(call);
     int64_t begun_ns;
 
+    *is_again = 0;
     if (error != APR_SUCCESS)
         return error;
     begun_ns = begin_try(call);
@@ -186,7 +190,8 @@ static apr_status_t try_call(struct mod_door_call *call, int descriptor)
     if (error != ETIMEDOUT || call->was_taken)
         return error;
     error = mod_door_wait_on(call, begun_ns);
-    return error == APR_SUCCESS ? EAGAIN : error;
+    *is_again = error == APR_SUCCESS;
+    return error;
 }
 
 /* Finds another door for a call that no thread took. */
@@ -201,13 +206,13 @@ apr_status_t mod_door_call_application(struct mod_door_call *call)
 {
     struct door_wire_head head; /* kept, because the result may overwrite the argument */
     apr_status_t error;
-    int descriptor = -1;
+    int descriptor = -1, is_again;
 
     memcpy(&head, call->arg, call->arg_len < sizeof(head) ? call->arg_len : sizeof(head));
     for (;;) {
         do {
-            error = try_call(call, descriptor);
-        } while (error == EAGAIN && !call->was_taken);
+            error = try_call(call, descriptor, &is_again);
+        } while (is_again);
         if (error == EBADF || error == MOD_DOOR_EMOVE) {
             descriptor = -1;
             error = go_elsewhere(call, error);

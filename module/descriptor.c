@@ -237,10 +237,14 @@ static apr_status_t add_file(struct mod_door_call *call, apr_bucket_brigade *bb,
  */
 #define HALF_CLOSED_MS 2000
 
+/* How long to wait if poll(2) cannot tell when something comes. */
+#define LOOK_BLINDLY_MS 10
+
 /* Since when nothing has come from the descriptor that is read. */
 struct silence {
     struct mod_door_call *call;
     apr_time_t since;
+    int has_begun; /* nothing has come since then, and all that came before has been sent */
 };
 
 /* Why reading should stop, or APR_SUCCESS. */
@@ -281,6 +285,33 @@ static int is_readable(int fd)
     return poll(&p, 1, 0) > 0;
 }
 
+/* Sends what bb has, unless the silence has begun before.  The client's time does not count. */
+static apr_status_t begin_silence(apr_bucket_brigade *bb, struct silence *silence)
+{
+    apr_status_t error;
+
+    if (silence->has_begun)
+        return APR_SUCCESS;
+    error = mod_door_pass(silence->call, bb, 1);
+    silence->since = mod_door_now();
+    silence->has_begun = 1;
+    return error;
+}
+
+/*
+ * Nothing could be read, though poll(2) said so.  It goes on saying so while a socket's error
+ * queue has a message (MSG_ERRQUEUE), which recv(2) does not return.
+ */
+static apr_status_t look_later(apr_bucket_brigade *bb, struct silence *silence)
+{
+    apr_status_t error = begin_silence(bb, silence);
+
+    if (error != APR_SUCCESS)
+        return error;
+    apr_sleep(apr_time_from_msec(LOOK_BLINDLY_MS));
+    return check_silence(silence);
+}
+
 /* Reads what comes next, and passes it on.  Before it has to wait, it sends what bb has. */
 static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb,
                               struct mod_door_received *file, struct silence *silence, int *is_end)
@@ -291,8 +322,7 @@ static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb
     char *buffer;
 
     if (!is_readable(file->fd)) {
-        error = mod_door_pass(call, bb, 1);
-        silence->since = mod_door_now();
+        error = begin_silence(bb, silence);
         if (error == APR_SUCCESS)
             error = await(file->fd, silence);
         if (error != APR_SUCCESS)
@@ -303,11 +333,14 @@ static apr_status_t pass_some(struct mod_door_call *call, apr_bucket_brigade *bb
     if (got == 0) {
         apr_bucket_free(buffer);
         *is_end = error == APR_SUCCESS;
-        return APR_STATUS_IS_EAGAIN(error) ? APR_SUCCESS : error;
+        return APR_STATUS_IS_EAGAIN(error) ? look_later(bb, silence) : error;
     }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(buffer, READ_LEN, apr_bucket_free, list));
     APR_BRIGADE_LAST(bb)->length = got;
-    return mod_door_pass(call, bb, 0);
+    error = mod_door_pass(call, bb, 0);
+    silence->has_begun = 0;
+    silence->since = mod_door_now();
+    return error;
 }
 
 /* Passes everything on as it comes.  Silence longer than DoorTimeout ends it.  Takes fd over. */

@@ -101,11 +101,20 @@ static int may_keep_out(const ap_directive_t *at)
     return (is(at, "Require") && !is_open(at) && !is_closed(at)) || is_override(at);
 }
 
-/* What has "Satisfy Any" go on to Require. */
+/* What may refuse a request before Require is looked at, so that "Satisfy Any" goes on to that. */
 static int is_access_check(const ap_directive_t *at)
 {
-    return is(at, "Deny") || is(at, "Order") || is(at, "DoorAccessChecker") ||
-           is(at, "FcgidAccessChecker") || is_override(at);
+    static const char *const names[] = {
+        "Deny",             "Order",             "DoorAccessChecker", "FcgidAccessChecker",
+        "SSLRequire",       "SSLRequireSSL",     "SSLVerifyClient",   "AllowMethods",
+        "WSGIAccessScript", "PerlAccessHandler", "LuaHookAccessChecker",
+    };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (is(at, names[i]))
+            return 1;
+    return is_override(at);
 }
 
 static int is_satisfy_any(const ap_directive_t *at)
@@ -212,12 +221,19 @@ static const char *why_unasked(apr_pool_t *pool, const struct said *said)
     return NULL;
 }
 
+/* Whether another section may deny it to all: one denies something, and none grants anything. */
+static int may_be_closed(apr_pool_t *pool, const struct said *said)
+{
+    return is_anywhere(pool, ap_conftree, said, is_closed, 0) &&
+           !is_anywhere(pool, ap_conftree, said, is_open, 0);
+}
+
 static const char *why_ignored(apr_pool_t *pool, const struct said *said)
 {
     int is_decided = is_beside(said, is_open) && !is_beside(said, is_merging);
 
     if (is_beside(said, is_satisfy_any) && !is_beside(said, is_closed) &&
-        !is_anywhere(pool, ap_conftree, said, may_keep_out, is_decided))
+        !is_anywhere(pool, ap_conftree, said, may_keep_out, is_decided) && !may_be_closed(pool, said))
         return "its refusal keeps nobody out, since with 'Satisfy Any' it is enough that no Require does";
     return NULL;
 }

@@ -30,6 +30,8 @@ for my $limit (@limits) {
 my @late = map { "late$_" } 0 .. 23;
 $httpd->install(kitchen => 'late');
 $apps .= "DoorApp $_ $dir/bin/late\n<Location /$_>\n DoorHandler $_\n</Location>\n" for @late;
+$httpd->install(kitchen => 'small');
+$apps .= "DoorApp small $dir/bin/small\n<Location /small>\n DoorHandler small\n</Location>\n";
 $httpd->configure(<<"CONF");
 $apps
 <Directory />
@@ -91,6 +93,18 @@ my $status = $httpd->body('/server-status?auto');
 my @calls = $status =~ /^DoorApp\.\w+\.0\.Calls: (\d+)/mg;
 ok !grep({ $_ > 96 } @calls), 'no more calls are counted than were made' or diag "@calls";
 
+# ---- an application that cannot make the memory that a door shares
+
+my ($small) = $httpd->apps('small');
+is system('prlimit', '--pid', $small, '--fsize=1000000:'), 0, 'only small files for an application';
+my $mark = $httpd->mark;
+my $code = `curl -s -o /dev/null -w '%{http_code}' --max-time 50 http://127.0.0.1:$httpd->{port}/small/env`;
+is $code, 503, '... the request is turned away at once';
+ok $httpd->logs(qr/DOOR0135\S* application small.* cannot be opened or called/, $mark), '... the log tells why'
+    or diag $httpd->since($mark);
+system 'prlimit', '--pid', $small, '--fsize=unlimited:';
+is $httpd->status('/small/env'), 200, '... and it serves when it can';
+
 # ---- httpd's children have no more descriptors
 
 # The process may have so many descriptors more.
@@ -104,7 +118,7 @@ sub leave_room {
     system 'prlimit', '--pid', $pid, "--nofile=$limit:";
 }
 
-my $mark = $httpd->mark;
+$mark = $httpd->mark;
 my %seen;
 for my $more (0 .. $#late) {
     leave_room($_, 1 + 2 * $more) for $httpd->children; # the connection, and so many

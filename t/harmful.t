@@ -155,11 +155,16 @@ for my $path ('/harmful/silent-pipe', '/harmful/silent-socket') {
 my $began = time;
 is in_time(sub { finish(ask('/hurried/silent-pipe', 50)) }, sub { $_[0] eq 'x' }), 'x', 'a silent pipe';
 cmp_ok time - $began, '<', 45, '... is given up after DoorTimeout';
-@curls = map { ask('/harmful/silent-pipe', 100) } 1 .. 4;
+$began = time;
+is in_time(sub { finish(ask('/hurried/error-queue', 50)) }, sub { $_[0] eq 'x' }), 'x',
+    'a socket that is readable and has nothing';
+cmp_ok time - $began, '<', 45, '... is given up after DoorTimeout';
+@curls = map { ask('/harmful/silent-pipe', 100) } 1 .. 2;
+push @curls, map { ask('/harmful/error-queue', 100) } 1 .. 2;
 sleep 1;
 $mark = $httpd->mark;
 $began = time;
-ok $httpd->stop, 'httpd stops while some wait for silent pipes';
+ok $httpd->stop, 'httpd stops while some wait for what is silent';
 cmp_ok time - $began, '<', 30, '... soon';
 unlike $httpd->since($mark), qr/SIGKILL/, '... by itself';
 finish($_) for @curls;

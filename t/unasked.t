@@ -38,7 +38,7 @@ my $authn = "DoorAuthenticator guard\n";
 my $checker = "DoorAccessChecker guard\n";
 my $any = "Satisfy Any\n";
 # As Debian's own configuration has it.
-my $shut = "<Directory />\nRequire all denied\n</Directory>\n<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>\n";
+my $shut = "<Directory />\nRequire all denied\n</Directory>\n<Directory /var/www/>\nRequire all granted\n</Directory>\n<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>\n";
 
 my %silent = (
     'a user is needed'           => at('/a', $file . $authn . $authz . $user),
@@ -63,10 +63,13 @@ my %silent = (
     'a checker or nothing'       => at('/a', $checker . $any . "Require all denied\n"),
     'a checker and Satisfy All'  => at('/a', $checker . "Satisfy All\n" . $open),
     'an address or a password'   => at('/a', "$file${authn}Order deny,allow\nDeny from all\n$any$user"),
+    'encryption or a password'   => at('/a', "$file${authn}SSLRequireSSL\n$any$user"),
     'none'                       => at('/a', "DoorAuthorizer none\n$open"),
     'an alias'                   => "<AuthnProviderAlias door other>\n$authn</AuthnProviderAlias>\n",
 );
 is_deeply warned($shut . $silent{$_}), [], "silent: $_" for sort keys %silent;
+is_deeply warned("<Directory />\nRequire all denied\n</Directory>\n" . at('/a', $checker . $any)), [],
+    'silent: a checker opens what is denied to all further out';
 
 my @named = (
     ['Require all granted', at('/a', $file . $authn . $authz . $open), $authn, $authz],

@@ -8,6 +8,7 @@
  *     /nested        with one that has such a socket in its queue: nothing tells from outside
  *     /late-nested   hands such a one over on the response door
  *     /silent-pipe   with a pipe that nobody ever writes to; /silent-socket likewise
+ *     /error-queue   with a socket that poll(2) takes for readable, while recv(2) has nothing
  *     /many          with eight descriptors: "N" is the errno of that
  *     /many-back     calls the response door with eight: "N" is the errno of that
  *     /file?PATH     with the first eight bytes of that file
@@ -23,7 +24,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +185,21 @@ static int silent_socket(void)
     return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1 ? -1 : ends[0];
 }
 
+/* Its error queue has the time at which a byte was sent.  Nothing comes from its other end. */
+static int socket_with_error(void)
+{
+    int wanted = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct pollfd p = {.fd = fd};
+
+    if (fd == -1 || connect(fd, (void *)&address, sizeof(address)) == -1 ||
+        accept4(listener, NULL, NULL, SOCK_CLOEXEC) == -1 || /* stays open */
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &wanted, sizeof(wanted)) == -1 ||
+        send(fd, "x", 1, MSG_NOSIGNAL) != 1 || poll(&p, 1, 10000) != 1)
+        perror("harmful: no error queue");
+    return fd;
+}
+
 /* ---------------------------------------------------------------- the response door */
 
 /* The errno of a call with that descriptor, count times, or 0. */
@@ -324,6 +342,8 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
         respond(DOOR_WIRE_RESPONSE, "x", silent_pipe(), 1, NULL);
     if (strcmp(path, "/silent-socket") == 0)
         respond(DOOR_WIRE_RESPONSE, "x", silent_socket(), 1, NULL);
+    if (strcmp(path, "/error-queue") == 0)
+        respond(DOOR_WIRE_RESPONSE, "x", socket_with_error(), 1, NULL);
     if (strcmp(path, "/many") == 0)
         answer_with_many();
     if (strcmp(path, "/file") == 0)
