@@ -349,7 +349,8 @@ END_TEST
 /* By what was told last. */
 static int some_lack_it(void)
 {
-    return logged("no server thread is left that cannot start") != logged("a server thread cannot start");
+    return logged("no server thread is left that cannot start") !=
+           logged("a server thread cannot start");
 }
 
 /* Those that have one take all the requests. */
