@@ -20,7 +20,8 @@ DESTDIR    ?=
 
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
-PROVE      ?= prove --failures --timer
+# Runs tests: $(PROVE) [OPTIONS] -- FILES.  TRIES=1: what fails is not run once more.
+PROVE       = BUILD='$(BUILD)' bash scripts/prove.sh
 # C tests at a time: most of them wait more than they compute.
 C_JOBS     ?= 2
 # Seconds that a C test has, unless it says so itself: libcheck's four are too few under valgrind.
@@ -318,7 +319,7 @@ $(OBJ)/module/t/%.o: LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(CHECK_CPP)
 $(call objs,$(HTTPD_TESTS)): \
 	LOCAL = -Imodule -Isupervisor -Ilibdoor/t $(DOOR_CPP) -Icompat -Idoor_app $(HTTPD_SYSTEM) $(CHECK_CPP)
 $(call t_bin,$(HTTPD_TESTS)): APR_LIBS = $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
-$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
+$(OBJ)/$(GATEWAY_DIR)/t/%.o: LOCAL = $(DOOR_CPP) -Icompat -I$(GATEWAY_DIR) -Idoor_app -Ilibdoor/t $(CHECK_CPP)
 FUZZ_CPP  := -DFUZZ_REPLAY # `make fuzz` has libFuzzer's main() instead
 FUZZ_LINK :=
 $(OBJ)/libdoor/t/fuzz_%.o $(OBJ)/door_app/t/fuzz_%.o $(OBJ)/$(GATEWAY_DIR)/t/fuzz_%.o: CPPFLAGS += $(FUZZ_CPP)
@@ -436,6 +437,7 @@ demo: deps-demo
 # group does little but wait.
 check: deps
 	@+$(MAKE) --no-print-directory WERROR=-Werror all tests
+	@rm -f '$(BUILD)/second_try'
 	@+failed=; for group in c tree 'docs python' $(firstword $(MPMS)) \
 			'$(wordlist 2,$(words $(MPMS)),$(MPMS))'; do \
 		test -n "$$group" || continue; \
@@ -443,10 +445,12 @@ check: deps
 		$(MAKE) --no-print-directory -k -j2 --output-sync WERROR=-Werror \
 			$$(printf ' check-%s' $$group) || failed="$$failed $$group"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "make check: failed in$$failed" >&2; exit 1; fi
+	if [ -n "$$failed" ]; then echo "make check: failed in$$failed" >&2; exit 1; fi; \
+	if [ -s '$(BUILD)/second_try' ]; then \
+		echo 'make check: passed only the second time:'; cat '$(BUILD)/second_try'; fi
 
 check-c: tests
-	$(PROVE) -j$(C_JOBS) $(TESTS) $(FUZZERS)
+	$(PROVE) -j$(C_JOBS) -- $(TESTS) $(FUZZERS)
 
 # Real applications, beside what else serves them.
 .PHONY: check-heavy check-heavy-python
@@ -454,7 +458,7 @@ check-heavy: check-heavy-python
 check-heavy-python: deps all python
 	@sh scripts/deps.sh heavy-python
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 \
-		$(PROVE) -e '$(PYTHON)' python/heavy/test_*.py
+		$(PROVE) -e '$(PYTHON)' -- python/heavy/test_*.py
 
 # Python's frameworks behind a door and under its peers: BUILD/bench/python.md.  QUICK=1 takes
 # two minutes, otherwise it is about fifteen.  FILL=1 puts the result into bench/PYTHON.md.
@@ -465,7 +469,7 @@ bench-python: deps all python
 
 check-python: all python python-dbg
 	BUILD='$(BUILD)' APXS='$(APXS)' PYTHON_DEBUG='$(PYTHON_DEBUG)' PYTHONDONTWRITEBYTECODE=1 \
-		$(PROVE) -e '$(PYTHON)' python/t/test_*.py
+		$(PROVE) -e '$(PYTHON)' -- python/t/test_*.py
 
 # The C tests again, in builds of their own below $(BUILD).  A report is a failure, also one
 # of a child process whose end no test looks at.  What is not so is in libdoor/t/*.supp.
@@ -485,12 +489,8 @@ SYMBOLIZER = external_symbolizer_path=$(shell command -v llvm-symbolizer-19)
 # Builds these targets with these flags, and runs the C tests; $(1) is the name of the build.
 build_analysed = $(MAKE) --no-print-directory BUILD='$(BUILD)/$(1)' CC='$(ANALYSIS_CC)' \
 	CXX='$(ANALYSIS_CXX)' CFLAGS='-O1 -g -fno-omit-frame-pointer $(2)' $(3)
-# Such a build is many times slower, and may share the machine with httpd's suite.  So a test that
-# fails is run once more, alone: its time may have run out.  What it says of the code is decided
-# by check-c; a report counts in any case.
-run_analysed = { $(PROVE) --statefile=$(BUILD)/$(1)/prove --state=save -j$(C_JOBS) \
-		$(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS)) || \
-	$(PROVE) --statefile=$(BUILD)/$(1)/prove --state=failed; } $(call or_reports,$(report))
+run_analysed = $(PROVE) -j$(C_JOBS) -- \
+	$(patsubst $(BUILD)/%,$(BUILD)/$(1)/%,$(TESTS) $(FUZZERS)) $(call or_reports,$(report))
 report = $(abspath $(BUILD))/$(1)/report
 
 ASAN_CFLAGS := -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
@@ -532,7 +532,7 @@ check-asan-python: deps-analysis all
 	reports=$$(mktemp -d /tmp/mod_door-reports.XXXXXX) && trap 'rm -rf "$$reports"' EXIT && \
 		chmod 1777 "$$reports" && BUILD='$(BUILD)' WHEELS='$(BUILD)/asan-python/python' \
 		APXS='$(APXS)' PYTHONDONTWRITEBYTECODE=1 APP_ENV="$(PYTHON_ASAN)" \
-		$(PROVE) -e '$(PYTHON)' python/t/test_wsgi.py python/t/test_hostile.py \
+		$(PROVE) -e '$(PYTHON)' -- python/t/test_wsgi.py python/t/test_hostile.py \
 		$(call or_reports,$$reports/report); \
 	$(call no_reports,$$reports/report)
 
@@ -550,7 +550,7 @@ check-tsan-supervisor: deps-analysis all
 	@+$(call build_analysed,tsan,-fsanitize=thread,module)
 	BUILD='$(BUILD)' TSAN_BUILD='$(BUILD)/tsan' \
 		TSAN_RUNTIME="$$($(ANALYSIS_CC) -print-file-name=libclang_rt.tsan-$(shell uname -m).so)" \
-		TSAN_OPTIONS='$(TSAN_OPTIONS) $(SYMBOLIZER)' $(PROVE) scripts/tsan_supervisor.t
+		TSAN_OPTIONS='$(TSAN_OPTIONS) $(SYMBOLIZER)' $(PROVE) -- scripts/tsan_supervisor.t
 
 # Faults that are put into the code one at a time, each of which some test must notice:
 # scripts/mutants.txt.  MUTANTS='NAME...' only these.
@@ -578,9 +578,9 @@ VALGRIND_TESTS := $(addprefix $(BUILD)/t/,test_attach test_attributes test_cred 
 	test_info test_param test_revoke test_request test_response test_wire \
 	$(notdir $(FUZZERS)))
 check-valgrind: deps-analysis all c-tests
-	DOOR_TEST_EMULATED=1 $(PROVE) -j$(C_JOBS) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' \
+	DOOR_TEST_EMULATED=1 $(PROVE) -j$(C_JOBS) -e 'valgrind -q --error-exitcode=99 --fair-sched=yes' -- \
 		$(VALGRIND_TESTS)
-	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/valgrind_httpd.t
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) -- scripts/valgrind_httpd.t
 
 # The C tests as programs for another architecture, with its check library.
 foreign_check = FOREIGN=1 CHECK_CPP= CHECK_LIBS='-L$(abspath $(BUILD))/foreign/$(1) -lcheck_pic -lsubunit -lrt -lm -pthread'
@@ -595,9 +595,9 @@ check-m32: $(BUILD)/foreign/i386/libcheck_pic.a $(BUILD)/t/aux_call
 	@sh scripts/deps.sh m32
 	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/m32' CC='gcc-12 $(M32)' CXX='g++-12 $(M32)' \
 		$(call foreign_check,i386) c-tests
-	$(PROVE) -j$(C_JOBS) $(call foreign_tests,m32)
-	$(PROVE) -e '' $(BUILD)/t/aux_call :: $(BUILD)/m32/t/aux_call
-	$(PROVE) -e '' $(BUILD)/m32/t/aux_call :: $(BUILD)/t/aux_call
+	$(PROVE) -j$(C_JOBS) -- $(call foreign_tests,m32)
+	$(PROVE) -e '' -- $(BUILD)/t/aux_call :: $(BUILD)/m32/t/aux_call
+	$(PROVE) -e '' -- $(BUILD)/m32/t/aux_call :: $(BUILD)/t/aux_call
 
 check-cross: check-aarch64 check-musl
 
@@ -611,7 +611,7 @@ check-aarch64: $(BUILD)/foreign/arm64/libcheck_pic.a
 	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/aarch64' AR=$(AARCH64)ar NM=$(AARCH64)nm \
 		OBJCOPY=$(AARCH64)objcopy CC='$(AARCH64)gcc -I$(abspath $(BUILD))/foreign/arm64' \
 		CXX=$(AARCH64)g++ $(call foreign_check,arm64) libdoor c-tests
-	DOOR_TEST_EMULATED=1 $(PROVE) -e 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' \
+	DOOR_TEST_EMULATED=1 $(PROVE) -e 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' -- \
 		$(filter-out $(NOT_EMULATED:%=$(BUILD)/aarch64/t/%),$(call foreign_tests,aarch64))
 
 # There is no check library for musl: one program, linked in each way.
@@ -626,12 +626,12 @@ check-musl:
 
 check-tree: all man $(if $(DOOR_SRC),$(BUILD)/bench/open_loop)
 	BUILD='$(BUILD)' MAKE='$(MAKE)' CC='$(CC)' APXS='$(APXS)' PKG_CONFIG='$(PKG_CONFIG)' \
-		$(PROVE) scripts/t/*.t bench/t/*.t
+		$(PROVE) -- scripts/t/*.t bench/t/*.t
 
 # The documents: beside the code, their commands, configurations and links.
 .PHONY: check-docs
 check-docs: all man docs
-	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/docs/*.t
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) -- scripts/docs/*.t
 
 $(MPMS:%=check-%): check-%: all tests
 	@APXS='$(APXS)' exec bash scripts/suite.sh '$(BUILD)' $* $(TEST_FILES)
@@ -642,7 +642,7 @@ check-heavy: check-heavy-fcgi
 check-heavy-fcgi: deps
 	@sh scripts/deps.sh heavy
 	@+$(MAKE) --no-print-directory WERROR=-Werror all
-	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) scripts/heavy/*.t
+	BUILD='$(BUILD)' APXS='$(APXS)' $(PROVE) -- scripts/heavy/*.t
 
 # ---------------------------------------------------------------- benchmarks
 
@@ -884,4 +884,4 @@ deb: deps-deb
 # Installed, upgraded, removed and purged on a machine of their own.
 check-heavy: check-heavy-deb
 check-heavy-deb: deps-deb
-	BUILD='$(BUILD)' $(PROVE) scripts/packages.t
+	BUILD='$(BUILD)' $(PROVE) -- scripts/packages.t

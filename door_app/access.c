@@ -47,5 +47,8 @@ void door_rt_guard(const struct door_app *app, struct door_rt_request *req)
     }
     req->role = roles[role];
     req->status = req->kept.status = 403;
-    app->guards[role].handler(door_rt_handle(req), app->guards[role].data);
+    if (req->is_oversized)
+        door_rt_refuse(req, 431, "Too many or too long header fields");
+    else
+        app->guards[role].handler(door_rt_handle(req), app->guards[role].data);
 }

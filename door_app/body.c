@@ -13,9 +13,10 @@
 #include "fail.h"
 #include "request.h"
 
+/* Every later read fails in the same way.  EAGAIN would say that there is just nothing to read yet. */
 static int fail(struct door_rt_request *req, int error)
 {
-    req->body_error = errno = error;
+    req->body_error = errno = error == EAGAIN ? ENOMEM : error;
     req->body_end_is_told = 1;
     return -1;
 }
@@ -115,7 +116,10 @@ int door_rt_body_is_at_hand(struct door_rt_request *req)
            ((!req->body_more || req->body_error != 0) && !req->body_end_is_told);
 }
 
-/* Reads the whole body into one piece of memory, which the request owns; at most max bytes. */
+/*
+ * Reads the whole body into one piece of memory, which the request owns; at most max bytes.  If
+ * that fails after a part of it was taken, the rest must not pass for the whole.
+ */
 static const char *read_all(struct door_rt_request *req, size_t max, size_t *len)
 {
     char *whole = NULL;
@@ -151,6 +155,11 @@ static const char *read_all(struct door_rt_request *req, size_t max, size_t *len
             break;
     }
     free(whole);
+    if (*len > 0) {
+        req->body_len = 0;
+        req->body_more = 1;
+        fail(req, errno);
+    }
     return NULL;
 }
 

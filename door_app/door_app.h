@@ -458,7 +458,8 @@ ssize_t door_app_read(struct door_app_request *req, void *buf, size_t len);
  * door_app_wait(), one thread can send a body somewhere and its answer back at the
  * same time.
  *
- * Blocks:  until httpd has answered, which does not wait for the client.
+ * Blocks:  until httpd has answered, which does not wait for the client; and while the client
+ *          does not read what was written or flushed before.
  * Returns: the number of bytes, 0 at the end of the body, or -1.
  * Errors:  EAGAIN nothing has come; and those of door_app_read().
  * Threads: the request's.
@@ -480,7 +481,8 @@ enum {
  * unless a part of the body has come.
  *
  * Owner:   fd stays the caller's.
- * Blocks:  for up to timeout_ms milliseconds; -1: without a limit.
+ * Blocks:  for up to timeout_ms milliseconds; -1: without a limit.  Before that, while the
+ *          client does not read what was written or flushed.
  * Returns: what is ready: DOOR_APP_BODY_READY, DOOR_APP_FD_READY or both, combined
  *          with |; 0 if the time is over; or -1.
  * Errors:  EINVAL fd is neither a pipe nor a socket, or there is nothing to wait for;
@@ -497,7 +499,8 @@ int door_app_wait(struct door_app_request *req, int fd, int timeout_ms);
  * Blocks:  until all of the body has come.
  * Returns: its first byte, not NULL even if *len is 0; or NULL with EFBIG if it has more
  *          than max bytes, EINVAL if some of it was read with door_app_read(), or
- *          an error of door_app_read().
+ *          an error of door_app_read().  Once a part of it has been read, later calls
+ *          that read fail in the same way.
  * Threads: the request's.
  */
 const char *door_app_body(struct door_app_request *req, size_t max, size_t *len);
@@ -644,7 +647,8 @@ enum {
  * (door_app_guard()) it only tells whether DoorTimeout is over.
  *
  * Blocks:  until httpd has answered, which does not wait for the client.  If httpd does not
- *          take the question for 250 ms, nothing is known.
+ *          take the question for 250 ms, nothing is known.  Before that, while the client
+ *          does not read what was written or flushed.
  * Returns: DOOR_APP_CLIENT_GONE, DOOR_APP_CLIENT_MAYBE_GONE, or DOOR_APP_CLIENT_HERE,
  *          which is 0, if nothing else is known.
  * Threads: the request's.
@@ -747,7 +751,8 @@ int door_app_write(struct door_app_request *req, const void *data, size_t len);
  * Appends formatted text to the response's body, as printf() formats it.
  *
  * Blocks:  like door_app_write().
- * Errors:  those of door_app_write(); EILSEQ or EOVERFLOW as vsnprintf().
+ * Errors:  those of door_app_write(); EILSEQ or EOVERFLOW as vsnprintf(), and the response
+ *          is lost then, too.
  * Threads: the request's.
  */
 int door_app_printf(struct door_app_request *req, const char *format, ...) DOOR_APP_PRINTF(2, 3);

@@ -77,6 +77,8 @@ struct door_rt_request *door_rt_request_read(struct door_rt_thread *thread, cons
     if (req->path == NULL || door_rt_list_read(&thread->arena, req->message, DOOR_WIRE_TRAILER,
                                                &req->body_trailers) == -1)
         return NULL;
+    if (req->part[DOOR_WIRE_ROLE] != NULL)
+        req->asked_ns = door_now_ns();
     thread->handle = atomic_fetch_add(&last_handle, 1) + 1;
     return req;
 }
@@ -191,7 +193,7 @@ static int is_overdue(const struct door_rt_request *req)
 {
     uint64_t ms = door_rt_number(req, DOOR_WIRE_WAIT_MS);
 
-    return ms != 0 && (uint64_t)(door_now_ns() - req->begun_ns) / 1000000 >= ms;
+    return ms != 0 && (uint64_t)(door_now_ns() - req->asked_ns) / 1000000 >= ms;
 }
 
 int door_app_client_gone(struct door_app_request *handle)

@@ -38,6 +38,7 @@ struct door_rt_request {
     const char *path;
     const char *pattern; /* that matched the path, or NULL */
     int64_t begun_ns;    /* when the thread began to run it; door_now_ns() */
+    int64_t asked_ns;    /* when a question came, which may have waited in line since; or 0 */
     int is_oversized;    /* it has more header fields, or longer ones, than are served */
     const struct door_rt_fields *query;     /* NULL before the first use */
     const struct door_rt_fields *variables; /* NULL before the first use */

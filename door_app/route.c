@@ -238,7 +238,7 @@ int door_rt_redirect(struct door_rt_request *req, const char *path)
 {
     struct door_app_request *handle = door_rt_handle(req);
     const char *query = door_app_query(handle);
-    const char *url = door_app_url(handle, path);
+    const char *url = path != NULL ? door_app_url(handle, path) : NULL;
 
     if (url != NULL && *query != '\0')
         url = door_rt_join(&req->thread->arena, url, "?", query, NULL);

@@ -14,7 +14,7 @@ void door_rt_route(const struct door_app *app, struct door_rt_request *req);
 
 /*
  * Redirects the client to another path of the application, with the same query and method
- * (308).  Returns 0, or -1 and errno.
+ * (308).  Returns 0, or -1 and errno.  path NULL: there was no memory for it, as errno says.
  */
 int door_rt_redirect(struct door_rt_request *req, const char *path);
 

@@ -8,6 +8,7 @@
 #   SUITE_USER  who that is, nobody by default
 #   TEST_PORT   first of ten ports, by default ten that are free, others for each MPM
 #   SUITE_APPS  the build to take the applications from, BUILD by default
+#   TRIES       1: tests that fail are not run once more (see prove.sh)
 #
 # Without tests named, all of them run on the event MPM, and these on any other one: their
 # result may depend on how httpd's processes and threads are arranged.  They are about what
@@ -20,6 +21,7 @@ every_mpm='aborts apps_crash apps_replace apps_restart apps_settings concurrency
     stream timeout tokens upgrade upload zz_crashes'
 set -u
 cd "$(dirname "$0")/.." || exit 1
+root=$PWD
 . scripts/httpd.sh
 
 build=$(cd "$1" && pwd)
@@ -127,8 +129,19 @@ cd "$stage" || exit 1
     -preamble "Include $stage/modules.conf" -port "$port" \
     -minclients 4 -maxclients 80 -threadsperchild 16 "$@") </dev/null
 status=$?
-cd "$build" || exit 1
-if [ $status -ne 0 ]; then
-    echo "suite: $mpm failed, logs in $build/t-$mpm/t/logs" >&2
-fi
-exit $status
+failed=$(cat failed 2>/dev/null)
+cd "$root" || exit 1
+[ $status -ne 0 ] || exit 0
+
+echo "suite: $mpm failed, logs in $build/t-$mpm/t/logs" >&2
+[ "${TRIES:-2}" -gt 1 ] && [ -n "$failed" ] || exit $status
+clean_up
+trap - EXIT
+rm -rf "$build/t-$mpm-first"
+mkdir "$build/t-$mpm-first"
+cp -R "$build/t-$mpm/t/logs" "$build/t-$mpm-first"
+# shellcheck disable=SC2086 # a list
+set -- $failed
+echo "suite: once more: $* (the first time's logs are in $build/t-$mpm-first/logs)" >&2
+TRIES=1 bash scripts/suite.sh "$build" "$mpm" "$@" || exit
+printf "$mpm: %s\n" "$@" >>"$build/second_try"

@@ -111,7 +111,8 @@ sub at { my ($path, $text) = @_; "<Location $path>\n$kitchen$text</Location>\n" 
 
 my $config = "LoadModule auth_digest_module $modules/mod_auth_digest.so\n"
     . "DoorApp kitchen $dir/bin/kitchen\nDoorApp guard \"$dir/bin/guard $dir/rules\"\n"
-    . "DoorApp blind \"$dir/bin/guard $dir/no-rules\"\n" . places(d => sub { $_[0] });
+    . "DoorApp blind \"$dir/bin/guard $dir/no-rules\"\n"
+    . "DoorApp misled \"$dir/bin/guard $dir/bin\"\n" . places(d => sub { $_[0] });
 $config .= "FcgidIPCDir $dir/run\nFcgidProcessTableFile $dir/run/fcgid\n"
     . "FcgidMinProcessesPerClass 1\nFcgidMaxProcesses 4\n" . places(f => \&twin) if $has_fcgid;
 # The same program, behind the gateway.
@@ -125,6 +126,7 @@ my %mute = (
     gone    => "$dir/run/nobody",
     foreign => 'kitchen',
     blind   => 'blind',
+    misled  => 'misled', # a directory can be opened, and not be read
     frozen  => "$dir/run/frozen",
 );
 for (sort keys %mute) {

@@ -173,10 +173,13 @@ for (['stderr', 504], ['silent_stderr', 504], ['headers', '50[24]'], ['line', '5
 # ---- one that is asked whether a request may pass
 
 ok is_well('/asked/pid?truth'), 'a program that lets requests pass';
-for my $what (qw(hang stop torn)) {
+for my $what (qw(hang stop torn body)) {
     is $httpd->status("/asked/pid?$what"), 503, "... $what: nobody passes";
     ok is_well('/asked/pid?truth'), '... but the next one' or diag $httpd->log_text;
 }
+# In KiB.
+my ($most) = do { local (@ARGV, $/) = "/proc/$foe/status"; <> } =~ /^VmHWM:\s+(\d+)/m;
+cmp_ok $most, '<', 60_000, '... and nobody keeps the body, which never ends, of what is no page';
 is $httpd->status('/calm/?torn'), 200, 'of a response with two statuses the last one counts, as in httpd';
 
 # ---- one that closes the connection at each point

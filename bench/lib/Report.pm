@@ -152,13 +152,15 @@ sub preface {
     my $machine = $run->{machine};
     my %version = %{$machine->{versions}};
     my $versions = join ', ', map { "$_ $version{$_}" } sort keys %version;
+    my $stolen = sprintf '%.1f', 100 * $run->{stolen};
     my $failed = join '', map { "- $_->{name}, $_->{work}: $_->{reason}\n" } @{$run->{failed}};
     return <<"MD" . ($failed ? "\nLeft out, because they do not work here:\n\n$failed" : '') . "\n";
 # Results
 
 Made by `${asked}make bench` on $machine->{date}, commit $machine->{commit}, in $run->{minutes} minutes.
 $machine->{processors} processors ($machine->{processor}), $machine->{memory_gib} GiB, $machine->{kernel};
-load average before it $machine->{load}. $machine->{httpd}, event MPM; $versions.
+load average before it $machine->{load}; the host took $stolen % of the processors' time for others.
+$machine->{httpd}, event MPM; $versions.
 MD
 }
 
@@ -174,7 +176,8 @@ of $seconds s for each number of clients, by one `wrk` thread over kept connecti
 $large_mib MiB three times as often. Figures are medians of the rounds; ratios are taken within a round,
 (least–most) is their spread. The limit is the same handler inside httpd. CPU is user and system time of
 all of the peer's processes. Memory is the sum of their PSS while it is asked; the application's part is what is
-not httpd.
+not httpd. A sample during which the host took more than 2 % of the processors' time is taken again, up to three
+times in all, and the one with the least counts (`bench/lib/Undisturbed.pm`).
 
 `wrk` asks again when it is answered: how fast a server can be. `steady` asks as users do: so many
 requests are due each second, for $rate_s s in each round, over $rate_connections connections, whether

@@ -32,7 +32,7 @@ sub sample {
 sub run_of {
     my (%samples) = @_;
     my %run = (works => [map { work($_) } sort keys %samples], samples => \%samples, idle => {},
-        failed => [], minutes => 1,
+        failed => [], minutes => 1, stolen => 0.0123,
         machine => {map({ $_ => $_ } qw(date commit processors processor memory_gib kernel load
             httpd)), versions => {}});
     $run{summary} = summarise(\%run);
@@ -99,6 +99,9 @@ is $cells[2], '**mod_door** (1), **mod_door** = proxy_fcgi (8)',
 like $page, qr/^\| \*\*ours\*\*, of all \| 2 of 2 \|/m, 'and how often it is ours is counted';
 like report($beside, {}), qr/^## \/tiny: 24 bytes, beside two busy loops$/m,
     'beside a neighbour it is a work of its own';
+
+like report($beside, {}), qr/; the host took 1\.2 % of the processors' time for others\.$/m,
+    'how quiet the machine was is said';
 
 $asked = 'QUICK=1 ';
 like report($beside, {}), qr/^Made by `QUICK=1 make bench` on /m, 'a run that is not whole says so';

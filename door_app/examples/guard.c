@@ -58,6 +58,16 @@ static FILE *open_file(struct door_app_request *req, const char *path)
     return file;
 }
 
+/* What could not be read may have been the rule that refuses. */
+static void close_file(struct door_app_request *req, FILE *file)
+{
+    if (ferror(file)) {
+        door_app_log(req, LOG_ERR, "guard: the file cannot be read");
+        door_app_status(req, 503);
+    }
+    fclose(file);
+}
+
 static int find_user(FILE *file, const char *name, struct line *line)
 {
     while (next_line(file, "user", line))
@@ -109,7 +119,7 @@ static void authenticate(struct door_app_request *req, void *path)
         door_app_header_set(req, "Variable-USER_GROUPS", user.word[3] != NULL ? user.word[3] : "");
         door_app_status(req, 200);
     }
-    fclose(file);
+    close_file(req, file);
 }
 
 static void authorize(struct door_app_request *req, void *path)
@@ -131,7 +141,7 @@ static void authorize(struct door_app_request *req, void *path)
         door_app_header_set(req, "Variable-AUTHORIZED", "yes");
         door_app_status(req, 200);
     }
-    fclose(file);
+    close_file(req, file);
 }
 
 static void check_access(struct door_app_request *req, void *path)
@@ -148,7 +158,7 @@ static void check_access(struct door_app_request *req, void *path)
         door_app_header_set(req, "Variable-CHECKED", "yes");
         door_app_status(req, 200);
     }
-    fclose(file);
+    close_file(req, file);
 }
 
 int main(int argc, char **argv)

@@ -185,7 +185,7 @@ static int begin(FCGX_Request *request, struct own *own, struct door_app_request
     stream_open(&own->out, STREAM_OUT, req);
     stream_open(&own->err, STREAM_ERR, req);
     /* FastCGI's answer to a question is yes if it does not say otherwise; ours is not. */
-    own->out.response.is_answer = own->is_question;
+    own->out.response.is_answer = own->out.response.is_bodiless = own->is_question;
     request->requestId = 1;
     request->in = &own->in;
     request->out = &own->out;

@@ -20,6 +20,8 @@
 
 #include <door_app.h>
 
+#include "clock.h"
+
 #include "cgi_program.h"
 
 #define KILL_MS 2000 /* between SIGTERM and SIGKILL */
@@ -42,14 +44,6 @@ static struct {
 } ends = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .more = PTHREAD_COND_INITIALIZER,
           .list = STAILQ_HEAD_INITIALIZER(ends.list)};
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void wait_for(pid_t pid, int flags, int *is_over)
 {

@@ -8,8 +8,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #include "cgi_relay.h"
 
@@ -33,14 +34,6 @@ struct relay {
 };
 
 enum { CAN_READ = 1, CAN_WRITE = 2, HAS_BODY = 4 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int poll_both(const struct cgi_program *program, int timeout_ms)
 {

@@ -24,7 +24,7 @@ struct cgi_response {
      */
     int (*take)(void *data, const char *name, const char *value);
     void *data;
-    int is_bodiless; /* take() has set it: something else is the body, what comes is dropped */
+    int is_bodiless; /* the body that comes is dropped: something else is it, or nobody reads it */
 
     char *head; /* as far as it has come; malloc()ed */
     size_t head_len, head_cap;

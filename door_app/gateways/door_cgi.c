@@ -180,10 +180,11 @@ static char **make_environment(struct door_app_request *req, const struct script
     struct environment env = {.req = req};
     const char *name, *value;
     size_t position = 0, max = 6;
+    int more;
 
-    while (door_app_cgi_next(req, &position, &name, &value) == 1)
+    while ((more = door_app_cgi_next(req, &position, &name, &value)) == 1)
         max++;
-    env.at = door_app_alloc(req, (max + 1) * sizeof(*env.at));
+    env.at = more == 0 ? door_app_alloc(req, (max + 1) * sizeof(*env.at)) : NULL;
     if (env.at == NULL)
         return NULL;
     for (position = 0; door_app_cgi_next(req, &position, &name, &value) == 1;)

@@ -19,10 +19,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgi_response.h"
+#include "clock.h"
 #include "fcgi_role.h"
 
 #define PIECE_MAX 16384 /* bytes of a body in one record */
@@ -57,14 +57,6 @@ struct exchange {
     int64_t look_ns;  /* when the client was looked for, or will be abandoned */
     int64_t abort_ns; /* when the program has to be through; 0: the client is there */
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* An error, in place of what there was; if that has begun, the client sees that it is broken. */
 static void refuse(struct door_app_request *req, int status)
@@ -119,13 +111,15 @@ static int make_head(struct exchange *x)
     while ((more = door_app_cgi_next(x->req, &position, &name, &value)) == 1)
         if (fcgi_role_has(x->config->role, name))
             write_variable(x, name, value);
+    if (more == -1) /* without them the program might say yes to what it must refuse */
+        return -1;
     write_variable(x, "FCGI_ROLE", fcgi_role_name(x->config->role));
     if (x->config->role == FCGI_FILTER && open_file(x) == -1)
         return -1;
     fcgi_write_end(&x->head, FCGI_PARAMS);
     x->begun_len = x->head.len;
     errno = x->head.error != 0 ? x->head.error : errno;
-    return more == -1 || x->head.error != 0 ? -1 : 0;
+    return x->head.error != 0 ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------- who waits */
@@ -565,7 +559,7 @@ void fcgi_exchange(struct door_app_request *req, void *data)
     x.response.req = req;
     x.response.take = take_field;
     x.response.data = &x;
-    x.response.is_answer = config->is_question;
+    x.response.is_answer = x.response.is_bodiless = config->is_question;
     x.look_ns = now_ns() + FCGI_TICK_MS * MS;
     if (make_head(&x) == 0)
         add_body(&x);

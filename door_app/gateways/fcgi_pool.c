@@ -28,6 +28,7 @@
 
 #include <door_app.h>
 
+#include "clock.h"
 #include "fcgi_ask.h"
 
 #define MS              1000000LL
@@ -78,14 +79,6 @@ struct fcgi_pool {
     int wake_fds[2]; /* written to when the thread is to look again */
     pthread_t thread;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* ---------------------------------------------------------------- programs
  *

@@ -27,6 +27,8 @@
 #include <sys/prctl.h>
 #endif
 
+#include "clock.h"
+
 #define BACKLOG 128
 #define MS      1000000LL
 
@@ -54,14 +56,6 @@ static struct {
     char *bytes;
     size_t len, cap;
 } reports;
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 void keeper_path(const struct keeper *keeper, uint32_t id, char *path, size_t cap)
 {

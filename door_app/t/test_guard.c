@@ -4,6 +4,8 @@
  * test_guard.c: whether requests may pass: which handler says so, and what httpd hears.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +98,83 @@ START_TEST(a_handler_sees_that_its_time_is_over)
 }
 END_TEST
 
+static void count_calls(struct door_app_request *req, void *data)
+{
+    ++*(int *)data;
+    door_app_status(req, 200);
+}
+
+/* What no handler of a request would see. */
+START_TEST(too_many_headers_are_refused)
+{
+    static struct message message;
+    static struct answer answer;
+    int calls = 0;
+
+    door_app_guard(app, DOOR_APP_ACCESS_CHECKER, count_calls, &calls);
+    for (int extra = 0; extra <= 1; extra++) {
+        message_begin(&message);
+        message_field(&message, DOOR_WIRE_ROLE, "", DOOR_WIRE_ACCESS_CHECKER);
+        for (int i = 0; i < DOOR_APP_FIELDS_MAX + extra; i++)
+            message_field(&message, DOOR_WIRE_HEADER, "A", "");
+        message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+        ask(app, &message, &answer);
+        ck_assert_uint_eq(answer.reader.status, extra ? 431 : 200);
+        ck_assert_int_eq(calls, 1);
+    }
+}
+END_TEST
+
+static struct {
+    _Atomic int is_in; /* a handler runs */
+    _Atomic int calls;
+} slow;
+
+static void take_long(struct door_app_request *req, void *data)
+{
+    (void)data;
+    slow.is_in = 1;
+    if (slow.calls++ == 0)
+        usleep(300000);
+    door_app_status(req, 200);
+}
+
+/* A question with 100 ms, where one at a time is answered. */
+static void *ask_in_line(void *data)
+{
+    struct message message;
+    struct answer *answer = data;
+
+    message_begin(&message);
+    message_field(&message, DOOR_WIRE_ROLE, "", DOOR_WIRE_AUTHORIZER);
+    message_field(&message, DOOR_WIRE_WAIT_MS, "", "100");
+    message_field(&message, DOOR_WIRE_MAX_CONCURRENT, "", "1");
+    message_field(&message, DOOR_WIRE_QUEUE_LENGTH, "", "1");
+    message_field(&message, DOOR_WIRE_QUEUE_TIMEOUT, "", "60000");
+    message_end(&message, DOOR_WIRE_REQUEST, 0, NULL, 0);
+    ask(app, &message, answer);
+    return NULL;
+}
+
+/* The time of a question begins when it comes, and not when its turn comes. */
+START_TEST(who_waits_no_longer_is_not_answered)
+{
+    static struct answer first, second;
+    struct door_wire_field field;
+    pthread_t thread;
+
+    door_app_guard(app, DOOR_APP_AUTHORIZER, take_long, NULL);
+    ck_assert_int_eq(pthread_create(&thread, NULL, ask_in_line, &first), 0);
+    while (!slow.is_in)
+        usleep(1000);
+    ask_in_line(&second);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(slow.calls, 1);
+    while (door_wire_next(&second.reader, &field))
+        ck_assert_int_ne(field.type, DOOR_WIRE_ROLE); /* that would be an answer */
+}
+END_TEST
+
 START_TEST(the_role_tells_the_handler)
 {
     static int in = 200, out = 404;
@@ -158,6 +237,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, the_role_tells_the_handler);
     tcase_add_loop_test(tests, a_handler_sees_that_its_time_is_over, 0, 4);
+    tcase_add_test(tests, too_many_headers_are_refused);
+    tcase_add_test(tests, who_waits_no_longer_is_not_answered);
     tcase_add_test(tests, no_handler_is_no_answer);
     tcase_add_test(tests, only_a_yes_lets_in);
     tcase_add_test(tests, mistakes);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "route.h"
 #include "support.h"
 
 static void nothing(struct door_app_request *req, void *data)
@@ -304,6 +305,27 @@ START_TEST(nobody_is_sent_to_another_host)
 }
 END_TEST
 
+static void redirect_without_memory(struct door_app_request *req, void *data)
+{
+    (void)data;
+    errno = ENOMEM; /* of whoever could not make the path */
+    ck_assert_int_eq(door_rt_redirect(door_rt_request(req), NULL), -1);
+}
+
+START_TEST(a_redirect_for_which_there_is_no_memory)
+{
+    struct message message;
+    struct answer answer;
+
+    door_app_handle(app, "/", redirect_without_memory, NULL);
+    message_get(&message, "", "/");
+    door_rt_answer(app, message.bytes, message.len, -1, &answer.answer);
+    ck_assert_int_eq(door_wire_read(&answer.reader, DOOR_WIRE_END, answer.answer.bytes,
+                                    answer.answer.len), 0);
+    ck_assert_uint_eq(answer.reader.status, ENOMEM);
+}
+END_TEST
+
 START_TEST(headers_are_limited)
 {
     add("/");
@@ -329,6 +351,7 @@ int main(void)
     tcase_add_test(tests, the_rest_of_a_path_can_be_a_parameter);
     tcase_add_test(tests, a_slash_too_much_or_too_few_is_mended);
     tcase_add_test(tests, nobody_is_sent_to_another_host);
+    tcase_add_test(tests, a_redirect_for_which_there_is_no_memory);
     tcase_add_test(tests, headers_are_limited);
     return run_tests(tests);
 }

@@ -867,6 +867,71 @@ START_TEST(a_body_in_one_piece)
 }
 END_TEST
 
+static char after[3][8]; /* what three further tries have read */
+static int after_errors[3];
+
+static void note_try(unsigned i, const char *text, ssize_t len)
+{
+    after_errors[i] = len == -1 ? errno : 0;
+    if (len >= 0)
+        snprintf(after[i], sizeof(after[i]), "%.*s", (int)len, text);
+}
+
+/* A body that is too long: then with more room, and in pieces. */
+static void take_body_again(struct door_app_request *req, void *data)
+{
+    char text[8];
+    const char *body;
+
+    take_body(req, data);
+    errno = 0;
+    body = door_app_body(req, sizeof(text), &whole_len);
+    note_try(0, body, body != NULL ? (ssize_t)whole_len : -1);
+    note_try(1, text, door_app_read(req, text, sizeof(text)));
+    note_try(2, text, door_app_read_now(req, text, sizeof(text)));
+}
+
+/* What has gone with the first try must not be missing in what another one calls the body. */
+START_TEST(the_rest_of_a_body_is_not_the_body)
+{
+    httpd.pieces = "efg";
+    run_with(take_body_again, "abcd", 1);
+    ck_assert_int_eq(whole_error, EFBIG);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_str_eq(after[i], "");
+        ck_assert_int_eq(after_errors[i], EFBIG);
+    }
+}
+END_TEST
+
+/* Nothing has gone: there is another try. */
+START_TEST(a_body_is_read_with_more_room)
+{
+    run_with(take_body_again, "abcdefg", 0);
+    ck_assert_int_eq(whole_error, EFBIG);
+    ck_assert_str_eq(after[0], "abcdefg");
+}
+END_TEST
+
+static int now_error;
+
+static void read_now_in_vain(struct door_app_request *req, void *data)
+{
+    char text[8];
+
+    (void)data;
+    now_error = door_app_read_now(req, text, sizeof(text)) == -1 ? errno : 0;
+}
+
+/* It will not come: that must not look as if nothing had come yet. */
+START_TEST(a_body_that_httpd_cannot_read)
+{
+    httpd.read_status = EAGAIN;
+    run_with(read_now_in_vain, "", 1);
+    ck_assert_int_eq(now_error, ENOMEM);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- the client */
 
 static int gone[2];
@@ -1118,6 +1183,9 @@ int main(void)
     tcase_add_test(tests, what_is_flushed_comes_in_its_order);
     tcase_add_test(tests, nothing_comes_behind_a_loss);
     tcase_add_loop_test(tests, a_body_in_one_piece, 0, 2);
+    tcase_add_test(tests, the_rest_of_a_body_is_not_the_body);
+    tcase_add_test(tests, a_body_is_read_with_more_room);
+    tcase_add_test(tests, a_body_that_httpd_cannot_read);
     tcase_add_loop_test(tests, is_the_client_there, 0, 3);
     tcase_add_test(tests, an_httpd_that_stands_still);
     tcase_add_test(tests, early_hints);

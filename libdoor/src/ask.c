@@ -94,6 +94,7 @@ static int receive_answer(int fd, int64_t deadline_ns, struct msg_answer *answer
         if (errno != EAGAIN || await(fd, POLLIN, deadline_ns) < 0)
             return -1;
     }
+    answer->info.di_attributes &= ~(door_attr_t)DOOR_LOCAL; /* that is not the server's to say */
     if (answer->magic == MSG_MAGIC && answer->error == 0 && count == wanted)
         return 0;
     while (count > 0)

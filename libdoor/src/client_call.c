@@ -224,15 +224,22 @@ static uint32_t take_descriptors(struct client_seat seat, struct course *course)
     return SLOT_TAKEN;
 }
 
-/* Answers a question of the server, which comes before its reply. */
+/*
+ * Answers a question of the server, which comes before its reply.  If the answer is too late, the
+ * server has given those descriptors up, and its reply comes without them.
+ */
 static void serve_server(struct client_seat seat, uint32_t question, struct course *course)
 {
+    int error = course->error;
     uint32_t answer = question == SLOT_IDENTIFY ? identify(seat)
                       : question == SLOT_SEND   ? send_descriptors(seat, course)
                       : question == SLOT_RECEIVE ? offer_socket(seat, course)
                                                 : take_descriptors(seat, course);
 
-    slot_answer(seat.ch->shm, seat.slot, question, answer);
+    if (!slot_answer(seat.ch->shm, seat.slot, question, answer)) {
+        free_results(course);
+        course->error = error;
+    }
 }
 
 /* When to give up.  While no thread has taken the call, take_by_ns may come first. */

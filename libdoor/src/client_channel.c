@@ -311,11 +311,13 @@ char *client_result(struct client_seat seat, uint64_t size)
 
     if (at == SHM_IN_SLOT)
         return size <= SHM_INLINE_SIZE ? s->data : NULL;
-    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size ||
-        !shm_window_is_written(&ch->window[seat.slot], &ch->memory, seat.slot, at, size))
+    if (size > SHM_DATA_MAX || at > SHM_DATA_MAX - size)
         return NULL;
     window = map_window(ch, seat.slot, at + size);
-    return window != NULL ? window + at : NULL;
+    if (window == NULL ||
+        !shm_window_is_written(&ch->window[seat.slot], &ch->memory, seat.slot, at, size))
+        return NULL;
+    return window + at;
 }
 
 /*

@@ -96,19 +96,17 @@ struct door *door_find_local(int d)
     return door;
 }
 
-struct door *door_find_own(int d)
+struct door *door_find_answering(const struct msg_answer *answer)
 {
-    struct door *door = door_find_local(d);
-    struct msg_answer answer;
+    struct door *door = NULL;
     struct connection *c;
 
-    if (door != NULL || fd_is_door(d) != 1 ||
-        door_ask(d, MSG_INFO, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0 ||
-        answer.instance_id != door_instance_id())
-        return door;
+    if (answer->instance_id != door_instance_id())
+        return NULL;
+    fork_register(&part);
     pthread_mutex_lock(&lock);
     LIST_FOREACH(c, &connections, link) {
-        if (c->door->id == answer.info.di_uniquifier) {
+        if (c->door->id == answer->info.di_uniquifier) {
             door = c->door;
             door_hold(door);
             break;
@@ -116,6 +114,17 @@ struct door *door_find_own(int d)
     }
     pthread_mutex_unlock(&lock);
     return door;
+}
+
+struct door *door_find_own(int d)
+{
+    struct door *door = door_find_local(d);
+    struct msg_answer answer;
+
+    if (door != NULL || fd_is_door(d) != 1 ||
+        door_ask(d, MSG_INFO, thread_now_ns() + ASK_MAX_NS, &answer, NULL, 0) < 0)
+        return door;
+    return door_find_answering(&answer);
 }
 
 /* Accepts waiting connections first, because they count as references, too. */

@@ -15,7 +15,13 @@ int door_new_descriptor(struct door *door);
 /* The door of d, with a reference, if this process has made d itself; otherwise NULL. */
 struct door *door_find_local(int d);
 
-/* The same, even if d came from elsewhere.  Asks the door, which takes a moment. */
+/*
+ * The door of this process that an answer is about, with a reference, or NULL.  What else is in
+ * the answer must not be believed then: any server can send what this process has told others.
+ */
+struct door *door_find_answering(const struct msg_answer *answer);
+
+/* The door of d, even if d came from elsewhere.  Asks the door, which takes a moment. */
 struct door *door_find_own(int d);
 
 #endif

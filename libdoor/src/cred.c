@@ -43,6 +43,16 @@ int door_cred(door_cred_t *info)
     return 0;
 }
 
+/* Whether the caller has made the socket: one that it got elsewhere tells another one's groups. */
+static int is_callers(int fd, const struct ucred *caller)
+{
+    struct ucred maker;
+    socklen_t len = sizeof(maker);
+
+    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0 &&
+           maker.pid == caller->pid && maker.uid == caller->uid && maker.gid == caller->gid;
+}
+
 static void fill(ucred_t *uc, const struct credentials *c)
 {
     socklen_t len = GROUPS_MAX * sizeof(gid_t);
@@ -55,7 +65,7 @@ static void fill(ucred_t *uc, const struct credentials *c)
     uc->suid = c->ids[2].uid;
     uc->sgid = c->ids[2].gid;
     uc->group_count = -1;
-    if (c->socket >= 0 &&
+    if (is_callers(c->socket, &c->ids[0]) &&
         getsockopt(c->socket, SOL_SOCKET, SO_PEERGROUPS, uc->groups, &len) == 0)
         uc->group_count = (int)(len / sizeof(gid_t));
 }

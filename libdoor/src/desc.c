@@ -81,16 +81,19 @@ static void describe(int fd, door_desc_t *desc, int64_t deadline_ns)
     if (fd_is_door(fd) != 1)
         return;
     door = door_find_local(fd);
+    if (door == NULL) {
+        if (door_ask(fd, MSG_INFO, deadline_ns, &answer, NULL, 0) < 0) {
+            desc->d_attributes |= DOOR_REVOKED;
+            return;
+        }
+        door = door_find_answering(&answer);
+    }
     if (door != NULL) {
         door_describe(door, &answer);
         door_drop(door);
-    } else if (door_ask(fd, MSG_INFO, deadline_ns, &answer, NULL, 0) < 0) {
-        desc->d_attributes |= DOOR_REVOKED;
-        return;
+        desc->d_attributes |= DOOR_LOCAL;
     }
     desc->d_attributes |= answer.info.di_attributes;
-    if (answer.instance_id == door_instance_id())
-        desc->d_attributes |= DOOR_LOCAL;
     desc->d_data.d_desc.d_id = answer.info.di_uniquifier;
 }
 

@@ -74,7 +74,8 @@ int fd_pair(int pair[2]);
 /*
  * A bell is a pipe.  Its owner rings it by writing a byte.  The other process has the read end
  * in an epoll, edge-triggered, and never reads.  The owner opens its own descriptor for both
- * directions, so no peer can make it block or break it.
+ * directions, so no peer can fill it or break it.  But one that reads it into memory that is not
+ * there yet (userfaultfd(2), FUSE) holds the pipe's lock meanwhile, and the owner waits for it.
  *
  * fd_bell: makes a bell, and returns the owner's end, hidden; its .fd is -1, with errno, if that
  * fails.  *heard is the read end, which the caller sends away and closes.

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "ask.h"
+#include "connection.h"
 #include "fd.h"
 #include "fork.h"
 #include "server_thread.h"
@@ -102,6 +103,7 @@ int door_info(int d, door_info_t *info)
 {
     THREAD_UNCANCELLED;
     struct msg_answer answer;
+    struct door *door;
     int is_door = fd_is_door(d);
     uint64_t cookie = fd_cookie(d);
 
@@ -117,9 +119,13 @@ int door_info(int d, door_info_t *info)
     } else if (fd_cookie(d) == cookie) { /* else another thread has replaced it meanwhile */
         remember(cookie, &answer.info);
     }
+    door = door_find_answering(&answer);
+    if (door != NULL) {
+        door_describe(door, &answer);
+        door_drop(door);
+        answer.info.di_attributes |= DOOR_LOCAL;
+    }
     *info = answer.info;
-    if (answer.instance_id != 0 && answer.instance_id == door_instance_id())
-        info->di_attributes |= DOOR_LOCAL;
     return 0;
 }
 

@@ -318,9 +318,10 @@ static int sort_in(struct mailbox *m, const struct letter *letter, const int *fd
             return 0;
         p->error = errno;
     }
-    if (letter->kind == LETTER_CREDENTIALS && p->is_expected && sender->pid != 0 && letter->which < 3 && !lost) {
-        p->credentials.ids[letter->which] = *sender;
-        p->credentials.count++;
+    /* In this order, so that each of them comes: one that never came would be root. */
+    if (letter->kind == LETTER_CREDENTIALS && p->is_expected && sender->pid != 0 && !lost &&
+        letter->which < 3 && letter->which == p->credentials.count) {
+        p->credentials.ids[p->credentials.count++] = *sender;
         if (p->credentials.socket < 0 && count == 1 && fd_is_seqpacket(fds[0], 0)) {
             p->credentials.socket = fds[0];
             return 0;

@@ -151,12 +151,6 @@ unsigned pool_idle_count(struct pool *pool)
     return (uint32_t)atomic_load(&pool->idle);
 }
 
-void pool_close(struct pool *pool)
-{
-    atomic_store(&pool->closed, 1);
-    kick(pool);
-}
-
 void pool_revoke(struct pool *pool, const struct door *door)
 {
     pthread_mutex_lock(&pool->lock);
@@ -381,7 +375,7 @@ void pool_tell_unreferenced(struct pool *pool, struct door *door)
     int once = (door->attributes & DOOR_UNREF_MULTI) == 0;
 
     pthread_mutex_lock(&pool->lock);
-    if (!door->unref_queued && !(once && door->unref_done)) {
+    if (!atomic_load(&pool->closed) && !door->unref_queued && !(once && door->unref_done)) {
         door->unref_queued = door->unref_done = 1;
         door_hold(door);
         STAILQ_INSERT_TAIL(&pool->unreferenced, door, unref_link);
@@ -407,6 +401,19 @@ static struct door *pop_unreferenced(struct pool *pool)
     }
     pthread_mutex_unlock(&pool->lock);
     return door;
+}
+
+/* Nobody takes what is queued any more.  The door and its pool would keep each other. */
+void pool_close(struct pool *pool)
+{
+    struct door *door;
+
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->closed, 1);
+    pthread_mutex_unlock(&pool->lock);
+    while ((door = pop_unreferenced(pool)) != NULL)
+        door_drop(door);
+    kick(pool);
 }
 
 /* Queues ch for other threads, since it has more calls than this thread takes. */

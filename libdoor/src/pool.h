@@ -119,7 +119,10 @@ struct pool *pool_create(struct door *door);
 void pool_hold(struct pool *pool);
 void pool_drop(struct pool *pool);
 
-/* The pool's door takes no more calls: wakes idle threads, which leave the pool. */
+/*
+ * The pool's door, to which the caller has a reference, takes no more calls: wakes idle threads,
+ * which leave the pool.
+ */
 void pool_close(struct pool *pool);
 
 /* Revokes the channels of door, which is revoked. */

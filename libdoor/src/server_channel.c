@@ -243,19 +243,26 @@ unsigned server_channel_pending(struct server_channel *ch)
     return atomic_load(&ch->gone) ? 0 : slot_pending_count(ch->shm);
 }
 
+static void end_if_over(struct server_channel *ch)
+{
+    if (atomic_load(&ch->orphan) && is_quiet(ch))
+        server_channel_condemn(ch);
+}
+
 static void end_running(struct server_channel *ch)
 {
     atomic_fetch_sub(&ch->running, 1);
-    if (atomic_load(&ch->orphan) && is_quiet(ch))
-        server_channel_condemn(ch);
+    end_if_over(ch);
 }
 
 int server_channel_take(struct server_channel *ch)
 {
     int slot;
 
-    if (server_channel_pending(ch) == 0)
+    if (server_channel_pending(ch) == 0) {
+        end_if_over(ch); /* the last call may have been withdrawn */
         return -1;
+    }
     /* Counted before it is taken, so that a taken call is always counted. */
     atomic_fetch_add(&ch->running, 1);
     slot = slot_take(ch->shm, atomic_load(&ch->cursor));
@@ -407,14 +414,14 @@ char *server_channel_shared_arguments(struct server_channel *ch, unsigned slot,
         errno = E2BIG;
         return NULL;
     }
-    if (!shm_window_is_written(&ch->window[slot], &ch->memory, slot, at, size)) {
-        errno = EFAULT;
+    window = shm_window_map(&ch->window[slot], &ch->memory, slot, at + size);
+    if (window == NULL) {
+        errno = EAGAIN;
         return NULL;
     }
-    window = shm_window_map(&ch->window[slot], &ch->memory, slot, at + size);
-    if (window != NULL)
+    if (shm_window_is_written(&ch->window[slot], &ch->memory, slot, at, size))
         return window + at;
-    errno = EAGAIN;
+    errno = EFAULT;
     return NULL;
 }
 

@@ -154,9 +154,9 @@ char *shm_window_map(struct shm_window *w, const struct own_fd *memory, unsigned
 void shm_window_unmap(struct shm_window *w);
 
 /*
- * Whether the other side has really written the size bytes at offset at.  Reading memory that
- * was never written would allocate it, at this side's expense.  Checking takes long, so the
- * beginning of a window, once checked, is not checked again.
+ * Whether the other side has really written the size bytes at offset at of the window, which are
+ * mapped.  Reading memory that was never written would allocate it, at this side's expense.
+ * Checking takes long, so the beginning of a window, once checked, is not checked again.
  */
 int shm_window_is_written(struct shm_window *w, const struct own_fd *memory, unsigned slot,
                           uint64_t at, uint64_t size);

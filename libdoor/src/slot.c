@@ -227,19 +227,21 @@ int slot_ask(void *shm, unsigned slot, uint32_t question, const _Atomic int *gon
             break;
         futex_wait(&s->state, question, left_ns < ANSWER_POLL_NS ? left_ns : ANSWER_POLL_NS);
     }
-    if (state != question)
-        return (int)state;
-    atomic_compare_exchange_strong(&s->state, &question, SLOT_WAITING);
-    return -1;
+    /* If the answer comes just now, the caller believes that it was heard. */
+    if (state == question && atomic_compare_exchange_strong(&s->state, &state, SLOT_WAITING))
+        return -1;
+    return (int)state;
 }
 
 /* In the client. */
-void slot_answer(void *shm, unsigned slot, uint32_t question, uint32_t answer)
+int slot_answer(void *shm, unsigned slot, uint32_t question, uint32_t answer)
 {
     struct shm_slot *s = shm_slot(shm, slot);
 
-    if (atomic_compare_exchange_strong(&s->state, &question, answer))
-        futex_wake(&s->state);
+    if (!atomic_compare_exchange_strong(&s->state, &question, answer))
+        return 0;
+    futex_wake(&s->state);
+    return 1;
 }
 
 void slot_refuse(void *shm, unsigned slot)

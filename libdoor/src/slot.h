@@ -50,8 +50,8 @@ int slot_is_awaited(uint32_t state);
 /* Whether the reply is here. */
 int slot_is_done(void *shm, unsigned slot);
 
-/* Answers a question of the server. */
-void slot_answer(void *shm, unsigned slot, uint32_t question, uint32_t answer);
+/* Answers a question of the server.  Returns false if the server does not ask it any more. */
+int slot_answer(void *shm, unsigned slot, uint32_t question, uint32_t answer);
 
 /* For a caller that has given up: refuses what the server may be asking. */
 void slot_refuse(void *shm, unsigned slot);

@@ -55,9 +55,10 @@ static void *begin(void *arg)
     return birth.run(birth.arg);
 }
 
-/* Returns 0, or an errno; then the caller still owns birth. */
-static int create(struct birth *birth, size_t stack_size)
+/* Creates a thread in which all signals are blocked.  Returns 0, or an errno. */
+static int create(void *(*run)(void *), void *arg, size_t stack_size)
 {
+    sigset_t all, old;
     pthread_attr_t attr;
     pthread_t thread;
     size_t default_size;
@@ -69,28 +70,27 @@ static int create(struct birth *birth, size_t stack_size)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     if (stack_size > 0)
         pthread_attr_setstacksize(&attr, stack_size);
-    error = pthread_create(&thread, &attr, begin, birth);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    error = pthread_create(&thread, &attr, run, arg);
     if (error == EINVAL && stack_size > 0) { /* too small for the thread-local variables */
         pthread_attr_setstacksize(&attr, default_size);
-        error = pthread_create(&thread, &attr, begin, birth);
+        error = pthread_create(&thread, &attr, run, arg);
     }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     return error;
 }
 
-static int start(void *(*run)(void *), void *arg, const sigset_t *mask, size_t stack_size)
+int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask)
 {
     struct birth *birth = malloc(sizeof(*birth));
-    sigset_t all, old;
     int error;
 
     if (birth == NULL)
         return -1;
     *birth = (struct birth){run, arg, *mask};
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    error = create(birth, stack_size);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    error = create(begin, birth, 0);
     if (error == 0)
         return 0;
     free(birth);
@@ -98,17 +98,19 @@ static int start(void *(*run)(void *), void *arg, const sigset_t *mask, size_t s
     return -1;
 }
 
-int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask)
-{
-    return start(run, arg, mask, 0);
-}
-
+/*
+ * glibc makes an arena for each thread that calls malloc(3) or free(3), and opens a file to find
+ * out how many there may be.  Meanwhile open(2) does not return the lowest number that is free, on
+ * which a program without threads of its own may rely.
+ */
 int thread_start_blocked(void *(*run)(void *), void *arg)
 {
-    sigset_t all;
+    int error = create(run, arg, HELPER_STACK_SIZE);
 
-    sigfillset(&all);
-    return start(run, arg, &all, HELPER_STACK_SIZE);
+    if (error == 0)
+        return 0;
+    errno = error;
+    return -1;
 }
 
 /* Counts with a set of so many processors.  -1 and errno; EINVAL: the set may be too small. */

@@ -18,7 +18,10 @@ int64_t thread_now_ns(void);
 /* Starts a detached thread with the given signal mask.  Returns 0, or -1 and errno. */
 int thread_start(void *(*run)(void *), void *arg, const sigset_t *mask);
 
-/* The same for a helper of the library, with all signals blocked and a small stack. */
+/*
+ * The same for a helper of the library, with all signals blocked and a small stack.  The
+ * beginning of such a thread takes no memory of malloc(3)'s.
+ */
 int thread_start_blocked(void *(*run)(void *), void *arg);
 
 /* How many processors the calling thread may run on; at least 1. */

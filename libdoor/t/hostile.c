@@ -8,11 +8,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +195,21 @@ int hostile_lingering(int *peer)
     door_test_require(errno == EAGAIN);
     door_test_require(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
     return fd;
+}
+
+void *hostile_memory_that_waits(int *helper)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *helper = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    area.range.start = (uintptr_t)page;
+    area.range.len = 4096;
+    if (*helper < 0 || page == MAP_FAILED || ioctl(*helper, UFFDIO_API, &api) < 0 ||
+        ioctl(*helper, UFFDIO_REGISTER, &area) < 0)
+        return NULL;
+    return page;
 }
 
 int hostile_nest(int fd)

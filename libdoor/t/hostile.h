@@ -74,6 +74,12 @@ bool hostile_letter(struct hostile_peer *p, unsigned kind, unsigned slot, uint32
  */
 int hostile_lingering(int *peer);
 
+/*
+ * A page into which, and from which, the kernel cannot copy before *helper is closed: a system
+ * call waits until then, with what it holds.  NULL: the system does not let us have one.
+ */
+void *hostile_memory_that_waits(int *helper);
+
 /* A Unix socket that has fd, which it takes over, in its queue: its close closes that too. */
 int hostile_nest(int fd);
 

@@ -43,6 +43,16 @@ static void give_descriptors(unsigned count)
         close(descs[i].d_data.d_desc.d_descriptor);
 }
 
+static int count_groups(void)
+{
+    const gid_t *groups;
+    ucred_t *uc = NULL;
+    int count = door_ucred(&uc) < 0 ? -2 : ucred_getgroups(uc, &groups);
+
+    ucred_free(uc);
+    return count;
+}
+
 static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
 {
     struct target_request r = {TARGET_ECHO, 0};
@@ -61,6 +71,8 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
         give_descriptors(r.count);
     } else if (r.op == TARGET_IDENTIFY) {
         r.count = (uint32_t)door_cred(&cred);
+    } else if (r.op == TARGET_GROUPS) {
+        r.count = (uint32_t)count_groups();
     }
     /* The last byte is looked at: it has to be there. */
     if (arg_size > sizeof(r))

@@ -22,7 +22,8 @@ enum target_op {
     TARGET_ECHO,       /* count is the last byte of the argument, if it is longer */
     TARGET_BLOCK,      /* posts entered, waits for released */
     TARGET_GIVE_DESCS, /* replies with count descriptors */
-    TARGET_IDENTIFY    /* count is what door_cred() returned */
+    TARGET_IDENTIFY,   /* count is what door_cred() returned */
+    TARGET_GROUPS      /* count is what ucred_getgroups() returned; -2: door_ucred() failed */
 };
 
 struct target_request {

@@ -9,8 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -95,6 +99,32 @@ START_TEST(everything_is_closed_and_the_threads_end)
     ck_assert_int_eq(closer_let_go(NULL, -1), CLOSER_FINE);
     ck_assert(door_test_fds_settle(0, fds));
     ck_assert(door_test_await(no_thread_is_left, NULL));
+}
+END_TEST
+
+/* glibc's heaps: it makes one for each thread that allocates or frees something. */
+static int heaps(void)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    int count = 0;
+
+    ck_assert(f != NULL && malloc_info(0, f) == 0 && fclose(f) == 0);
+    for (const char *at = text; (at = strstr(at, "<heap nr=")) != NULL; at++)
+        count++;
+    free(text);
+    return count;
+}
+
+/* While glibc makes one it may open a file, and takes the lowest number from the program. */
+START_TEST(a_thread_needs_no_heap)
+{
+    int before = heaps(), end = let_go_pipe(NULL);
+
+    ck_assert(is_closed(end, DOOR_TEST_DEADLINE_MS));
+    ck_assert_int_eq(heaps(), before);
+    close(end);
 }
 END_TEST
 
@@ -291,6 +321,7 @@ int main(void)
     TCase *tc = door_test_tcase(suite, "closer", 25); /* a wait for a close is longer */
 
     tcase_add_test(tc, everything_is_closed_and_the_threads_end);
+    tcase_add_test(tc, a_thread_needs_no_heap);
     tcase_add_test(tc, errno_stays);
     tcase_add_test(tc, a_stuck_sender_holds_up_one_thread);
     tcase_add_test(tc, a_stuck_user_holds_up_two_threads);

@@ -148,6 +148,75 @@ START_TEST(questions_that_are_not_answered)
 }
 END_TEST
 
+/* What the procedure was told of a caller that answers with letters of these kinds and fd. */
+static int identified(uint32_t op, const uint32_t which[3], int fd)
+{
+    struct target_request r = {op, 0}, answer;
+    struct hostile_peer p;
+
+    ck_assert(hostile_open(&p, target_path));
+    memcpy(hostile_slot(&p, 0)->data, &r, sizeof(r));
+    hostile_argument(&p, 0, sizeof(r));
+    hostile_slot(&p, 0)->call = 7;
+    hostile_start(&p, 0);
+    ck_assert(hostile_await(&p, 0, SLOT_IDENTIFY, TARGET_SERVES_MS));
+    for (int i = 0; i < 3; i++) {
+        struct letter letter = {MSG_MAGIC, LETTER_CREDENTIALS, 0, 7, which[i]};
+        ck_assert_int_eq(fd_send(p.control, &letter, sizeof(letter), &fd, i == 0), 0);
+    }
+    hostile_answer(&p, 0, SLOT_WAITING);
+    ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), 0);
+    memcpy(&answer, hostile_slot(&p, 0)->data, sizeof(answer));
+    hostile_close(&p);
+    return (int)answer.count;
+}
+
+/* Ids that it does not say must not be taken for 0, which is root. */
+START_TEST(credentials_that_are_not_complete)
+{
+    static const uint32_t all[3] = {0, 1, 2},
+                          some[][3] = {{0, 0, 0}, {1, 1, 1}, {0, 1, 1}, {0, 2, 2}, {0, 1, 3}};
+    int pair[2];
+
+    target_start(0);
+    ck_assert_int_eq(fd_pair(pair), 0);
+    ck_assert_int_eq(identified(TARGET_IDENTIFY, all, pair[0]), 0);
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        ck_assert_int_eq(identified(TARGET_IDENTIFY, some[i], pair[0]), -1);
+    close(pair[0]);
+    close(pair[1]);
+    target_is_clean();
+}
+END_TEST
+
+static int send_socket(void *way)
+{
+    int pair[2];
+
+    door_test_require(fd_pair(pair) == 0);
+    return fd_send(*(int *)way, "x", 1, &pair[0], 1);
+}
+
+/* It tells the groups of whoever made it. */
+START_TEST(credentials_with_another_ones_socket)
+{
+    static const uint32_t all[3] = {0, 1, 2};
+    int way[2], own[2], other;
+    unsigned count;
+    char byte;
+
+    target_start(0);
+    ck_assert_int_eq(fd_pair(way), 0);
+    ck_assert_int_eq(fd_pair(own), 0);
+    ck_assert_int_eq(door_test_in_child(send_socket, &way[1]), 0);
+    ck_assert_int_eq(fd_recv(way[0], &byte, 1, &other, 1, &count), 0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_ge(identified(TARGET_GROUPS, all, own[0]), 0);
+    ck_assert_int_eq(identified(TARGET_GROUPS, all, other), -1);
+    target_is_clean();
+}
+END_TEST
+
 /* Results with descriptors for a client that never reads its socket. */
 START_TEST(descriptors_that_are_never_taken)
 {
@@ -289,6 +358,8 @@ int main(void)
     tcase_add_test(tc, letters_of_any_form);
     tcase_add_test(tc, credentials_without_a_question);
     tcase_add_test(tc, questions_that_are_not_answered);
+    tcase_add_test(tc, credentials_that_are_not_complete);
+    tcase_add_test(tc, credentials_with_another_ones_socket);
     tcase_add_test(tc, descriptors_that_are_never_taken);
     tcase_add_test(tc, a_close_that_blocks_with_a_letter);
     tcase_add_test(tc, a_close_that_blocks_with_a_refused_call);

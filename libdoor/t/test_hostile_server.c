@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -367,22 +365,6 @@ static void announce_on_control(struct hostile_peer *p)
     announce_in(p, slot, 1, 0);
 }
 
-/* Memory into which the kernel cannot write before somebody helps; NULL: not for us. */
-static void *memory_that_waits(void)
-{
-    struct uffdio_api api = {.api = UFFD_API};
-    struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    area.range.start = (uintptr_t)page;
-    area.range.len = 4096;
-    if (fd < 0 || page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) < 0 ||
-        ioctl(fd, UFFDIO_REGISTER, &area) < 0)
-        return NULL;
-    return page;
-}
-
 static void *read_for_ever(void *page)
 {
     if (page != NULL)
@@ -394,9 +376,11 @@ static void *read_for_ever(void *page)
 static void announce_and_read(struct hostile_peer *p)
 {
     pthread_t reader;
+    int helper;
 
     door_test_require(send(p->control, "x", 1, 0) == 1);
-    door_test_require(pthread_create(&reader, NULL, read_for_ever, memory_that_waits()) == 0);
+    door_test_require(pthread_create(&reader, NULL, read_for_ever,
+                                     hostile_memory_that_waits(&helper)) == 0);
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     announce_descriptors(p, 1, 0);
 }
@@ -791,6 +775,77 @@ START_TEST(a_server_that_goes_on_and_on)
 }
 END_TEST
 
+/* ------------------------------------------------ descriptors that are given up */
+
+#define OFFERS 600
+#define OFFER_SPREAD_US 150 /* at some time in this, the client takes the descriptor */
+
+static void wait_us(int64_t us)
+{
+    int64_t until_ns = door_now_ns() + us * 1000;
+
+    while (door_now_ns() < until_ns)
+        continue;
+}
+
+/* Offers one, and takes the offer back soon.  Returns how many the client has taken. */
+static char offer_for_a_moment(struct hostile_peer *p, unsigned slot, uint32_t number)
+{
+    uint32_t state = SLOT_DELIVER;
+
+    hostile_slot(p, slot)->result_desc_count = 0;
+    if (!hostile_letter(p, LETTER_DESCRIPTORS, slot, number, &p->bell, 1))
+        return 0; /* the client has not looked for long */
+    hostile_slot(p, slot)->reply = number;
+    hostile_slot(p, slot)->result_desc_count = 1;
+    set_state(p, slot, SLOT_DELIVER);
+    wait_us(number % OFFER_SPREAD_US);
+    if (!atomic_compare_exchange_strong(&hostile_slot(p, slot)->state, &state, SLOT_WAITING))
+        return 1;
+    hostile_slot(p, slot)->result_desc_count = 0;
+    return 0;
+}
+
+/* As the library does when a caller has not answered for a second: the procedure replies again. */
+static void take_offers_back(struct hostile_peer *p)
+{
+    for (uint32_t number = 1;; number++) {
+        unsigned slot = (unsigned)first_call(p);
+
+        if (p->receiver < 0)
+            ask_for_receiver(p, slot);
+        hostile_slot(p, slot)->data[0] = offer_for_a_moment(p, slot, number);
+        end_slot(p, slot, SHM_IN_SLOT, 1, 0);
+    }
+}
+
+/* The result says how many descriptors it comes with. */
+static int take_what_is_said(void *unused)
+{
+    _Alignas(door_desc_t) char buffer[64] = "";
+    int d = open(path, O_RDONLY);
+
+    (void)unused;
+    for (int i = 0; i < OFFERS; i++) {
+        door_arg_t arg = {.rbuf = buffer, .rsize = sizeof(buffer)};
+
+        door_test_require(door_call(d, &arg) == 0 && arg.data_size == 1);
+        if (arg.desc_num != (unsigned)buffer[0])
+            return WAS_GIVEN_A_RESULT;
+        if (arg.desc_num == 1)
+            close(arg.desc_ptr[0].d_data.d_desc.d_descriptor);
+    }
+    return ENDED_WELL;
+}
+
+START_TEST(descriptors_that_are_taken_back)
+{
+    static const struct plan plan = {"takes offers back", GOOD, good_memory, 0, take_offers_back};
+
+    survive(&plan, take_what_is_said);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hostile server");
@@ -804,5 +859,6 @@ int main(void)
     tcase_add_loop_test(tc, queued_and_not_served, 0, COUNT(queues));
     tcase_add_loop_test(tc, begun_and_ended_with_what_cannot_be, 0, COUNT(results));
     tcase_add_loop_test(tc, a_server_that_goes_on_and_on, 0, COUNT(without_end));
+    tcase_add_test(tc, descriptors_that_are_taken_back);
     return door_test_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hostile.h"
@@ -587,6 +588,67 @@ START_TEST(a_gigabyte_that_was_not_written)
 }
 END_TEST
 
+struct held_file {
+    int memory, helper;
+    void *page;
+};
+
+static void *write_for_ever(void *arg)
+{
+    const struct held_file *held = arg;
+
+    if (held->page != NULL)
+        door_test_require(pwrite(held->memory, held->page, 4096, shm_window_offset(9)) != 0);
+    return NULL;
+}
+
+/* Who writes to a file holds its lock, and may wait for the memory with the data. */
+START_TEST(memory_whose_lock_is_held)
+{
+    static const char written[3 * SHM_SLOT_SIZE];
+    struct hostile_peer p;
+    struct held_file held;
+    pthread_t writer;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    ck_assert_int_eq(pwrite(p.memory, written, sizeof(written), shm_window_offset(0)),
+                     sizeof(written));
+    held.memory = p.memory;
+    held.page = hostile_memory_that_waits(&held.helper);
+    ck_assert_int_eq(pthread_create(&writer, NULL, write_for_ever, &held), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    start_at(&p, 0, 0, sizeof(written));
+    ck_assert_int_eq(hostile_reply(&p, 0, TARGET_SERVES_MS), 0);
+    start_at(&p, 1, 0, sizeof(written));
+    ck_assert_int_eq(hostile_reply(&p, 1, TARGET_SERVES_MS), EFAULT);
+    target_serves();
+    close(held.helper);
+    pthread_join(writer, NULL);
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
+/* Its server thread was busy until then, and finds nothing: nobody can use the channel any more. */
+START_TEST(a_call_withdrawn_once_the_door_is_closed)
+{
+    struct hostile_peer p;
+
+    target_start(0);
+    ck_assert(hostile_open(&p, target_path));
+    atomic_fetch_or(&hostile_head(&p)->pending[0], 1);
+    close(p.door);
+    p.door = -1;
+    ck_assert(!hostile_is_dropped(&p, 100));
+    atomic_fetch_and(&hostile_head(&p)->pending[0], ~1ull);
+    hostile_ring(&p);
+    ck_assert(hostile_is_dropped(&p, TARGET_SERVES_MS));
+    hostile_close(&p);
+    target_is_clean();
+}
+END_TEST
+
 static void add_queue_tests(TCase *tc)
 {
     tcase_add_test(tc, a_free_slot_follows);
@@ -617,6 +679,8 @@ int main(void)
     tcase_add_test(tc, a_bell_that_never_stops);
     tcase_add_test(tc, memory_that_keeps_its_size);
     tcase_add_test(tc, holes_under_calls);
+    tcase_add_test(tc, memory_whose_lock_is_held);
+    tcase_add_test(tc, a_call_withdrawn_once_the_door_is_closed);
     tcase_add_test(tc, a_gigabyte_that_was_not_written);
     return door_test_run(suite);
 }

@@ -326,6 +326,43 @@ static bool is_unref(void *arg)
     return (shared->attributes & DOOR_IS_UNREF) != 0;
 }
 
+static void decline(door_info_t *info)
+{
+    (void)info;
+}
+
+static void make_and_revoke(uint_t attributes)
+{
+    int d = door_create(serve, NULL, DOOR_PRIVATE | attributes);
+
+    door_test_require(d >= 0);
+    door_test_attach(d, path);
+    door_test_require(fdetach(path) == 0); /* from now on it is unreferenced */
+    door_test_require(unlink(path) == 0 && door_revoke(d) == 0);
+}
+
+static int tell_nobody(void *unused)
+{
+    int before;
+
+    (void)unused;
+    door_server_create(decline);
+    make_and_revoke(0);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* the library has closed it */
+    before = door_test_fd_count();
+    for (int i = 0; i < 10; i++)
+        make_and_revoke(DOOR_UNREF);
+    return !door_test_fds_settle(0, before);
+}
+
+/* The pool of a private door has descriptors of its own. */
+START_TEST(a_door_that_no_thread_is_told_of_leaves_nothing)
+{
+    path = door_test_path("door");
+    ck_assert_int_eq(door_test_in_child(tell_nobody, NULL), 0);
+}
+END_TEST
+
 START_TEST(is_unref_is_reported)
 {
     int control = start(DOOR_UNREF_MULTI), d;
@@ -452,6 +489,7 @@ int main(void)
     tcase_add_test(tc, a_call_by_the_creator_changes_nothing);
     tcase_add_test(tc, without_the_attribute_nothing_is_told);
     tcase_add_test(tc, a_revoked_door_is_never_told);
+    tcase_add_test(tc, a_door_that_no_thread_is_told_of_leaves_nothing);
     tcase_add_test(tc, is_unref_is_reported);
     tcase_add_test(tc, two_at_the_same_time);
     return door_test_run(suite);
