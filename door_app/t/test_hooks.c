@@ -261,11 +261,40 @@ static void await_threads(unsigned most)
     }
 }
 
+/* A thread that ends is counted no more before its hook has run. */
+static void await_hooked(int count)
+{
+    for (int waited_ms = 0; shared->starts - shared->stops > count; waited_ms += 10) {
+        ck_assert_int_lt(waited_ms, DEADLINE_MS);
+        sleep_ms(10);
+    }
+    ck_assert_int_eq(shared->starts - shared->stops, count);
+}
+
+static void await_stops(int count)
+{
+    for (int waited_ms = 0; shared->stops < count; waited_ms += 10) {
+        ck_assert_int_lt(waited_ms, DEADLINE_MS);
+        sleep_ms(10);
+    }
+    ck_assert_int_eq(shared->stops, count);
+}
+
 static void await_served(void)
 {
     for (int waited_ms = 0; get() != 200; waited_ms += 10) {
         ck_assert_int_lt(waited_ms, DEADLINE_MS);
         sleep_ms(10);
+    }
+}
+
+/* The second one may come late where others have the processors. */
+static void start_two(void)
+{
+    for (int i = 0; shared->starts < 2; i++) {
+        ck_assert_int_lt(i, 100);
+        load(8, "5", 200);
+        ck_assert_int_eq(refused, 0);
     }
 }
 
@@ -300,11 +329,12 @@ START_TEST(idle_threads_give_theirs_back)
 {
     shared->idle_ms = 200;
     begin_app();
+    start_two();
     for (int i = 0; i < 2; i++) {
         load(CALLERS, "20", 300);
         ck_assert_int_eq(refused, 0);
         await_threads(2);
-        ck_assert_int_eq(shared->starts - shared->stops, 2);
+        await_hooked(2);
         ck_assert_int_eq(shared->places, 998);
     }
     ck_assert_int_eq(shared->without, 0);
@@ -315,6 +345,13 @@ START_TEST(idle_threads_give_theirs_back)
 END_TEST
 
 /* ---------------------------------------------------------------- too few */
+
+/* By what was told last. */
+static int some_lack_it(void)
+{
+    return logged("no server thread is left that cannot start") !=
+           logged("a server thread cannot start");
+}
 
 /* Those that have one take all the requests. */
 START_TEST(fewer_than_threads)
@@ -335,11 +372,12 @@ START_TEST(fewer_than_threads)
     for (int i = 0; i < 50; i++)
         ck_assert_uint_eq(get(), 200);
     shared->places = 100;
-    load(CALLERS, "20", 1500);
-    ck_assert_int_eq(refused, 0);
+    for (int i = 0; i < 10 && (shared->most < 5 || some_lack_it()); i++) {
+        load(CALLERS, "20", 1500);
+        ck_assert_int_eq(refused, 0);
+    }
     ck_assert_int_ge(shared->most, 5);
-    ck_assert_int_eq(logged("no server thread is left that cannot start"),
-                     logged("a server thread cannot start"));
+    ck_assert(!some_lack_it());
     end_app();
 }
 END_TEST
@@ -396,15 +434,12 @@ START_TEST(lost_while_idle)
     shared->places = 2;
     shared->max = 2;
     begin_app();
-    for (int i = 0; shared->starts < 2; i++) {
-        ck_assert_int_lt(i, 100);
-        load(8, "5", 200);
-    }
+    start_two();
     shared->places--; /* one of them cannot be had again */
     shared->gone = 1;
     for (int i = 0; i < 50; i++)
         ck_assert_uint_eq(get(), 200);
-    ck_assert_int_eq(shared->stops, 1);
+    await_stops(1); /* others may have had all of these meanwhile */
     shared->places++;
     for (int i = 0; i < 20; i++) {
         shared->gone = 1;
@@ -426,8 +461,7 @@ START_TEST(lost_for_some_time)
     shared->places = 2;
     shared->max = 2;
     begin_app();
-    load(8, "5", 200);
-    ck_assert_int_eq(refused, 0);
+    start_two();
     shared->places -= 1000;
     for (int i = 0; shared->stops < 2; i++) {
         ck_assert_int_lt(i, 1000);

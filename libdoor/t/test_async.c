@@ -52,6 +52,7 @@ static const size_t sizes[] = {1,     100,   16000,   16320,   16321,
 
 enum op {
     ANSWER,
+    CALLS_SEEN,  /* is how many calls the procedure has seen before this one */
     MAKE,        /* the result is result_size bytes, door_test_fill()'s */
     MIRROR,      /* the result is the rest of the argument, where it lies */
     BLOCK,       /* posts entered, waits for released */
@@ -152,6 +153,7 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     door_desc_t descs[2] = {{DOOR_DESCRIPTOR, {.d_desc = {STDERR_FILENO, 0}}},
                             {DOOR_DESCRIPTOR, {.d_desc = {STDERR_FILENO, 0}}}};
     struct order order;
+    uint32_t calls;
 
     (void)c;
     (void)dp;
@@ -159,7 +161,9 @@ static void serve(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t 
     door_test_require(arg_size >= sizeof(order));
     memcpy(&order, argp, sizeof(order));
     door_test_require(door_test_filled(argp + sizeof(order), arg_size - sizeof(order), 7));
-    atomic_fetch_add(&shared->calls, 1);
+    calls = atomic_fetch_add(&shared->calls, 1);
+    if (order.op == CALLS_SEEN)
+        order.number = calls;
     if (order.op == BLOCK || order.op == EXIT || order.op == REVOKE || order.op == LATE)
         block();
     if (order.op == LATE)
@@ -532,11 +536,26 @@ END_TEST
 
 /* ------------------------------------------------ one behind the other */
 
+#define PARTS 20 /* of a chain, which are timed */
+
 struct chain {
     pthread_t thread;
     uint32_t which;
     uint32_t count;
+    int64_t began_ms, least_ms; /* a part; the quickest one */
 };
+
+/* Others may have the processors for most of the time, so only the quickest part counts. */
+static void note_time(struct chain *chain, uint32_t i)
+{
+    int64_t now_ms = door_test_now_ms();
+
+    if (i % (chain->count / PARTS) != 0)
+        return;
+    if (now_ms - chain->began_ms < chain->least_ms)
+        chain->least_ms = now_ms - chain->began_ms;
+    chain->began_ms = now_ms;
+}
 
 /* Two objects in turn: each call is begun before the one that it follows is ended. */
 static void *call_in_turn(void *arg)
@@ -544,6 +563,8 @@ static void *call_in_turn(void *arg)
     struct chain *chain = arg;
     struct door_async *calls[2] = {open_call(100), open_call(100)};
 
+    chain->began_ms = door_test_now_ms();
+    chain->least_ms = INT64_MAX;
     for (uint32_t i = 1; i <= chain->count; i++) {
         struct order order = {.op = NOTE, .number = i, .chain = chain->which};
 
@@ -551,6 +572,7 @@ static void *call_in_turn(void *arg)
         if (i > 1)
             door_test_require(end(calls[(i - 1) % 2]) == (long)(i - 1));
         linger(i % 16 == 0 ? i % 512 / 16 : 0); /* so that some come when that is over */
+        note_time(chain, i);
     }
     door_test_require(end(calls[chain->count % 2]) == (long)chain->count);
     form->close(calls[0]);
@@ -558,19 +580,21 @@ static void *call_in_turn(void *arg)
     return NULL;
 }
 
-/* By the number of chains that go on beside each other; in milliseconds. */
+/* So many chains beside each other: what a part takes in the slowest of them, in milliseconds. */
 static int64_t run_chains(uint32_t n, uint32_t count)
 {
     struct chain chains[CHAINS];
-    int64_t began_ms = door_test_now_ms();
+    int64_t most_ms = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         chains[i] = (struct chain){.which = i, .count = count};
         pthread_create(&chains[i].thread, NULL, call_in_turn, &chains[i]);
     }
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         pthread_join(chains[i].thread, NULL);
-    return door_test_now_ms() - began_ms;
+        most_ms = chains[i].least_ms > most_ms ? chains[i].least_ms : most_ms;
+    }
+    return most_ms;
 }
 
 START_TEST(in_order_and_never_two_at_a_time)
@@ -586,7 +610,7 @@ START_TEST(in_order_and_never_two_at_a_time)
         ck_assert_uint_eq(shared->chain[i].last, count);
     /* A call that nobody notices, until somebody looks again, takes ten milliseconds. */
     if (!door_test_sanitized() && !door_test_emulated())
-        ck_assert_int_lt(took_ms, count / 4);
+        ck_assert_int_lt(took_ms, count / PARTS / 4);
 }
 END_TEST
 
@@ -1193,12 +1217,12 @@ START_TEST(who_queues_starves_nobody)
     other = door_test_spawn(keep_the_server_busy, NULL);
     ck_assert(door_test_await(has_seen, &busy));
     for (int i = 0; i < CALLS; i++) {
-        struct order order = {.op = ANSWER};
-        uint32_t before = shared->calls, number;
+        struct order order = {.op = CALLS_SEEN};
+        uint32_t before = shared->calls, seen;
 
-        ck_assert_int_eq(door_test_call(door, &order, sizeof(order), &number, sizeof(number)),
-                         sizeof(number));
-        ahead[i] = shared->calls - before;
+        ck_assert_int_eq(door_test_call(door, &order, sizeof(order), &seen, sizeof(seen)),
+                         sizeof(seen));
+        ahead[i] = seen - before; /* others are served before this process runs again, too */
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     shared->stop = true;

@@ -434,7 +434,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("cancel");
-    TCase *tc = door_test_tcase(suite, "cancel", 15);
+    TCase *tc = door_test_tcase(suite, "cancel", 60);
 
     tcase_add_test(tc, a_thread_that_allows_it_is_cancelled);
     tcase_add_loop_test(tc, given_up_before_the_procedure, 0, 2);

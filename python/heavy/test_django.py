@@ -83,6 +83,8 @@ class Browser:
         session = self.command("POST", "/session", {"capabilities": {"alwaysMatch": {
             "browserName": "chrome", "goog:chromeOptions": {"args": options}}}})
         self.at = "/session/" + session["sessionId"]
+        patience_ms = 2000 * support.PATIENCE
+        self.command("POST", self.at + "/timeouts", {"script": patience_ms, "pageLoad": patience_ms})
 
     def is_there(self):
         try:
@@ -91,7 +93,7 @@ class Browser:
             return None
 
     def command(self, method, path, arguments=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=support.PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2.5 * support.PATIENCE)
         body = json.dumps(arguments or {}) if method == "POST" else None
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())["value"]
@@ -117,7 +119,14 @@ class Browser:
         return self.command("POST", self.at + "/execute/sync", {"script": text, "args": []})
 
     def shows(self, text):
-        return support.wait_for(lambda: text in (self.script("return document.body.innerText") or ""))
+        """A page that is on its way has no body yet, or goes while the script runs."""
+        def is_there():
+            try:
+                return text in (self.script("return document.body.innerText") or "")
+            except RuntimeError:
+                return False
+
+        return support.wait_for(is_there)
 
     def close(self):
         self.command("DELETE", self.at)

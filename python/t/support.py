@@ -5,6 +5,7 @@ The applications run in a virtual environment into which the wheel was installed
 whoever httpd's children are.  Everything lies in a directory below /tmp.
 """
 
+import collections
 import glob
 import http.client
 import os
@@ -40,17 +41,23 @@ def wait_for(check, seconds=PATIENCE):
         time.sleep(0.02)
 
 
+given_ports = collections.deque(maxlen=100)  # to what may not listen yet
+
+
 def free_port():
-    """Below those that the system gives to clients, and none that other tests take."""
+    """Below those that the system gives to clients, none that other tests take, and not one given lately."""
     for _ in range(1000):
         port = random.randrange(30040, 30300)
+        if port in given_ports:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        given_ports.append(port)
+        return port
     raise RuntimeError("no free port")
 
 

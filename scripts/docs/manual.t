@@ -14,8 +14,9 @@ use Cwd qw(abs_path);
 use Docs qw(base_config blocks sections slug slurp);
 use File::Path qw(make_path);
 use File::Temp ();
-use IO::Socket::INET ();
+use OwnHttpd ();
 use Test::More;
+use Waiting qw(wait_for);
 
 my $manual = 'docs/directives.md';
 my $build = abs_path($ENV{BUILD} // 'build');
@@ -101,9 +102,7 @@ for my $name (sort keys %code) {
 
 # .htaccess files are read by requests: one for each directive and each AllowOverride.
 my @trials = map { my $name = $_; map { [$name, $_] } qw(FileInfo AuthConfig Limit) } sort keys %code;
-my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
-my $port = $socket->sockport;
-close $socket;
+my $port = OwnHttpd::free_port();
 my $conf = $base =~ s/^Listen .*/Listen 127.0.0.1:$port/mr;
 for (@trials) {
     my ($name, $override) = @$_;
@@ -119,11 +118,11 @@ END {
     local $?;
     if ($pid && $$ == $main) {
         kill 'TERM', $pid;
-        for (1 .. 200) { last unless kill 0, $pid; select undef, undef, undef, 0.05 }
+        wait_for(sub { !kill 0, $pid });
     }
 }
 is system("$httpd -f $root/httpd.conf"), 0, 'httpd runs for .htaccess files';
-for (1 .. 200) { last if -s "$root/httpd.pid"; select undef, undef, undef, 0.05 }
+wait_for(sub { -s "$root/httpd.pid" });
 ($pid) = slurp("$root/httpd.pid") =~ /^(\d+)$/m;
 for (@trials) {
     my ($name, $override) = @$_;
