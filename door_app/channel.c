@@ -51,6 +51,8 @@ static _Atomic unsigned doubled_count;
 #define AHEAD_MAX 128
 static _Atomic unsigned ahead_count;
 
+#define TRIES 3 /* for a call that is refused */
+
 /* ---------------------------------------------------------------- messages */
 
 /* For a call that failed.  Errors other than missing resources become EPIPE.  Returns -1. */
@@ -310,6 +312,22 @@ void door_rt_channel_settle(struct door_rt_channel *channel)
     settle_read(channel);
 }
 
+/*
+ * EAGAIN: the call was refused before httpd has seen it, for example because this process was
+ * stopped when it was asked for the call's descriptor.
+ */
+static int call_httpd(struct door_rt_channel *channel, door_arg_t *arg, struct door_terms *terms)
+{
+    const door_arg_t sent = *arg;
+    int tries = TRIES, result;
+
+    do {
+        *arg = sent;
+        result = door_handle_call(door_rt_caller_handle(channel->caller), arg, terms);
+    } while (result == -1 && errno == EAGAIN && --tries > 0);
+    return result;
+}
+
 /* take_by_ns: if httpd has not taken the call by then, ETIMEDOUT; or 0. */
 static int call(struct door_rt_channel *channel, door_arg_t *arg, int64_t take_by_ns,
                 struct door_wire_reader *answer)
@@ -323,7 +341,7 @@ static int call(struct door_rt_channel *channel, door_arg_t *arg, int64_t take_b
     arg->rbuf = reply;
     arg->rsize = sizeof(reply);
     door_rt_hold_signals(&before);
-    result = door_handle_call(door_rt_caller_handle(channel->caller), arg, &terms);
+    result = call_httpd(channel, arg, &terms);
     door_rt_let_signals(&before);
     if (result == -1)
         return lost(channel);

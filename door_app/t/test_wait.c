@@ -110,6 +110,23 @@ static void serve(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, ui
     door_return(reply, len, NULL, 0);
 }
 
+/* How many calls to httpd are still to be refused, before it sees them. */
+static int refusals;
+
+int __real_door_handle_call(struct door_handle *handle, door_arg_t *arg, struct door_terms *terms);
+int __wrap_door_handle_call(struct door_handle *handle, door_arg_t *arg, struct door_terms *terms);
+
+/* The linker puts this before libdoor's. */
+int __wrap_door_handle_call(struct door_handle *handle, door_arg_t *arg, struct door_terms *terms)
+{
+    if (refusals == 0)
+        return __real_door_handle_call(handle, arg, terms);
+    refusals--;
+    arg->data_ptr = arg->rbuf; /* what it points to after a call that failed is not said */
+    errno = EAGAIN;
+    return -1;
+}
+
 static void setup(void)
 {
     app = door_app_create();
@@ -242,6 +259,31 @@ START_TEST(a_body_or_a_descriptor)
 }
 END_TEST
 
+static void wait_refused(struct door_app_request *req, void *data)
+{
+    int ends[2];
+
+    (void)data;
+    ck_assert_int_eq(pipe(ends), 0);
+    refusals = 2;
+    ck_assert_int_eq(door_app_wait(req, ends[0], 20), 0);
+    ck_assert_int_eq(refusals, 0);
+    ck_assert_int_gt(httpd.waits_with_fd, 0);
+    refusals = 1000;
+    assert_fails(door_app_wait(req, ends[0], 20), EAGAIN);
+    ck_assert_int_gt(refusals, 900); /* that is not tried without end */
+    refusals = 0;
+    close(ends[0]);
+    close(ends[1]);
+    door_app_printf(req, "done");
+}
+
+START_TEST(a_wait_that_is_refused)
+{
+    run(wait_refused, 1);
+}
+END_TEST
+
 static void *write_late(void *data)
 {
     wait_ms(50);
@@ -331,6 +373,7 @@ int main(void)
     tcase_add_test(tests, a_read_that_does_not_wait);
     tcase_add_test(tests, an_error_is_waited_for);
     tcase_add_test(tests, a_body_or_a_descriptor);
+    tcase_add_test(tests, a_wait_that_is_refused);
     tcase_add_test(tests, what_comes_late_ends_the_wait);
     tcase_add_test(tests, a_file_is_not_waited_for);
     tcase_add_test(tests, an_httpd_that_cannot_wait);
