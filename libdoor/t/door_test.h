@@ -116,6 +116,9 @@ gid_t door_test_unprivileged_gid(void);
 /* open(path, O_RDONLY), which has to succeed. */
 int door_test_open(const char *path);
 
+/* A procedure that returns nothing. */
+void door_test_nothing(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc);
+
 /*
  * Calls with arg_size bytes at arg, and copies at most result_size bytes of the
  * result.  Returns the result's size, or -1 with door_call's errno.

@@ -11,11 +11,13 @@
 #include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -210,6 +212,17 @@ void *hostile_memory_that_waits(int *helper)
         ioctl(*helper, UFFDIO_REGISTER, &area) < 0)
         return NULL;
     return page;
+}
+
+int hostile_listen(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", name);
+    door_test_require(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    door_test_require(listen(fd, 10) == 0);
+    return fd;
 }
 
 int hostile_nest(int fd)

@@ -80,6 +80,9 @@ int hostile_lingering(int *peer);
  */
 void *hostile_memory_that_waits(int *helper);
 
+/* A socket that listens at the name, as a server's own does. */
+int hostile_listen(const char *name);
+
 /* A Unix socket that has fd, which it takes over, in its queue: its close closes that too. */
 int hostile_nest(int fd);
 

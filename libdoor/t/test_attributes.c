@@ -11,16 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void respond(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
-{
-    (void)c;
-    (void)argp;
-    (void)arg_size;
-    (void)dp;
-    (void)n_desc;
-    door_return(NULL, 0, NULL, 0);
-}
-
 START_TEST(all_are_reported)
 {
     static const uint_t attributes[] = {DOOR_UNREF, DOOR_UNREF_MULTI, DOOR_PRIVATE,
@@ -29,7 +19,7 @@ START_TEST(all_are_reported)
     const uint_t reported = DOOR_LOCAL | DOOR_IS_UNREF;
 
     for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
-        int d = door_create(respond, NULL, attributes[i]);
+        int d = door_create(door_test_nothing, NULL, attributes[i]);
         door_info_t info;
 
         ck_assert_msg(d >= 0, "0x%x: %s", attributes[i], strerror(errno));
@@ -46,7 +36,7 @@ START_TEST(seen_by_a_client)
     door_info_t info;
     int d;
 
-    door_test_serve(path, respond, NULL, DOOR_UNREF_MULTI | DOOR_NO_CANCEL);
+    door_test_serve(path, door_test_nothing, NULL, DOOR_UNREF_MULTI | DOOR_NO_CANCEL);
     d = door_test_open(path);
     ck_assert_int_eq(door_info(d, &info), 0);
     ck_assert_uint_eq(info.di_attributes, DOOR_UNREF_MULTI | DOOR_NO_CANCEL);
@@ -63,7 +53,7 @@ static bool is_gone(void *arg)
 START_TEST(the_id_outlives_the_server)
 {
     const char *path = door_test_path("door");
-    pid_t server = door_test_serve(path, respond, NULL, 0);
+    pid_t server = door_test_serve(path, door_test_nothing, NULL, 0);
     int d = door_test_open(path);
     door_info_t before, after;
 

@@ -8,9 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -18,32 +16,11 @@
 
 static const char *path;
 
-static int listen_at(const char *name)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", name);
-    door_test_require(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-    door_test_require(listen(fd, 10) == 0);
-    return fd;
-}
-
 /* A server that says it is this process. */
 struct pretender {
     int listening;
     struct msg_answer answer;
 };
-
-static void nothing(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
-{
-    (void)c;
-    (void)argp;
-    (void)arg_size;
-    (void)dp;
-    (void)n_desc;
-    door_return(NULL, 0, NULL, 0);
-}
 
 /* What this process tells everybody who has its door. */
 static struct msg_answer ask(int d)
@@ -91,8 +68,8 @@ static struct door_info told_by(struct pretender *p)
 static int ask_pretenders(void *unused)
 {
     static int cookie;
-    int own = door_create(nothing, &cookie, 0);
-    struct pretender p = {listen_at(path), ask(own)};
+    int own = door_create(door_test_nothing, &cookie, 0);
+    struct pretender p = {hostile_listen(path), ask(own)};
     struct door_info info;
 
     (void)unused;

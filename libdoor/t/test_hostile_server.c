@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -426,17 +425,6 @@ static void say_revoked(struct hostile_peer *p)
 
 /* ------------------------------------------------ the server */
 
-static int listen_at(const char *name)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", name);
-    door_test_require(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-    door_test_require(listen(fd, 10) == 0);
-    return fd;
-}
-
 static void answer(const struct plan *plan, struct hostile_peer *p, int reply)
 {
     char bytes[2 * sizeof(struct msg_answer)] = {0};
@@ -466,7 +454,7 @@ static void serve_badly(void *arg)
     const struct plan *plan = arg;
     struct hostile_peer p = {-1, -1, -1, -1, NULL, -1};
     struct msg_request request;
-    int came[2], door, listening = listen_at(path);
+    int came[2], door, listening = hostile_listen(path);
     unsigned count;
 
     signal(SIGPIPE, SIG_IGN);

@@ -16,19 +16,9 @@
 
 static char cookie;
 
-static void respond(void *c, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc)
-{
-    (void)c;
-    (void)argp;
-    (void)arg_size;
-    (void)dp;
-    (void)n_desc;
-    door_return(NULL, 0, NULL, 0);
-}
-
 static int new_door(uint_t attributes)
 {
-    int d = door_create(respond, &cookie, attributes);
+    int d = door_create(door_test_nothing, &cookie, attributes);
 
     ck_assert_msg(d >= 0, "door_create with 0x%x: %s", attributes, strerror(errno));
     return d;
@@ -49,7 +39,7 @@ START_TEST(of_an_own_door)
     door_info_t info = info_of(d);
 
     ck_assert_int_eq(info.di_target, getpid());
-    ck_assert_uint_eq(info.di_proc, (door_ptr_t)(uintptr_t)respond);
+    ck_assert_uint_eq(info.di_proc, (door_ptr_t)(uintptr_t)door_test_nothing);
     ck_assert_uint_eq(info.di_data, (door_ptr_t)(uintptr_t)&cookie);
     ck_assert_uint_eq(info.di_attributes & (DOOR_LOCAL | DOOR_REVOKED), DOOR_LOCAL);
     ck_assert_uint_ne(info.di_uniquifier, 0);
@@ -60,12 +50,12 @@ END_TEST
 START_TEST(of_anothers_door)
 {
     const char *path = door_test_path("door");
-    pid_t server = door_test_serve(path, respond, &cookie, 0);
+    pid_t server = door_test_serve(path, door_test_nothing, &cookie, 0);
     int d = door_test_open(path);
     door_info_t info = info_of(d), again;
 
     ck_assert_int_eq(info.di_target, server);
-    ck_assert_uint_eq(info.di_proc, (door_ptr_t)(uintptr_t)respond);
+    ck_assert_uint_eq(info.di_proc, (door_ptr_t)(uintptr_t)door_test_nothing);
     ck_assert_uint_eq(info.di_data, (door_ptr_t)(uintptr_t)&cookie);
     ck_assert_uint_eq(info.di_attributes & (DOOR_LOCAL | DOOR_REVOKED), 0);
     ck_assert_int_eq(door_call(d, NULL), 0);
@@ -96,7 +86,7 @@ START_TEST(the_id_is_the_same_everywhere)
     int first, copy, second;
     door_id_t id;
 
-    door_test_serve(path, respond, NULL, 0);
+    door_test_serve(path, door_test_nothing, NULL, 0);
     first = door_test_open(path);
     id = info_of(first).di_uniquifier;
     copy = dup(first);
@@ -128,7 +118,7 @@ START_TEST(attributes_seen_by_a_client)
     const char *path = door_test_path("door");
     int d;
 
-    door_test_serve(path, respond, NULL, DOOR_REFUSE_DESC | DOOR_NO_CANCEL);
+    door_test_serve(path, door_test_nothing, NULL, DOOR_REFUSE_DESC | DOOR_NO_CANCEL);
     d = door_test_open(path);
     ck_assert_uint_eq(info_of(d).di_attributes, DOOR_REFUSE_DESC | DOOR_NO_CANCEL);
 }
@@ -143,7 +133,7 @@ START_TEST(attributes_that_cannot_be_asked_for)
 
     for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
         errno = 0;
-        ck_assert_msg(door_create(respond, NULL, attributes[i]) == -1, "0x%x", attributes[i]);
+        ck_assert_msg(door_create(door_test_nothing, NULL, attributes[i]) == -1, "0x%x", attributes[i]);
         ck_assert_int_eq(errno, EINVAL);
     }
     ck_assert_int_eq(door_test_fd_count(), before);
@@ -192,7 +182,7 @@ static int compare_ids(const void *a, const void *b)
 static void make_ids(door_id_t *ids, int n)
 {
     for (int i = 0; i < n; i++) {
-        int d = door_create(respond, NULL, 0);
+        int d = door_create(door_test_nothing, NULL, 0);
         door_info_t info;
 
         door_test_require(d >= 0);
@@ -281,7 +271,7 @@ END_TEST
 START_TEST(in_the_child_of_a_client)
 {
     const char *path = door_test_path("door");
-    pid_t server = door_test_serve(path, respond, NULL, 0);
+    pid_t server = door_test_serve(path, door_test_nothing, NULL, 0);
     int d = door_test_open(path);
     struct inherited in = {d, server, info_of(d).di_uniquifier};
 
@@ -292,7 +282,7 @@ END_TEST
 
 static int serve_in_child(void *arg)
 {
-    int inherited = *(int *)arg, d = door_create(respond, NULL, 0);
+    int inherited = *(int *)arg, d = door_create(door_test_nothing, NULL, 0);
     door_info_t info, other;
 
     if (d < 0 || door_info(d, &info) != 0 || door_info(inherited, &other) != 0)
@@ -325,7 +315,7 @@ static bool target_is_gone(void *arg)
 START_TEST(after_the_servers_death)
 {
     const char *path = door_test_path("door");
-    pid_t server = door_test_serve(path, respond, NULL, 0);
+    pid_t server = door_test_serve(path, door_test_nothing, NULL, 0);
     int used = door_test_open(path), unused = door_test_open(path), late;
 
     ck_assert_int_eq(door_call(used, NULL), 0);
@@ -357,7 +347,7 @@ START_TEST(many_threads_ask)
     void *failed;
     int d;
 
-    door_test_serve(path, respond, NULL, 0);
+    door_test_serve(path, door_test_nothing, NULL, 0);
     d = door_test_open(path);
     for (int i = 0; i < 8; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_often, &d), 0);
