@@ -196,9 +196,8 @@ my $md = report(\%run, plots(\%run));
 spew("$build/bench/results.md", $md);
 spew("$build/bench/results.json", JSON::PP->new->canonical->pretty->encode({
     machine => $run{machine}, asked => $asked, minutes => $run{minutes}, stolen => $run{stolen},
-    rounds => $rounds,
-    seconds => $seconds,
-    large_mib => $large_mib, settings => [split /\n/, $settings], failed => $run{failed},
+    rounds => $rounds, seconds => $seconds, large_mib => $large_mib,
+    settings => [split /\n/, $settings], failed => $run{failed},
     results => $run{summary}, goals => [judge(\%run)],
     applications => [map { +{name => $_->{name}, works => $_->{works},
         source_lines => source_lines($_), configuration_lines => conf_lines($_)} } all_peers()],

@@ -20,9 +20,8 @@
 
 #include <door_app.h>
 
-#include "clock.h"
-
 #include "cgi_program.h"
+#include "clock.h"
 
 #define KILL_MS 2000 /* between SIGTERM and SIGKILL */
 #define LOOK_NS 20000000L

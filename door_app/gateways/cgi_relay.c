@@ -10,9 +10,8 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "clock.h"
-
 #include "cgi_relay.h"
+#include "clock.h"
 
 #define PIECE_LEN (64 * 1024)
 
